@@ -1,0 +1,49 @@
+"""Seconds of method time, paused while the harness looks, and peak memory of the process."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Iterator
+
+
+class Clock:
+    """A stopwatch over wall time and process time (all threads). Starts stopped; reads in seconds."""
+
+    def __init__(self) -> None:
+        self._wall = self._cpu = 0.0
+        self._since: tuple[float, float] | None = None
+
+    def start(self) -> None:
+        self._since = (time.perf_counter(), time.process_time())
+
+    def stop(self) -> None:
+        if self._since is not None:
+            self._wall, self._cpu, self._since = self.seconds, self.cpu_seconds, None
+
+    @property
+    def seconds(self) -> float:
+        return self._wall + (time.perf_counter() - self._since[0] if self._since else 0.0)
+
+    @property
+    def cpu_seconds(self) -> float:
+        return self._cpu + (time.process_time() - self._since[1] if self._since else 0.0)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing inside counts."""
+        running = self._since is not None
+        self.stop()
+        try:
+            yield
+        finally:
+            if running:
+                self.start()
+
+
+def peak_memory_mb() -> float:
+    """Largest resident size of this process so far [MiB]."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,1 @@
+"""The physics that every method shares: geometry, projector, renderer, simulation, noise."""

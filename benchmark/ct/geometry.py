@@ -1,0 +1,265 @@
+"""The geometry of a cone-beam scan, as a frozen value.
+
+Axes (right-handed, [mm]): the rotation axis is z. At angle theta the source stands at
+source_to_origin * (cos theta, sin theta, 0); detector columns run along u = (-sin theta, cos theta, 0),
+rows along v = (0, 0, 1), row 0 lowest. Volumes are [z, y, x], projections [view, v, u].
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import InputError
+
+Triple = tuple[float, float, float]
+Pair = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ConeBeamGeometry:
+    """Where source, detector and volume are, for every view. Lengths [mm], angles [rad].
+
+    `axis_shift` moves source and detector together along u (a rotation axis that is off centre);
+    `source_height` moves both along z (a helix); roll, pitch and yaw turn the detector about the central ray,
+    about u and about v. Each of these four (and `axis_shift`) is a number or one number per view.
+    Raises InputError, naming the field, for values that describe no scanner.
+    """
+
+    source_to_origin: float  # [mm]
+    source_to_detector: float  # [mm]
+    detector_shape: tuple[int, int]  # (v, u)
+    detector_pitch: Pair  # (v, u) [mm]
+    volume_shape: tuple[int, int, int]  # (z, y, x)
+    volume_spacing: Triple  # (z, y, x) [mm]
+    angles: np.ndarray  # [view] [rad]
+    detector_offset: Pair = (0.0, 0.0)  # (v, u) [mm]
+    volume_offset: Triple = (0.0, 0.0, 0.0)  # (z, y, x) [mm], centre of the volume
+    axis_shift: float | np.ndarray = 0.0  # [mm]
+    source_height: float | np.ndarray = 0.0  # [mm]
+    detector_roll: float | np.ndarray = 0.0  # [rad]
+    detector_pitch_angle: float | np.ndarray = 0.0  # [rad]
+    detector_yaw: float | np.ndarray = 0.0  # [rad]
+
+    _PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw")
+
+    def __post_init__(self) -> None:
+        angles = np.array(self.angles, dtype=np.float64, ndmin=1)
+        if angles.ndim != 1 or angles.size == 0:
+            raise InputError("geometry.angles", expected="at least one view, shape [view]", found=f"shape {angles.shape}")
+        if not np.isfinite(angles).all():
+            raise InputError("geometry.angles", expected="finite angles in rad", found="NaN or Inf")
+        angles.setflags(write=False)
+        self._set("angles", angles)
+        for name, count in (("detector_shape", 2), ("volume_shape", 3)):
+            self._set(name, _integers(name, getattr(self, name), count))
+        for name, count in (("detector_pitch", 2), ("volume_spacing", 3)):
+            self._set(name, _floats(name, getattr(self, name), count, positive=True))
+        for name, count in (("detector_offset", 2), ("volume_offset", 3)):
+            self._set(name, _floats(name, getattr(self, name), count))
+        for name in ("source_to_origin", "source_to_detector"):
+            self._set(name, _floats(name, [getattr(self, name)], 1, positive=True)[0])
+        if self.source_to_detector <= self.source_to_origin:
+            raise InputError(
+                "geometry.source_to_detector",
+                expected=f"more than source_to_origin = {self.source_to_origin:g} mm (the detector is behind the axis)",
+                found=f"{self.source_to_detector:g} mm",
+                fix="Check that the two distances are not swapped and that both are in mm.",
+            )
+        for name in self._PER_VIEW:
+            value = np.asarray(getattr(self, name), dtype=np.float64)
+            if value.ndim > 1 or (value.ndim == 1 and value.size != angles.size) or not np.isfinite(value).all():
+                raise InputError(
+                    f"geometry.{name}",
+                    expected=f"a finite number or one per view ({angles.size})",
+                    found=f"shape {value.shape}" if np.isfinite(value).all() else "NaN or Inf",
+                )
+            value.setflags(write=False)
+            self._set(name, float(value) if value.ndim == 0 else value)
+        radius = float(np.hypot(*(np.abs(self.volume_offset[1:]) + np.multiply(self.volume_extent[1:], 0.5))))
+        if radius >= self.source_to_origin:
+            raise InputError(
+                "geometry.source_to_origin",
+                expected=f"a source outside the volume (whose corner is {radius:g} mm from the axis)",
+                found=f"{self.source_to_origin:g} mm",
+                fix="Check the length units of the volume spacing and of the distances.",
+            )
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    # -- derived values ---------------------------------------------------------------------------------------------
+
+    @property
+    def views(self) -> int:
+        return int(self.angles.size)
+
+    @property
+    def projection_shape(self) -> tuple[int, int, int]:
+        """[view, v, u]."""
+        return (self.views, *self.detector_shape)
+
+    @property
+    def volume_extent(self) -> Triple:
+        """Edge lengths of the volume, faces included, (z, y, x) [mm]."""
+        z, y, x = (n * d for n, d in zip(self.volume_shape, self.volume_spacing, strict=True))
+        return (z, y, x)
+
+    @property
+    def volume_bounds(self) -> np.ndarray:
+        """[2, 3] lower and upper corner of the volume, faces included, in x, y, z order [mm]."""
+        centre = np.array(self.volume_offset[::-1])
+        half = np.array(self.volume_extent[::-1]) / 2
+        return np.stack([centre - half, centre + half])
+
+    @property
+    def magnification(self) -> float:
+        return self.source_to_detector / self.source_to_origin
+
+    def voxel_centres(self, axis: int) -> np.ndarray:
+        """Coordinates of the voxel centres along axis 0 (z), 1 (y) or 2 (x) [mm]."""
+        n, d = self.volume_shape[axis], self.volume_spacing[axis]
+        return (np.arange(n) - (n - 1) / 2) * d + self.volume_offset[axis]
+
+    def vectors(self) -> np.ndarray:
+        """Per-view geometry, float64 [view, 4, 3]: source, detector centre, u step and v step (one pixel), x y z [mm].
+
+        Pixel (row j, column i) lies at centre + (i - (W - 1) / 2) u + (j - (H - 1) / 2) v.
+        """
+        cos, sin = np.cos(self.angles), np.sin(self.angles)
+        zero, one = np.zeros_like(cos), np.ones_like(cos)
+        ray = np.stack([-cos, -sin, zero], -1)  # central ray, from the source to the detector
+        u = np.stack([-sin, cos, zero], -1)
+        v = np.stack([zero, zero, one], -1)
+        shift = np.broadcast_to(self.axis_shift, cos.shape)[:, None] * u + np.broadcast_to(self.source_height, cos.shape)[:, None] * v
+        source = -self.source_to_origin * ray + shift
+        u_turned, v_turned = u, v
+        for axis, angle in ((ray, self.detector_roll), (u, self.detector_pitch_angle), (v, self.detector_yaw)):
+            if np.any(angle):
+                angle = np.broadcast_to(angle, cos.shape)
+                u_turned, v_turned = _rotate(u_turned, axis, angle), _rotate(v_turned, axis, angle)
+        centre = (
+            source + self.source_to_detector * ray + self.detector_offset[1] * u + self.detector_offset[0] * v
+        )
+        return np.stack([source, centre, u_turned * self.detector_pitch[1], v_turned * self.detector_pitch[0]], 1)
+
+    @property
+    def is_circular(self) -> bool:
+        """True for a plain circular orbit with an upright detector (offsets and an axis shift allowed): what FDK can do."""
+        return not (np.ptp(self.source_height) or np.any(self.detector_roll) or np.any(self.detector_pitch_angle) or np.any(self.detector_yaw))
+
+    @property
+    def fan_angle(self) -> float:
+        """Full fan angle of the detector in the mid plane [rad]."""
+        half = self.detector_shape[1] * self.detector_pitch[1] / 2
+        return float(sum(np.arctan((half + s * self.detector_offset[1]) / self.source_to_detector) for s in (1, -1)))
+
+    @property
+    def arc(self) -> float:
+        """Angle covered by the views [rad], 2 pi at most: the circle less its widest gap, plus one step."""
+        ordered = np.sort(np.mod(self.angles, 2 * np.pi))
+        if ordered.size == 1:
+            return 0.0
+        gaps = np.diff(np.append(ordered, ordered[0] + 2 * np.pi))
+        return float(min(2 * np.pi, 2 * np.pi - gaps.max() + np.median(gaps)))
+
+    # -- other geometries from this one -----------------------------------------------------------------------------
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> ConeBeamGeometry:
+        """The same scanner with only these views."""
+        indices = np.asarray(indices, dtype=np.int64)
+        if indices.size == 0:
+            raise InputError("views", expected="at least one view", found="none")
+        if indices.min() < 0 or indices.max() >= self.views:
+            raise InputError("views", expected=f"indices 0 .. {self.views - 1}", found=f"{indices.min()} .. {indices.max()}")
+        per_view = {n: getattr(self, n)[indices] for n in self._PER_VIEW if isinstance(getattr(self, n), np.ndarray)}
+        return dataclasses.replace(self, angles=self.angles[indices], **per_view)
+
+    def with_volume(self, shape: tuple[int, int, int], spacing: Triple | None = None) -> ConeBeamGeometry:
+        """The same scanner and box sampled by another grid (the spacing that keeps the box, unless given)."""
+        if spacing is None:
+            spacing = tuple(e / n for e, n in zip(self.volume_extent, shape, strict=True))
+        return dataclasses.replace(self, volume_shape=shape, volume_spacing=spacing)
+
+    def binned(self, factor: int) -> ConeBeamGeometry:
+        """The same detector read out in factor x factor pixel bins (rows and columns that do not fill a bin are cut at the end)."""
+        if factor == 1:
+            return self
+        shape = (self.detector_shape[0] // factor, self.detector_shape[1] // factor)
+        # Cutting k pixels at the end moves the centre of what is left by -k/2 pixels.
+        cut = [(n - s * factor) / 2 for n, s in zip(self.detector_shape, shape, strict=True)]
+        offset = tuple(o - c * p for o, c, p in zip(self.detector_offset, cut, self.detector_pitch, strict=True))
+        pitch = tuple(p * factor for p in self.detector_pitch)
+        return dataclasses.replace(self, detector_shape=shape, detector_pitch=pitch, detector_offset=offset)
+
+    # -- identity ---------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists, for JSON; `from_dict` is its inverse."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ConeBeamGeometry:
+        return cls(**values)
+
+    @property
+    def digest(self) -> str:
+        """Hash of every number of the geometry."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ConeBeamGeometry) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    # -- checks -----------------------------------------------------------------------------------------------------
+
+    def check_sees_volume(self) -> None:
+        """Raise InputError unless every view's detector sees at least a part of the volume."""
+        corners = np.stack(np.meshgrid(*self.volume_bounds.T, indexing="ij"), -1).reshape(-1, 3)
+        source, centre, u, v = self.vectors().transpose(1, 0, 2)
+        normal = np.cross(u, v)
+        towards = corners[None] - source[:, None]  # [view, corner, 3]
+        depth = np.einsum("vcx,vx->vc", towards, normal)
+        scale = np.einsum("vx,vx->v", centre - source, normal)[:, None] / depth
+        hit = source[:, None] + scale[..., None] * towards - centre[:, None]
+        for axis, step, name in ((u, 1, "u"), (v, 0, "v")):
+            pixel = np.einsum("vcx,vx->vc", hit, axis) / np.einsum("vx,vx->v", axis, axis)[:, None]
+            half = self.detector_shape[step] / 2
+            unseen = (pixel.min(1) >= half) | (pixel.max(1) <= -half)
+            if unseen.any():
+                raise InputError(
+                    "geometry.detector_offset",
+                    expected="a detector that sees the volume",
+                    found=f"view {int(np.flatnonzero(unseen)[0])} misses it along {name}",
+                    fix="Check detector_offset, volume_offset and the units of both.",
+                )
+
+
+def _integers(name: str, value: Any, count: int) -> tuple[int, ...]:
+    array = np.asarray(value)
+    if array.shape != (count,) or not np.equal(np.mod(array, 1), 0).all() or (array < 1).any():
+        raise InputError(f"geometry.{name}", expected=f"{count} positive whole numbers", found=f"{value!r}")
+    return tuple(int(n) for n in array)
+
+
+def _floats(name: str, value: Any, count: int, *, positive: bool = False) -> tuple[float, ...]:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != (count,) or not np.isfinite(array).all() or (positive and (array <= 0).any()):
+        kind = "positive" if positive else "finite"
+        raise InputError(f"geometry.{name}", expected=f"{count} {kind} number{'s' * (count > 1)}", found=f"{value!r}")
+    return tuple(float(x) for x in array)
+
+
+def _rotate(vectors: np.ndarray, axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Rodrigues' rotation of vectors [view, 3] about unit axes [view, 3] by angles [view] [rad]."""
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    along = np.einsum("vx,vx->v", axes, vectors)[:, None] * axes
+    return along + cos * (vectors - along) + sin * np.cross(axes, vectors)

@@ -1,0 +1,277 @@
+"""The nouns that pass between the layers: scans, cases, reconstructions, plug-in specs, run specs and records."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.errors import InputError
+
+
+class Params(BaseModel):
+    """Base of every parameter model: unknown keys are errors, values are frozen. Give each field a description with its unit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetParams(Params):
+    """What every dataset understands. A dataset subclasses this, adds its own keys and may change defaults."""
+
+    size: int = Field(64, ge=4, le=4096, description="voxels along the longest edge of the reconstruction grid")
+    views: int | tuple[int, ...] = Field(
+        50, description="number of training views, evenly spaced over the arc, or explicit indices into the full acquisition"
+    )
+    heldout: int = Field(24, ge=0, description="number of held-out views, seeded and disjoint from every training subset")
+    photons: float | None = Field(None, gt=0, description="photons per pixel of the unattenuated beam (Poisson noise); none = noise-free")
+    electronic: float = Field(0.0, ge=0, description="standard deviation of the electronic (Gaussian) noise [photons]")
+    data_seed: int = Field(0, ge=0, description="seed of the noise and of the choice of held-out views")
+
+
+# -- data ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scan:
+    """All that a method gets to see: measured line integrals (float32 [view, v, u], dimensionless) and their geometry.
+
+    Raises InputError, naming the field, if the arrays do not fit the geometry, hold NaN or Inf, or if the detector
+    does not see the volume.
+    """
+
+    projections: np.ndarray
+    geometry: ConeBeamGeometry
+    photons: float | None = None  # per pixel of the unattenuated beam, where known
+    length_unit: str = "mm"
+
+    def __post_init__(self) -> None:
+        projections = np.array(self.projections, dtype=np.float32, order="C")  # a copy: nobody else can change it
+        if projections.shape != self.geometry.projection_shape:
+            raise InputError(
+                "scan.projections",
+                expected=f"shape [view, v, u] = {self.geometry.projection_shape} (the geometry's)",
+                found=f"{projections.shape}",
+                fix="Check the number of angles and the order of the detector axes.",
+            )
+        bad = ~np.isfinite(projections)
+        if bad.any():
+            first = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise InputError(
+                "scan.projections",
+                expected="finite line integrals",
+                found=f"{int(bad.sum())} NaN or Inf, the first at [view, v, u] = {first}",
+                fix="Line integrals are -log(I / I0): zero or negative intensities must be repaired first.",
+            )
+        self.geometry.check_sees_volume()
+        projections.setflags(write=False)
+        object.__setattr__(self, "projections", projections)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the measured numbers and of the geometry."""
+        content = hashlib.sha256(self.projections.tobytes())
+        content.update(self.geometry.digest.encode())
+        return content.hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """One problem of a dataset: the scan for the methods; truth (float32 [z, y, x], 1/mm) and held-out views for the harness only."""
+
+    name: str
+    scan: Scan
+    truth: np.ndarray | None = None
+    heldout: Scan | None = None
+    truth_note: str = ""  # where the truth comes from, e.g. "FDK of all 240 views"
+    training_views: tuple[int, ...] = ()  # indices into the full acquisition
+    heldout_views: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.truth is not None:
+            truth = np.ascontiguousarray(self.truth, dtype=np.float32)
+            if truth.shape != self.scan.geometry.volume_shape or not np.isfinite(truth).all():
+                raise InputError(
+                    f"case '{self.name}': truth",
+                    expected=f"a finite volume [z, y, x] = {self.scan.geometry.volume_shape}",
+                    found=f"shape {truth.shape}" if np.isfinite(truth).all() else "NaN or Inf",
+                )
+            object.__setattr__(self, "truth", truth)
+        if set(self.training_views) & set(self.heldout_views):
+            raise InputError(f"case '{self.name}': views", expected="held-out views disjoint from the training views", found="an overlap")
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything in the case."""
+        content = hashlib.sha256(self.scan.digest.encode())
+        content.update(b"" if self.truth is None else self.truth.tobytes())
+        content.update(b"" if self.heldout is None else self.heldout.digest.encode())
+        return content.hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What a method returns: the volume (float32 [z, y, x] on the scan's grid, 1/mm), the engine that computed it, and notes.
+
+    `engine` names the code that did the work ('native', 'tigre 3.1.3', ...); `info` holds anything worth keeping in the
+    record (JSON values: a chosen weight, the number of iterations run).
+    """
+
+    volume: np.ndarray
+    engine: str = "native"
+    info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+# -- plug-ins -----------------------------------------------------------------------------------------------------------
+
+Target = Callable[..., Any] | str
+
+
+def resolve(target: Target) -> Callable[..., Any]:
+    """The callable behind a target: itself, or 'package.module:name', imported only now."""
+    if callable(target):
+        return target
+    module, _, name = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """A reconstruction method. `target(scan, params, run) -> Reconstruction`.
+
+    `presets` maps a name to parameter values that replace the defaults; `skip(scan, params) -> str | None` returns the
+    reason why a scan cannot be reconstructed by this method; `requires` lists modules that must be importable.
+    Raise `revision` whenever results change: it is part of each run's identity.
+    """
+
+    name: str
+    target: Target
+    params: type[Params] = Params
+    summary: str = ""
+    requires: tuple[str, ...] = ()
+    presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    revision: int = 1
+    skip: Target | None = None
+    cite: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """A source of cases. `target(params) -> Case`; `prepare(params, progress) -> None` downloads and converts ahead.
+
+    `progress(done, total, what)` reports bytes or steps. `params` must derive from DatasetParams.
+    """
+
+    name: str
+    target: Target
+    params: type[DatasetParams] = DatasetParams
+    summary: str = ""
+    prepare: Target | None = None
+    requires: tuple[str, ...] = ()
+    revision: int = 1
+    licence: str = ""
+    cite: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """A score. kind 'volume': `target(prediction, truth)`, both [z, y, x]; kind 'projection': both [view, v, u].
+
+    The data range must come from the truth, never from the prediction.
+    """
+
+    name: str  # the column, e.g. 'psnr' becomes volume_psnr
+    kind: Literal["volume", "projection"]
+    target: Target
+    unit: str = ""
+    higher_is_better: bool = True
+    summary: str = ""
+    revision: int = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReporterSpec:
+    """Writes something from finished records: `target(results) -> list[Path]`, where results is a benchmark.store.Results."""
+
+    name: str
+    target: Target
+    summary: str = ""
+
+
+# -- runs ---------------------------------------------------------------------------------------------------------------
+
+Status = Literal["ok", "failed", "skipped"]
+SCHEMA_VERSION = 1
+
+
+class RunSpec(BaseModel):
+    """One run, fully resolved: what to load, what to run, with which numbers. Its `id` is a hash of all of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    dataset_params: dict[str, Any]  # resolved: defaults filled in
+    dataset_revision: int = 1
+    data_digest: str = ""  # of the loaded case; part of the identity
+    method: str
+    preset: str = "default"
+    method_params: dict[str, Any]  # resolved
+    method_revision: int = 1
+    seed: int = 0
+    budget_seconds: float | None = None  # [s] of method time
+
+    @property
+    def id(self) -> str:
+        """Readable prefix + 12 hex digits of the hash of every field."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        views = self.dataset_params.get("views")
+        count = views if isinstance(views, int) else len(views or ())
+        return f"{self.dataset}-{count}v-{self.method}-s{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+class CurvePoint(BaseModel):
+    """One snapshot during a run, scored after the run ended (the method never sees a score)."""
+
+    step: int
+    seconds: float  # [s] of method time
+    volume_psnr: float | None = None  # [dB]
+    loss: float | None = None
+
+
+class RunRecord(BaseModel):
+    """What is kept of one attempt at one run; one JSON file each."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    spec: RunSpec
+    status: Status
+    reason: str = ""  # of a failure or a skip
+    case: str = ""
+    views: int = 0
+    training_views: list[int] = []
+    heldout_views: list[int] = []
+    volume_shape: list[int] = []  # [z, y, x]
+    engine: str = ""
+    device: str = ""
+    seconds: float | None = None  # [s] of method time, without the harness's own work
+    cpu_seconds: float | None = None  # [s] of process time over all threads
+    peak_memory_mb: float | None = None  # [MiB] of the method's process
+    steps: int = 0
+    metrics: dict[str, float | None] = {}  # volume_psnr, volume_ssim, projection_psnr, projection_ssim, fit_psnr, ...
+    curve: list[CurvePoint] = []
+    losses: list[tuple[int, float, float]] = []  # (step, seconds, loss)
+    info: dict[str, Any] = {}
+    environment: dict[str, Any] = {}
+    started: str = ""  # ISO 8601, UTC
+    log_tail: str = ""
