@@ -1,0 +1,118 @@
+"""Builds the C++ kernels with the machine's own compiler, once per source, compiler and processor, and loads them.
+
+Each source becomes an object file and all of them one shared library in the cache folder ($SEED_CACHE, else the
+user's cache folder). ctypes calls it: no Python or torch ABI is involved.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.errors import MissingDependency
+
+SOURCES = Path(__file__).parent
+# Contraction to FMA and dropping errno are safe; nothing that would break NaN checks or reorder sums is allowed.
+OPTIMISE = ("-O3", "-std=c++17", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-Wall")
+TUNE = (("-march=native", "-fopenmp"), ("-mcpu=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
+
+
+def cache_folder() -> Path:
+    """Where built kernels, downloads and converted data are kept: $SEED_CACHE, else $XDG_CACHE_HOME/seed-ct, else ~/.cache/seed-ct."""
+    if os.environ.get("SEED_CACHE"):
+        return Path(os.environ["SEED_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seed-ct"
+
+
+def find_compiler() -> str:
+    """Path of the C++ compiler ($CXX, g++, c++ or clang++). Raises MissingDependency naming the package to install."""
+    for name in (os.environ.get("CXX"), "g++", "c++", "clang++"):
+        if name and shutil.which(name):
+            return str(shutil.which(name))
+    raise MissingDependency(
+        "No C++ compiler found (looked for $CXX, g++, c++, clang++), which the CPU kernels need. Install one: "
+        "'apt-get install g++' on Debian and Ubuntu, 'dnf install gcc-c++' on Fedora, 'xcode-select --install' on macOS."
+    )
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise MissingDependency(f"Building the CPU kernels failed: {' '.join(command)}\n{done.stderr[-4000:]}")
+
+
+@functools.cache
+def tuning_flags(compiler: str) -> tuple[str, ...]:
+    """The best set of processor and OpenMP flags this compiler takes (without OpenMP the kernels run on one thread)."""
+    for flags in TUNE:
+        command = [compiler, *flags, "-x", "c++", "-shared", "-fPIC", "-o", os.devnull, "-"]
+        if subprocess.run(command, input="int f() { return 0; }", capture_output=True, text=True).returncode == 0:
+            return flags
+    raise MissingDependency(f"The C++ compiler {compiler} cannot build a shared library.")
+
+
+def _machine_key(compiler: str) -> str:
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout.splitlines()[:1]
+    cpu = platform.machine() + platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu += next((line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))), "")
+    return f"{version}{cpu}{OPTIMISE}{tuning_flags(compiler)}"
+
+
+def build() -> Path:
+    """Compile what is not in the cache yet; returns the shared library's path. Safe when several processes build at once."""
+    compiler = find_compiler()
+    key = _machine_key(compiler)
+    headers = "".join(path.read_text() for path in sorted(SOURCES.glob("*.h")))
+    folder = cache_folder() / "kernels"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def compile_one(source: Path) -> Path:
+        digest = hashlib.sha256((key + headers + source.read_text()).encode()).hexdigest()[:16]
+        target = folder / f"{source.stem}-{digest}.o"
+        if not target.exists():
+            _build_to(target, [compiler, *OPTIMISE, *tuning_flags(compiler), "-c", str(source)])
+        return target
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, sorted(SOURCES.glob("*.cpp"))))
+    digest = hashlib.sha256("".join(path.name for path in objects).encode()).hexdigest()[:16]
+    target = folder / f"seed-{digest}.so"
+    if not target.exists():
+        _build_to(target, [compiler, *tuning_flags(compiler), "-shared", *map(str, objects)])
+    return target
+
+
+def _build_to(target: Path, command: list[str]) -> None:
+    """Run the compiler into a temporary file and move it in place, so that nobody ever loads half a file."""
+    handle, name = tempfile.mkstemp(dir=target.parent, suffix=target.suffix)
+    os.close(handle)
+    try:
+        _run([*command, "-o", name])
+        os.replace(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The loaded kernels. Raises MissingDependency when there is no compiler or the build fails."""
+    return ctypes.CDLL(str(build()))
+
+
+def pointer(array: np.ndarray) -> ctypes.c_void_p:
+    """Address of a C-contiguous array, for a kernel argument. The array must outlive the call."""
+    if not array.flags.c_contiguous:
+        raise ValueError("kernel arguments must be C-contiguous")
+    return ctypes.c_void_p(array.ctypes.data)
