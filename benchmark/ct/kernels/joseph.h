@@ -1,0 +1,87 @@
+// Joseph's method for arbitrary rays (Joseph 1982, doi 10.1109/TMI.1982.4307572): step through the planes of the ray's
+// dominant axis and interpolate bilinearly in each. Everything is in index space: voxel (i, j, k) has its centre there,
+// axes in x, y, z order, and the volume is surrounded by zeros (interpolation fades over one voxel at its faces).
+#pragma once
+#include "device.h"
+
+struct SeedGrid {
+    int n[3];          // voxels along x, y, z
+    double spacing[3]; // [mm]
+};
+
+struct JosephRay {
+    int axis, a, b;        // dominant axis and the two others
+    int first, last;       // planes of the dominant axis to visit, inclusive; empty when first > last
+    float a0, da, b0, db;  // index coordinates on plane k: a0 + k da, b0 + k db
+    float step;            // world length between two planes [mm]
+};
+
+// Planes k for which start + k slope lies strictly inside (-1, n).
+SEED_FN void joseph_clip(double start, double slope, int n, double& low, double& high) {
+    if (slope > -1e-12 && slope < 1e-12) {
+        if (start <= -1.0 || start >= n) high = low - 1.0;
+        return;
+    }
+    const double one = (-1.0 - start) / slope, two = (n - start) / slope;
+    const double enter = one < two ? one : two, leave = one < two ? two : one;
+    if (enter > low) low = enter;
+    if (leave < high) high = leave;
+}
+
+// source and direction (source to pixel) in index space.
+SEED_FN JosephRay joseph_ray(const SeedGrid& grid, const double source[3], const double direction[3]) {
+    JosephRay ray;
+    const double x = fabs(direction[0]), y = fabs(direction[1]), z = fabs(direction[2]);
+    ray.axis = x >= y ? (x >= z ? 0 : 2) : (y >= z ? 1 : 2);
+    ray.a = ray.axis == 0 ? 1 : 0;
+    ray.b = ray.axis == 2 ? 1 : 2;
+    const double along = direction[ray.axis];
+    double length = 0;
+    for (int i = 0; i < 3; ++i) length += direction[i] * grid.spacing[i] * direction[i] * grid.spacing[i];
+    ray.step = (float)(sqrt(length) / fabs(along));
+    const double da = direction[ray.a] / along, db = direction[ray.b] / along;
+    const double a0 = source[ray.a] - source[ray.axis] * da, b0 = source[ray.b] - source[ray.axis] * db;
+    double low = 0, high = grid.n[ray.axis] - 1;
+    joseph_clip(a0, da, grid.n[ray.a], low, high);
+    if (low <= high) joseph_clip(b0, db, grid.n[ray.b], low, high);
+    if (low <= high) {
+        ray.first = (int)ceil(low - 1e-6);
+        ray.last = (int)floor(high + 1e-6);
+        if (ray.first < 0) ray.first = 0;
+        if (ray.last > grid.n[ray.axis] - 1) ray.last = grid.n[ray.axis] - 1;
+    } else {
+        ray.first = 1;
+        ray.last = 0;
+    }
+    ray.a0 = (float)a0; ray.da = (float)da; ray.b0 = (float)b0; ray.db = (float)db;
+    return ray;
+}
+
+// Views are [view][4][3]: source, detector centre, u step, v step, in index space; i and j count from the detector's centre.
+SEED_FN JosephRay joseph_view_ray(const SeedGrid& grid, const double* view, double i, double j) {
+    double direction[3];
+    for (int k = 0; k < 3; ++k) direction[k] = view[3 + k] + i * view[6 + k] + j * view[9 + k] - view[k];
+    return joseph_ray(grid, view, direction);
+}
+
+// Where a ray meets plane k of a volume padded by one voxel of zeros: offset of the lower corner and the two weights.
+SEED_FN int64_t joseph_corner(const JosephRay& ray, int k, const int64_t stride[3], float& wa, float& wb) {
+    const float a = ray.a0 + k * ray.da, b = ray.b0 + k * ray.db;
+    const float fa = floorf(a), fb = floorf(b);
+    wa = a - fa;
+    wb = b - fb;
+    return (int64_t)(k + 1) * stride[ray.axis] + (int64_t)((int)fa + 1) * stride[ray.a] + (int64_t)((int)fb + 1) * stride[ray.b];
+}
+
+SEED_FN float joseph_sum(const JosephRay& ray, const float* volume, const int64_t stride[3]) {
+    const int64_t sa = stride[ray.a], sb = stride[ray.b];
+    float sum = 0;
+    for (int k = ray.first; k <= ray.last; ++k) {
+        float wa, wb;
+        const float* at = volume + joseph_corner(ray, k, stride, wa, wb);
+        const float low = at[0] + wa * (at[sa] - at[0]);
+        const float high = at[sb] + wa * (at[sb + sa] - at[sb]);
+        sum += low + wb * (high - low);
+    }
+    return sum * ray.step;
+}

@@ -1,0 +1,361 @@
+// Voxel grid <-> projections on the CPU: A and its exact transpose, for arbitrary views and, faster, for views whose
+// detector rows are parallel to z ("separable": the rays of one detector column share their path in the xy plane).
+//
+// No atomics: A^T gives each task a fixed-size slab of the rays' dominant axis, so that the result is the same to the
+// last bit for any number of threads.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#include "joseph.h"
+
+namespace {
+
+constexpr int SLAB = 8;     // planes of the dominant axis that one A^T task owns
+constexpr int PAD = 64;     // zeros at either end of a z column (and of a detector column): whole vectors may be read there
+constexpr double CENTRE = 0.5;
+
+struct Column {             // the path of one detector column in the xy plane, index space
+    int axis, other;        // dominant axis and the other one (x or y)
+    int first, last;        // planes to visit
+    double o0, dlow;        // coordinate on `other` at plane k: o0 + k dlow
+    double t0, dt;          // ray parameter at plane k: t0 + k dt
+};
+
+Column column_path(const SeedGrid& grid, const double* view, double i) {
+    Column path;
+    const double d[2] = {view[3] + i * view[6] - view[0], view[4] + i * view[7] - view[1]};
+    path.axis = std::fabs(d[0]) >= std::fabs(d[1]) ? 0 : 1;
+    path.other = 1 - path.axis;
+    path.dlow = d[path.other] / d[path.axis];
+    path.o0 = view[path.other] - view[path.axis] * path.dlow;
+    path.dt = 1.0 / d[path.axis];
+    path.t0 = -view[path.axis] * path.dt;
+    double low = 0, high = grid.n[path.axis] - 1;
+    joseph_clip(path.o0, path.dlow, grid.n[path.other], low, high);
+    path.first = low <= high ? std::max(0, (int)std::ceil(low - 1e-6)) : 1;
+    path.last = low <= high ? std::min(grid.n[path.axis] - 1, (int)std::floor(high + 1e-6)) : 0;
+    return path;
+}
+
+struct Plane {              // one step of a column: two neighbouring z columns, and z of detector row j: za + j zb
+    int64_t offset, next;   // of the lower and the upper neighbour, in floats
+    float weight;           // of the upper neighbour
+    float za, zb;
+};
+
+struct Layout {             // [y][x][z], one voxel of zeros around x and y, PAD around z
+    int64_t line, stride_x, stride_y;
+    explicit Layout(const SeedGrid& grid) {
+        line = (grid.n[2] + 2 * PAD + 15) / 16 * 16;
+        stride_x = line;
+        stride_y = line * (grid.n[0] + 2);
+    }
+    int64_t size(const SeedGrid& grid) const { return stride_y * (grid.n[1] + 2); }
+};
+
+Plane column_plane(const Column& path, const Layout& layout, const double* view, int rows, int k) {
+    const double o = path.o0 + k * path.dlow, t = path.t0 + k * path.dt;
+    const double low = std::floor(o);
+    const int64_t so = path.other == 0 ? layout.stride_x : layout.stride_y;
+    const int64_t sk = path.other == 0 ? layout.stride_y : layout.stride_x;
+    Plane plane;
+    plane.offset = (k + 1) * sk + ((int64_t)low + 1) * so + PAD;
+    plane.next = so;
+    plane.weight = (float)(o - low);
+    const double zb = t * view[11];
+    plane.zb = (float)zb;
+    plane.za = (float)(view[2] + t * (view[5] - view[2]) - zb * (rows - 1) * CENTRE);
+    return plane;
+}
+
+// Rows whose z lies strictly inside (-1, nz), as a half-open range.
+void row_range(const Plane& plane, int rows, int nz, int& begin, int& end) {
+    double low = 0, high = rows - 1;
+    joseph_clip(plane.za, plane.zb, nz, low, high);
+    begin = low <= high ? std::max(0, (int)std::ceil(low - 1e-3)) : 0;
+    end = low <= high ? std::min(rows, (int)std::floor(high + 1e-3) + 1) : 0;
+}
+
+// World length between two planes for every row of a detector column [mm].
+void step_lengths(const SeedGrid& grid, const double* view, const Column& path, double i, int rows, float* out) {
+    const double x = (view[3] + i * view[6] - view[0]) * grid.spacing[0], y = (view[4] + i * view[7] - view[1]) * grid.spacing[1];
+    const double xy = x * x + y * y, per_plane = std::fabs(path.dt);
+    for (int j = 0; j < rows; ++j) {
+        const double z = (view[5] - view[2] + (j - (rows - 1) * CENTRE) * view[11]) * grid.spacing[2];
+        out[j] = (float)(std::sqrt(xy + z * z) * per_plane);
+    }
+}
+
+// sums[j] += value of the plane at za + j zb, for all rows in range.
+void gather_rows(const Plane& plane, const float* volume, int rows, int nz, float* sums) {
+    int begin, end;
+    row_range(plane, rows, nz, begin, end);
+    const float* low = volume + plane.offset;
+    const float* high = low + plane.next;
+    const float w = plane.weight, za = plane.za, zb = plane.zb;
+    int j = begin;
+#ifdef __AVX512F__
+    if (zb > 0 && 15 * zb < 29.0f) {
+        const __m512 lane = _mm512_set_ps(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+        const __m512 vw = _mm512_set1_ps(w), va = _mm512_set1_ps(za), vb = _mm512_set1_ps(zb);
+        const __m512i one = _mm512_set1_epi32(1);
+        for (j = begin & ~15; j < end; j += 16) {  // rows outside the range read zeros
+            const __m512 z = _mm512_fmadd_ps(_mm512_add_ps(lane, _mm512_set1_ps((float)j)), vb, va);
+            const __m512 floor = _mm512_roundscale_ps(z, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+            const __m512 frac = _mm512_sub_ps(z, floor);
+            const int base = (int)_mm512_cvtss_f32(floor);
+            const __m512i index = _mm512_sub_epi32(_mm512_cvtps_epi32(floor), _mm512_set1_epi32(base));
+            const __m512 l0 = _mm512_loadu_ps(low + base), l1 = _mm512_loadu_ps(low + base + 16);
+            const __m512 h0 = _mm512_loadu_ps(high + base), h1 = _mm512_loadu_ps(high + base + 16);
+            const __m512 c0 = _mm512_fmadd_ps(vw, _mm512_sub_ps(h0, l0), l0);
+            const __m512 c1 = _mm512_fmadd_ps(vw, _mm512_sub_ps(h1, l1), l1);
+            const __m512 here = _mm512_permutex2var_ps(c0, index, c1);
+            const __m512 next = _mm512_permutex2var_ps(c0, _mm512_add_epi32(index, one), c1);
+            const __m512 value = _mm512_fmadd_ps(frac, _mm512_sub_ps(next, here), here);
+            _mm512_storeu_ps(sums + j, _mm512_add_ps(_mm512_loadu_ps(sums + j), value));
+        }
+        return;
+    }
+#endif
+#pragma omp simd
+    for (int row = j; row < end; ++row) {
+        const float z = za + row * zb, floor = std::floor(z), frac = z - floor;
+        const int at = (int)floor;
+        const float here = low[at] + w * (high[at] - low[at]);
+        const float next = low[at + 1] + w * (high[at + 1] - low[at + 1]);
+        sums[row] += here + frac * (next - here);
+    }
+}
+
+// The transpose of gather_rows: volume += values[j] at za + j zb. `values` has PAD zeros at either end.
+void scatter_rows(const Plane& plane, float* volume, int rows, int nz, const float* values) {
+    int begin, end;
+    row_range(plane, rows, nz, begin, end);
+    if (begin >= end) return;
+    float* low = volume + plane.offset;
+    float* high = low + plane.next;
+    const float w = plane.weight, za = plane.za, zb = plane.zb;
+#ifdef __AVX512F__
+    const int reach = zb > 0 ? (int)std::ceil(2.0f / zb) + 1 : 1000;  // rows that can touch one voxel, one to spare
+    if (zb > 0 && 15 / zb + reach < 30.0f) {
+        const __m512 lane = _mm512_set_ps(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+        const __m512 vw = _mm512_set1_ps(w), va = _mm512_set1_ps(za), vb = _mm512_set1_ps(zb), unit = _mm512_set1_ps(1.0f);
+        const int z_begin = std::max(0, (int)std::floor(za + begin * zb)) & ~15;
+        const int z_end = std::min(nz, (int)std::floor(za + (end - 1) * zb) + 2);
+        for (int z = z_begin; z < z_end; z += 16) {
+            const __m512 vz = _mm512_add_ps(lane, _mm512_set1_ps((float)z));
+            const __m512 start = _mm512_div_ps(_mm512_sub_ps(_mm512_sub_ps(vz, unit), va), vb);
+            const __m512 first = _mm512_roundscale_ps(start, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+            const int base = (int)_mm512_cvtss_f32(first);
+            const __m512 v0 = _mm512_loadu_ps(values + base), v1 = _mm512_loadu_ps(values + base + 16);
+            __m512i index = _mm512_sub_epi32(_mm512_cvtps_epi32(first), _mm512_set1_epi32(base));
+            __m512 row = first, sum = _mm512_setzero_ps();
+            for (int m = 0; m <= reach; ++m) {
+                const __m512 distance = _mm512_abs_ps(_mm512_sub_ps(_mm512_fmadd_ps(row, vb, va), vz));
+                const __m512 hat = _mm512_max_ps(_mm512_sub_ps(unit, distance), _mm512_setzero_ps());
+                sum = _mm512_fmadd_ps(hat, _mm512_permutex2var_ps(v0, index, v1), sum);
+                row = _mm512_add_ps(row, unit);
+                index = _mm512_add_epi32(index, _mm512_set1_epi32(1));
+            }
+            const __m512 to_high = _mm512_mul_ps(vw, sum);
+            _mm512_storeu_ps(low + z, _mm512_add_ps(_mm512_loadu_ps(low + z), _mm512_sub_ps(sum, to_high)));
+            _mm512_storeu_ps(high + z, _mm512_add_ps(_mm512_loadu_ps(high + z), to_high));
+        }
+        return;
+    }
+#endif
+    for (int row = begin; row < end; ++row) {
+        const float z = za + row * zb, floor = std::floor(z), frac = z - floor;
+        const int at = (int)floor;
+        const float next = frac * values[row], here = values[row] - next;
+        low[at] += (1 - w) * here;
+        high[at] += w * here;
+        low[at + 1] += (1 - w) * next;
+        high[at + 1] += w * next;
+    }
+}
+
+// Copy between the caller's [z][y][x] and the padded [y][x][z], in blocks that stay in cache.
+template <class Move>
+void transpose(const SeedGrid& grid, const Layout& layout, Move move) {
+    const int nx = grid.n[0], ny = grid.n[1], nz = grid.n[2];
+    constexpr int BLOCK = 16;
+#pragma omp parallel for schedule(static)
+    for (int y = 0; y < ny; ++y)
+        for (int x0 = 0; x0 < nx; x0 += BLOCK)
+            for (int z0 = 0; z0 < nz; z0 += BLOCK)
+                for (int x = x0; x < std::min(nx, x0 + BLOCK); ++x)
+                    for (int z = z0; z < std::min(nz, z0 + BLOCK); ++z)
+                        move(((int64_t)z * ny + y) * nx + x, (y + 1) * layout.stride_y + (x + 1) * layout.stride_x + PAD + z);
+}
+
+SeedGrid make_grid(const int* shape_zyx, const double* spacing_xyz) {
+    return {{shape_zyx[2], shape_zyx[1], shape_zyx[0]}, {spacing_xyz[0], spacing_xyz[1], spacing_xyz[2]}};
+}
+
+struct Padded {             // [z][y][x] with one voxel of zeros around it
+    int64_t stride[3];
+    int64_t size;
+    explicit Padded(const SeedGrid& grid) {
+        stride[0] = 1;
+        stride[1] = grid.n[0] + 2;
+        stride[2] = stride[1] * (grid.n[1] + 2);
+        size = stride[2] * (grid.n[2] + 2);
+    }
+};
+
+template <class Move>
+void for_rows(const SeedGrid& grid, const Padded& padded, Move move) {
+#pragma omp parallel for schedule(static)
+    for (int z = 0; z < grid.n[2]; ++z)
+        for (int y = 0; y < grid.n[1]; ++y)
+            move(((int64_t)z * grid.n[1] + y) * grid.n[0], (z + 1) * padded.stride[2] + (y + 1) * padded.stride[1] + 1);
+}
+
+// The transpose of joseph_sum on planes first .. last.
+inline void add_ray(const JosephRay& ray, int first, int last, float value, const int64_t stride[3], float* volume) {
+    const int64_t sa = stride[ray.a], sb = stride[ray.b];
+    value *= ray.step;
+    for (int k = std::max(ray.first, first); k <= std::min(ray.last, last); ++k) {
+        float wa, wb;
+        float* at = volume + joseph_corner(ray, k, stride, wa, wb);
+        const float high = wb * value, low = value - high;
+        at[0] += (1 - wa) * low;
+        at[sa] += wa * low;
+        at[sb] += (1 - wa) * high;
+        at[sb + sa] += wa * high;
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+void seed_set_threads(int threads) {
+#ifdef _OPENMP
+    omp_set_num_threads(threads);
+#else
+    (void)threads;
+#endif
+}
+
+// projections[view][v][u] = A volume[z][y][x]; views[view][4][3] in index space, detector rows parallel to z.
+void seed_project_separable(const float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
+                            int columns, float* projections) {
+    const SeedGrid grid = make_grid(shape, spacing);
+    const Layout layout(grid);
+    std::vector<float> copy(layout.size(grid), 0.0f);
+    transpose(grid, layout, [&](int64_t from, int64_t to) { copy[to] = volume[from]; });
+    constexpr int GROUP = 16;  // columns written out together, so that no two threads share a cache line
+    const int groups = (columns + GROUP - 1) / GROUP;
+#pragma omp parallel
+    {
+        std::vector<float> sums(GROUP * (rows + 32)), lengths(rows);
+#pragma omp for schedule(dynamic, 4)
+        for (int64_t task = 0; task < (int64_t)count * groups; ++task) {
+            const int64_t n = task / groups;
+            const int first = (int)(task % groups) * GROUP, last = std::min(columns, first + GROUP);
+            const double* view = views + 12 * n;
+            std::fill(sums.begin(), sums.end(), 0.0f);
+            for (int column = first; column < last; ++column) {
+                const double i = column - (columns - 1) * CENTRE;
+                const Column path = column_path(grid, view, i);
+                float* into = sums.data() + (column - first) * (rows + 32);
+                for (int k = path.first; k <= path.last; ++k)
+                    gather_rows(column_plane(path, layout, view, rows, k), copy.data(), rows, grid.n[2], into);
+                step_lengths(grid, view, path, i, rows, lengths.data());
+                for (int j = 0; j < rows; ++j) into[j] *= lengths[j];
+            }
+            for (int j = 0; j < rows; ++j)
+                for (int column = first; column < last; ++column)
+                    projections[(n * rows + j) * columns + column] = sums[(column - first) * (rows + 32) + j];
+        }
+    }
+}
+
+// volume = A^T projections, the exact transpose of seed_project_separable.
+void seed_backproject_separable(float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
+                                int columns, const float* projections) {
+    const SeedGrid grid = make_grid(shape, spacing);
+    const Layout layout(grid);
+    std::vector<float> sum(layout.size(grid), 0.0f);
+    const int64_t line = rows + 2 * PAD;
+    std::vector<float> values((size_t)count * columns * line, 0.0f);  // [view][u][v] times the step length, padded with zeros
+    std::vector<Column> paths((size_t)count * columns);
+#pragma omp parallel
+    {
+        std::vector<float> lengths(rows);
+#pragma omp for schedule(static)
+        for (int64_t task = 0; task < (int64_t)count * columns; ++task) {
+            const int64_t n = task / columns;
+            const int column = (int)(task % columns);
+            const double i = column - (columns - 1) * CENTRE;
+            paths[task] = column_path(grid, views + 12 * n, i);
+            step_lengths(grid, views + 12 * n, paths[task], i, rows, lengths.data());
+            float* into = values.data() + task * line + PAD;
+            for (int j = 0; j < rows; ++j) into[j] = projections[(n * rows + j) * columns + column] * lengths[j];
+        }
+    }
+    for (int axis = 0; axis < 2; ++axis) {
+        const int slabs = (grid.n[axis] + SLAB - 1) / SLAB;
+#pragma omp parallel for schedule(dynamic, 1)
+        for (int slab = 0; slab < slabs; ++slab)
+            for (int64_t task = 0; task < (int64_t)count * columns; ++task) {
+                const Column& path = paths[task];
+                if (path.axis != axis) continue;
+                const double* view = views + 12 * (task / columns);
+                const int first = std::max(path.first, slab * SLAB), last = std::min(path.last, slab * SLAB + SLAB - 1);
+                for (int k = first; k <= last; ++k)
+                    scatter_rows(column_plane(path, layout, view, rows, k), sum.data(), rows, grid.n[2], values.data() + task * line + PAD);
+            }
+    }
+    transpose(grid, layout, [&](int64_t to, int64_t from) { volume[to] = sum[from]; });
+}
+
+// The same for any orientation of source and detector: one plain Joseph loop a ray.
+void seed_project_rays(const float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
+                       int columns, float* projections) {
+    const SeedGrid grid = make_grid(shape, spacing);
+    const Padded padded(grid);
+    std::vector<float> copy(padded.size, 0.0f);
+    for_rows(grid, padded, [&](int64_t from, int64_t to) { std::memcpy(&copy[to], volume + from, sizeof(float) * grid.n[0]); });
+#pragma omp parallel for schedule(dynamic, 4)
+    for (int64_t line = 0; line < (int64_t)count * rows; ++line)
+        for (int column = 0; column < columns; ++column) {
+            const JosephRay ray = joseph_view_ray(grid, views + 12 * (line / rows), column - (columns - 1) * CENTRE,
+                                                  (double)(line % rows) - (rows - 1) * CENTRE);
+            projections[line * columns + column] = joseph_sum(ray, copy.data(), padded.stride);
+        }
+}
+
+void seed_backproject_rays(float* volume, const int* shape, const double* spacing, const double* views, int count, int rows, int columns,
+                           const float* projections) {
+    const SeedGrid grid = make_grid(shape, spacing);
+    const Padded padded(grid);
+    std::vector<float> sum(padded.size, 0.0f);
+    std::vector<JosephRay> rays((size_t)rows * columns);
+#pragma omp parallel
+    for (int n = 0; n < count; ++n) {
+#pragma omp for schedule(static)
+        for (int row = 0; row < rows; ++row)
+            for (int column = 0; column < columns; ++column)
+                rays[(size_t)row * columns + column] =
+                    joseph_view_ray(grid, views + 12 * n, column - (columns - 1) * CENTRE, row - (rows - 1) * CENTRE);
+        for (int axis = 0; axis < 3; ++axis) {
+#pragma omp for schedule(dynamic, 1)
+            for (int slab = 0; slab < (grid.n[axis] + SLAB - 1) / SLAB; ++slab)
+                for (size_t at = 0; at < rays.size(); ++at)
+                    if (rays[at].axis == axis)
+                        add_ray(rays[at], slab * SLAB, slab * SLAB + SLAB - 1, projections[n * rays.size() + at], padded.stride, sum.data());
+        }
+    }
+    for_rows(grid, padded, [&](int64_t to, int64_t from) { std::memcpy(volume + to, &sum[from], sizeof(float) * grid.n[0]); });
+}
+
+}  // extern "C"
