@@ -1,0 +1,87 @@
+"""Files that are either complete or absent: temp file in the same folder, fsync, then one step to the final name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class StorageError(RuntimeError):
+    """A file could not be written. Nothing that was already there has been touched."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        self.path = path
+        super().__init__(
+            f"{path}: could not be written ({error.strerror or error}). "
+            "What was already stored is unharmed: free space or fix the permissions, then run the same command again."
+        )
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path of the same suffix; when the block ends well, it takes the place of `path` in one step."""
+    with _temporary(path) as temporary:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+        _flush(path.parent)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write or overwrite a file in one step. Raises StorageError."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def create(path: Path, data: bytes) -> None:
+    """Write a file that must not exist yet. Raises FileExistsError if it does, StorageError if it cannot be written."""
+    with _temporary(path) as temporary:
+        temporary.write_bytes(data)
+        _flush(temporary)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            _create_exclusively(path, data)
+        _flush(path.parent)
+
+
+def _create_exclusively(path: Path, data: bytes) -> None:
+    with open(path, "xb") as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    try:
+        yield temporary
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise StorageError(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Force a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():  # some file systems cannot sync folders
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,89 @@
+"""Records as one table, a row a run: the single source of every table, figure and comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from benchmark.plain import plain
+from benchmark.types import RunRecord, RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IDENTITY = ("dataset", "case", "size", "views", "noise", "method", "preset", "params", "engine", "device", "seed", "status", "reason")
+METRICS = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim", "fit_psnr", "fit_ssim")
+COST = ("seconds", "cpu_seconds", "peak_memory_mb", "steps")
+
+
+def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row a run. Columns: who and what (IDENTITY), the strict metrics (METRICS), every other metric by name, COST, run_id.
+
+    A metric that does not apply (no truth, a failed run) is empty. Metrics [dB] or dimensionless, seconds [s], memory [MiB].
+    """
+    import pandas as pd
+
+    records = list(records)
+    others = sorted({name for record in records for name in record.metrics} - set(METRICS))
+    columns = [*IDENTITY, *METRICS, *others, *COST, "run_id"]
+    table = pd.DataFrame([row(record) for record in records], columns=columns)
+    for name in (*METRICS, *others, "seconds", "cpu_seconds", "peak_memory_mb"):
+        table[name] = pd.to_numeric(table[name]).astype(float)
+    return table
+
+
+def row(record: RunRecord) -> dict[str, Any]:
+    """The values of one run by column."""
+    spec = record.spec
+    return {
+        "dataset": spec.dataset,
+        "case": record.case or spec.dataset,
+        "size": max(record.volume_shape) if record.volume_shape else spec.dataset_params.get("size"),
+        "views": record.views or view_count(spec),
+        "noise": noise(spec),
+        "method": spec.method,
+        "preset": spec.preset,
+        "params": json.dumps(plain(spec.method_params), sort_keys=True),
+        "engine": record.engine,
+        "device": record.device,
+        "seed": spec.seed,
+        "status": record.status,
+        "reason": record.reason,
+        **record.metrics,
+        "seconds": record.seconds,
+        "cpu_seconds": record.cpu_seconds,
+        "peak_memory_mb": record.peak_memory_mb,
+        "steps": record.steps,
+        "run_id": record.run_id,
+    }
+
+
+def view_count(spec: RunSpec) -> int:
+    """How many training views a run asks for."""
+    views = spec.dataset_params.get("views", 0)
+    return views if isinstance(views, int) else len(views)
+
+
+def noise(spec: RunSpec) -> str:
+    """The noise that was added to the data: 'none', 'poisson 1e+05', 'poisson 1e+05 + gaussian 10'."""
+    photons, electronic = spec.dataset_params.get("photons"), spec.dataset_params.get("electronic")
+    if photons is None:
+        return "none"
+    return f"poisson {photons:.4g}" + (f" + gaussian {electronic:.4g}" if electronic else "")
+
+
+def labels(records: Iterable[RunRecord]) -> dict[str, str]:
+    """A short name per run id that tells apart what stands in one table: 'fdk', 'zerorf:fast', 'sart (iterations=20)'."""
+    records = list(records)
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault((record.spec.method, record.spec.preset), []).append(record)
+    found = {}
+    for (method, preset), members in groups.items():
+        name = method if preset == "default" else f"{method}:{preset}"
+        differing = [key for key in members[0].spec.method_params if len({repr(m.spec.method_params.get(key)) for m in members}) > 1]
+        for member in members:
+            values = ", ".join(f"{key}={member.spec.method_params.get(key)}" for key in differing)
+            found[member.run_id] = f"{name} ({values})" if values else name
+    return found
