@@ -21,17 +21,15 @@ from types import ModuleType
 from typing import Any
 
 import pluggy
-from pydantic import BaseModel, ValidationError
 
 from benchmark import hooks
+from benchmark.defects import defect
 from benchmark.errors import InputError, unknown_name
-from benchmark.types import DatasetParams, DatasetSpec, MethodSpec, MetricSpec, Params, ReporterSpec, RunRecord, RunSpec
+from benchmark.types import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec, RunRecord, RunSpec
 
 GROUP = "benchmark"  # of the entry points
 OWN = ("benchmark.metrics", "benchmark.report")
 FOLDERS = ("methods", "datasets")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-RESERVED = ("preset", "grid")  # keys that a plan gives a meaning of its own
 KINDS: dict[str, type] = {"methods": MethodSpec, "datasets": DatasetSpec, "metrics": MetricSpec, "reporters": ReporterSpec}
 
 
@@ -109,7 +107,7 @@ class Registry:
                 yield implementation.function
 
     def _add_spec(self, what: str, kind: type, spec: Any, source: str) -> None:
-        reason = _defect(kind, spec)
+        reason = defect(kind, spec)
         if reason is None:
             table: dict[Any, Any] = getattr(self, what)
             key = (spec.kind, spec.name) if isinstance(spec, MetricSpec) else spec.name
@@ -207,34 +205,3 @@ def wrong_package(folder: str) -> str:
     if (places[0] / "arrow_dataset.py").exists():
         return f"'import {folder}' finds the Hugging Face package at {places[0]}, not this project's folder. {fix}"
     return f"'import {folder}' finds {places[0]}, not this project's folder. {fix}"
-
-
-def _defect(kind: type, spec: Any) -> str | None:
-    """What is wrong with a spec; None if nothing is."""
-    if not isinstance(spec, kind):
-        return f"expected a {kind.__name__}, found {type(spec).__name__}"
-    if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
-        return "expected a name of letters, digits, '_' and '-' that starts with a letter"
-    for field in ("target", "skip", "prepare"):
-        target = getattr(spec, field, None)
-        if isinstance(target, str) and not re.fullmatch(r"[\w.]+:[\w.]+", target):
-            return f"{field}: expected a callable or 'package.module:name', found {target!r}"
-        if not isinstance(target, str) and not callable(target) and (field == "target" or target is not None):
-            return f"{field}: expected a callable or 'package.module:name', found {type(target).__name__}"
-    return _params_defect(spec) if hasattr(spec, "params") else None
-
-
-def _params_defect(spec: MethodSpec | DatasetSpec) -> str | None:
-    base: type[BaseModel] = DatasetParams if isinstance(spec, DatasetSpec) else Params
-    if not (isinstance(spec.params, type) and issubclass(spec.params, base)):
-        return f"params: expected a subclass of benchmark.api.{base.__name__}, found {spec.params!r}"
-    taken = [key for key in RESERVED if key in spec.params.model_fields]
-    if taken:
-        return f"params: the key '{taken[0]}' is reserved for plans"
-    for preset, values in getattr(spec, "presets", {}).items():
-        try:
-            spec.params(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            return f"preset '{preset}': {'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return None

@@ -10,141 +10,22 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from benchmark import atomic, nifti
-from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
 from benchmark.plain import dumps
-from benchmark.types import SCHEMA_VERSION, Case, RunRecord, RunSpec, Scan
+from benchmark.results import Results, StoredCase
+from benchmark.types import SCHEMA_VERSION, Case, RunRecord
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-class StoredCase:
-    """A case as it lies in the folder: facts at once, arrays when asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        facts = json.loads((folder / "case.json").read_text())
-        self.digest: str = facts["digest"]
-        self.name: str = facts["name"]
-        self.dataset: str = facts["dataset"]
-        self.dataset_params: dict[str, Any] = facts["dataset_params"]
-        self.geometry = ConeBeamGeometry.from_dict(facts["geometry"])
-        held = facts["heldout_geometry"]
-        self.heldout_geometry = ConeBeamGeometry.from_dict(held) if held else None
-        self.training_views: tuple[int, ...] = tuple(facts["training_views"])
-        self.heldout_views: tuple[int, ...] = tuple(facts["heldout_views"])
-        self.truth_note: str = facts["truth_note"]
-        self.length_unit: str = facts["length_unit"]
-        self.photons: float | None = facts["photons"]
-
-    @functools.cached_property
-    def truth(self) -> np.ndarray | None:
-        """float32 [z, y, x] [1/mm], or None where nobody knows it."""
-        path = self.folder / "truth.nii.gz"
-        return nifti.read_volume(path) if path.exists() else None
-
-    @functools.cached_property
-    def training(self) -> np.ndarray:
-        """The measured line integrals the methods saw, float32 [view, v, u]."""
-        return _load_array(self.folder / "training.npz")
-
-    @functools.cached_property
-    def heldout(self) -> np.ndarray | None:
-        """The held-out line integrals, float32 [view, v, u]."""
-        return _load_array(self.folder / "heldout.npz") if self.heldout_geometry else None
-
-    def load(self) -> Case:
-        """The case as the dataset made it."""
-        scan = Scan(self.training, self.geometry, photons=self.photons, length_unit=self.length_unit)
-        heldout = None
-        if self.heldout is not None and self.heldout_geometry is not None:
-            heldout = Scan(self.heldout, self.heldout_geometry, photons=self.photons, length_unit=self.length_unit)
-        return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views)
-
-
-class Results:
-    """The latest record of every run of a folder, and the volumes and cases that belong to them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
-        self.problems: list[str] = []  # files that could not be read
-        latest: dict[str, RunRecord] = {}
-        for path in sorted(self.folder.glob("runs/*/attempt-*.json")):  # sorted: later attempts replace earlier ones
-            record = self._read(path)
-            if record is not None:
-                latest[record.run_id] = record
-        self.records = sorted(_without_superseded(latest.values()), key=_order)
-
-    @classmethod
-    def open(cls, folder: str | Path) -> Results:
-        """Read a results folder. Raises InputError if it is none."""
-        folder = Path(folder)
-        if not (folder / "runs").is_dir():
-            raise InputError(str(folder), expected="a results folder (with runs/ inside)", found="none", fix="Give the --output of a run.")
-        return cls(folder)
-
-    def _read(self, path: Path) -> RunRecord | None:
-        try:
-            values = json.loads(path.read_text())
-            if values.get("schema_version", 0) > SCHEMA_VERSION:
-                raise ValueError(f"schema version {values['schema_version']} is newer than this program's {SCHEMA_VERSION}")
-            return RunRecord.model_validate(values)
-        except (OSError, ValueError) as error:  # ValidationError and JSONDecodeError are ValueErrors
-            text = f"{error.error_count()} wrong fields" if isinstance(error, ValidationError) else str(error)
-            self.problems.append(f"{path}: unreadable record ({text})")
-            return None
-
-    def record(self, run_id: str) -> RunRecord | None:
-        """The latest record of a run."""
-        return next((record for record in self.records if record.run_id == run_id), None)
-
-    def folder_of(self, record: RunRecord) -> Path:
-        """Where the attempts and the volume of a run lie."""
-        return self.folder / "runs" / record.run_id
-
-    def volume(self, record: RunRecord) -> np.ndarray | None:
-        """The reconstruction, float32 [z, y, x] [1/mm]; None for runs without one."""
-        path = self.folder_of(record) / "volume.nii.gz"
-        return nifti.read_volume(path) if record.status == "ok" and path.exists() else None
-
-    def case(self, record: RunRecord) -> StoredCase | None:
-        """The problem that a run solved; None if it was never loaded."""
-        return self._case(record.spec.data_digest)
-
-    @functools.lru_cache(maxsize=8)  # noqa: B019 (a Results lives as long as the program's one report)
-    def _case(self, digest: str) -> StoredCase | None:
-        folder = self.folder / "cases" / digest
-        return StoredCase(folder) if digest and (folder / "case.json").exists() else None
-
-    def cases(self) -> list[StoredCase]:
-        """Every case that the records refer to, once each, in their order."""
-        digests = dict.fromkeys(record.spec.data_digest for record in self.records)
-        return [case for digest in digests if (case := self._case(digest)) is not None]
-
-    def truth(self, record: RunRecord) -> np.ndarray | None:
-        """The truth [z, y, x] of a run's case."""
-        case = self.case(record)
-        return None if case is None else case.truth
-
-    def frame(self) -> pd.DataFrame:
-        """One row a run: the content of tables/runs.csv."""
-        from benchmark.frame import frame
-
-        return frame(self.records)
+__all__ = ["Results", "Store", "StoredCase"]
 
 
 class Store:
@@ -270,28 +151,6 @@ class Store:
             raise atomic.StorageError(path, error) from error
         atomic.replace(path, frame(records).to_csv(index=False).encode())
         return path
-
-
-def without_digest(spec: RunSpec) -> RunSpec:
-    """The same run before its data were loaded."""
-    return spec.model_copy(update={"data_digest": ""})
-
-
-def _without_superseded(records: Any) -> list[RunRecord]:
-    """Drop failures to load the data once the same run has been recorded with data."""
-    records = list(records)
-    loaded = {without_digest(record.spec).id for record in records if record.spec.data_digest}
-    return [record for record in records if record.spec.data_digest or record.run_id not in loaded]
-
-
-def _order(record: RunRecord) -> tuple:
-    spec = record.spec
-    return (spec.dataset, spec.dataset_params.get("size", 0), record.views, spec.method, spec.preset, spec.seed, record.run_id)
-
-
-def _load_array(path: Path) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as file:
-        return file["projections"]
 
 
 def _bytes(count: float) -> str:

@@ -1,0 +1,47 @@
+"""What can be wrong with a plug-in's spec, in words."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from benchmark.types import DatasetParams, DatasetSpec, MethodSpec, Params
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+RESERVED = ("preset", "grid")  # keys that a plan gives a meaning of its own
+
+
+def defect(kind: type, spec: Any) -> str | None:
+    """What is wrong with a spec; None if nothing is."""
+    if not isinstance(spec, kind):
+        return f"expected a {kind.__name__}, found {type(spec).__name__}"
+    if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
+        return "expected a name of letters, digits, '_' and '-' that starts with a letter"
+    for field in ("target", "skip", "prepare"):
+        target = getattr(spec, field, None)
+        if isinstance(target, str) and not re.fullmatch(r"[\w.]+:[\w.]+", target):
+            return f"{field}: expected a callable or 'package.module:name', found {target!r}"
+        if not isinstance(target, str) and not callable(target) and (field == "target" or target is not None):
+            return f"{field}: expected a callable or 'package.module:name', found {type(target).__name__}"
+    return _params_defect(spec) if hasattr(spec, "params") else None
+
+
+def _params_defect(spec: MethodSpec | DatasetSpec) -> str | None:
+    base: type[BaseModel] = DatasetParams if isinstance(spec, DatasetSpec) else Params
+    if not (isinstance(spec.params, type) and issubclass(spec.params, base)):
+        return f"params: expected a subclass of benchmark.api.{base.__name__}, found {spec.params!r}"
+    taken = [key for key in RESERVED if key in spec.params.model_fields]
+    if taken:
+        return f"params: the key '{taken[0]}' is reserved for plans"
+    for preset, values in getattr(spec, "presets", {}).items():
+        try:
+            spec.params(**values)
+        except ValidationError as error:
+            wrong = [mistake for mistake in error.errors() if mistake["type"] != "missing"]  # values that only the user can give
+            if not wrong:
+                continue
+            first = wrong[0]
+            return f"preset '{preset}': {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return None
