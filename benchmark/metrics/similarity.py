@@ -1,0 +1,95 @@
+"""What every protocol is made of: mean squared error in decibels, and SSIM over a window that slides.
+
+SSIM: Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural similarity",
+IEEE Transactions on Image Processing 13 (2004) 600-612, doi 10.1109/TIP.2003.819861.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+RADIUS = 5  # [pixel] of the Gaussian window of sigma 1.5: 11 taps
+SLAB = 2**22  # [voxel] scored at once: bounds the memory of SSIM, which holds about fifteen float64 copies
+RESOLUTION = float(np.finfo(np.float32).eps)  # results are float32: errors below this share of the range are rounding
+
+
+def pair(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64; raises ValueError if the shapes differ."""
+    if np.shape(prediction) != np.shape(truth):
+        raise ValueError(f"prediction {np.shape(prediction)} and truth {np.shape(truth)} have different shapes")
+    return np.asarray(prediction, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+
+
+def finite(score: float) -> float | None:
+    """The score, or None where it is undefined: a record holds no NaN."""
+    return float(score) if np.isfinite(score) else None
+
+
+def decibels(prediction: np.ndarray, truth: np.ndarray, data_range: float) -> float | None:
+    """Peak signal-to-noise ratio 10 log10(range^2 / MSE) [dB]; None if the range is not positive.
+
+    An error below float32 rounding counts as rounding, so a perfect result scores 138.5 dB, not infinity.
+    """
+    if not data_range > 0:
+        return None
+    error = np.sqrt(np.mean(np.square(prediction - truth))) / data_range
+    return finite(-20 * np.log10(max(error, RESOLUTION)) if np.isfinite(error) else np.nan)
+
+
+def gaussian_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float) -> float | None:
+    """Mean SSIM, 2-D or 3-D, Gaussian window of sigma 1.5 (11 taps), population covariance, borders of 5 left out.
+
+    None if the range is not positive or an axis is shorter than the window.
+    """
+    if not data_range > 0 or min(truth.shape) < 2 * RADIUS + 1:
+        return None
+    return _in_slabs(prediction, truth, RADIUS, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=data_range)
+
+
+def uniform_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float, width: int = 7) -> float | None:
+    """Mean SSIM, uniform window of `width`, sample covariance, borders left out; None as in gaussian_ssim."""
+    if not data_range > 0 or min(truth.shape) < width:
+        return None
+    return _in_slabs(prediction, truth, width // 2, win_size=width, data_range=data_range)
+
+
+def _in_slabs(prediction: np.ndarray, truth: np.ndarray, radius: int, **options) -> float | None:
+    """scikit-image's mean SSIM, computed over overlapping slabs of the first axis: the same number in less memory.
+
+    It leaves `radius` out at every border, so slabs that overlap by 2 radius see each voxel once, with its whole window.
+    """
+    from skimage.metrics import structural_similarity
+
+    inner = truth.shape[0] - 2 * radius
+    depth = max(2 * radius, SLAB // truth[0].size)
+    total = 0.0
+    for start in range(0, inner, depth):
+        count = min(depth, inner - start)
+        slab = slice(start, start + count + 2 * radius)
+        total += count * structural_similarity(truth[slab], prediction[slab], **options)
+    return finite(total / inner)
+
+
+def zero_padded_ssim(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """SSIM of each image of two stacks [image, row, column]: range 1, Gaussian window of 11 taps, zeros beyond the border.
+
+    This is the window of the Gaussian-splatting code bases (borders count, images may be smaller than the window). Returns [image].
+    """
+    taps = np.exp(-((np.arange(2 * RADIUS + 1) - RADIUS) ** 2) / (2 * 1.5**2))
+    taps /= taps.sum()
+    depth = max(1, SLAB // truth[0].size)
+    scores = [_zero_padded(prediction[i : i + depth], truth[i : i + depth], taps) for i in range(0, len(truth), depth)]
+    return np.concatenate(scores)
+
+
+def _zero_padded(x: np.ndarray, y: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import correlate1d
+
+    def blur(images: np.ndarray) -> np.ndarray:
+        return correlate1d(correlate1d(images, taps, axis=1, mode="constant"), taps, axis=2, mode="constant")
+
+    c1, c2 = 0.01**2, 0.03**2
+    mean_x, mean_y = blur(x), blur(y)
+    var_x, var_y, cov = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2, blur(x * y) - mean_x * mean_y
+    score = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return score.mean(axis=(1, 2))
