@@ -1,0 +1,217 @@
+// A small multilayer perceptron, fused: a tile of points goes through every layer while it is in cache. Inputs, outputs
+// and gradients are [feature][point]. The backward pass recomputes the activations instead of storing them.
+//
+// Weights are summed over a fixed number of chunks of points, so that gradients do not depend on the number of threads.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+#ifdef __AVX512F__
+constexpr int LANES = 16, WIDE = 4;
+#else
+constexpr int LANES = 8, WIDE = 2;
+#endif
+constexpr int NARROW = 4;                  // outputs computed together
+constexpr int TILE = 256;                  // points in cache at a time
+constexpr int CHUNKS = 32;                 // partial sums of the weight gradients
+typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+
+inline vec load(const float* at) { return *(const vec*)at; }
+inline void store(float* at, vec value) { *(vec*)at = value; }
+
+// out[o][p] = bias[o] + sum_i weight[o * row + i * column] in[i][p] for a tile; in and out are [feature][TILE].
+template <int OUTS>
+void product_block(const float* weight, int64_t row, int64_t column, const float* bias, const float* in, int ins, float* out) {
+    for (int p = 0; p < TILE; p += LANES * WIDE) {
+        vec sum[OUTS][WIDE];
+        for (int o = 0; o < OUTS; ++o)
+            for (int w = 0; w < WIDE; ++w) sum[o][w] = (vec){} + (bias ? bias[o] : 0.0f);
+        for (int i = 0; i < ins; ++i) {
+            vec x[WIDE];
+            for (int w = 0; w < WIDE; ++w) x[w] = load(in + i * TILE + p + w * LANES);
+            for (int o = 0; o < OUTS; ++o) {
+                const float factor = weight[o * row + i * column];
+                for (int w = 0; w < WIDE; ++w) sum[o][w] += factor * x[w];
+            }
+        }
+        for (int o = 0; o < OUTS; ++o)
+            for (int w = 0; w < WIDE; ++w) store(out + o * TILE + p + w * LANES, sum[o][w]);
+    }
+}
+
+void product(const float* weight, int64_t row, int64_t column, const float* bias, const float* in, int ins, float* out, int outs) {
+    int o = 0;
+    for (; o + NARROW <= outs; o += NARROW) product_block<NARROW>(weight + o * row, row, column, bias ? bias + o : nullptr, in, ins, out + o * TILE);
+    for (; o < outs; ++o) product_block<1>(weight + o * row, row, column, bias ? bias + o : nullptr, in, ins, out + o * TILE);
+}
+
+inline float total(vec value) {
+    float sum = 0;
+    for (int l = 0; l < LANES; ++l) sum += value[l];
+    return sum;
+}
+
+// weight_gradient[o][i] += sum_p gradient[o][p] in[i][p].
+template <int OUTS, int INS>
+void outer_block(const float* gradient, const float* in, float* weight_gradient, int ins) {
+    vec sum[OUTS][INS] = {};
+    for (int p = 0; p < TILE; p += LANES) {
+        vec x[INS];
+        for (int i = 0; i < INS; ++i) x[i] = load(in + i * TILE + p);
+        for (int o = 0; o < OUTS; ++o) {
+            const vec g = load(gradient + o * TILE + p);
+            for (int i = 0; i < INS; ++i) sum[o][i] += g * x[i];
+        }
+    }
+    for (int o = 0; o < OUTS; ++o)
+        for (int i = 0; i < INS; ++i) weight_gradient[o * ins + i] += total(sum[o][i]);
+}
+
+template <int OUTS>
+void outer_row(const float* gradient, const float* in, float* weight_gradient, int ins) {
+    int i = 0;
+    for (; i + 4 <= ins; i += 4) outer_block<OUTS, 4>(gradient, in + i * TILE, weight_gradient + i, ins);
+    for (; i < ins; ++i) outer_block<OUTS, 1>(gradient, in + i * TILE, weight_gradient + i, ins);
+}
+
+void outer(const float* gradient, int outs, const float* in, int ins, float* weight_gradient) {
+    int o = 0;
+    for (; o + 4 <= outs; o += 4) outer_row<4>(gradient + o * TILE, in, weight_gradient + o * ins, ins);
+    for (; o < outs; ++o) outer_row<1>(gradient + o * TILE, in, weight_gradient + o * ins, ins);
+}
+
+// Leaky rectifier: slope 0 is ReLU. In place; the sign of the result tells the backward pass which side it was.
+void activate(float* values, int64_t count, float slope) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) values[i] = values[i] > 0 ? values[i] : slope * values[i];
+}
+
+void activate_backward(const float* activated, float* gradient, int64_t count, float slope) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) gradient[i] = activated[i] > 0 ? gradient[i] : slope * gradient[i];
+}
+
+struct Network {
+    const int* widths;      // [layers + 1]: inputs, hidden widths, outputs
+    int layers;
+    int skip;               // this layer also sees the network's input (appended to its own); -1: none
+    float slope;
+    int inputs(int layer) const { return widths[layer] + (layer == skip ? widths[0] : 0); }
+    int64_t weights() const {  // weights and biases, layer by layer: weight[out][in], bias[out]
+        int64_t sum = 0;
+        for (int l = 0; l < layers; ++l) sum += (int64_t)widths[l + 1] * (inputs(l) + 1);
+        return sum;
+    }
+    int64_t activations() const {  // floats for the input of every layer and the output of the last
+        int64_t sum = widths[layers];
+        for (int l = 0; l < layers; ++l) sum += inputs(l);
+        return sum * TILE;
+    }
+    int widest() const {
+        int most = widths[layers];
+        for (int l = 0; l < layers; ++l) most = std::max(most, inputs(l));
+        return most;
+    }
+};
+
+void load_tile(const float* in, int64_t count, int64_t first, int size, int features, float* tile) {
+    for (int f = 0; f < features; ++f) {
+        std::memcpy(tile + f * TILE, in + f * count + first, sizeof(float) * size);
+        std::fill(tile + f * TILE + size, tile + (f + 1) * TILE, 0.0f);
+    }
+}
+
+// Fills `work` with the input of every layer and returns where the output is.
+float* forward_tile(const Network& net, const float* weights, float* work) {
+    const float* first = work;
+    float* at = work;
+    for (int l = 0; l < net.layers; ++l) {
+        const int ins = net.inputs(l), outs = net.widths[l + 1];
+        if (l == net.skip && l > 0) std::memcpy(at + net.widths[l] * TILE, first, sizeof(float) * net.widths[0] * TILE);
+        float* out = at + (int64_t)ins * TILE;
+        product(weights, ins, 1, weights + (int64_t)outs * ins, at, ins, out, outs);
+        if (l + 1 < net.layers) activate(out, (int64_t)outs * TILE, net.slope);
+        weights += (int64_t)outs * (ins + 1);
+        at = out;
+    }
+    return at;
+}
+
+}  // namespace
+
+extern "C" {
+
+// out[outputs][count] from in[inputs][count].
+void seed_mlp(const float* in, int64_t count, const int* widths, int layers, int skip, float slope, const float* weights, float* out) {
+    const Network net{widths, layers, skip, slope};
+    const int64_t tiles = (count + TILE - 1) / TILE;
+#pragma omp parallel
+    {
+        std::vector<float> work(net.activations());
+#pragma omp for schedule(static)
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            const int64_t first = tile * TILE;
+            const int size = (int)std::min<int64_t>(TILE, count - first);
+            load_tile(in, count, first, size, widths[0], work.data());
+            const float* result = forward_tile(net, weights, work.data());
+            for (int o = 0; o < widths[layers]; ++o) std::memcpy(out + o * count + first, result + o * TILE, sizeof(float) * size);
+        }
+    }
+}
+
+// Gradients of seed_mlp: in_gradient[inputs][count] (may be null) and weight_gradient (overwritten).
+void seed_mlp_backward(const float* in, int64_t count, const int* widths, int layers, int skip, float slope, const float* weights,
+                       const float* out_gradient, float* in_gradient, float* weight_gradient) {
+    const Network net{widths, layers, skip, slope};
+    const int64_t tiles = (count + TILE - 1) / TILE, size_of_weights = net.weights();
+    std::vector<float> partial(CHUNKS * size_of_weights, 0.0f);
+#pragma omp parallel
+    {
+        const int64_t wide = (int64_t)net.widest() * TILE;
+        std::vector<float> work(net.activations()), upper(wide), lower(wide), skipped((int64_t)widths[0] * TILE);
+#pragma omp for schedule(dynamic, 1)
+        for (int chunk = 0; chunk < CHUNKS; ++chunk) {
+            float* sums = partial.data() + chunk * size_of_weights;
+            for (int64_t tile = tiles * chunk / CHUNKS; tile < tiles * (chunk + 1) / CHUNKS; ++tile) {
+                const int64_t first = tile * TILE;
+                const int size = (int)std::min<int64_t>(TILE, count - first);
+                load_tile(in, count, first, size, widths[0], work.data());
+                const float* at = forward_tile(net, weights, work.data());
+                load_tile(out_gradient, count, first, size, widths[layers], upper.data());
+                int64_t offset = size_of_weights;
+                for (int l = layers - 1; l >= 0; --l) {
+                    const int ins = net.inputs(l), outs = widths[l + 1];
+                    offset -= (int64_t)outs * (ins + 1);
+                    at -= (int64_t)ins * TILE;
+                    outer(upper.data(), outs, at, ins, sums + offset);
+                    for (int o = 0; o < outs; ++o) {
+                        vec sum = {};
+                        for (int p = 0; p < TILE; p += LANES) sum += load(upper.data() + o * TILE + p);
+                        sums[offset + (int64_t)outs * ins + o] += total(sum);
+                    }
+                    if (l == 0 && !in_gradient) break;
+                    product(weights + offset, 1, ins, nullptr, upper.data(), outs, lower.data(), ins);
+                    if (l == skip && l > 0) std::copy_n(lower.data() + widths[l] * TILE, widths[0] * TILE, skipped.data());
+                    if (l > 0) activate_backward(at, lower.data(), (int64_t)widths[l] * TILE, slope);
+                    std::swap(upper, lower);
+                }
+                if (in_gradient)
+                    for (int f = 0; f < widths[0]; ++f)
+                        for (int p = 0; p < size; ++p)
+                            in_gradient[f * count + first + p] = upper[f * TILE + p] + (skip > 0 ? skipped[f * TILE + p] : 0.0f);
+            }
+        }
+#pragma omp for schedule(static)
+        for (int64_t w = 0; w < size_of_weights; ++w) {
+            float sum = 0;
+            for (int chunk = 0; chunk < CHUNKS; ++chunk) sum += partial[chunk * size_of_weights + w];
+            weight_gradient[w] = sum;
+        }
+    }
+}
+
+}  // extern "C"

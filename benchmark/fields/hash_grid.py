@@ -1,0 +1,81 @@
+"""Multiresolution hash encoding (Mueller et al. 2022, doi 10.1145/3528223.3530127), two features a level."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.errors import InputError
+from benchmark.fields.kernel_call import call, feature_major
+
+FEATURES = 2
+
+
+class _Level(ctypes.Structure):
+    _fields_ = [
+        ("scale", ctypes.c_float),
+        ("resolution", ctypes.c_int),
+        ("entries", ctypes.c_uint32),
+        ("hashed", ctypes.c_int),
+        ("offset", ctypes.c_int64),
+    ]
+
+
+class HashGrid(nn.Module):
+    """Points in the unit cube [M, 3] -> features [M, 2 * levels].
+
+    Level l is a grid with `base * growth**l` cells along an edge, growing from `base` to `finest`; a level with more
+    than 2**log2_entries grid points shares rows by hashing. Deterministic for any number of threads; gradients flow to
+    the table and, if they require them, to the points. Raises InputError for impossible sizes.
+    """
+
+    def __init__(self, *, levels: int = 16, base: int = 16, finest: int = 512, log2_entries: int = 19, spread: float = 1e-4,
+                 generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        if levels < 1 or base < 1 or finest < base or not 1 <= log2_entries <= 30:
+            raise InputError("HashGrid", expected="levels >= 1, 1 <= base <= finest, 1 <= log2_entries <= 30",
+                             found=f"levels={levels}, base={base}, finest={finest}, log2_entries={log2_entries}")
+        growth = math.exp(math.log(finest / base) / max(1, levels - 1))
+        self.cells = [round(base * growth**level) for level in range(levels)]
+        self._levels = (_Level * levels)()
+        rows = 0
+        for level, cells in zip(self._levels, self.cells, strict=True):
+            points = (cells + 1) ** 3
+            hashed = points > 2**log2_entries
+            entries = 2**log2_entries if hashed else points
+            level.scale, level.resolution, level.entries, level.hashed, level.offset = cells, cells + 1, entries, hashed, rows
+            rows += entries
+        self.out_features = FEATURES * levels
+        self.table = nn.Parameter(torch.empty(rows, FEATURES).uniform_(-spread, spread, generator=generator))
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        return _Encode.apply(points, self.table, self._levels)
+
+
+class _Encode(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, points: torch.Tensor, table: torch.Tensor, levels: Any) -> torch.Tensor:
+        points = points.contiguous()
+        ctx.save_for_backward(points, table)
+        ctx.levels = levels
+        out = torch.empty(FEATURES * len(levels), points.shape[0])
+        call("seed_hash_encode", points.detach(), ctypes.c_int64(points.shape[0]), levels, len(levels), table.detach(), out)
+        return out.t()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:  # type: ignore[override]
+        points, table = ctx.saved_tensors
+        gradient = feature_major(gradient)
+        count, levels = ctypes.c_int64(points.shape[0]), ctx.levels
+        to_points = to_table = None
+        if ctx.needs_input_grad[0]:
+            to_points = torch.empty_like(points)
+            call("seed_hash_encode_points", points.detach(), count, levels, len(levels), table.detach(), gradient, to_points)
+        if ctx.needs_input_grad[1]:
+            to_table = torch.zeros_like(table)
+            call("seed_hash_encode_backward", points.detach(), count, levels, len(levels), gradient, to_table)
+        return to_points, to_table, None

@@ -1,0 +1,64 @@
+"""A small fused multilayer perceptron for fields: hidden layers with a leaky rectifier, linear output."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.fields.kernel_call import call, feature_major
+
+
+class MLP(nn.Module):
+    """[M, inputs] -> [M, outputs] through `layers` linear maps with `hidden` units between them.
+
+    `slope` is that of the leaky rectifier (0: ReLU). `skip` names a layer that also sees the network's input (NAF: 2).
+    Weights start uniform in +-1/sqrt(inputs of the layer), as torch's Linear. Deterministic for any number of threads.
+    """
+
+    def __init__(self, inputs: int, outputs: int = 1, *, hidden: int = 32, layers: int = 3, slope: float = 0.01, skip: int | None = None,
+                 generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.widths = [inputs, *[hidden] * (layers - 1), outputs]
+        self.skip, self.slope = -1 if skip is None else skip, slope
+        matrices = []
+        for layer in range(layers):
+            ins, outs = self.widths[layer] + (inputs if layer == self.skip else 0), self.widths[layer + 1]
+            matrices.append(torch.empty(outs * (ins + 1)).uniform_(-1 / math.sqrt(ins), 1 / math.sqrt(ins), generator=generator))
+        self.weights = nn.Parameter(torch.cat(matrices))  # layer by layer: weight [out, in], bias [out]
+
+    def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Views of one layer's weight [out, in] and bias [out]."""
+        at = 0
+        for layer, outs in enumerate(self.widths[1:]):
+            ins = self.widths[layer] + (self.widths[0] if layer == self.skip else 0)
+            if layer == index:
+                return self.weights[at : at + outs * ins].view(outs, ins), self.weights[at + outs * ins : at + outs * (ins + 1)]
+            at += outs * (ins + 1)
+        raise IndexError(index)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return _Fused.apply(values, self.weights, self.widths, self.skip, self.slope)
+
+
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, weights: torch.Tensor, widths: list[int], skip: int, slope: float) -> torch.Tensor:
+        major = feature_major(values)
+        ctx.save_for_backward(major, weights)
+        ctx.network = ((ctypes.c_int * len(widths))(*widths), len(widths) - 1, skip, ctypes.c_float(slope))
+        out = torch.empty(widths[-1], major.shape[1])
+        call("seed_mlp", major, ctypes.c_int64(major.shape[1]), *ctx.network, weights.detach(), out)
+        return out.t()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor, None, None, None]:  # type: ignore[override]
+        major, weights = ctx.saved_tensors
+        to_values = torch.empty_like(major) if ctx.needs_input_grad[0] else None
+        to_weights = torch.empty_like(weights)
+        call("seed_mlp_backward", major, ctypes.c_int64(major.shape[1]), *ctx.network, weights.detach(), feature_major(gradient),
+             to_values, to_weights)
+        return None if to_values is None else to_values.t(), to_weights, None, None, None

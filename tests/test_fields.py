@@ -1,0 +1,138 @@
+"""The field kernels against plain torch: values and gradients, determinism, closed forms."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from benchmark.errors import InputError
+from benchmark.fields import MLP, HashGrid, trunc_exp, vm_encode, vm_grid
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def hash_twin(grid: HashGrid, points: torch.Tensor) -> torch.Tensor:
+    out = []
+    for level in grid._levels:
+        x = (points * level.scale).clamp(0, level.scale - 1e-3)
+        low = x.floor().detach()
+        fraction, low = x - low, low.long()
+        value = 0
+        for corner in range(8):
+            bits = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2])
+            at = low + bits
+            if level.hashed:
+                row = (at[:, 0] ^ (at[:, 1] * 2654435761) ^ (at[:, 2] * 805459861)) & (level.entries - 1)
+            else:
+                row = at[:, 0] + level.resolution * (at[:, 1] + level.resolution * at[:, 2])
+            weight = torch.where(bits.bool(), fraction, 1 - fraction).prod(1, keepdim=True)
+            value = value + weight * grid.table[level.offset + row]
+        out.append(value)
+    return torch.cat(out, 1)
+
+
+def mlp_twin(mlp: MLP, values: torch.Tensor) -> torch.Tensor:
+    x = values
+    for index in range(len(mlp.widths) - 1):
+        if index == mlp.skip:
+            x = torch.cat([x, values], 1)
+        x = F.linear(x, *mlp.layer(index))
+        if index < len(mlp.widths) - 2:
+            x = F.leaky_relu(x, mlp.slope)
+    return x
+
+
+def vm_twin(points: torch.Tensor, planes: list[torch.Tensor], lines: list[torch.Tensor]) -> torch.Tensor:
+    out = []
+    for plane, line, (row, column, along) in zip(planes, lines, ((1, 0, 2), (2, 1, 0), (2, 0, 1)), strict=True):
+        at = 2 * points[None, :, None, :] - 1
+        sampled = F.grid_sample(plane[None], at[..., [column, row]], align_corners=False, padding_mode="border")[0, :, :, 0]
+        zero = torch.zeros_like(at[..., 0])
+        on = F.grid_sample(line[None, :, :, None], torch.stack([zero, at[..., along]], -1), align_corners=False, padding_mode="border")
+        out.append(sampled * on[0, :, :, 0])
+    return torch.cat(out).t()
+
+
+def gradients(value: torch.Tensor, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    weight = torch.linspace(-1, 1, value.numel()).view_as(value)
+    return list(torch.autograd.grad((value * weight).sum(), inputs))
+
+
+@pytest.mark.parametrize("log2_entries", [8, 19])
+def test_hash_grid_matches_plain_torch(log2_entries: int) -> None:
+    grid = HashGrid(levels=4, base=4, finest=31, log2_entries=log2_entries, spread=1.0, generator=generator())
+    points = (0.01 + 0.98 * torch.rand(1000, 3, generator=generator())).requires_grad_()  # at the faces the twin's clamp has no gradient
+    ours, twin = grid(points), hash_twin(grid, points)
+    torch.testing.assert_close(ours, twin, atol=1e-5, rtol=1e-5)
+    for mine, theirs in zip(gradients(ours, [points, grid.table]), gradients(twin, [points, grid.table]), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-3)
+
+
+def test_hash_grid_refuses_impossible_sizes() -> None:
+    with pytest.raises(InputError, match="base <= finest"):
+        HashGrid(base=64, finest=16)
+
+
+@pytest.mark.parametrize(("points", "inputs", "outputs", "layers", "skip"), [(1000, 8, 1, 3, None), (257, 33, 3, 4, 2), (3, 5, 2, 1, None)])
+def test_mlp_matches_plain_torch(points: int, inputs: int, outputs: int, layers: int, skip: int | None) -> None:
+    mlp = MLP(inputs, outputs, hidden=30, layers=layers, skip=skip, generator=generator())
+    values = torch.randn(points, inputs, generator=generator()).requires_grad_()
+    ours, twin = mlp(values), mlp_twin(mlp, values)
+    torch.testing.assert_close(ours, twin, atol=1e-5, rtol=1e-5)
+    for mine, theirs in zip(gradients(ours, [values, mlp.weights]), gradients(twin, [values, mlp.weights]), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
+
+
+def tensors(shape: tuple[int, int, int], channels: int = 5) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    nz, ny, nx = shape
+    planes = [torch.randn(channels, *s, generator=generator(1)).requires_grad_() for s in ((ny, nx), (nz, ny), (nz, nx))]
+    lines = [torch.randn(channels, n, generator=generator(2)).requires_grad_() for n in (nz, nx, ny)]
+    return planes, lines
+
+
+def test_vector_matrix_matches_plain_torch() -> None:
+    planes, lines = tensors((6, 7, 8))
+    points = torch.rand(700, 3, generator=generator())
+    ours, twin = vm_encode(points, planes, lines), vm_twin(points, planes, lines)
+    torch.testing.assert_close(ours, twin, atol=1e-5, rtol=1e-5)
+    for mine, theirs in zip(gradients(ours, planes + lines), gradients(twin, planes + lines), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
+
+
+def test_vector_matrix_grid_is_the_encoding_at_voxel_centres() -> None:
+    shape = (6, 7, 8)
+    planes, lines = tensors(shape)
+    z, y, x = torch.meshgrid(*[(torch.arange(n) + 0.5) / n for n in shape], indexing="ij")
+    points = torch.stack([x, y, z], -1).view(-1, 3)
+    grid, encoded = vm_grid(planes, lines), vm_encode(points, planes, lines)
+    torch.testing.assert_close(grid, encoded, atol=1e-5, rtol=1e-5)
+    for mine, theirs in zip(gradients(grid, planes + lines), gradients(encoded, planes + lines), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
+
+
+def test_results_do_not_depend_on_the_number_of_threads() -> None:
+    planes, lines = tensors((9, 8, 7))
+    grid = HashGrid(levels=3, base=4, finest=16, spread=1.0, generator=generator())
+    mlp = MLP(6, hidden=16, generator=generator())
+    points = torch.rand(5000, 3, generator=generator())
+    results, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            field, features = mlp(grid(points)), vm_encode(points, planes, lines)
+            results.append([field, features, *gradients(field, [grid.table, mlp.weights]), *gradients(features, planes + lines)])
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_trunc_exp_is_exp_with_a_bounded_gradient() -> None:
+    x = torch.tensor([0.0, 1.0, 20.0], requires_grad=True)
+    y = trunc_exp(x)
+    torch.testing.assert_close(y, x.exp())
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, torch.tensor([0.0, 1.0, 15.0]).exp())
