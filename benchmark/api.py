@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from benchmark.cache import cached_arrays
     from benchmark.ct.acquisition import SimulatedParams, simulated_case
     from benchmark.ct.ellipsoids import Ellipsoids
-    from benchmark.ct.integrate import line_integral
+    from benchmark.ct.composite import composite_max, composite_rays_xray
+    from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.noise import add_noise
     from benchmark.ct.projector import Projector
     from benchmark.ct.rays import Rays, view_rays
@@ -41,6 +42,9 @@ _LAZY = {
     "Rays": "benchmark.ct.rays",
     "view_rays": "benchmark.ct.rays",
     "line_integral": "benchmark.ct.integrate",
+    "march": "benchmark.ct.integrate",
+    "composite_rays_xray": "benchmark.ct.composite",
+    "composite_max": "benchmark.ct.composite",
     "add_noise": "benchmark.ct.noise",
     "Ellipsoids": "benchmark.ct.ellipsoids",
     "Package": "benchmark.download",

@@ -1,0 +1,59 @@
+"""Plain-torch twins of the renderer's kernels: slow, short, and written from the equations rather than from the C++."""
+
+from __future__ import annotations
+
+import torch
+
+MASK = 0xFFFFFFFF
+
+
+def clip(origins: torch.Tensor, directions: torch.Tensor, bounds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Entry and exit distance [N] of half-lines and a box [2, 3], float64; exit <= entry for a miss."""
+    o, d, box = origins.double(), directions.double(), bounds.double()
+    crossings = (box[:, None] - o) / d  # [2, N, 3]; +-inf along axes that the ray is parallel to
+    near = crossings.amin(0).nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf).amax(1).clamp(min=0)
+    far = crossings.amax(0).nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf).amin(1)
+    return near, far
+
+
+def _mix(x: torch.Tensor) -> torch.Tensor:
+    x = x ^ (x >> 16)
+    x = x * 0x7FEB352D & MASK
+    x = x ^ (x >> 15)
+    x = x * 0x846CA68B & MASK
+    return x ^ (x >> 16)
+
+
+def jitter(seed: int, rays: int, samples: int) -> torch.Tensor:
+    """Place in its bin of each sample, [rays, samples]."""
+    key = _mix(_mix(torch.arange(rays) ^ seed))
+    return (_mix(key[:, None] + torch.arange(samples) * 0x9E3779B9 & MASK) >> 8).double() / 2**24
+
+
+def march(
+    origins: torch.Tensor, directions: torch.Tensor, bounds: torch.Tensor, samples: int, seed: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """positions [M, 3], ts [M, 2] and (first, count) [N, 2] for a uniform number of samples per ray, float64."""
+    near, far = clip(origins, directions, bounds)
+    dt = ((far - near) / samples).clamp(min=0)
+    place = torch.full((len(near), samples), 0.5, dtype=torch.float64) if seed is None else jitter(seed, len(near), samples)
+    t = near[:, None] + (torch.arange(samples) + place) * dt[:, None]
+    positions = origins.double()[:, None] + t[..., None] * directions.double()[:, None]
+    hit = far > near
+    ts = torch.stack([t, dt[:, None].expand_as(t)], -1)
+    counts = hit.long() * samples
+    return positions[hit].reshape(-1, 3), ts[hit].reshape(-1, 2), torch.stack([counts.cumsum(0) - counts, counts], 1)
+
+
+def _owners(rays: torch.Tensor) -> torch.Tensor:
+    """Which ray each sample belongs to, for tables without gaps."""
+    return torch.repeat_interleave(torch.arange(len(rays)), rays[:, 1])
+
+
+def composite_sum(mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(len(rays), dtype=mu.dtype).index_add(0, _owners(rays), mu * ts[:, 1].to(mu.dtype))
+
+
+def composite_max(mu: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
+    """Maximum of each ray's samples, ray by ray; 0 where there are none."""
+    return torch.stack([mu[first : first + count].max() if count else mu.new_zeros(()) for first, count in rays.tolist()])
