@@ -27,8 +27,8 @@ from benchmark.types import (
 if TYPE_CHECKING:
     from benchmark.cache import cached_arrays
     from benchmark.ct.acquisition import SimulatedParams, simulated_case
-    from benchmark.ct.ellipsoids import Ellipsoids
     from benchmark.ct.composite import composite_max, composite_rays_xray
+    from benchmark.ct.ellipsoids import Ellipsoids
     from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.noise import add_noise
     from benchmark.ct.projector import Projector
@@ -88,9 +88,12 @@ __all__ = [
     "Voxels",
     "add_noise",
     "cached_arrays",
+    "composite_max",
+    "composite_rays_xray",
     "fetch_member",
     "hookimpl",
     "line_integral",
+    "march",
     "simulated_case",
     "view_rays",
 ]
