@@ -44,6 +44,14 @@ class Clock:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident size of this process so far [MiB]."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    """Largest resident size of this process so far [MiB].
+
+    Linux keeps getrusage's maximum across exec, so a small child of a large parent would report the parent's size:
+    there the kernel's high-water mark of the process itself (VmHWM) is read instead.
+    """
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ class Results:
             record = self._read(path)
             if record is not None:
                 latest[record.run_id] = record
-        self.records = sorted(_without_superseded(latest.values()), key=_order)
+        self.records = arranged(latest.values())
 
     @classmethod
     def open(cls, folder: str | Path) -> Results:
@@ -139,11 +140,11 @@ def without_digest(spec: RunSpec) -> RunSpec:
     return spec.model_copy(update={"data_digest": ""})
 
 
-def _without_superseded(records: Any) -> list[RunRecord]:
-    """Drop failures to load the data once the same run has been recorded with data."""
+def arranged(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """In the order of tables; without failures to load the data of runs that have since been recorded with data."""
     records = list(records)
     loaded = {without_digest(record.spec).id for record in records if record.spec.data_digest}
-    return [record for record in records if record.spec.data_digest or record.run_id not in loaded]
+    return sorted((record for record in records if record.spec.data_digest or record.run_id not in loaded), key=_order)
 
 
 def _order(record: RunRecord) -> tuple:

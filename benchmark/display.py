@@ -1,0 +1,153 @@
+"""What a person sees while a sweep runs: bars on a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from benchmark.frame import noise, view_count
+from benchmark.types import RunRecord, RunSpec
+
+LINE_INTERVAL = 15.0  # [s] between progress lines of one run
+
+
+def case_title(spec: RunSpec) -> str:
+    """'chest 64, 10 views, poisson 1e+05'."""
+    added = noise(spec)
+    count = view_count(spec)
+    views = f"{count} view{'s' * (count != 1)}"
+    return f"{spec.dataset} {spec.dataset_params.get('size', '')}, {views}" + (f", {added}" if added != "none" else "")
+
+
+def run_title(spec: RunSpec) -> str:
+    """'chest 64, 10 views: zerorf:fast, seed 1'."""
+    method = spec.method if spec.preset == "default" else f"{spec.method}:{spec.preset}"
+    return f"{case_title(spec)}: {method}" + (f", seed {spec.seed}" if spec.seed else "")
+
+
+def outcome(record: RunRecord) -> str:
+    """'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s' or why there is none."""
+    if record.status != "ok":
+        return f"{record.status}: {record.reason}"
+    names = {"volume_psnr": "volume", "projection_psnr": "held-out", "fit_psnr": "fit"}
+    values = [(label, record.metrics.get(name)) for name, label in names.items()]
+    parts = [f"{label} {value:.2f} dB" for label, value in values if value is not None]
+    parts.append(f"{record.seconds or 0:.1f} s")
+    return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
+
+
+def progress_text(event: dict[str, Any]) -> str:
+    """'step 120/500, loss 0.00123, 12 s, 38 s to go'."""
+    step, total, seconds = event.get("step", 0), event.get("total", 0), event.get("seconds", 0.0)
+    parts = [f"step {step}/{total}" if total else f"step {step}"]
+    extra = {key: value for key, value in event.items() if key not in ("event", "step", "total", "seconds")}
+    parts += [f"{key} {value:.4g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in extra.items()]
+    parts.append(f"{seconds:.0f} s")
+    if total and step and total > step:
+        parts.append(f"{seconds / step * (total - step):.0f} s to go")
+    return ", ".join(parts)
+
+
+class PlainDisplay:
+    """One line per start and end of a run, one now and then in between. For logs, pipes and CI."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.total = self.position = 0
+        self._next_line = 0.0
+
+    def __enter__(self) -> PlainDisplay:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def line(self, text: str) -> None:
+        """Print one unwrapped line."""
+        self.console.print(escape(text), soft_wrap=True, highlight=False)
+
+    def loading(self, spec: RunSpec, done: int, total: int) -> None:
+        self.line(f"loading data {done + 1}/{total}: {case_title(spec)}")
+
+    def sweep_started(self, total: int, finished: int) -> None:
+        self.total, self.position = total, finished
+        self.line(f"{total} runs" + (f", {finished} of them finished earlier" if finished else ""))
+
+    def run_started(self, spec: RunSpec) -> None:
+        self.position += 1
+        self._next_line = time.monotonic() + LINE_INTERVAL
+        self.line(f"[{self.position}/{self.total}] {run_title(spec)} ...")
+
+    def progress(self, event: dict[str, Any]) -> None:
+        if time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + LINE_INTERVAL
+            self.line(f"[{self.position}/{self.total}]   {progress_text(event)}")
+
+    def run_finished(self, record: RunRecord) -> None:
+        self.line(f"[{self.position}/{self.total}] {run_title(record.spec)}: {outcome(record)}")
+
+    def warning(self, text: str) -> None:
+        self.line(f"warning: {text}")
+
+
+class LiveDisplay(PlainDisplay):
+    """The same lines for finished runs, with a bar for the sweep and one for the current run below them."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=console,
+            transient=True,
+        )
+        self._sweep: TaskID | None = None
+        self._run: TaskID | None = None
+
+    def __enter__(self) -> LiveDisplay:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def loading(self, spec: RunSpec, done: int, total: int) -> None:
+        self._overall("loading data", done, total, case_title(spec))
+
+    def _overall(self, description: str, done: int, total: int, text: str = "") -> None:
+        if self._sweep is None:
+            self._sweep = self._bars.add_task("", text="")
+        self._bars.update(self._sweep, description=description, completed=done, total=total, text=escape(text))
+
+    def sweep_started(self, total: int, finished: int) -> None:
+        super().sweep_started(total, finished)
+        self._overall("sweep", finished, total)
+
+    def run_started(self, spec: RunSpec) -> None:
+        self.position += 1
+        self._run = self._bars.add_task(escape(run_title(spec)), total=None, text="starting")
+
+    def progress(self, event: dict[str, Any]) -> None:
+        if self._run is not None:
+            step, total = event.get("step", 0), event.get("total") or None
+            self._bars.update(self._run, completed=step, total=total, text=escape(progress_text(event)))
+
+    def run_finished(self, record: RunRecord) -> None:
+        if self._run is not None:
+            self._bars.remove_task(self._run)
+            self._run = None
+        super().run_finished(record)
+        self._overall("sweep", self.position, self.total)
+
+
+def make_display(console: Console) -> PlainDisplay:
+    """Bars on a terminal, plain lines otherwise."""
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)

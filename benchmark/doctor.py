@@ -1,0 +1,131 @@
+"""What is installed, usable or missing, and the line that fixes it. 'Installed' is not 'usable': parts are tried in a child process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from benchmark.environment import available_cores, git_state, install_hint, missing_modules, processor
+from benchmark.errors import MissingDependency
+from benchmark.plugins import FOLDERS, Registry, wrong_package
+
+OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask")  # what the project's extras provide
+LONGEST_TRY = 600  # [s]; building the kernels for the first time takes a while
+HOME = Path(__file__).resolve().parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One line of the doctor's list. 'missing' is an optional part; only 'broken' means that runs will not work."""
+
+    name: str
+    status: Literal["ok", "missing", "warning", "broken"]
+    detail: str
+    fix: str = ""
+
+
+def examine(registry: Registry) -> Iterator[Check]:
+    """All checks, one after the other (some take seconds)."""
+    yield _python()
+    yield _torch()
+    compiler = _compiler()
+    yield compiler
+    if compiler.status == "ok":
+        yield _kernels()
+    yield from _folders()
+    yield _cache()
+    yield from _plugins(registry)
+    wanted = {*OPTIONAL, *(module for spec in (*registry.methods.values(), *registry.datasets.values()) for module in spec.requires)}
+    for module in sorted(wanted):
+        yield _optional(module)
+
+
+def try_in_child(code: str, timeout: float = LONGEST_TRY) -> tuple[bool, str]:
+    """Run Python code in a fresh process: whether it ended well, and its last line (of output, or of the traceback)."""
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, cwd=HOME)
+    except subprocess.TimeoutExpired:
+        return False, f"still busy after {timeout:g} s"
+    text = done.stdout if done.returncode == 0 else done.stderr
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    if done.returncode < 0:
+        last = f"crashed (signal {-done.returncode})"
+    return done.returncode == 0, last
+
+
+def _python() -> Check:
+    detail = f"{platform.python_version()} on {platform.system()}, {processor()}, {available_cores()} cores"
+    state = git_state(HOME)
+    detail += f", git {state}" if state else ""
+    good = sys.version_info >= (3, 10)
+    return Check("python", "ok" if good else "broken", detail, "" if good else "Install Python 3.10 or later.")
+
+
+def _torch() -> Check:
+    code = (
+        "import json, torch; cuda = torch.cuda.is_available(); "
+        "print(json.dumps([torch.__version__, torch.cuda.get_device_name(0) if cuda else '']))"
+    )
+    good, text = try_in_child(code)
+    if not good:
+        return Check("torch", "broken", text, "pip install torch")
+    version, gpu = json.loads(text)
+    return Check("torch", "ok", f"{version}, {gpu or 'no CUDA device: everything runs on the CPU'}")
+
+
+def _compiler() -> Check:
+    from benchmark.ct.kernels.library import find_compiler
+
+    try:
+        path = find_compiler()
+    except MissingDependency as error:
+        return Check("compiler", "broken", "no C++ compiler found", str(error))
+    version = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.splitlines()
+    return Check("compiler", "ok", f"{path}: {version[0] if version else 'unknown version'}")
+
+
+def _kernels() -> Check:
+    good, text = try_in_child("from benchmark.ct.kernels.library import build, library; library(); print(build())")
+    return Check("kernels", "ok", f"built: {text}") if good else Check("kernels", "broken", text, "See the compiler's message above.")
+
+
+def _folders() -> Iterator[Check]:
+    for folder in FOLDERS:
+        wrong = wrong_package(folder)
+        yield Check(f"{folder}/", "broken" if wrong else "ok", wrong or f"{HOME / folder}")
+
+
+def _cache() -> Check:
+    from benchmark.ct.kernels.library import cache_folder
+
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        return Check("cache", "broken", f"{folder}: {error.strerror}", "Set SEED_CACHE to a folder that can be written.")
+    return Check("cache", "ok", f"{folder}, {shutil.disk_usage(folder).free / 2**30:.0f} GiB free")
+
+
+def _plugins(registry: Registry) -> Iterator[Check]:
+    counts = f"{len(registry.methods)} methods, {len(registry.datasets)} datasets, {len(registry.metrics)} metrics"
+    yield Check("plug-ins", "ok", counts)
+    for problem in registry.problems:
+        yield Check("plug-in set aside", "warning", str(problem), "Repair or uninstall that plug-in.")
+
+
+def _optional(module: str) -> Check:
+    if missing_modules([module]):
+        return Check(module, "missing", "optional, not installed", install_hint(module))
+    good, text = try_in_child(f"import {module}; print(getattr({module}, '__version__', 'installed'))", timeout=120)
+    return Check(module, "ok", text) if good else Check(module, "warning", f"installed but not usable: {text}", install_hint(module))

@@ -1,0 +1,171 @@
+"""One RunSpec and its case become one RunRecord. What a method does wrong is in the record; nothing it does is raised."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark import schedule
+from benchmark.atomic import StorageError
+from benchmark.environment import environment, install_hint, missing_modules
+from benchmark.frame import view_count
+from benchmark.plain import dumps
+from benchmark.plugins import Registry
+from benchmark.schedule import OnEvent, Options, Outcome
+from benchmark.score import Scorer
+from benchmark.types import Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve
+
+
+def perform(
+    registry: Registry, spec: RunSpec, case: Case, jobs: Path, options: Options, on_event: OnEvent
+) -> tuple[RunRecord, np.ndarray | None]:
+    """Run a method on a case, check and score what came back. Returns the record and, if it is ok, the volume [z, y, x].
+
+    `jobs` is a folder for scratch files; nothing stays in it. Raises StorageError if it cannot be written.
+    """
+    record = blank_record(spec, case, options)
+    method = registry.method(spec.method)
+    try:
+        reason = skip_reason(method, spec, case)
+    except Exception as error:  # a plug-in's own code
+        return record.model_copy(update={"reason": f"skip() failed: {type(error).__name__}: {error}"}), None
+    if reason:
+        return record.model_copy(update={"status": "skipped", "reason": reason}), None
+    folder = Path(tempfile.mkdtemp(prefix=f"{spec.id}-", dir=jobs))
+    try:
+        try:
+            write_job(folder, method, spec, case, options)
+        except OSError as error:
+            raise StorageError(folder, error) from error
+        outcome = schedule.execute(folder, options, on_event)
+        return _judge(record, outcome, folder, case, registry)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def blank_record(spec: RunSpec, case: Case | None, options: Options) -> RunRecord:
+    """A record with everything that is known before a run."""
+    facts: dict[str, Any] = {"views": view_count(spec)}
+    if case is not None:
+        geometry = case.scan.geometry
+        facts = {
+            "case": case.name,
+            "views": geometry.views,
+            "training_views": list(case.training_views),
+            "heldout_views": list(case.heldout_views),
+            "volume_shape": list(geometry.volume_shape),
+        }
+    return RunRecord(
+        run_id=spec.id,
+        spec=spec,
+        status="failed",
+        started=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        environment={**environment(), "threads": options.threads, "isolation": "none" if options.in_process else "process"},
+        **facts,
+    )
+
+
+def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
+    """Why this method cannot do this case; '' if it can."""
+    missing = missing_modules(method.requires)
+    if missing:
+        return f"needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})"
+    if method.skip is None:
+        return ""
+    return str(resolve(method.skip)(case.scan, method.params(**spec.method_params)) or "")
+
+
+def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, options: Options) -> None:
+    """Everything the worker gets: the scan, the parameters and how to find the method."""
+    np.savez(folder / "scan.npz", projections=case.scan.projections)
+    job = {
+        "method": spec.method,
+        "target": method.target if isinstance(method.target, str) else import_path(method.target),
+        "params_model": import_path(method.params),
+        "params": spec.method_params,
+        "seed": spec.seed,
+        "budget_seconds": spec.budget_seconds,
+        "device": options.device,
+        "threads": options.threads,
+        "snapshots": options.snapshots,
+        "geometry": case.scan.geometry.to_dict(),
+        "photons": case.scan.photons,
+        "length_unit": case.scan.length_unit,
+        "parent": os.getpid(),
+        "sys_path": sys.path,
+    }
+    (folder / "job.json").write_text(dumps(job))
+
+
+def import_path(thing: Any) -> str | None:
+    """'module:name' by which another process finds the same object; None if there is no such path."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
+    if not module or module == "__main__" or "<" in name:
+        return None
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError):
+        return None
+    return f"{module}:{name}" if found is thing else None
+
+
+def _judge(record: RunRecord, outcome: Outcome, folder: Path, case: Case, registry: Registry) -> tuple[RunRecord, np.ndarray | None]:
+    """The finished record: what the worker said, unless the volume tells otherwise."""
+    result = outcome.result
+    known = ("status", "reason", "engine", "device", "seconds", "cpu_seconds", "peak_memory_mb", "steps", "losses", "info")
+    values: dict[str, Any] = record.model_dump() | {key: result[key] for key in known if key in result}
+    values |= {"log_tail": outcome.log_tail, "environment": record.environment | result.get("facts", {})}
+    volume: np.ndarray | None = None
+    if values["status"] == "ok":
+        volume, defect = _load_volume(folder / "volume.npy", case)
+        if volume is None:
+            values |= {"status": "failed", "reason": defect}
+    scorer = Scorer(case, registry.metrics.values())
+    values["curve"] = _curve(folder, result.get("snapshots", []), scorer)
+    if volume is not None:
+        values["metrics"], problems = scorer.score(volume)
+        values["reason"] = "; ".join(problems)
+        final = CurvePoint(
+            step=values["steps"],
+            seconds=values["seconds"],
+            volume_psnr=values["metrics"].get("volume_psnr"),
+            loss=values["losses"][-1][2] if values["losses"] else None,
+        )
+        values["curve"].append(final.model_dump())
+    return RunRecord.model_validate(values), volume
+
+
+def _load_volume(path: Path, case: Case) -> tuple[np.ndarray | None, str]:
+    """The volume as float32, or None and what is wrong with it."""
+    volume = np.load(path, allow_pickle=False)
+    expected = case.scan.geometry.volume_shape
+    if volume.shape != expected:
+        return None, f"wrong shape: expected a volume [z, y, x] = {expected}, the method returned {volume.shape}"
+    if volume.dtype.kind != "f":
+        return None, f"wrong type: expected float32, the method returned {volume.dtype}"
+    with np.errstate(over="ignore"):
+        volume = np.ascontiguousarray(volume, dtype=np.float32)
+    bad = int((~np.isfinite(volume)).sum())
+    if bad:
+        return None, f"not finite: {bad} of {volume.size} voxels are NaN or Inf"
+    return volume, ""
+
+
+def _curve(folder: Path, snapshots: list[dict[str, Any]], scorer: Scorer) -> list[dict[str, Any]]:
+    """Score the snapshots, now that the method is gone. One of a wrong shape or with NaN has no score."""
+    points = []
+    for snapshot in snapshots:
+        volume, _ = _load_volume(folder / snapshot["file"], scorer.case)
+        psnr = None if volume is None else scorer.volume_psnr(volume)
+        points.append({"step": snapshot["step"], "seconds": snapshot["seconds"], "volume_psnr": psnr, "loss": snapshot["loss"]})
+    return points

@@ -1,0 +1,166 @@
+"""Where a job runs: in a process of its own (a crash, a kill or a time-out stays there), or right here for debugging."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmark import worker
+
+OnEvent = Callable[[dict[str, Any]], None]
+LOG_TAIL = 4000  # characters of the log that a record keeps
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How runs are executed; nothing here is part of a run's identity."""
+
+    device: str = "auto"  # 'auto', 'cpu', 'cuda:0'
+    threads: int | None = None
+    timeout: float | None = None  # [s] of wall time per run, start-up included
+    in_process: bool = False
+    snapshots: int = 12  # volumes kept along a run for its convergence curve
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How a job ended: the worker's result.json (status, reason, seconds, ...) or what stands for it, and the end of its log."""
+
+    result: dict[str, Any]
+    log_tail: str = ""
+
+
+def execute(folder: Path, options: Options, on_event: OnEvent) -> Outcome:
+    """Run the job of a folder to its end. Only KeyboardInterrupt gets out, and then nothing of the job is left running."""
+    return _execute_here(folder, on_event) if options.in_process else _execute_in_child(folder, options, on_event)
+
+
+def _execute_here(folder: Path, on_event: OnEvent) -> Outcome:
+    log = folder / "log.txt"
+    with log.open("w") as file, contextlib.redirect_stderr(_Tee(file, sys.stderr)):
+        worker.work(folder, on_event)
+    return Outcome(json.loads((folder / "result.json").read_text()), _tail(log))
+
+
+class _Tee:
+    """Writes to a file and to the terminal."""
+
+    def __init__(self, *targets: Any) -> None:
+        self.targets = targets
+
+    def write(self, text: str) -> int:
+        for target in self.targets:
+            target.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        for target in self.targets:
+            target.flush()
+
+
+def _execute_in_child(folder: Path, options: Options, on_event: OnEvent) -> Outcome:
+    log = folder / "log.txt"
+    with log.open("wb") as file, _child(folder, options, file) as process:
+        in_time = _follow(process, options.timeout, on_event)
+    return Outcome(_result(folder, process.returncode, options.timeout if not in_time else None, log), _tail(log))
+
+
+@contextlib.contextmanager
+def _child(folder: Path, options: Options, log: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker in a session of its own (Ctrl-C reaches only the parent); whatever is left of it is killed at the end."""
+    home = str(Path(__file__).resolve().parent.parent)
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environment.get("PYTHONPATH")]))
+    if options.threads:
+        environment |= dict.fromkeys(_THREAD_VARIABLES, str(options.threads))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmark.worker", str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: OnEvent) -> bool:
+    """Pass on progress lines until the process ends (True) or its time is up (False)."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + timeout if timeout else float("inf")
+    os.set_blocking(process.stdout.fileno(), False)
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        open_pipe = True
+        while process.poll() is None:
+            if time.monotonic() >= deadline:
+                return False
+            wait = min(0.5, max(0.0, deadline - time.monotonic()))
+            if not open_pipe:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(wait)
+            elif selector.select(wait):
+                block = os.read(process.stdout.fileno(), 1 << 16)
+                open_pipe = bool(block)
+                pending = _pass_on(pending + block, on_event)
+    return True
+
+
+def _pass_on(data: bytes, on_event: OnEvent) -> bytes:
+    """Hand over every complete line; returns the rest."""
+    *lines, rest = data.split(b"\n")
+    for line in lines:
+        with contextlib.suppress(ValueError):  # a line that is no JSON is not ours
+            event = json.loads(line)
+            if isinstance(event, dict):
+                on_event(event)
+    return rest
+
+
+def _result(folder: Path, code: int, timed_out: float | None, log: Path) -> dict[str, Any]:
+    path = folder / "result.json"
+    if path.exists():  # written last and in one step: complete, even if the process then fell over while it ended
+        return json.loads(path.read_text())
+    return {"status": "failed", "reason": _death(code, timed_out, log)}
+
+
+def _death(code: int, timed_out: float | None, log: Path) -> str:
+    """Why there is no result, in words."""
+    if timed_out is not None:
+        return f"time-out: still running after {timed_out:g} s"
+    if code == -signal.SIGKILL:
+        return "killed (SIGKILL): most likely the machine ran out of memory"
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return f"crashed ({name})"
+    last = next((line.strip() for line in reversed(_tail(log).splitlines()) if line.strip()), "")
+    return f"the process ended with exit code {code} and without a result" + (f": {last}" if last else "")
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - LOG_TAIL))
+        return file.read().decode(errors="replace")

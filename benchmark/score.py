@@ -1,0 +1,62 @@
+"""Scores a volume against its case with every registered metric. Only the harness calls this; methods never see a score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from benchmark.types import Case, MetricSpec, Scan, resolve
+
+
+class Scorer:
+    """Scores for one case; keeps its projectors. `metrics` are all specs; names become volume_*, projection_* and fit_*."""
+
+    def __init__(self, case: Case, metrics: Iterable[MetricSpec]) -> None:
+        self.case = case
+        self.metrics = list(metrics)
+
+    def score(self, volume: np.ndarray) -> tuple[dict[str, float | None], list[str]]:
+        """All metrics of a volume [z, y, x], and what went wrong (such a metric is None).
+
+        The volume is re-projected by the harness's own projector, for every method alike: against the held-out views
+        (projection_*) and against the measured training views (fit_*).
+        """
+        values: dict[str, float | None] = {}
+        problems: list[str] = []
+        if self.case.truth is not None:
+            self._apply("volume", "volume", volume, self.case.truth, values, problems)
+        if self.case.heldout is not None:
+            self._apply("projection", "projection", _project(self.case.heldout, volume), self.case.heldout.projections, values, problems)
+        self._apply("fit", "projection", _project(self.case.scan, volume), self.case.scan.projections, values, problems)
+        return values, problems
+
+    def _apply(
+        self, prefix: str, kind: str, found: np.ndarray, true: np.ndarray, values: dict[str, float | None], problems: list[str]
+    ) -> None:
+        for metric in self.metrics:
+            if metric.kind != kind:
+                continue
+            name = f"{prefix}_{metric.name}"
+            try:
+                values[name] = float(resolve(metric.target)(found, true))
+            except Exception as error:
+                values[name] = None
+                problems.append(f"metric {name}: {type(error).__name__}: {error}")
+
+    def volume_psnr(self, volume: np.ndarray) -> float | None:
+        """The strict PSNR alone, for convergence curves; None without a truth or without that metric."""
+        metric = next((metric for metric in self.metrics if (metric.kind, metric.name) == ("volume", "psnr")), None)
+        if metric is None or self.case.truth is None:
+            return None
+        return float(resolve(metric.target)(volume, self.case.truth))
+
+
+def _project(scan: Scan, volume: np.ndarray) -> np.ndarray:
+    """Line integrals [view, v, u] of a volume along a scan's rays."""
+    import torch
+
+    from benchmark.ct.projector import Projector
+
+    with torch.no_grad():
+        return Projector(scan.geometry).forward(torch.from_numpy(volume)).numpy()

@@ -1,0 +1,54 @@
+"""Loads cases and keeps the recent ones, since many runs share one."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+
+from benchmark.environment import install_hint, missing_modules
+from benchmark.errors import MissingDependency
+from benchmark.plugins import Registry
+from benchmark.types import Case, RunSpec, resolve
+
+CAPACITY = 1 << 30  # [bytes] of cases kept at once
+
+
+def case_key(spec: RunSpec) -> str:
+    """Same text = same case."""
+    return json.dumps([spec.dataset, spec.dataset_revision, spec.dataset_params], sort_keys=True)
+
+
+class Shelf:
+    """Cases by run spec; the least recently used ones go when they get too many."""
+
+    def __init__(self, registry: Registry, capacity: int = CAPACITY) -> None:
+        self.registry, self.capacity = registry, capacity
+        self._cases: OrderedDict[str, Case] = OrderedDict()
+
+    def get(self, spec: RunSpec) -> Case:
+        """The case of a run. Raises MissingDependency when the dataset needs a module that is not there, InputError for
+        bad parameters or data, and whatever the dataset raises.
+        """
+        key = case_key(spec)
+        if key not in self._cases:
+            self._cases[key] = self._load(spec)
+        self._cases.move_to_end(key)
+        while len(self._cases) > 1 and sum(map(size_in_bytes, self._cases.values())) > self.capacity:
+            self._cases.popitem(last=False)
+        return self._cases[key]
+
+    def _load(self, spec: RunSpec) -> Case:
+        dataset = self.registry.dataset(spec.dataset)
+        missing = missing_modules(dataset.requires)
+        if missing:
+            raise MissingDependency(f"needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
+        case = resolve(dataset.target)(dataset.params(**spec.dataset_params))
+        if not isinstance(case, Case):
+            raise TypeError(f"a dataset must return a benchmark.api.Case, '{dataset.name}' returned {type(case).__name__}")
+        return case
+
+
+def size_in_bytes(case: Case) -> int:
+    """Memory of a case's arrays."""
+    arrays = [case.scan.projections, case.truth, case.heldout.projections if case.heldout else None]
+    return sum(array.nbytes for array in arrays if array is not None)

@@ -1,0 +1,180 @@
+"""All runs of a plan, in order: what is finished is left alone, what fails is a record, what is stopped can be resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shutil
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmark.atomic import StorageError
+from benchmark.config import Plan
+from benchmark.errors import InputError, MissingDependency
+from benchmark.plugins import Problem, Registry
+from benchmark.results import Results, arranged, without_digest
+from benchmark.runner import blank_record, perform
+from benchmark.schedule import Options
+from benchmark.shelf import Shelf, case_key, size_in_bytes
+from benchmark.store import Store
+from benchmark.types import RunRecord, RunSpec
+
+
+class Display(Protocol):
+    """Whoever watches a sweep."""
+
+    def loading(self, spec: RunSpec, done: int, total: int) -> None:
+        """A case is about to be loaded."""
+
+    def sweep_started(self, total: int, finished: int) -> None:
+        """So many runs in the plan, so many of them finished earlier."""
+
+    def run_started(self, spec: RunSpec) -> None:
+        """A run begins."""
+
+    def progress(self, event: dict[str, Any]) -> None:
+        """The current run's step, total, seconds and whatever it logs."""
+
+    def run_finished(self, record: RunRecord) -> None:
+        """A run has ended and its record is stored."""
+
+    def warning(self, text: str) -> None:
+        """Something that does not stop anything."""
+
+
+@dataclasses.dataclass
+class Summary:
+    """How a sweep ended: the latest record of each run of the plan that has one, and what is left to do."""
+
+    records: list[RunRecord]
+    remaining: list[RunSpec]
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """130 after Ctrl-C; 1 if a run failed or a metric could not be computed; else 0."""
+        if self.interrupted:
+            return 130
+        return int(any(record.status == "failed" or (record.status == "ok" and record.reason) for record in self.records))
+
+
+class Sweep:
+    """Executes a plan into its output folder."""
+
+    def __init__(self, registry: Registry, plan: Plan, options: Options, display: Display) -> None:
+        self.registry, self.plan, self.options, self.display = registry, plan, options, display
+        self.store = Store(plan.output)
+        self.shelf = Shelf(registry)
+        self.digests: dict[str, str] = {}  # by case key
+        self.unavailable: dict[str, tuple[str, str]] = {}  # case key -> (status, reason)
+        self.latest: dict[str, RunRecord] = {}  # of the whole folder, by run id
+
+    def run(self) -> Summary:
+        """Run everything that is missing. Raises InputError before the first run if the data or the folder are not in order,
+        StorageError if a result could not be written; KeyboardInterrupt while a run is under way becomes a Summary.
+        """
+        self.store.prepare()
+        with self.store.locked():
+            jobs = self.plan.output / ".jobs"
+            shutil.rmtree(jobs, ignore_errors=True)  # of a sweep that was killed
+            jobs.mkdir()
+            try:
+                return self._run(jobs)
+            finally:
+                shutil.rmtree(jobs, ignore_errors=True)
+
+    def _run(self, jobs: Path) -> Summary:
+        self._load_cases()
+        specs = [self._with_digest(spec) for spec in self.plan.runs]
+        results = Results(self.plan.output)
+        for problem in results.problems:
+            self.display.warning(problem)
+        self.latest = {record.run_id: record for record in results.records}
+        todo = [spec for spec in specs if spec.id not in self.latest or self.latest[spec.id].status != "ok"]
+        self.store.check_space(self._space(todo))
+        self.display.sweep_started(len(specs), len(specs) - len(todo))
+        interrupted = False
+        while todo and not interrupted:
+            try:
+                self._one(todo[0], jobs)
+                todo.pop(0)
+            except KeyboardInterrupt:
+                interrupted = True
+        self.store.write_table(arranged(self.latest.values()))
+        return Summary([self.latest[spec.id] for spec in specs if spec.id in self.latest], todo, interrupted)
+
+    def _load_cases(self) -> None:
+        """Load every case once, so that bad data are known before hours are spent. Raises one InputError for all of them."""
+        first = {case_key(spec): spec for spec in reversed(self.plan.runs)}
+        keys = list(dict.fromkeys(map(case_key, self.plan.runs)))
+        errors: list[str] = []
+        for index, key in enumerate(keys):
+            spec = first[key]
+            self.display.loading(spec, index, len(keys))
+            try:
+                self.digests[key] = self.shelf.get(spec).digest
+            except InputError as error:
+                errors.append(f"dataset {spec.dataset}: {error}")
+            except MissingDependency as error:
+                self.unavailable[key] = ("skipped", str(error))
+            except Exception as error:  # a dataset's own code
+                self.unavailable[key] = ("failed", f"loading {spec.dataset} failed: {type(error).__name__}: {error}")
+        errors = list(dict.fromkeys(errors))
+        if errors:
+            raise InputError("\n  ".join(errors))
+
+    def _with_digest(self, spec: RunSpec) -> RunSpec:
+        return spec.model_copy(update={"data_digest": self.digests.get(case_key(spec), "")})
+
+    def _space(self, todo: list[RunSpec]) -> int:
+        """Bytes that the runs may take: volumes, cases, and the scratch files of one run."""
+        total, cases, scratch = 0, {}, 0
+        for spec in todo:
+            key = case_key(spec)
+            if key in self.unavailable:
+                continue
+            if key not in cases:
+                case = self.shelf.get(spec)
+                cases[key] = (size_in_bytes(case), 4 * math.prod(case.scan.geometry.volume_shape))
+            total += cases[key][1] + 100_000
+            scratch = max(scratch, cases[key][0] + (self.options.snapshots + 2) * cases[key][1])
+        return total + scratch + sum(size for size, _ in cases.values())
+
+    def _one(self, spec: RunSpec, jobs: Path) -> None:
+        """Perform one run and store its record."""
+        self.display.run_started(spec)
+        self._warn(self.registry.run_started(spec))
+        key = case_key(spec)
+        volume = case = None
+        if key in self.unavailable:
+            status, reason = self.unavailable[key]
+            record = blank_record(spec, None, self.options).model_copy(update={"status": status, "reason": reason})
+        else:
+            case = self.shelf.get(spec)
+            self.store.write_case(case, spec.dataset, spec.dataset_params)
+            record, volume = perform(self.registry, spec, case, jobs, self.options, self.display.progress)
+        before = self.latest.get(spec.id)
+        if not (before is not None and before.status == record.status == "skipped" and before.reason == record.reason):
+            self.store.write_record(record, volume, case)
+        self.latest[spec.id] = record
+        self._write_table()
+        self._warn(self.registry.run_finished(record))
+        self.display.run_finished(record)
+
+    def _write_table(self) -> None:
+        """Keep runs.csv current; the records are what counts, so trouble here is only said."""
+        try:
+            self.store.write_table(arranged(self.latest.values()))
+        except StorageError as error:
+            self.display.warning(str(error))
+
+    def _warn(self, problems: list[Problem]) -> None:
+        for problem in problems:
+            self.display.warning(str(problem))
+
+
+def finished_runs(plan: Plan) -> dict[str, RunRecord]:
+    """Records that stand for runs of a plan whose data have not been loaded, by the plan's own run ids (for --dry-run)."""
+    records = Results(plan.output).records
+    by_plan = {without_digest(record.spec).id: record for record in records}
+    return {spec.id: by_plan[spec.id] for spec in plan.runs if spec.id in by_plan}

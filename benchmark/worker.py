@@ -1,0 +1,226 @@
+"""The process of one run: `python -m benchmark.worker JOB_FOLDER`.
+
+Reads scan.npz and job.json (all it ever gets: no truth, no held-out views), runs the method inside the clock, writes
+volume.npy, snapshots and, last, result.json. Progress goes out as JSON lines on the standard output it was given;
+whatever the method itself prints goes to the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.clock import peak_memory_mb
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.errors import InputError, MissingDependency
+from benchmark.plain import dumps, plain
+from benchmark.run_context import Run
+from benchmark.types import Reconstruction, Scan, resolve
+
+Emit = Callable[[dict[str, Any]], None]
+MOST_LOSSES = 500  # points of the loss curve that a record keeps
+EVENT_INTERVAL = 0.2  # [s] between progress lines
+
+
+class Tracker:
+    """Keeps what a method logs and offers, and passes some of it on."""
+
+    def __init__(self, folder: Path, emit: Emit) -> None:
+        self.folder, self.emit = folder, emit
+        self.losses: list[tuple[int, float, float]] = []  # (step, seconds, loss)
+        self.snapshots: list[dict[str, Any]] = []
+        self._next_event = 0.0
+
+    def log(self, values: dict[str, Any]) -> None:
+        """Remember the loss of every step; emit a progress line now and then."""
+        if "loss" in values:
+            self.losses.append((int(values["step"]), float(values["seconds"]), float(values["loss"])))
+        now = time.monotonic()
+        if now >= self._next_event:
+            self._next_event = now + EVENT_INTERVAL
+            self.emit({"event": "progress", **{key: _number(value) for key, value in values.items()}})
+
+    def snapshot(self, step: int, seconds: float, volume: np.ndarray) -> None:
+        """Keep a volume on disk, to be scored after the run."""
+        name = f"snapshot-{len(self.snapshots):04d}.npy"
+        np.save(self.folder / name, volume, allow_pickle=False)
+        self.snapshots.append({"file": name, "step": step, "seconds": seconds, "loss": self.losses[-1][2] if self.losses else None})
+
+    def thinned_losses(self) -> list[tuple[int, float, float]]:
+        """At most MOST_LOSSES points, evenly chosen, first and last included."""
+        if len(self.losses) <= MOST_LOSSES:
+            return self.losses
+        chosen = np.linspace(0, len(self.losses) - 1, MOST_LOSSES).round().astype(int)
+        return [self.losses[index] for index in chosen]
+
+
+def work(folder: Path, emit: Emit) -> None:
+    """Run the job of a folder and write result.json; a method's exception becomes a result, it is not raised."""
+    job = json.loads((folder / "job.json").read_text())
+    tracker = Tracker(folder, emit)
+    result: dict[str, Any] = {"status": "failed", "reason": "", "device": job["device"]}
+    run: Run | None = None
+    try:
+        scan = read_scan(folder, job)
+        target, params = _method(job)
+        result["device"] = resolve_device(job["device"])
+        _set_up_libraries(job)
+        run = Run(
+            seed=job["seed"],
+            device=result["device"],
+            threads=job["threads"],
+            budget_seconds=job["budget_seconds"],
+            on_log=tracker.log,
+            on_snapshot=tracker.snapshot,
+            snapshots=job["snapshots"],
+        )
+        reconstruction = _timed(target, scan, params, run)
+        result["peak_memory_mb"] = peak_memory_mb()
+        volume = _volume(reconstruction)
+        np.save(folder / "volume.npy", volume, allow_pickle=False)
+        result |= {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info))}
+    except MissingDependency as error:
+        result |= {"status": "skipped", "reason": str(error)}
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
+        text = " ".join(str(error).split())
+        result["reason"] = text if isinstance(error, InputError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
+    result.setdefault("peak_memory_mb", peak_memory_mb())
+    if run is not None:
+        result |= {"seconds": run.clock.seconds, "cpu_seconds": run.clock.cpu_seconds, "steps": run.step}
+        result |= {"losses": tracker.thinned_losses(), "snapshots": tracker.snapshots, "facts": _device_facts(run.device)}
+    temporary = folder / "result.json.part"
+    temporary.write_text(dumps(result))
+    os.replace(temporary, folder / "result.json")
+
+
+def _timed(target: Callable[..., Any], scan: Scan, params: Any, run: Run) -> Any:
+    """The method's return value; the clock runs only while the method does, pending work on a GPU included."""
+    _synchronise(run.device)
+    run.clock.start()
+    try:
+        result = target(scan, params, run)
+        _synchronise(run.device)
+        return result
+    finally:
+        run.clock.stop()
+
+
+def _synchronise(device: str) -> None:
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def _volume(reconstruction: Any) -> np.ndarray:
+    if not isinstance(reconstruction, Reconstruction):
+        raise TypeError(f"a method must return a benchmark.api.Reconstruction, this one returned {type(reconstruction).__name__}")
+    volume = reconstruction.volume
+    if hasattr(volume, "detach"):  # a tensor, wherever it lives
+        volume = volume.detach().cpu().numpy()
+    return np.asarray(volume)
+
+
+def read_scan(folder: Path, job: dict[str, Any]) -> Scan:
+    """The scan of a job folder."""
+    with np.load(folder / "scan.npz", allow_pickle=False) as file:
+        projections = file["projections"]
+    geometry = ConeBeamGeometry.from_dict(job["geometry"])
+    return Scan(projections, geometry, photons=job["photons"], length_unit=job["length_unit"])
+
+
+def _method(job: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
+    """Target and parameters: by import path, or through the registry where a plug-in's objects have none."""
+    if job["target"] and job["params_model"]:
+        return resolve(job["target"]), resolve(job["params_model"])(**job["params"])
+    from benchmark import plugins
+
+    spec = plugins.registry().method(job["method"])
+    return resolve(spec.target), spec.params(**job["params"])
+
+
+def resolve_device(device: str) -> str:
+    """'auto' is the first CUDA device that torch can use, else the CPU. Raises InputError for a device that is not there."""
+    if device == "cpu":
+        return device
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto":
+        return "cuda:0" if count else "cpu"
+    index = int(device.partition(":")[2] or 0)
+    if index >= count:
+        raise InputError("--device", expected="a device that torch can use", found=f"'{device}' with {count} CUDA devices", fix="Use cpu.")
+    return f"cuda:{index}"
+
+
+def _set_up_libraries(job: dict[str, Any]) -> None:
+    """Seed the global generators (a method should use run.rng; some libraries do not) and limit torch's threads."""
+    random.seed(job["seed"])
+    np.random.seed(job["seed"] % 2**32)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.manual_seed(job["seed"])
+        if job["threads"]:
+            torch.set_num_threads(job["threads"])
+
+
+def _device_facts(device: str) -> dict[str, Any]:
+    if not device.startswith("cuda"):
+        return {}
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name(device), "gpu_peak_memory_mb": torch.cuda.max_memory_allocated(device) / 2**20}
+
+
+def _number(value: Any) -> Any:
+    try:
+        return value if isinstance(value, int) else float(value)
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+def _follow_parent(parent: int) -> None:
+    """End this process and its children soon after the parent is gone (killed hard, terminal closed)."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main(folder: Path) -> None:
+    """Entry point of the child process."""
+    faulthandler.enable()
+    job = json.loads((folder / "job.json").read_text())
+    protocol = os.fdopen(os.dup(1), "w", buffering=1)  # not inherited by processes that the method may start
+    os.dup2(2, 1)  # what the method prints, also from C++, goes to the log
+    _follow_parent(job["parent"])
+    sys.path[:] = job["sys_path"]
+
+    def emit(event: dict[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            protocol.write(dumps(event) + "\n")
+
+    work(folder, emit)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
