@@ -17,3 +17,10 @@ typedef unsigned int uint32_t;
 
 SEED_FN float seed_min(float a, float b) { return a < b ? a : b; }
 SEED_FN float seed_max(float a, float b) { return a > b ? a : b; }
+
+// *at += value; on a GPU many threads may do so at once.
+#ifdef __CUDACC__
+SEED_FN void seed_add(float* at, float value) { atomicAdd(at, value); }
+#else
+SEED_FN void seed_add(float* at, float value) { *at += value; }
+#endif

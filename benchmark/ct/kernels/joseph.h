@@ -85,3 +85,19 @@ SEED_FN float joseph_sum(const JosephRay& ray, const float* volume, const int64_
     }
     return sum * ray.step;
 }
+
+// The transpose of joseph_sum on planes first .. last: adds to what is there.
+SEED_FN void joseph_add(const JosephRay& ray, int first, int last, float value, const int64_t stride[3], float* volume) {
+    const int64_t sa = stride[ray.a], sb = stride[ray.b];
+    value *= ray.step;
+    const int begin = ray.first > first ? ray.first : first, end = ray.last < last ? ray.last : last;
+    for (int k = begin; k <= end; ++k) {
+        float wa, wb;
+        float* at = volume + joseph_corner(ray, k, stride, wa, wb);
+        const float high = wb * value, low = value - high;
+        seed_add(at, (1 - wa) * low);
+        seed_add(at + sa, wa * low);
+        seed_add(at + sb, (1 - wa) * high);
+        seed_add(at + sb + sa, wa * high);
+    }
+}

@@ -218,21 +218,6 @@ void for_rows(const SeedGrid& grid, const Padded& padded, Move move) {
             move(((int64_t)z * grid.n[1] + y) * grid.n[0], (z + 1) * padded.stride[2] + (y + 1) * padded.stride[1] + 1);
 }
 
-// The transpose of joseph_sum on planes first .. last.
-inline void add_ray(const JosephRay& ray, int first, int last, float value, const int64_t stride[3], float* volume) {
-    const int64_t sa = stride[ray.a], sb = stride[ray.b];
-    value *= ray.step;
-    for (int k = std::max(ray.first, first); k <= std::min(ray.last, last); ++k) {
-        float wa, wb;
-        float* at = volume + joseph_corner(ray, k, stride, wa, wb);
-        const float high = wb * value, low = value - high;
-        at[0] += (1 - wa) * low;
-        at[sa] += wa * low;
-        at[sb] += (1 - wa) * high;
-        at[sb + sa] += wa * high;
-    }
-}
-
 }  // namespace
 
 extern "C" {
@@ -352,7 +337,8 @@ void seed_backproject_rays(float* volume, const int* shape, const double* spacin
             for (int slab = 0; slab < (grid.n[axis] + SLAB - 1) / SLAB; ++slab)
                 for (size_t at = 0; at < rays.size(); ++at)
                     if (rays[at].axis == axis)
-                        add_ray(rays[at], slab * SLAB, slab * SLAB + SLAB - 1, projections[n * rays.size() + at], padded.stride, sum.data());
+                        joseph_add(rays[at], slab * SLAB, slab * SLAB + SLAB - 1, projections[n * rays.size() + at], padded.stride,
+                                   sum.data());
         }
     }
     for_rows(grid, padded, [&](int64_t to, int64_t from) { std::memcpy(volume + to, &sum[from], sizeof(float) * grid.n[0]); });
