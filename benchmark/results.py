@@ -88,6 +88,8 @@ class Results:
     def _read(self, path: Path) -> RunRecord | None:
         try:
             values = json.loads(path.read_text())
+            if not isinstance(values, dict):
+                raise ValueError(f"expected an object, found a {type(values).__name__}")
             if values.get("schema_version", 0) > SCHEMA_VERSION:
                 raise ValueError(f"schema version {values['schema_version']} is newer than this program's {SCHEMA_VERSION}")
             return RunRecord.model_validate(values)

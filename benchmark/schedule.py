@@ -73,7 +73,11 @@ def _execute_in_child(folder: Path, options: Options, on_event: OnEvent) -> Outc
     log = folder / "log.txt"
     with log.open("wb") as file, _child(folder, options, file) as process:
         in_time = _follow(process, options.timeout, on_event)
-    return Outcome(_result(folder, process.returncode, options.timeout if not in_time else None, log), _tail(log))
+    path = folder / "result.json"
+    if path.exists():  # written last and in one step: complete, even if the process then fell over while it ended
+        return Outcome(json.loads(path.read_text()), _tail(log))
+    reason = _death(process.returncode, None if in_time else options.timeout, log)
+    return Outcome({"status": "failed", "reason": reason, "device": "" if options.device == "auto" else options.device}, _tail(log))
 
 
 @contextlib.contextmanager
@@ -134,13 +138,6 @@ def _pass_on(data: bytes, on_event: OnEvent) -> bytes:
             if isinstance(event, dict):
                 on_event(event)
     return rest
-
-
-def _result(folder: Path, code: int, timed_out: float | None, log: Path) -> dict[str, Any]:
-    path = folder / "result.json"
-    if path.exists():  # written last and in one step: complete, even if the process then fell over while it ended
-        return json.loads(path.read_text())
-    return {"status": "failed", "reason": _death(code, timed_out, log)}
 
 
 def _death(code: int, timed_out: float | None, log: Path) -> str:

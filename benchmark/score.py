@@ -39,7 +39,8 @@ class Scorer:
                 continue
             name = f"{prefix}_{metric.name}"
             try:
-                values[name] = float(resolve(metric.target)(found, true))
+                value = resolve(metric.target)(found, true)  # None: does not apply here
+                values[name] = None if value is None else float(value)
             except Exception as error:
                 values[name] = None
                 problems.append(f"metric {name}: {type(error).__name__}: {error}")

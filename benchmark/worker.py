@@ -149,7 +149,14 @@ def _method(job: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
         return resolve(job["target"]), resolve(job["params_model"])(**job["params"])
     from benchmark import plugins
 
-    spec = plugins.registry().method(job["method"])
+    spec = plugins.registry().methods.get(job["method"])
+    if spec is None:
+        raise InputError(
+            f"method '{job['method']}'",
+            expected="a target and a params class that another process can import (defined at the top of a module)",
+            found="neither an import path nor a plug-in of this name",
+            fix="Move them, or debug with --in-process.",
+        )
     return resolve(spec.target), spec.params(**job["params"])
 
 

@@ -1,0 +1,186 @@
+"""Tiny methods and datasets that behave in every way the harness must stand; registered through the same hooks as real ones."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from benchmark.api import (
+    Case,
+    ConeBeamGeometry,
+    DatasetParams,
+    DatasetSpec,
+    Field,
+    InputError,
+    MethodSpec,
+    MissingDependency,
+    Params,
+    Reconstruction,
+    Run,
+    Scan,
+    hookimpl,
+)
+
+SECRET = 0.123456  # the value of the truth; a method that knows it has been told
+
+
+class GreyParams(Params):
+    level: float = Field(0.01, ge=0, description="value of every voxel [1/mm]")
+    steps: int = Field(3, ge=1, description="steps to pretend")
+    window: Literal["hann", "cosine"] = Field("hann", description="a choice")
+
+
+class BadParams(Params):
+    how: str = Field("raise", description="what to do wrong")
+    marker: str = Field("", description="a file to write to")
+
+
+class TinyParams(DatasetParams):
+    size: int = Field(8, ge=4, le=64, description="voxels along an edge")
+    views: int | tuple[int, ...] = Field(4, description="training views")
+    heldout: int = Field(3, ge=0, description="held-out views")
+    trouble: str = Field("", description="what goes wrong while loading")
+
+
+def grey(scan: Scan, params: GreyParams, run: Run) -> Reconstruction:
+    print("a grey word")
+    volume = np.full(scan.geometry.volume_shape, params.level, dtype=np.float32)
+    for step in run.steps(params.steps):
+        run.log(loss=1 / (step + 1))
+        run.snapshot(lambda: volume)
+        time.sleep(0.01)
+    return Reconstruction(volume, engine="tiny", info={"mean": volume.mean(), "seed": run.seed, "threads": run.threads})
+
+
+def patient(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
+    """Takes a minute unless stopped; starts a child of its own."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    if params.marker:
+        Path(params.marker).write_text(json.dumps([os.getpid(), child.pid]))
+    for _ in run.steps(6000):
+        run.log(loss=1.0)
+        time.sleep(0.01)
+    child.kill()
+    return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32))
+
+
+def bad(scan: Scan, params: BadParams, run: Run) -> object:
+    shape = scan.geometry.volume_shape
+    zeros = np.zeros(shape, np.float32)
+    match params.how:
+        case "raise":
+            print("last words", flush=True)
+            raise ValueError("this method is broken")
+        case "exit":
+            sys.exit("enough")
+        case "hard exit":
+            os._exit(0)
+        case "segfault":
+            ctypes.string_at(0)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "nan":
+            zeros[0, 0, 0] = np.nan
+            return Reconstruction(zeros)
+        case "shape":
+            return Reconstruction(zeros[1:])
+        case "dtype":
+            return Reconstruction(zeros.astype(np.int32))
+        case "objects":
+            return Reconstruction(np.array([None]))
+        case "array":
+            return zeros
+        case "missing":
+            raise MissingDependency("needs a flux capacitor (install: pip install flux)")
+        case "infinite loss":
+            run.log(loss=float("nan"))
+            return Reconstruction(zeros, info={"worst": float("inf")})
+        case "write":
+            scan.projections[0] = 0
+    return None
+
+
+def spy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
+    """Writes down everything it can find about its job."""
+    folder = Path(sys.argv[1])
+    job = json.loads((folder / "job.json").read_text())
+    arrays = dict(np.load(folder / "scan.npz"))
+    seen = {
+        "files": sorted(path.name for path in folder.iterdir()),
+        "keys": sorted(job),
+        "arrays": {name: list(array.shape) for name, array in arrays.items()},
+        "angles": len(job["geometry"]["angles"]),
+        "secret": str(SECRET) in (folder / "job.json").read_text() or any((array == np.float32(SECRET)).any() for array in arrays.values()),
+        "scan": sorted(vars(scan)),
+        "run": sorted(vars(run)),
+    }
+    Path(params.marker).write_text(json.dumps(seen))
+    return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32))
+
+
+def too_few(scan: Scan, params: Params) -> str | None:
+    return "needs at least 100 views" if scan.geometry.views < 100 else None
+
+
+def geometry(size: int, angles: np.ndarray) -> ConeBeamGeometry:
+    return ConeBeamGeometry(
+        source_to_origin=500.0,
+        source_to_detector=800.0,
+        detector_shape=(10, 12),
+        detector_pitch=(2.0, 2.0),
+        volume_shape=(size, size, size),
+        volume_spacing=(1.0, 1.5, 2.0),
+        volume_offset=(1.0, 2.0, 3.0),
+        angles=angles,
+    )
+
+
+def load(params: TinyParams) -> Case:
+    if params.trouble == "input":
+        raise InputError("tiny.trouble", expected="none", found="some")
+    if params.trouble:
+        raise OSError(params.trouble)
+    count = params.views if isinstance(params.views, int) else len(params.views)
+    train, held = np.arange(count) * 2 * np.pi / count, np.arange(params.heldout) * 0.7 + 0.1
+    values = np.random.default_rng(params.data_seed)
+    scan = Scan(values.random((count, 10, 12), dtype=np.float32), geometry(params.size, train))
+    truth = np.full((params.size,) * 3, SECRET, np.float32)
+    truth[2:4] = 0.0
+    heldout = Scan(values.random((params.heldout, 10, 12), dtype=np.float32), geometry(params.size, held)) if params.heldout else None
+    indices = tuple(range(100, 100 + params.heldout))
+    return Case("tiny", scan, truth, heldout, "made up", tuple(range(count)), indices)
+
+
+def prepare(params: TinyParams, progress: object) -> None:
+    for done in range(3):
+        progress(done, 2, "tiny file")
+
+
+@hookimpl
+def register_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(name="grey", target=grey, params=GreyParams, summary="one grey level", presets={"dark": {"level": 0.001}}),
+        MethodSpec(name="bad", target=bad, params=BadParams),
+        MethodSpec(name="spy", target="tiny_plugin:spy", params=BadParams),
+        MethodSpec(name="patient", target=patient, params=BadParams),
+        MethodSpec(name="choosy", target=grey, params=GreyParams, skip=too_few),
+        MethodSpec(name="needy", target=grey, params=GreyParams, requires=("tigre_that_is_nowhere",)),
+        MethodSpec(name="anonymous", target=lambda scan, params, run: grey(scan, params, run), params=GreyParams),
+    ]
+
+
+@hookimpl
+def register_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(name="tiny", target=load, params=TinyParams, prepare=prepare, summary="random numbers"),
+        DatasetSpec(name="far", target=load, params=TinyParams, requires=("nowhere_to_be_found",)),
+    ]
