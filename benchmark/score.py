@@ -50,7 +50,8 @@ class Scorer:
         metric = next((metric for metric in self.metrics if (metric.kind, metric.name) == ("volume", "psnr")), None)
         if metric is None or self.case.truth is None:
             return None
-        return float(resolve(metric.target)(volume, self.case.truth))
+        value = resolve(metric.target)(volume, self.case.truth)  # None: a constant truth has no range
+        return None if value is None else float(value)
 
 
 def _project(scan: Scan, volume: np.ndarray) -> np.ndarray:
