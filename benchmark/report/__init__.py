@@ -1,0 +1,31 @@
+"""Tables, figures and one page, as pure functions of stored results. Importing this costs nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.hooks import hookimpl
+from benchmark.types import ReporterSpec
+
+if TYPE_CHECKING:
+    from benchmark.store import Results
+
+__all__ = ["register_reporters", "write_report"]
+
+
+@hookimpl
+def register_reporters() -> list[ReporterSpec]:
+    """The default report: tables/summary.*, figures/*, report.html."""
+    return [ReporterSpec(name="report", target="benchmark.report:write_report", summary="summary tables, figures and report.html")]
+
+
+def write_report(results: Results) -> list[Path]:
+    """Write every table, every figure and report.html into the results folder; returns the files, the page last."""
+    from benchmark.report.figures import write_figures
+    from benchmark.report.page import write_page
+    from benchmark.report.tables import write_tables
+
+    tables = write_tables(results)
+    figures = write_figures(results)
+    return [*tables, *(path for figure in figures for path in figure.files), write_page(results, figures)]

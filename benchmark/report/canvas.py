@@ -1,0 +1,117 @@
+"""What every figure shares: the look, one colour and marker per method, and how a figure becomes files."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+import matplotlib.ticker
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from benchmark import atomic
+
+DPI = 160
+MARKERS = "osD^v<>phd*H"
+STYLE = {
+    **seaborn.axes_style("whitegrid"),
+    "axes.edgecolor": "0.6",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "figure.facecolor": "white",
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same picture on every machine
+    "grid.color": "0.9",
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "svg.hashsalt": "benchmark",  # the same results give the same file
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A finished figure: its section of the report, its title, what it shows, and its files (PNG first, then SVG)."""
+
+    section: str
+    title: str
+    caption: str
+    files: tuple[Path, ...]
+    vector: bool  # lines: the page shows the SVG; images: the PNG
+
+
+class Palette:
+    """One colour and one marker per method, the same in every figure of a report, whatever that figure leaves out.
+
+    Colours go by alphabetical order of the labels, so they do not move when a method gets better.
+    """
+
+    def __init__(self, labels: Iterable[str]) -> None:
+        self.labels = sorted(set(labels))
+        count = len(self.labels)
+        colours = seaborn.color_palette("colorblind" if count <= 10 else "husl", max(count, 1)).as_hex()
+        self.colours = dict(zip(self.labels, colours, strict=False))
+        self.markers = {label: MARKERS[i % len(MARKERS)] for i, label in enumerate(self.labels)}
+
+    def handle(self, label: str) -> Line2D:
+        """The entry of a legend."""
+        style = {"color": self.colours[label], "marker": self.markers[label], "markersize": 6, "markeredgecolor": "white"}
+        return Line2D([], [], label=wrapped(label, 34), **style)
+
+    def legend(self, figure: Figure, labels: Iterable[str], columns: int) -> None:
+        """A legend below the axes, outside of all of them."""
+        handles = [self.handle(label) for label in labels]
+        if handles:
+            longest = max(len(line) for handle in handles for line in str(handle.get_label()).splitlines())
+            columns = max(1, min(columns, len(handles), int(figure.get_figwidth() * 11 / (longest + 5))))
+            figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
+def styled() -> matplotlib.rc_context:
+    """The look, for the time of a `with` block only."""
+    return matplotlib.rc_context(STYLE)
+
+
+def canvas(width: float, height: float, layout: str | None = "constrained") -> Figure:
+    """An empty figure of this size [inch] that no global state knows about."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def wrapped(text: str, width: int) -> str:
+    """A label broken into lines; words longer than a line are broken too."""
+    return "\n".join(textwrap.wrap(text, width)) or text
+
+
+def plain_ticks(axes: Axes, values: Iterable[float]) -> None:
+    """Ticks at exactly these values of a logarithmic x axis, written as plain numbers, leaving out those that would touch."""
+    kept: list[float] = []
+    for value in sorted(set(values)):
+        if not kept or value / kept[-1] > 1.25:
+            kept.append(value)
+    axes.set_xticks(kept, [f"{value:g}" for value in kept])
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+
+
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write <name>.png and <name>.svg. Raises StorageError."""
+    paths = folder / f"{name}.png", folder / f"{name}.svg"
+    for path in paths:
+        buffer = io.BytesIO()
+        kind = path.suffix[1:]
+        metadata = {"Date": None} if kind == "svg" else {"Software": None}
+        figure.savefig(buffer, format=kind, metadata=metadata)
+        figure.set_layout_engine("none")  # laid out once is enough
+        atomic.replace(path, buffer.getvalue())
+    return paths

@@ -1,0 +1,143 @@
+"""Every figure of a report, drawn from the stored results and written as PNG and SVG."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from benchmark.errors import MissingDependency
+from benchmark.report.canvas import Palette, Picture, save, styled
+from benchmark.report.convergence import convergence
+from benchmark.report.mosaics import ERROR_SHARE, Column, central_slices, projection_mosaic, slice_mosaic
+from benchmark.report.projections import render
+from benchmark.report.summary import GROUP, labelled, section_title, slug
+from benchmark.report.trends import trends
+from benchmark.types import RunRecord
+
+if TYPE_CHECKING:
+    from benchmark.store import Results, StoredCase
+
+WIDEST = 7  # methods in one mosaic; more are continued in the next
+
+_TRENDS = "Mean over cases and seeds (band: one standard deviation). No method has seen the held-out views."
+_CONVERGENCE = (
+    "Volume PSNR of snapshots and training loss against method time; the clock is paused while the harness looks. "
+    "A marker shows where a run ended. Losses of different methods are different quantities: compare shapes, not heights."
+)
+_SLICES = (
+    "Central slices and, below each, reconstruction minus truth. All share one grey window (0.1 to 99.9 percentile of the truth) "
+    f"and one error window (± {ERROR_SHARE:.0%} of it). The number is the PSNR of the whole volume."
+)
+_GALLERY = "Central slices. There is no truth for this case: the grey window is that of the first reconstruction."
+_PROJECTIONS = (
+    "A held-out view as measured and as rendered from each volume, with rendered minus measured below "
+    f"(saturates at ± {ERROR_SHARE:.0%}). The number is the PSNR over all held-out views."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Draft:
+    section: str
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+    vector: bool
+
+
+def write_figures(results: Results) -> list[Picture]:
+    """Draw and write every figure into figures/. Raises StorageError if one cannot be written."""
+    folder = results.folder / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    with styled():
+        return [
+            Picture(draft.section, draft.title, draft.caption, save(draft.figure, folder, draft.name), draft.vector)
+            for draft in _drafts(results)
+        ]
+
+
+def ranking(table: pd.DataFrame) -> list[str]:
+    """All labels, the best mean volume PSNR first; those without one last, by name."""
+    means = table[table["status"] == "ok"].groupby("label")["volume_psnr"].mean().dropna()
+    ranked = list(means.sort_values(ascending=False, kind="stable").index)
+    return ranked + sorted(set(table["label"]) - set(ranked))
+
+
+def _drafts(results: Results) -> Iterator[_Draft]:
+    table = labelled(results)
+    order = ranking(table)
+    palette = Palette(table.loc[table["status"] == "ok", "label"])
+    names = dict(zip(table["run_id"], table["label"], strict=True))
+    for key, part in table.groupby(GROUP, sort=True, dropna=False):
+        section = section_title(*key)
+        key = key if key[2] != "none" else key[:2]  # noise-free is what nothing needs to be said about
+        figure = trends(part, palette, order, section)
+        if figure is not None:
+            yield _Draft(section, slug("views", *key), "Score against views", _TRENDS, figure, True)
+        for case, runs in part.groupby("case", sort=True):
+            records = [record for record in results.records if record.run_id in set(runs["run_id"])]
+            own = [] if case == key[0] else [case]
+            title = f"{case} ({section})" if own else section
+            figure = convergence(records, names, palette, order, title)
+            if figure is not None:
+                yield _Draft(section, slug("convergence", *key, *own), f"Convergence: {case}", _CONVERGENCE, figure, True)
+            for views in sorted({record.views for record in records}):
+                shown = _one_per_label([record for record in records if record.views == views], names, order)
+                named = slug(*key, *own, f"{views}-views")
+                yield from _images(results, shown, names, section, named, f"{title}, {views} views")
+
+
+def _one_per_label(records: list[RunRecord], names: dict[str, str], order: list[str]) -> list[RunRecord]:
+    """The finished run of the lowest seed of every method, in the order of the ranking."""
+    found: dict[str, RunRecord] = {}
+    for record in sorted(records, key=lambda record: record.spec.seed):
+        if record.status == "ok":
+            found.setdefault(names[record.run_id], record)
+    return [found[label] for label in order if label in found]
+
+
+def _images(
+    results: Results, records: list[RunRecord], names: dict[str, str], section: str, name: str, title: str
+) -> Iterator[_Draft]:
+    """The mosaics of one case and number of views, at most WIDEST methods in each."""
+    for first in range(0, len(records), WIDEST):
+        part = records[first : first + WIDEST]
+        suffix, more = ("", "") if len(records) <= WIDEST else (f"-{first // WIDEST + 1}", f" ({first // WIDEST + 1})")
+        case = results.case(part[0])
+        volumes = [(record, volume) for record in part if (volume := results.volume(record)) is not None]
+        if case is None or not volumes:
+            continue
+        figure, caption = _slices(case, volumes, names, title + more)
+        yield _Draft(section, f"slices-{name}{suffix}", f"Slices: {title}{more}", caption, figure, False)
+        figure = _projections(case, volumes, names, title + more)
+        if figure is not None:
+            yield _Draft(section, f"projections-{name}{suffix}", f"Held-out view: {title}{more}", _PROJECTIONS, figure, False)
+
+
+def _slices(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names: dict[str, str], title: str) -> tuple[Figure, str]:
+    columns = [Column(names[r.run_id], central_slices(volume), r.metrics.get("volume_psnr")) for r, volume in volumes]
+    spacing = case.geometry.volume_spacing
+    if case.truth is None:
+        return slice_mosaic(volumes[0][1], spacing, columns, title, known=False), _GALLERY
+    source = f" Truth: {case.truth_note}." if case.truth_note else ""
+    return slice_mosaic(case.truth, spacing, columns, title), _SLICES + source
+
+
+def _projections(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names: dict[str, str], title: str) -> Figure | None:
+    """None without held-out views, and where the projector's kernels cannot be built (a report needs no compiler)."""
+    geometry, heldout = case.heldout_geometry, case.heldout
+    if geometry is None or heldout is None:
+        return None
+    view = geometry.views // 2
+    try:
+        columns = [Column(names[r.run_id], [render(volume, geometry, view)], r.metrics.get("projection_psnr")) for r, volume in volumes]
+    except MissingDependency:
+        return None
+    aspect = geometry.detector_pitch[0] / geometry.detector_pitch[1]
+    number = case.heldout_views[view] if case.heldout_views else view
+    return projection_mosaic(heldout[view], number, aspect, columns, title)

@@ -1,0 +1,147 @@
+"""What the reconstructions look like: central slices of the truth and of every method, and what is wrong with each.
+
+All panels of a mosaic are images in one pair of axes measured in inches: exact placement, and quick to draw.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+
+from benchmark.report.canvas import canvas, wrapped
+
+PLANES = ("axial", "coronal", "sagittal")  # across z, y and x
+ERROR_SHARE = 0.1  # of the grey window: the error map saturates there
+ERROR_COLOURS = "RdBu_r"
+GAP, MARGIN, TITLE, BAR = 0.06, 0.3, 0.34, 0.95  # [inch] between panels, left, above for the title, right for the colour bars
+
+Window = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """One row of a mosaic: its name, the true image [row, column], and pixel height over pixel width."""
+
+    name: str
+    image: np.ndarray
+    aspect: float
+
+    @property
+    def height(self) -> float:
+        """Height over width of the panel."""
+        return self.image.shape[0] * self.aspect / self.image.shape[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One method of a mosaic: its label, one image per row, and its score [dB]."""
+
+    label: str
+    images: list[np.ndarray]
+    psnr: float | None
+
+    @property
+    def heading(self) -> str:
+        return wrapped(self.label, 16) + ("" if self.psnr is None else f"\n{self.psnr:.2f} dB")
+
+
+def window(truth: np.ndarray) -> Window:
+    """The grey values of a case: the 0.1 and 99.9 percentiles of its truth, never of a reconstruction."""
+    low, high = (float(x) for x in np.percentile(truth, (0.1, 99.9)))
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def central_slices(volume: np.ndarray) -> list[np.ndarray]:
+    """The three slices through the middle of a volume [z, y, x]: [y, x], [z, x], [z, y]."""
+    return [np.take(volume, volume.shape[axis] // 2, axis=axis) for axis in range(3)]
+
+
+def slice_mosaic(truth: np.ndarray, spacing: tuple[float, float, float], columns: list[Column], title: str, known: bool = True) -> Figure:
+    """Rows: each plane, with its error map below. Columns: truth, then every method. One grey window, one error window.
+
+    `truth` [z, y, x] gives the window, `spacing` (z, y, x) [mm] the aspect. Where no truth is known (`known` false),
+    any volume may stand in for the window: then no reference and no errors are shown.
+    """
+    z, y, x = spacing
+    rows = [Reference(*row) for row in zip(PLANES, central_slices(truth), (y / x, z / x, z / y), strict=True)]
+    return mosaic(rows, columns, window(truth), title, "truth" if known else None, "attenuation [1/mm]")
+
+
+def projection_mosaic(measured: np.ndarray, view: int, aspect: float, columns: list[Column], title: str) -> Figure:
+    """One held-out view [v, u] as measured and as every method's volume renders it, with the errors below."""
+    span = (min(0.0, float(measured.min())), max(float(measured.max()), 1e-12))
+    return mosaic([Reference(f"view {view}", measured, aspect)], columns, span, title, "measured", "line integral")
+
+
+def mosaic(rows: list[Reference], columns: list[Column], grey: Window, title: str, reference: str | None, unit: str) -> Figure:
+    """Panels of equal width. `reference` names the first column; without it, neither that column nor the errors are drawn."""
+    count, tiers = len(columns) + (reference is not None), 2 if reference is not None else 1
+    side = max(1.3, min(2.2, 9.0 / count))  # [inch]
+    head = 0.17 * max(column.heading.count("\n") + 1 for column in columns) + 0.08
+    width = MARGIN + count * (side + GAP) + BAR
+    height = TITLE + head + sum(tiers * (row.height * side + GAP) + GAP for row in rows)
+    figure = canvas(width, height, layout=None)
+    sheet = _sheet(figure, width, height)
+    sheet.text(width / 2, height - TITLE / 2, title, ha="center", va="center", fontsize=11)
+    lefts = [MARGIN + place * (side + GAP) for place in range(count)]
+    top = height - TITLE - head
+    headings = [column.heading for column in columns] if reference is None else [reference, *(column.heading for column in columns)]
+    for left, heading in zip(lefts, headings, strict=True):
+        sheet.text(left + side / 2, top + 0.06, heading, ha="center", va="bottom", fontsize=9, weight="bold")
+    for index, row in enumerate(rows):
+        images = [column.images[index] for column in columns]
+        grey_image, error_image = _row(sheet, row, images, lefts, top, side, grey, tiers == 2)
+        top -= tiers * (row.height * side + GAP) + GAP
+    high, low = height - TITLE - head, 2 * GAP
+    middle = (high + low) / 2 if tiers == 2 else low
+    for image, name, bottom, upper in ((grey_image, unit, middle, high), (error_image, "error", low, middle)):
+        if image is not None:
+            bottom, upper = bottom + 0.08, upper - 0.08
+            _bar(figure, image, name, ((width - BAR + 0.1) / width, bottom / height, 0.12 / width, (upper - bottom) / height))
+    return figure
+
+
+def _row(
+    sheet: Axes, row: Reference, images: list[np.ndarray], lefts: list[float], top: float, side: float, grey: Window, errors: bool
+) -> tuple[AxesImage, AxesImage | None]:
+    """One plane: the reference and every method, and the errors in a second tier; returns one image of each scale."""
+    tall, limit = row.height * side, ERROR_SHARE * (grey[1] - grey[0])
+    sheet.text(MARGIN - 0.08, top - tall / 2, row.name, ha="right", va="center", rotation=90, fontsize=9)
+    shown = [row.image, *images] if errors else images
+    for left, image in zip(lefts, shown, strict=True):
+        grey_image = _panel(sheet, image, (left, top - tall, side, tall), "gray", grey)
+    if not errors:
+        return grey_image, None
+    sheet.text(lefts[1] - 0.1, top - tall * 1.5 - GAP, "error", ha="right", va="center", rotation=90, fontsize=9, color="0.3")
+    for left, image in zip(lefts[1:], images, strict=True):
+        error_image = _panel(sheet, image - row.image, (left, top - 2 * tall - GAP, side, tall), ERROR_COLOURS, (-limit, limit))
+    return grey_image, error_image
+
+
+def _sheet(figure: Figure, width: float, height: float) -> Axes:
+    """Axes over the whole figure, in inches."""
+    sheet = figure.add_axes((0, 0, 1, 1))
+    sheet.set(xlim=(0, width), ylim=(0, height), autoscale_on=False)
+    sheet.set_axis_off()
+    return sheet
+
+
+def _panel(sheet: Axes, image: np.ndarray, box: tuple[float, float, float, float], colours: str, limits: Window) -> AxesImage:
+    x, y, width, height = box
+    options = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "extent": (x, x + width, y, y + height)}
+    shown = sheet.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1], **options)
+    sheet.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor="0.5", linewidth=0.5))
+    return shown
+
+
+def _bar(figure: Figure, image: AxesImage, name: str, box: tuple[float, float, float, float]) -> None:
+    bar = figure.colorbar(image, cax=figure.add_axes(box), extend="both")
+    bar.set_label(name, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    bar.ax.ticklabel_format(useOffset=False)
+    bar.outline.set_linewidth(0.5)

@@ -1,0 +1,130 @@
+"""The mean over cases and seeds of every method, per dataset, size, noise and number of views."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmark.frame import COST, IDENTITY, METRICS, frame, labels
+
+if TYPE_CHECKING:
+    from benchmark.store import Results
+
+GROUP = ["dataset", "size", "noise"]  # what shares one table and one figure
+RANKED = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim")  # higher is better; fit and cost are shown, not ranked
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """How a number is shown: heading, decimals, and whether the best of a table is set in bold."""
+
+    name: str
+    heading: str
+    decimals: int
+    ranked: bool = False
+
+
+COLUMNS = (
+    Column("volume_psnr", "Volume PSNR [dB]", 2, True),
+    Column("volume_ssim", "Volume SSIM", 3, True),
+    Column("projection_psnr", "Held-out PSNR [dB]", 2, True),
+    Column("projection_ssim", "Held-out SSIM", 3, True),
+    Column("fit_psnr", "Fit PSNR [dB]", 2),
+    Column("fit_ssim", "Fit SSIM", 3),
+    Column("seconds", "Time [s]", 1),
+    Column("peak_memory_mb", "Peak memory [MiB]", 0),
+)
+
+
+def labelled(results: Results) -> pd.DataFrame:
+    """The frame of all runs with a column `label`: the method, its preset and whatever else tells it apart."""
+    table = frame(results.records)
+    names = labels(results.records)
+    table["label"] = [names[run_id] for run_id in table["run_id"]]
+    return table
+
+
+def metric_columns(table: pd.DataFrame) -> list[str]:
+    """Every metric of a frame: the strict ones first, then all others by name."""
+    known = {*IDENTITY, *COST, *METRICS, "run_id", "label"}
+    return [*METRICS, *(name for name in table.columns if name not in known)]
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per dataset, size, noise, number of views and label, best volume PSNR first (held-out PSNR where there is no truth).
+
+    Means are over the runs that are 'ok'; `runs` counts those, `planned` all of them, `cases` and `seeds` what they span.
+    `*_sd` is the standard deviation over the runs. A row without any finished run has its reason in `note` and no numbers.
+    """
+    values = [*metric_columns(table), "seconds", "cpu_seconds", "peak_memory_mb"]
+    rows = []
+    for key, runs in table.groupby([*GROUP, "views", "label"], sort=False, dropna=False):
+        good = runs[runs["status"] == "ok"]
+        row = dict(zip([*GROUP, "views", "method"], key, strict=True))
+        row.update(status="ok" if len(good) else runs["status"].iloc[0], runs=len(good), planned=len(runs))
+        row.update(cases=good["case"].nunique(), seeds=good["seed"].nunique(), note=_note(runs))
+        row.update({name: good[name].mean() for name in values})
+        row.update({f"{name}_sd": good[name].std() for name in RANKED})
+        rows.append(row)
+    heads = [*GROUP, "views", "method", "status", "runs", "planned", "cases", "seeds", "note"]
+    columns = [*heads, *values, *(f"{name}_sd" for name in RANKED)]
+    summary = pd.DataFrame(rows, columns=columns)
+    order = summary.assign(rank=summary["volume_psnr"].fillna(-1e9), second=summary["projection_psnr"].fillna(-1e9))
+    order = order.sort_values([*GROUP, "views", "rank", "second", "method"], ascending=[True] * 4 + [False, False, True], kind="stable")
+    return summary.loc[order.index].reset_index(drop=True)
+
+
+def _note(runs: pd.DataFrame) -> str:
+    """What went wrong, in one line."""
+    bad = runs[runs["status"] != "ok"]
+    if bad.empty:
+        return ""
+    reasons = list(dict.fromkeys(f"{row.status}: {_first_line(row.reason)}" for row in bad.itertuples()))
+    count = f"{len(bad)} of {len(runs)} " if len(runs) > 1 else ""
+    return count + "; ".join(reasons)
+
+
+def _first_line(reason: str) -> str:
+    lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
+    return lines[0] if lines else "no reason recorded"
+
+
+def sections(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The parts of a summary that belong in one table, each with its title, e.g. 'chest, 64 voxels, noise-free'."""
+    for key, part in summary.groupby(GROUP, sort=False, dropna=False):
+        yield section_title(*key), part
+
+
+def section_title(dataset: str, size: int, noise: str) -> str:
+    """What a group of runs has in common, in words."""
+    voxels = f", {int(size)} voxels" if pd.notna(size) else ""
+    return f"{dataset}{voxels}, {'no added noise' if noise == 'none' else noise}"
+
+
+def slug(*parts: object) -> str:
+    """A file name made of words: 'chest-64-poisson-1e+05'."""
+    return re.sub(r"[^a-z0-9.+]+", "-", "-".join(str(part) for part in parts).lower()).replace("-+-", "-").strip("-.")
+
+
+def shown(value: float | None, decimals: int) -> str:
+    """A number as it stands in a table; empty if there is none."""
+    return "" if value is None or pd.isna(value) else f"{value:.{decimals}f}"
+
+
+def best(part: pd.DataFrame) -> dict[tuple[int, str], bool]:
+    """Which cells (row label, column) hold the best value of their number of views, ties at the shown decimals included.
+
+    Only cells with at least two competitors count: a lone method is not the best of anything.
+    """
+    found: dict[tuple[int, str], bool] = {}
+    for _, rows in part.groupby("views", sort=False):
+        for column in (column for column in COLUMNS if column.ranked):
+            texts = rows[column.name].map(lambda value, decimals=column.decimals: shown(value, decimals))
+            numbers = texts[texts != ""].astype(float)
+            if len(numbers) > 1:
+                found.update({(index, column.name): True for index in numbers.index[numbers == numbers.max()]})
+    return found
