@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -58,7 +59,7 @@ def validation_mistakes(mistakes: Mistakes, error: ValidationError, model: type[
         elif first["type"] == "missing":
             mistakes.add(place, expected=f"a value ({_meaning(model, key)})", found="none")
         elif first["type"] == "literal_error":
-            near = difflib.get_close_matches(str(first["input"]), first["ctx"]["expected"].replace("'", "").split(", "), n=1)
+            near = difflib.get_close_matches(str(first["input"]), re.findall(r"'([^']*)'", first["ctx"]["expected"]), n=1)
             mistakes.add(place, expected=f"one of {first['ctx']['expected']}", found=repr(first["input"]), fix=_did_you_mean(near))
         else:
             wanted = " or ".join(dict.fromkeys(_words(detail["msg"]) for detail in details))

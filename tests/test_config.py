@@ -1,0 +1,266 @@
+"""Plans: what they resolve to, and that every mistake is found at once, with its path, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import tiny_registry
+
+from benchmark.config import Flags, Plan, find_config, load_plan, make_plan
+from benchmark.errors import InputError
+from benchmark.yaml_file import parse_yaml, read_yaml
+
+BASE = {"datasets": "tiny", "methods": "grey"}
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return tiny_registry()
+
+
+def plan(registry, content: dict[str, Any] | None = None, **flags: Any) -> Plan:
+    return make_plan(registry, BASE | (content or {}), Flags(**flags))
+
+
+def complaint(registry, content: dict[str, Any] | None = None, **flags: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        plan(registry, content, **flags)
+    return str(caught.value)
+
+
+# -- what a plan means --------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_resolved_with_defaults(registry):
+    (run,) = plan(registry).runs
+    assert run.dataset_params == {
+        "size": 8,
+        "views": 4,
+        "heldout": 3,
+        "photons": None,
+        "electronic": 0.0,
+        "data_seed": 0,
+        "trouble": "",
+    }
+    assert run.method_params == {"level": 0.01, "steps": 3, "window": "hann"}
+    assert (run.preset, run.seed, run.budget_seconds) == ("default", 0, None)
+
+
+def test_order_is_datasets_sizes_views_methods_seeds(registry):
+    runs = plan(registry, {"methods": ["grey", "choosy"], "views": [5, [0, 2]], "size": [8, 6], "seeds": [1, 0]}).runs
+    found = [(run.dataset_params["size"], run.dataset_params["views"], run.method, run.seed) for run in runs]
+    assert found == [
+        (size, views, method, seed) for size in (8, 6) for views in (5, [0, 2]) for method in ("grey", "choosy") for seed in (1, 0)
+    ]
+
+
+def test_noise_and_budget(registry):
+    (run,) = plan(registry, {"noise": {"photons": "1e5", "electronic": 2}, "budget": "5min"}).runs
+    assert (run.dataset_params["photons"], run.dataset_params["electronic"], run.budget_seconds) == (1e5, 2.0, 300.0)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [(300, 300), ("300", 300), ("300s", 300), ("1.5h", 5400), ("2 min", 120), ("1e2s", 100)])
+def test_durations(registry, text, seconds):
+    assert plan(registry, {"budget": text}).runs[0].budget_seconds == seconds
+
+
+def test_a_datasets_own_values_win_over_those_for_all(registry):
+    datasets = [{"tiny": {"views": 7, "photons": 10}}, "tiny"]
+    runs = plan(registry, {"datasets": datasets, "views": [5, 6], "noise": {"photons": 1e5}}).runs
+    assert [(run.dataset_params["views"], run.dataset_params["photons"]) for run in runs] == [(7, 10.0), (5, 1e5), (6, 1e5)]
+
+
+def test_presets_grids_and_overrides(registry):
+    methods = ["grey:dark", {"grey": {"preset": "dark", "steps": 5, "grid": {"level": [1, 2]}}}, {"grey": {"level": 3}}]
+    runs = plan(registry, {"methods": methods}).runs
+    found = [(run.preset, run.method_params["level"], run.method_params["steps"]) for run in runs]
+    assert found == [("dark", 0.001, 3), ("dark", 1.0, 5), ("dark", 2.0, 5), ("default", 3.0, 3)]
+
+
+def test_the_same_run_twice_is_one(registry):
+    assert len(plan(registry, {"methods": ["grey", {"grey": {"level": 0.01}}, "grey"]}).runs) == 1
+
+
+def test_every_number_is_part_of_the_identity(registry):
+    changes = [{}, {"size": 9}, {"views": 5}, {"seeds": [1]}, {"noise": {"photons": 5}}, {"budget": 5}, {"methods": ["grey:dark"]}]
+    ids = [run.id for change in changes for run in plan(registry, change).runs]
+    assert len(set(ids)) == len(changes)
+
+
+# -- flags --------------------------------------------------------------------------------------------------------------
+
+
+def test_flags_replace_the_file(registry):
+    made = plan(registry, {"views": [4], "output": "a"}, views="5,[0,2]", size="6", seeds="1,2", photons="1e4", budget="9", output="b")
+    assert len(made.runs) == 4
+    assert made.output == Path("b")
+    run = made.runs[-1]
+    assert (run.dataset_params["views"], run.dataset_params["size"], run.dataset_params["photons"]) == ([0, 2], 6, 1e4)
+    assert (run.seed, run.budget_seconds) == (2, 9.0)
+    assert plan(registry, {"noise": {"photons": 5}}, photons="none").runs[0].dataset_params["photons"] is None
+
+
+def test_methods_flag_picks_from_the_file_and_beyond(registry):
+    content = {"methods": ["choosy", {"grey": {"level": 5}}]}
+    assert [run.method_params["level"] for run in plan(registry, content, methods="grey").runs] == [5.0]
+    assert [run.preset for run in plan(registry, content, methods="grey:dark,choosy").runs] == ["dark", "default"]
+    assert [run.method for run in plan(registry, content, methods="needy").runs] == ["needy"]
+
+
+def test_set_overrides_methods_and_datasets(registry):
+    made = plan(registry, {"methods": ["grey", {"grey": {"grid": {"level": [1, 2]}}}]}, sets=("grey.level=7", "tiny.heldout=1"))
+    assert [run.method_params["level"] for run in made.runs] == [7.0]
+    assert made.runs[0].dataset_params["heldout"] == 1
+
+
+# -- mistakes -----------------------------------------------------------------------------------------------------------
+
+
+def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registry):
+    content = {
+        "datasets": ["tinny", {"tiny": {"helout": 3}}],
+        "methods": ["gray", {"grey": {"stpes": 5, "level": -1, "window": "han"}}, "grey:drak"],
+        "views": [0],
+        "sead": 1,
+    }
+    assert complaint(registry, content).splitlines() == [
+        "plan: 9 mistakes",
+        "  sead: expected one of budget, datasets, methods, noise, output, seeds, size, views, found 'sead'. Did you mean 'seeds'?",
+        "  views: expected at least one view, found 0",
+        f"  datasets[0]: expected one of {', '.join(sorted(registry.datasets))}, found 'tinny'. Did you mean 'tiny'?",
+        f"  methods[0]: expected one of {', '.join(sorted(registry.methods))}, found 'gray'. Did you mean 'grey'?",
+        "  datasets[1].tiny.helout: expected one of data_seed, electronic, heldout, photons, size, trouble, views, found 'helout'. "
+        "Did you mean 'heldout'?",
+        "  methods[1].grey.level: expected greater than or equal to 0, found -1",
+        "  methods[1].grey.window: expected one of 'hann' or 'cosine', found 'han'. Did you mean 'hann'?",
+        "  methods[1].grey.stpes: expected one of level, steps, window, found 'stpes'. Did you mean 'steps'?",
+        "  methods[2].grey.preset: expected one of dark, default, found 'drak'. Did you mean 'dark'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"methods": []}, "methods: expected at least one name, found none"),
+        ({"methods": None}, "methods: expected at least one name, found none"),
+        ({"methods": [3]}, "methods[0]: expected a name, or one name with its values"),
+        ({"methods": [{"grey": {}, "choosy": {}}]}, "methods[0]: expected a name, or one name with its values"),
+        ({"methods": [{"grey": [1]}]}, "methods[0].grey: expected keys and values, found [1]"),
+        ({"methods": [{"grey": {"grid": {"level": 3}}}]}, "methods[0].grey.grid: expected keys with a list of values"),
+        ({"methods": [{"grey": {"grid": {"levle": [3]}}}]}, "methods[0].grey.grid.levle: expected one of level"),
+        ({"methods": [{"grey": {"grid": {"level": [3]}, "level": 4}}]}, "'level' both in the grid and beside it"),
+        ({"methods": [{"grey": {"level": [1, 2]}}]}, "methods[0].grey.level: expected a valid number, found [1, 2]"),
+        ({"methods": [{"grey": {"grid": {"level": [1, "x"]}}}]}, "methods[0].grey.level: expected a valid number"),
+        ({"views": "many"}, "views: expected a number of views (from 1) or a list of view indices (from 0), found 'many'"),
+        ({"views": [[]]}, "views: expected a number of views"),
+        ({"views": [[1, 1]]}, "views: expected every view index once"),
+        ({"views": [True]}, "views: expected a number of views"),
+        ({"views": [10, -5]}, "views: expected at least one view, found -5"),
+        ({"datasets": [{"tiny": {"views": 0}}]}, "datasets[0].tiny.views: expected at least one view, found 0"),
+        ({"size": 3}, "size: expected greater than or equal to 4, found 3"),
+        ({"size": 65}, "size: expected less than or equal to 64, found 65"),
+        ({"size": "big"}, "size: expected a valid integer"),
+        ({"seeds": [-1]}, "seeds: expected whole numbers from 0, found [-1]"),
+        ({"seeds": []}, "seeds: expected whole numbers from 0"),
+        ({"noise": {"photon": 5}}, "noise.photon: expected one of electronic, photons, found 'photon'. Did you mean 'photons'?"),
+        ({"noise": {"photons": 0}}, "noise.photons: expected greater than 0, found 0"),
+        ({"noise": 5}, "noise: expected {photons: 1e5, electronic: 10} or none, found 5"),
+        ({"budget": "soon"}, "budget: expected a duration such as 300s, 5min or 1h, found 'soon'"),
+        ({"budget": -1}, "budget: expected a duration"),
+        ({"budget": 0}, "budget: expected a duration"),
+        ({"seeds": list(range(100_001))}, "plan: expected at most 100000 runs, found 100001"),
+    ],
+)
+def test_each_mistake_names_its_place(registry, content, text):
+    assert text in complaint(registry, content)
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        ({"methods": "gray"}, "--methods: expected one of"),
+        ({"methods": ","}, "--methods: expected names with commas between"),
+        ({"datasets": "tinny"}, "--datasets: expected one of"),
+        ({"methods": "grey:drak"}, "Did you mean 'dark'?"),
+        ({"views": "0"}, "--views: expected at least one view, found 0"),
+        ({"views": "5,[1"}, "--views, line 1"),
+        ({"size": "x"}, "--size: expected a valid integer"),
+        ({"seeds": "a"}, "--seeds: expected whole numbers"),
+        ({"photons": "-5"}, "--photons: expected greater than 0, found '-5'"),
+        ({"budget": "x"}, "--budget: expected a duration"),
+        ({"sets": ("grey.stpes=3",)}, "--set grey.stpes: expected one of level, steps, window, found 'stpes'. Did you mean 'steps'?"),
+        ({"sets": ("grey.level=-1",)}, "--set grey.level: expected greater than or equal to 0, found -1"),
+        ({"sets": ("gray.level=1",)}, "--set gray.level: expected one of grey, tiny, found 'gray'. Did you mean 'grey'?"),
+        ({"sets": ("level=1",)}, "--set level=1: expected name.key=value"),
+        ({"sets": ("grey.level=!!python/object:os.system x",)}, "is not allowed here"),
+    ],
+)
+def test_each_mistake_names_its_flag(registry, flags, text):
+    assert text in complaint(registry, **flags)
+
+
+# -- files --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: 1\nb: 2\na: 3", "line 3, column 1: expected valid YAML, found the key 'a' stands twice"),
+        ("a: {b: 1, b: 2}", "the key 'b' stands twice"),
+        ("a: !!python/object/apply:os.system [ls]", "is not allowed here"),
+        ("a: !!str 3", "is not allowed here"),
+        ("a: !own 3", "is not allowed here"),
+        ("a: [1, 2", "line 1"),
+        ("? [1]\n: 2", "a key must be a plain word"),
+        ("a: 2020-99-99", "month must be in 1..12"),
+        ("a: " + "[" * 5000, "recursion"),
+        ("a: \x00", "special characters are not allowed"),
+    ],
+)
+def test_bad_yaml_is_said_with_its_line(text, reason):
+    with pytest.raises(InputError) as caught:
+        parse_yaml(text, "plan.yaml")
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith("plan.yaml")
+
+
+def test_yaml_merge_keys_work():
+    assert parse_yaml("base: &b {x: 1, y: 3}\nc: {<<: *b, x: 2}", "f")["c"] == {"x": 2, "y": 3}
+
+
+def test_files_that_are_no_plan(tmp_path):
+    path = tmp_path / "plan.yaml"
+    with pytest.raises(InputError, match="no such file"):
+        read_yaml(path)
+    path.write_text("- a\n- b")
+    with pytest.raises(InputError, match="expected keys and values"):
+        read_yaml(path)
+    path.write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(InputError, match="expected a readable YAML file"):
+        read_yaml(path)
+    path.write_text("")
+    assert read_yaml(path) == {}
+
+
+def test_an_empty_file_says_what_is_needed(registry, tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text("# nothing yet")
+    with pytest.raises(InputError, match="plan.yaml: 2 mistakes\n  datasets: expected at least one name.*\n  methods: expected"):
+        load_plan(registry, str(path), Flags())
+
+
+def test_configs_are_found_by_name(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_config(None).name == find_config("quick").name == find_config("quick.yaml").name == "quick.yaml"
+    with pytest.raises(InputError, match="Names: .*quick"):
+        find_config("slow")
+    (tmp_path / "mine.yaml").write_text("datasets: tiny\nmethods: grey\n")
+    assert load_plan(registry, "mine.yaml", Flags()).output == Path("results/mine")
+
+
+def test_the_shipped_default_is_the_plan_of_the_first_table():
+    content = read_yaml(find_config("quick"))
+    assert (content["datasets"], content["views"], content["size"], content["seeds"]) == (["chest", "walnut"], [10, 50, 100], 64, [0])
+    assert sorted(content["methods"]) == ["fdk", "fista_tv", "naf", "sart", "zerorf"]

@@ -1,0 +1,198 @@
+"""Discovery: what is found, what is set aside and why, and that nothing heavy is imported on the way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import tiny_plugin
+from pydantic import Field
+from tiny import tiny_registry
+
+from benchmark import plugins
+from benchmark.api import DatasetSpec, MethodSpec, Params, hookimpl
+from benchmark.errors import InputError
+from benchmark.plugins import Registry
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def python(code: str, cwd: Path = ROOT, **environment: str) -> str:
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def methods(*specs: object) -> object:
+    class Plugin:
+        @hookimpl
+        def register_methods(self):
+            return list(specs)
+
+    return Plugin()
+
+
+class NumberParams(Params):
+    number: int = Field(1, ge=1, description="a number")
+
+
+class ReservedParams(Params):
+    preset: int = 1
+
+
+def test_every_module_of_the_two_folders_is_a_plug_in_and_none_is_broken():
+    registry = plugins.load()
+    assert registry.problems == []
+    for folder in plugins.FOLDERS:
+        private = [f"{folder}.{path.stem}" for path in (ROOT / folder).iterdir() if not path.name.startswith(("_", "."))]
+        found = {origin for (what, _), origin in registry.origins.items() if what == folder}
+        assert found == set(private)
+
+
+def test_metrics_come_through_the_same_hooks():
+    registry = plugins.load()
+    for kind in ("volume", "projection"):
+        for name in ("psnr", "ssim"):
+            assert registry.metrics[kind, name].kind == kind
+    assert registry.origins["metrics", ("volume", "psnr")] == "benchmark.metrics"
+
+
+def test_names_are_found_without_importing_anything_heavy():
+    heavy = python(
+        """
+        import sys
+        from benchmark import plugins
+        from benchmark.catalogue import catalogue, catalogue_tables
+        catalogue_tables(catalogue(plugins.load()))
+        print(sorted({'torch', 'pandas', 'matplotlib', 'seaborn', 'skimage', 'scipy', 'nibabel'} & set(sys.modules)))
+        """
+    )
+    assert heavy.strip() == "[]"
+
+
+def test_an_unknown_name_lists_the_valid_ones_and_the_nearest():
+    registry = tiny_registry()
+    with pytest.raises(InputError, match=r"methods\[0\]: expected one of .*grey.*, found 'gray'. Did you mean 'grey'\?"):
+        registry.method("gray", "methods[0]")
+    with pytest.raises(InputError, match="Did you mean 'tiny'"):
+        registry.dataset("tinny")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("fdk", "expected a MethodSpec, found str"),
+        (MethodSpec(name="two words", target=print), "expected a name of letters"),
+        (MethodSpec(name="m", target="nowhere"), "target: expected a callable or 'package.module:name', found 'nowhere'"),
+        (MethodSpec(name="m", target=3), "target: expected a callable or 'package.module:name', found int"),
+        (MethodSpec(name="m", target=print, skip=3), "skip: expected a callable"),
+        (MethodSpec(name="m", target=print, params=dict), "params: expected a subclass of benchmark.api.Params"),
+        (MethodSpec(name="m", target=print, params=ReservedParams), "the key 'preset' is reserved"),
+        (MethodSpec(name="m", target=print, params=NumberParams, presets={"p": {"nmber": 1}}), "preset 'p': nmber: Extra inputs"),
+        (MethodSpec(name="m", target=print, params=NumberParams, presets={"p": {"number": 0}}), "preset 'p': number: Input should be"),
+        (MethodSpec(name="grey", target=print), "the name 'grey' is taken by tiny"),
+    ],
+)
+def test_a_wrong_spec_is_set_aside_alone(spec, reason):
+    registry = tiny_registry()
+    registry.add(methods(spec, MethodSpec(name="fine", target=print)), "stranger")
+    assert [problem.source for problem in registry.problems] == ["stranger"]
+    assert reason in registry.problems[0].reason
+    assert "fine" in registry.methods
+    assert registry.methods["grey"].target is tiny_plugin.grey
+
+
+def test_a_dataset_must_take_the_common_parameters():
+    class Plugin:
+        @hookimpl
+        def register_datasets(self):
+            return [DatasetSpec(name="d", target=print, params=Params)]
+
+    registry = Registry()
+    registry.add(Plugin(), "stranger")
+    assert "subclass of benchmark.api.DatasetParams" in registry.problems[0].reason
+
+
+def test_a_preset_may_leave_out_what_only_the_user_knows():
+    class PathParams(Params):
+        path: str
+        number: int = 1
+
+    registry = Registry()
+    registry.add(methods(MethodSpec(name="m", target=print, params=PathParams, presets={"p": {"number": 2}})), "stranger")
+    assert registry.problems == []
+
+
+def test_a_hook_that_raises_or_does_not_exist_is_set_aside():
+    class Raises:
+        @hookimpl
+        def register_methods(self):
+            raise RuntimeError("no luck")
+
+    class Misspelt:
+        @hookimpl
+        def register_method(self):
+            return []
+
+    class Arguments:
+        @hookimpl
+        def register_methods(self, extra):
+            return []
+
+    class Nothing:
+        @hookimpl
+        def register_methods(self):
+            return None
+
+    registry = tiny_registry()
+    for plugin in (Raises(), Misspelt(), Arguments(), Nothing()):
+        registry.add(plugin, type(plugin).__name__)
+    assert [problem.source for problem in registry.problems] == ["Raises", "Misspelt", "Arguments", "Nothing"]
+    assert registry.problems[0].reason == "register_methods() failed: RuntimeError: no luck"
+    assert "register_method" in registry.problems[1].reason
+    assert "grey" in registry.methods
+    registry.add(methods(MethodSpec(name="later", target=print)), "later")
+    assert "later" in registry.methods
+
+
+def test_asking_for_a_plug_in_that_was_set_aside_says_why():
+    registry = tiny_registry()
+    registry.problems.append(plugins.Problem("methods.splat", "ImportError: no gaussians"))
+    with pytest.raises(InputError, match="'splat', set aside because of ImportError: no gaussians"):
+        registry.method("splat")
+
+
+def test_the_hugging_face_package_is_recognised(tmp_path):
+    fake = tmp_path / "datasets"
+    fake.mkdir()
+    (fake / "__init__.py").write_text("raise RuntimeError('imported')")
+    (fake / "arrow_dataset.py").write_text("")
+    text = python(
+        """
+        from benchmark import plugins
+        registry = plugins.load()
+        print(registry.problems)
+        try:
+            registry.dataset("ball")
+        except ValueError as error:
+            print(error)
+        """,
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+    )
+    assert text.count("finds the Hugging Face package at") == 2
+    assert f"PYTHONPATH={ROOT}" in text
+
+
+def test_any_other_package_of_that_name_is_recognised(tmp_path):
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "__init__.py").write_text("")
+    text = python("from benchmark import plugins; print(plugins.load().problems)", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert "'import methods' finds" in text and "not this project" in text
