@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from benchmark.atomic import replacing
 from benchmark.ct.kernels.library import cache_folder
 
 Arrays = dict[str, np.ndarray]
@@ -50,13 +49,6 @@ def read_arrays(path: Path) -> Arrays | None:
 
 
 def write_arrays(path: Path, arrays: Arrays, *, compress: bool = False) -> None:
-    """Write an .npz beside its place and move it there, so that nobody ever reads half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            (np.savez_compressed if compress else np.savez)(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    """Write an .npz in one step, so that nobody ever reads half a file. Raises StorageError (a full disk, no permission)."""
+    with replacing(path) as temporary:
+        (np.savez_compressed if compress else np.savez)(temporary, **arrays)
