@@ -1,0 +1,153 @@
+"""Who may import whom, read from the sources, and what importing the plug-in interface costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("benchmark", "methods", "datasets")
+HEAVY = {"torch", "pandas", "matplotlib", "seaborn", "scipy", "skimage", "nibabel", "rich", "typer"}
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(text: str, module: str, *, is_package: bool) -> Iterator[str]:
+    """Full names of everything imported anywhere in a source, strings given to import_module included."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = module.split(".")
+            base = base[: len(base) - node.level + is_package] if node.level else []
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{prefix}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in ("import_module", "__import__"):
+            yield from (argument.value for argument in node.args if isinstance(argument, ast.Constant))
+
+
+def own_imports(path: Path) -> list[str]:
+    found = imports(path.read_text(), module_name(path), is_package=path.name == "__init__.py")
+    return [name for name in found if name.split(".")[0] in OURS]
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def offences(folder: str, *allowed: str) -> list[str]:
+    """Imports of plug-ins other than of `allowed` and of themselves."""
+    found = []
+    for path in sources(folder):
+        own = ".".join(module_name(path).split(".")[:2])
+        for name in own_imports(path):
+            if not any(within(name, package) for package in (*allowed, own)):
+                found.append(f"{path.relative_to(ROOT)} imports {name}")
+    return found
+
+
+def test_the_reader_of_imports_sees_every_way_to_import():
+    text = "import a.b\nfrom c import d\nfrom . import e\nfrom ..f import g\ndef h():\n    import i\nimportlib.import_module('j')"
+    assert sorted(imports(text, "p.q.r", is_package=False)) == ["a.b", "c.d", "i", "j", "p.f.g", "p.q.e"]
+    assert list(imports("from . import e", "p.q", is_package=True)) == ["p.q.e"]
+
+
+def test_methods_import_the_api_the_fields_and_themselves():
+    assert offences("methods", "benchmark.api", "benchmark.fields") == []
+
+
+def test_datasets_import_the_api_and_themselves():
+    assert offences("datasets", "benchmark.api") == []
+
+
+def test_the_harness_imports_no_method_and_no_dataset():
+    found = [f"{path.name} imports {name}" for path in sources("benchmark") for name in own_imports(path) if not within(name, "benchmark")]
+    assert found == []
+
+
+def test_the_harness_names_no_method():
+    """A harness that knows a method by its name would treat it differently."""
+    from benchmark import plugins
+
+    names = {path.stem for path in (ROOT / "methods").iterdir() if not path.name.startswith(("_", "."))}
+    names -= {"naf"}  # also the name of a published protocol and file format
+    found = []
+    for path in sources("benchmark"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: '{node.value}'")
+    assert found == []
+    assert plugins.FOLDERS == ("methods", "datasets")
+
+
+@pytest.mark.parametrize("module", ["simulate", "ellipsoids", "acquisition"])
+def test_test_data_come_from_another_discretisation(module):
+    """No inverse crime: what simulates must not use what reconstructs."""
+    path = ROOT / "benchmark" / "ct" / f"{module}.py"
+    forbidden = ("benchmark.ct.projector", "benchmark.ct.integrate", "benchmark.api.Projector", "benchmark.api.line_integral")
+    assert [name for name in own_imports(path) if any(within(name, package) for package in forbidden)] == []
+
+
+def test_nobody_imports_the_command_line():
+    users = [path.name for folder in OURS for path in sources(folder) if any(within(name, "benchmark.cli") for name in own_imports(path))]
+    assert users == ["__main__.py"]
+
+
+def test_the_child_process_knows_nothing_of_truth_or_scores():
+    """Neither the worker nor what it imports can load a case or score a volume."""
+    seen: set[str] = set()
+
+    def visit(module: str) -> None:
+        path = ROOT / Path(*module.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if module in seen or not path.exists():
+            return
+        seen.add(module)
+        for name in own_imports(path):
+            visit(name)
+            visit(name.rpartition(".")[0])
+
+    for name in own_imports(ROOT / "benchmark" / "worker.py"):
+        visit(name)
+        visit(name.rpartition(".")[0])
+    assert "benchmark.run_context" in seen
+    assert not {"benchmark.score", "benchmark.shelf", "benchmark.store", "benchmark.results"} & seen
+
+
+def modules_after(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_the_api_costs_little():
+    loaded = modules_after("import benchmark.api")
+    assert not HEAVY & loaded
+    assert not {name for name in loaded if within(name, "methods") or within(name, "datasets") or within(name, "benchmark.cli")}
+
+
+def test_every_name_of_the_api_can_be_had():
+    from benchmark import api
+
+    for name in api.__all__:
+        assert getattr(api, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        api.nonsense  # noqa: B018
+
+
+def test_the_command_line_starts_without_the_heavy_parts():
+    loaded = modules_after("from benchmark import cli")
+    assert not (HEAVY - {"rich", "typer"}) & loaded
