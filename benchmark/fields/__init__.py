@@ -11,11 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.fields.activations import trunc_exp
+    from benchmark.fields.attenuation import Activation, Attenuation
     from benchmark.fields.hash_grid import HashGrid
+    from benchmark.fields.measurements import Measurements
     from benchmark.fields.mlp import MLP
+    from benchmark.fields.muon import Muon
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
+    from benchmark.fields.volume import field_volume, voxel_positions
 
-_LAZY = {"HashGrid": "hash_grid", "MLP": "mlp", "vm_encode": "vector_matrix", "vm_grid": "vector_matrix", "trunc_exp": "activations"}
+_LAZY = {
+    "Activation": "attenuation",
+    "Attenuation": "attenuation",
+    "HashGrid": "hash_grid",
+    "MLP": "mlp",
+    "Measurements": "measurements",
+    "Muon": "muon",
+    "field_volume": "volume",
+    "trunc_exp": "activations",
+    "vm_encode": "vector_matrix",
+    "vm_grid": "vector_matrix",
+    "voxel_positions": "volume",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +40,16 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'benchmark.fields' has no attribute '{name}'")
 
 
-__all__ = ["MLP", "HashGrid", "trunc_exp", "vm_encode", "vm_grid"]
+__all__ = [
+    "Activation",
+    "Attenuation",
+    "HashGrid",
+    "MLP",
+    "Measurements",
+    "Muon",
+    "field_volume",
+    "trunc_exp",
+    "vm_encode",
+    "vm_grid",
+    "voxel_positions",
+]

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from benchmark.errors import InputError
-from benchmark.fields.kernel_call import call, feature_major
+from benchmark.ct.kernels.call import call
+from benchmark.fields.layout import feature_major
 
 FEATURES = 2
 
@@ -63,19 +64,19 @@ class _Encode(torch.autograd.Function):
         ctx.save_for_backward(points, table)
         ctx.levels = levels
         out = torch.empty(FEATURES * len(levels), points.shape[0])
-        call("seed_hash_encode", points.detach(), ctypes.c_int64(points.shape[0]), levels, len(levels), table.detach(), out)
+        call("hash_encode", points.detach(), points.shape[0], levels, ctypes.c_int(len(levels)), table.detach(), out)
         return out.t()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:  # type: ignore[override]
         points, table = ctx.saved_tensors
         gradient = feature_major(gradient)
-        count, levels = ctypes.c_int64(points.shape[0]), ctx.levels
+        count, levels = points.shape[0], ctx.levels
         to_points = to_table = None
         if ctx.needs_input_grad[0]:
             to_points = torch.empty_like(points)
-            call("seed_hash_encode_points", points.detach(), count, levels, len(levels), table.detach(), gradient, to_points)
+            call("hash_encode_points", points.detach(), count, levels, ctypes.c_int(len(levels)), table.detach(), gradient, to_points)
         if ctx.needs_input_grad[1]:
             to_table = torch.zeros_like(table)
-            call("seed_hash_encode_backward", points.detach(), count, levels, len(levels), gradient, to_table)
+            call("hash_encode_backward", points.detach(), count, levels, ctypes.c_int(len(levels)), gradient, to_table)
         return to_points, to_table, None

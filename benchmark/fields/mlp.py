@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.fields.kernel_call import call, feature_major
+from benchmark.ct.kernels.call import call
+from benchmark.fields.layout import feature_major
 
 
 class MLP(nn.Module):
@@ -49,9 +50,9 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, values: torch.Tensor, weights: torch.Tensor, widths: list[int], skip: int, slope: float) -> torch.Tensor:
         major = feature_major(values)
         ctx.save_for_backward(major, weights)
-        ctx.network = ((ctypes.c_int * len(widths))(*widths), len(widths) - 1, skip, ctypes.c_float(slope))
+        ctx.network = ((ctypes.c_int * len(widths))(*widths), ctypes.c_int(len(widths) - 1), ctypes.c_int(skip), ctypes.c_float(slope))
         out = torch.empty(widths[-1], major.shape[1])
-        call("seed_mlp", major, ctypes.c_int64(major.shape[1]), *ctx.network, weights.detach(), out)
+        call("mlp", major, major.shape[1], *ctx.network, weights.detach(), out)
         return out.t()
 
     @staticmethod
@@ -59,6 +60,6 @@ class _Fused(torch.autograd.Function):
         major, weights = ctx.saved_tensors
         to_values = torch.empty_like(major) if ctx.needs_input_grad[0] else None
         to_weights = torch.empty_like(weights)
-        call("seed_mlp_backward", major, ctypes.c_int64(major.shape[1]), *ctx.network, weights.detach(), feature_major(gradient),
+        call("mlp_backward", major, major.shape[1], *ctx.network, weights.detach(), feature_major(gradient),
              to_values, to_weights)
         return None if to_values is None else to_values.t(), to_weights, None, None, None

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from benchmark.fields.kernel_call import addresses, call, feature_major
+from benchmark.ct.kernels.call import call
+from benchmark.fields.layout import addresses, feature_major
 
 
 def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -39,16 +40,16 @@ class _Encode(torch.autograd.Function):
         ctx.save_for_backward(*planes, *lines)
         channels = planes[0].shape[0]
         shapes = [n for plane, line in zip(planes, lines, strict=True) for n in (*plane.shape[1:], line.shape[1])]
-        ctx.sizes = (ctypes.c_int64(points.shape[0]), channels, (ctypes.c_int * 9)(*shapes))
+        ctx.sizes = (points.shape[0], ctypes.c_int(channels), (ctypes.c_int * 9)(*shapes))
         out = torch.empty(3 * channels, points.shape[0])
-        call("seed_vm_encode", points, *ctx.sizes, addresses(planes), addresses(lines), out)
+        call("vm_encode", points, *ctx.sizes, addresses(planes), addresses(lines), out)
         return out.t()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         planes, lines = _split(ctx.saved_tensors)
         out = [torch.empty_like(t) for t in (*planes, *lines)]
-        call("seed_vm_encode_backward", ctx.points, *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient),
+        call("vm_encode_backward", ctx.points, *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient),
              addresses(out[:3]), addresses(out[3:]))
         return None, *out
 
@@ -61,15 +62,15 @@ class _Grid(torch.autograd.Function):
         nz, (channels, ny, nx) = lines[0].shape[1], planes[0].shape
         if planes[1].shape != (channels, nz, ny) or planes[2].shape != (channels, nz, nx):
             raise ValueError(f"planes and lines do not sample one grid: {[tuple(t.shape) for t in tensors]}")
-        ctx.sizes = (nz, ny, nx, channels)
+        ctx.sizes = tuple(ctypes.c_int(n) for n in (nz, ny, nx, channels))
         out = torch.empty(3 * channels, nz * ny * nx)
-        call("seed_vm_grid", *ctx.sizes, addresses(planes), addresses(lines), out)
+        call("vm_grid", *ctx.sizes, addresses(planes), addresses(lines), out)
         return out.t()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:  # type: ignore[override]
         planes, lines = _split(ctx.saved_tensors)
         out = [torch.empty_like(t) for t in (*planes, *lines)]
-        call("seed_vm_grid_backward", *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient),
+        call("vm_grid_backward", *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient),
              addresses(out[:3]), addresses(out[3:]))
         return tuple(out)

@@ -22,6 +22,7 @@ typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias))
 
 inline vec load(const float* at) { return *(const vec*)at; }
 inline void store(float* at, vec value) { *(vec*)at = value; }
+inline void add(float* at, vec value) { *(vec*)at += value; }
 
 // out[o][p] = bias[o] + sum_i weight[o * row + i * column] in[i][p] for a tile; in and out are [feature][TILE].
 template <int OUTS>
@@ -49,13 +50,7 @@ void product(const float* weight, int64_t row, int64_t column, const float* bias
     for (; o < outs; ++o) product_block<1>(weight + o * row, row, column, bias ? bias + o : nullptr, in, ins, out + o * TILE);
 }
 
-inline float total(vec value) {
-    float sum = 0;
-    for (int l = 0; l < LANES; ++l) sum += value[l];
-    return sum;
-}
-
-// weight_gradient[o][i] += sum_p gradient[o][p] in[i][p].
+// weight_gradient[o][i] += sum_p gradient[o][p] in[i][p], a vector of partial sums for each weight (added up at the end only).
 template <int OUTS, int INS>
 void outer_block(const float* gradient, const float* in, float* weight_gradient, int ins) {
     vec sum[OUTS][INS] = {};
@@ -68,20 +63,20 @@ void outer_block(const float* gradient, const float* in, float* weight_gradient,
         }
     }
     for (int o = 0; o < OUTS; ++o)
-        for (int i = 0; i < INS; ++i) weight_gradient[o * ins + i] += total(sum[o][i]);
+        for (int i = 0; i < INS; ++i) add(weight_gradient + (o * ins + i) * LANES, sum[o][i]);
 }
 
 template <int OUTS>
 void outer_row(const float* gradient, const float* in, float* weight_gradient, int ins) {
     int i = 0;
-    for (; i + 4 <= ins; i += 4) outer_block<OUTS, 4>(gradient, in + i * TILE, weight_gradient + i, ins);
-    for (; i < ins; ++i) outer_block<OUTS, 1>(gradient, in + i * TILE, weight_gradient + i, ins);
+    for (; i + 4 <= ins; i += 4) outer_block<OUTS, 4>(gradient, in + i * TILE, weight_gradient + i * LANES, ins);
+    for (; i < ins; ++i) outer_block<OUTS, 1>(gradient, in + i * TILE, weight_gradient + i * LANES, ins);
 }
 
 void outer(const float* gradient, int outs, const float* in, int ins, float* weight_gradient) {
     int o = 0;
-    for (; o + 4 <= outs; o += 4) outer_row<4>(gradient + o * TILE, in, weight_gradient + o * ins, ins);
-    for (; o < outs; ++o) outer_row<1>(gradient + o * TILE, in, weight_gradient + o * ins, ins);
+    for (; o + 4 <= outs; o += 4) outer_row<4>(gradient + o * TILE, in, weight_gradient + o * ins * LANES, ins);
+    for (; o < outs; ++o) outer_row<1>(gradient + o * TILE, in, weight_gradient + o * ins * LANES, ins);
 }
 
 // Leaky rectifier: slope 0 is ReLU. In place; the sign of the result tells the backward pass which side it was.
@@ -168,14 +163,14 @@ void seed_mlp_backward(const float* in, int64_t count, const int* widths, int la
                        const float* out_gradient, float* in_gradient, float* weight_gradient) {
     const Network net{widths, layers, skip, slope};
     const int64_t tiles = (count + TILE - 1) / TILE, size_of_weights = net.weights();
-    std::vector<float> partial(CHUNKS * size_of_weights, 0.0f);
+    std::vector<float> partial(CHUNKS * size_of_weights * LANES, 0.0f);
 #pragma omp parallel
     {
         const int64_t wide = (int64_t)net.widest() * TILE;
         std::vector<float> work(net.activations()), upper(wide), lower(wide), skipped((int64_t)widths[0] * TILE);
 #pragma omp for schedule(dynamic, 1)
         for (int chunk = 0; chunk < CHUNKS; ++chunk) {
-            float* sums = partial.data() + chunk * size_of_weights;
+            float* sums = partial.data() + chunk * size_of_weights * LANES;
             for (int64_t tile = tiles * chunk / CHUNKS; tile < tiles * (chunk + 1) / CHUNKS; ++tile) {
                 const int64_t first = tile * TILE;
                 const int size = (int)std::min<int64_t>(TILE, count - first);
@@ -187,11 +182,11 @@ void seed_mlp_backward(const float* in, int64_t count, const int* widths, int la
                     const int ins = net.inputs(l), outs = widths[l + 1];
                     offset -= (int64_t)outs * (ins + 1);
                     at -= (int64_t)ins * TILE;
-                    outer(upper.data(), outs, at, ins, sums + offset);
+                    outer(upper.data(), outs, at, ins, sums + offset * LANES);
                     for (int o = 0; o < outs; ++o) {
                         vec sum = {};
                         for (int p = 0; p < TILE; p += LANES) sum += load(upper.data() + o * TILE + p);
-                        sums[offset + (int64_t)outs * ins + o] += total(sum);
+                        add(sums + (offset + (int64_t)outs * ins + o) * LANES, sum);
                     }
                     if (l == 0 && !in_gradient) break;
                     product(weights + offset, 1, ins, nullptr, upper.data(), outs, lower.data(), ins);
@@ -208,7 +203,8 @@ void seed_mlp_backward(const float* in, int64_t count, const int* widths, int la
 #pragma omp for schedule(static)
         for (int64_t w = 0; w < size_of_weights; ++w) {
             float sum = 0;
-            for (int chunk = 0; chunk < CHUNKS; ++chunk) sum += partial[chunk * size_of_weights + w];
+            for (int chunk = 0; chunk < CHUNKS; ++chunk)
+                for (int lane = 0; lane < LANES; ++lane) sum += partial[(chunk * size_of_weights + w) * LANES + lane];
             weight_gradient[w] = sum;
         }
     }

@@ -1,0 +1,28 @@
+"""From a network's output to attenuation, so that an untrained network starts at the scan's mean."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from benchmark.fields.activations import trunc_exp
+
+Activation = Literal["softplus", "exp", "sigmoid"]
+SIGMOID_CEILING = 20.0  # densest tissue over the mean over the box that a sigmoid can reach
+
+
+class Attenuation:
+    """x -> mean * activation(x), 1/mm, with activation(0) = 1. 'exp' has TruncExp's bounded gradient."""
+
+    def __init__(self, activation: Activation, mean: float) -> None:
+        self.activation, self.mean = activation, mean
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self.activation == "softplus":
+            return self.mean * F.softplus(x + math.log(math.e - 1))
+        if self.activation == "exp":
+            return self.mean * trunc_exp(x)
+        return self.mean * SIGMOID_CEILING * torch.sigmoid(x - math.log(SIGMOID_CEILING - 1))

@@ -1,0 +1,27 @@
+"""A scan as a neural method wants it: one ray per measured pixel that meets the volume, and the scale of its attenuation."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmark.ct.integrate import clip
+from benchmark.ct.rays import Rays, view_rays
+from benchmark.types import Scan
+
+
+class Measurements:
+    """rays (those that meet the volume), values (their line integrals, [N]) and mean_attenuation [1/mm]."""
+
+    def __init__(self, scan: Scan) -> None:
+        rays = view_rays(scan.geometry)
+        spans = clip(rays, scan.geometry.volume_bounds)
+        chords = spans[:, 1] - spans[:, 0]
+        meets = chords > 0
+        self.rays: Rays = rays[meets]
+        self.values = torch.tensor(scan.projections).reshape(-1)[meets]
+        self.mean_attenuation = max(float(self.values.sum() / chords.sum()), 1e-9)
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Rays, torch.Tensor]:
+        """`count` random rays (with replacement) and their measured values."""
+        chosen = torch.randint(len(self.values), (count,), generator=generator)
+        return self.rays[chosen], self.values[chosen]

@@ -1,0 +1,47 @@
+"""NAF: a hash grid and a small network, fitted to the measured line integrals of one scan."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from benchmark.api import Field, MethodSpec, Params, hookimpl
+
+
+class NafParams(Params):
+    """Parameters of NAF. Sizes left empty follow the volume: the finest level has one cell a voxel."""
+
+    render: Literal["rays", "grid"] = Field("rays", description="march random rays (as published), or evaluate on the voxel grid and project it")
+    steps: int = Field(6000, ge=1, description="optimiser steps")
+    rays: int = Field(256, ge=1, description="rays a step (render: rays)")
+    views: int = Field(10, ge=1, description="random views a step (render: grid)")
+    samples: int | None = Field(None, ge=2, description="samples a ray; none = 1.5 times the voxels along the longest edge")
+    levels: int | None = Field(None, ge=1, le=32, description="levels of the hash grid; none = one for each doubling from base to finest")
+    base: int = Field(16, ge=1, description="cells along an edge of the coarsest level")
+    finest: int | None = Field(None, ge=1, description="cells along an edge of the finest level; none = voxels along the longest edge")
+    log2_entries: int = Field(19, ge=4, le=26, description="log2 of the rows a level may have before it hashes")
+    hidden: int = Field(32, ge=1, description="units of each hidden layer")
+    layers: int = Field(3, ge=1, description="linear layers of the network")
+    skip: int | None = Field(None, ge=1, description="layer that also sees the encoding (published: 2)")
+    activation: Literal["softplus", "exp", "sigmoid"] = Field("softplus", description="from the network's output to attenuation")
+    learning_rate: float = Field(5e-3, gt=0, description="Adam's learning rate at the start")
+    decay: float = Field(0.03, gt=0, le=1, description="learning rate at the end over the one at the start (exponential between)")
+
+
+SPEC = MethodSpec(
+    name="naf",
+    target="methods.naf.reconstruct:reconstruct",
+    params=NafParams,
+    summary="neural attenuation field: hash grid + MLP fitted by rays",
+    presets={
+        "paper": {
+            "steps": 150_000, "rays": 1024, "samples": 576, "levels": 16, "base": 16, "finest": 16 * 2**15, "layers": 4, "skip": 2,
+            "activation": "sigmoid", "learning_rate": 1e-3, "decay": 0.1,
+        }
+    },
+    cite="Zha, Zhang, Li 2022, NAF: Neural attenuation fields for sparse-view CBCT reconstruction, doi 10.1007/978-3-031-16446-0_42",
+)
+
+
+@hookimpl
+def register_methods() -> list[MethodSpec]:
+    return [SPEC]
