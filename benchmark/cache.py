@@ -51,4 +51,7 @@ def read_arrays(path: Path) -> Arrays | None:
 def write_arrays(path: Path, arrays: Arrays, *, compress: bool = False) -> None:
     """Write an .npz in one step, so that nobody ever reads half a file. Raises StorageError (a full disk, no permission)."""
     with replacing(path) as temporary:
-        (np.savez_compressed if compress else np.savez)(temporary, **arrays)
+        if compress:
+            np.savez_compressed(temporary, allow_pickle=False, **arrays)
+        else:
+            np.savez(temporary, allow_pickle=False, **arrays)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from benchmark.api import Case, DatasetSpec, Ellipsoids, Field, InputError, SimulatedParams, hookimpl, simulated_case
+import numpy as np
+from pydantic import model_validator
+
+from benchmark.api import Case, DatasetSpec, Ellipsoids, Field, SimulatedParams, hookimpl, simulated_case
 
 
 class BallParams(SimulatedParams):
@@ -15,15 +18,16 @@ class BallParams(SimulatedParams):
     sub_rays: int = Field(1, ge=1, le=16, description="rays per detector pixel and direction, whose line integrals are averaged")
 
 
+    @model_validator(mode="after")
+    def _fits(self) -> BallParams:
+        if max(map(abs, self.centre)) + self.radius > self.side / 2:
+            raise ValueError(f"a ball of radius {self.radius:g} mm at {self.centre} mm is not inside the cube of {self.side:g} mm")
+        return self
+
+
 def load(params: BallParams) -> Case:
-    """The ball's exact projections. Raises InputError when it does not fit into the cube."""
-    if max(map(abs, params.centre)) + params.radius > params.side / 2:
-        raise InputError(
-            "ball.radius",
-            expected=f"a ball inside the cube of {params.side:g} mm",
-            found=f"radius {params.radius:g} mm at {params.centre} mm",
-        )
-    ball = Ellipsoids([params.centre], [[params.radius] * 3], [params.attenuation])
+    """The ball's exact projections."""
+    ball = Ellipsoids(np.array([params.centre]), np.full((1, 3), params.radius), np.array([params.attenuation]))
     return simulated_case("ball", params.side, lambda: ball, params, truth_note="voxel means of the ball (supersampled at its surface)")
 
 

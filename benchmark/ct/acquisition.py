@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from benchmark.cache import cached_arrays
 from benchmark.ct.geometry import ConeBeamGeometry
@@ -25,6 +25,15 @@ class SimulatedParams(DatasetParams):
 
     detector: int | None = Field(None, ge=1, le=8192, description="pixels along each side of the detector; none = 1.5 x size")
     sub_rays: int = Field(2, ge=1, le=16, description="rays per detector pixel and direction, whose line integrals are averaged")
+
+    @model_validator(mode="after")
+    def _possible(self) -> SimulatedParams:
+        """Mistakes that are known before anything is loaded."""
+        training_angles(self.views)
+        heldout_angles(self.heldout, self.data_seed)
+        if self.electronic and self.photons is None:
+            raise InputError("electronic", expected="0 without photons", found=f"{self.electronic:g}", fix="Set photons, its unit, too.")
+        return self
 
 
 class Object(Protocol):
@@ -84,8 +93,6 @@ def simulated_case(
     `load` makes the object when something has to be computed. With an `identity` (which must change with the object)
     noise-free projections and truth are kept in the cache folder and the next call does not load the object at all.
     """
-    if params.electronic and params.photons is None:
-        raise InputError("electronic", expected="0 without photons", found=f"{params.electronic:g}", fix="Set photons, its unit, too.")
     detector = params.detector if params.detector is not None else round(1.5 * params.size)
     angles, training_views = training_angles(params.views)
     others, heldout_views = heldout_angles(params.heldout, params.data_seed)

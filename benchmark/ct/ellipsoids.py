@@ -17,17 +17,17 @@ class Ellipsoids:
     """A sum of homogeneous ellipsoids. Attenuation adds up where they overlap, so cavities have negative values.
 
     centres: [n, 3] x, y, z [mm]. semi_axes: [n, 3] along the ellipsoid's own axes [mm]. attenuation: [n] [1/mm].
-    turns: [n] rotation about z, counter-clockwise [rad] (0 unless given). Raises InputError for shapes that do not fit.
+    turns: [n], or one for all: rotation about z, counter-clockwise [rad] (0 unless given). Raises InputError for shapes that do not fit.
     """
 
     centres: np.ndarray
     semi_axes: np.ndarray
     attenuation: np.ndarray
-    turns: np.ndarray | None = None
+    turns: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(1))
 
     def __post_init__(self) -> None:
-        count = len(np.atleast_1d(self.attenuation))
-        turns = np.zeros(count) if self.turns is None else self.turns
+        count = np.size(self.attenuation)
+        turns = np.broadcast_to(self.turns, count) if np.size(self.turns) == 1 else self.turns
         for name, value, shape in (
             ("centres", self.centres, (count, 3)),
             ("semi_axes", self.semi_axes, (count, 3)),

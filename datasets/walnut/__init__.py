@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from benchmark.api import DatasetParams, DatasetSpec, Field, hookimpl
+from typing import ClassVar
+
+from pydantic import model_validator
+
+from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, hookimpl
+
+from .views import heldout_views, training_views
 
 LICENCE = "CC BY 4.0"
 CITE = "Meaney, Cone-Beam Computed Tomography Dataset of a Walnut (2022), doi 10.5281/zenodo.6986012"
@@ -17,12 +23,28 @@ class WalnutParams(DatasetParams):
     correct_air: bool = Field(True, description="subtract each view's mean line integral beside the object, which should be 0 but is 0.03")
 
 
+    _stored: ClassVar[tuple[int, int]] = (240, 256)  # views, and pixels along each side of the detector
+
+    @model_validator(mode="after")
+    def _possible(self) -> WalnutParams:
+        """Mistakes that are known before anything is loaded."""
+        views, pixels = self._stored
+        heldout_views(views, training_views(views, self.views), self.heldout, self.data_seed)
+        if self.bin is not None and self.bin > pixels // 4:
+            raise InputError("bin", expected=f"at most {pixels // 4} for a detector of {pixels} pixels a side", found=f"{self.bin}")
+        if self.photons is not None or self.electronic:
+            raise InputError("photons, electronic", expected="none (real measurements bring their own noise)", found="added noise")
+        return self
+
+
 class SampleParams(WalnutParams):
     """The same for the small sample that comes with the project."""
 
     size: int = Field(32, ge=4, le=512, description="voxels along the longest edge of the reconstruction grid")
     views: int | tuple[int, ...] = Field(20, description="number of training views, evenly spaced, or explicit indices into the 60 views")
     heldout: int = Field(8, ge=0, description="number of held-out views, seeded and disjoint from every training subset")
+
+    _stored: ClassVar[tuple[int, int]] = (60, 64)
 
 
 @hookimpl

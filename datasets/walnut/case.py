@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from benchmark.api import Case, InputError, Scan, cached_arrays
+import numpy as np
+
+from benchmark.api import Case, Scan, Voxels, cached_arrays
 
 from . import WalnutParams
-from .measurement import Measurement, Progress, binned, published, sample, without_air
+from .measurement import SIDE, Measurement, Progress, binned, published, sample, without_air
 from .truth import best_fit
 from .views import heldout_views, training_views
 
@@ -28,29 +30,24 @@ def load_sample(params: WalnutParams) -> Case:
 
 
 def _case(name: str, measurement: Measurement, params: WalnutParams) -> Case:
-    for key, value in (("photons", params.photons), ("electronic", params.electronic)):
-        if value:
-            raise InputError(key, expected=f"none for {name} (real measurements bring their own noise)", found=f"{value:g}")
     training = training_views(measurement.views, params.views)
     heldout = heldout_views(measurement.views, training, params.heldout, params.data_seed)
-    everything = _scan(measurement, params, params.bin or _usual_bin(measurement, params.size))
+    everything = _scan(measurement, params.correct_air, params.size, params.bin or _usual_bin(measurement, params.size))
     return Case(
         name=name,
         scan=_subset(everything, training),
         truth=_truth(measurement, params),
         heldout=_subset(everything, heldout) if heldout else None,
-        truth_note=f"non-negative least-squares fit of all {measurement.views} views",
+        truth_note=f"non-negative least-squares fit of all {measurement.views} views, on a finer grid, averaged",
         training_views=training,
         heldout_views=heldout,
     )
 
 
-def _scan(measurement: Measurement, params: WalnutParams, factor: int) -> Scan:
-    pixels = measurement.projections.shape[1]
-    if factor > pixels // 4:
-        raise InputError("bin", expected=f"at most {pixels // 4} for a detector of {pixels} pixels a side", found=f"{factor}")
-    projections = without_air(measurement.projections) if params.correct_air else measurement.projections
-    return Scan(binned(projections, factor), measurement.geometry(params.size).binned(factor))
+def _scan(measurement: Measurement, correct_air: bool, size: int, factor: int) -> Scan:
+    """All views, `factor` x `factor` pixels averaged, with a grid of size^3 voxels."""
+    projections = without_air(measurement.projections) if correct_air else measurement.projections
+    return Scan(binned(projections, factor), measurement.geometry(size).binned(factor))
 
 
 def _subset(scan: Scan, views: tuple[int, ...]) -> Scan:
@@ -63,13 +60,19 @@ def _usual_bin(measurement: Measurement, size: int) -> int:
     return max((n for n in range(1, pixels // 4 + 1) if pixels % n == 0 and pixels // n >= size), default=1)
 
 
-def _truth(measurement: Measurement, params: WalnutParams, progress: Progress | None = None):
-    """The all-view fit at this size, kept in the cache folder; it does not depend on the bin that methods get."""
-    factor = _usual_bin(measurement, params.size)
+def _truth(measurement: Measurement, params: WalnutParams, progress: Progress | None = None) -> np.ndarray:
+    """The all-view fit averaged onto the grid of this size, float32 [z, y, x] 1/mm; it does not depend on `bin`.
 
-    def compute():
-        scan = _scan(measurement, params, factor)
-        return {"truth": best_fit(scan.projections, scan.geometry, progress)}
+    The fit is done on a grid at least twice as fine where the detector allows it (and kept in the cache folder): a fit
+    on the coarse grid itself predicts the held-out views a little better (42.6 against 40.3 dB at 64^3), but only by
+    ripples of 10 % in the homogeneous kernel that stand for detail smaller than a voxel.
+    """
+    pixels = measurement.projections.shape[1]
+    grid = pixels // 2 if 4 * params.size <= pixels else pixels
 
-    key = [VERSION, measurement.identity, params.size, factor, params.correct_air]
-    return cached_arrays("truths", key, compute)["truth"]
+    def fit() -> dict[str, np.ndarray]:
+        scan = _scan(measurement, params.correct_air, grid, pixels // grid)
+        return {"volume": best_fit(scan.projections, scan.geometry, progress)}
+
+    fine = cached_arrays("truths", [VERSION, measurement.identity, grid, params.correct_air], fit)["volume"]
+    return Voxels(fine, (SIDE / grid, SIDE / grid, SIDE / grid)).averaged(measurement.geometry(params.size))

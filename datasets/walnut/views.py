@@ -35,9 +35,9 @@ def heldout_views(total: int, training: tuple[int, ...], count: int, seed: int) 
     them itself gets others in their place.
     """
     usual = {index for number in USUAL if number < total for index in evenly_spaced(total, number)}
-    order = np.random.default_rng([seed, 0]).permutation(total)
-    order = sorted(order, key=lambda index: index in usual)  # stable: first those in no usual subset
-    free = [int(index) for index in order if index not in set(training)]
+    shuffled = np.random.default_rng([seed, 0]).permutation(total).tolist()
+    order = sorted(shuffled, key=lambda index: index in usual)  # stable: first those in no usual subset
+    free = [index for index in order if index not in set(training)]
     if count > len(free):
         raise InputError("heldout", expected=f"at most {len(free)} (all views less the training views)", found=f"{count}")
     return tuple(sorted(free[:count]))
