@@ -142,11 +142,10 @@ def _sweep(registry: Registry, plan: Plan, options: Any, *, report: bool) -> int
     if report:
         written, problems = _write_reports(registry, Results(plan.output))
         paths += [path for path in written if path not in paths]
-        for problem in problems:
-            console.print(escape(f"warning: {problem}"), soft_wrap=True)
+        for text in problems:
+            console.print(escape(f"warning: {text}"), soft_wrap=True)
             code = code or 1
-    for path in paths:
-        console.print(escape(str(path)), soft_wrap=True)
+    _print_paths(console, paths)
     failed = sum(record.status == "failed" for record in summary.records)
     if failed:
         console.print(f"{failed} of {len(summary.records)} runs failed; the same command tries them again.", soft_wrap=True)
@@ -162,6 +161,17 @@ def _say_what_remains(console: Console, summary: Summary) -> None:
     if len(summary.remaining) > 10:
         console.print(f"  and {len(summary.remaining) - 10} more", soft_wrap=True)
     console.print("Run the same command again to resume.", soft_wrap=True)
+
+
+def _print_paths(console: Console, paths: list[Path]) -> None:
+    """One line per file, but one per folder of figures."""
+    images = (".png", ".svg", ".pdf")
+    lines: dict[str, None] = {}
+    for path in paths:
+        count = sum(other.parent == path.parent and other.suffix in images for other in paths)
+        lines[f"{path.parent}/ ({count} images)" if path.suffix in images else str(path)] = None
+    for line in lines:
+        console.print(escape(line), soft_wrap=True)
 
 
 def _write_reports(registry: Registry, results: Results) -> tuple[list[Path], list[str]]:
@@ -232,8 +242,7 @@ def report(folder: Path) -> int:
     paths, problems = _write_reports(registry(), results)
     for text in [*results.problems, *problems]:
         console.print(escape(f"warning: {text}"), soft_wrap=True)
-    for path in paths:
-        console.print(escape(str(path)), soft_wrap=True)
+    _print_paths(console, paths)
     return 1 if problems else 0
 
 
@@ -242,7 +251,8 @@ def compare(first: Path, second: Path) -> int:
     from benchmark.report.compare import compare as compare_results
     from benchmark.results import Results
 
-    _console().print(compare_results(Results.open(first), Results.open(second)))
+    comparison = compare_results(Results.open(first), Results.open(second))
+    _console().print(str(comparison), soft_wrap=True, markup=False, end="")
     return 0
 
 

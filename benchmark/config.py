@@ -84,6 +84,10 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
     budget = axes.duration(content.get("budget"), paths["budget"], mistakes)
     datasets = _entries(registry, "datasets", content, flags.datasets, mistakes)
     methods = _entries(registry, "methods", content, flags.methods, mistakes)
+    flagged = {key for key in ("size", "views", "photons") if getattr(flags, key) is not None}
+    for entry in datasets:  # what a flag says for all wins over what the file says for one
+        entry.values = {key: value for key, value in entry.values.items() if key not in flagged}
+        entry.grid = {key: values for key, values in entry.grid.items() if key not in flagged}
     apply_sets(registry, flags.sets, datasets, methods, mistakes)
     cases = _cases(registry, datasets, grid, noise, origins, mistakes)
     solvers = [(entry, params) for entry in methods for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)]

@@ -17,7 +17,8 @@ def defect(kind: type, spec: Any) -> str | None:
     """What is wrong with a spec; None if nothing is."""
     if not isinstance(spec, kind):
         return f"expected a {kind.__name__}, found {type(spec).__name__}"
-    if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
+    name = getattr(spec, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         return "expected a name of letters, digits, '_' and '-' that starts with a letter"
     for field in ("target", "skip", "prepare"):
         target = getattr(spec, field, None)
@@ -25,7 +26,7 @@ def defect(kind: type, spec: Any) -> str | None:
             return f"{field}: expected a callable or 'package.module:name', found {target!r}"
         if not isinstance(target, str) and not callable(target) and (field == "target" or target is not None):
             return f"{field}: expected a callable or 'package.module:name', found {type(target).__name__}"
-    return _params_defect(spec) if hasattr(spec, "params") else None
+    return _params_defect(spec) if isinstance(spec, MethodSpec | DatasetSpec) else None
 
 
 def _params_defect(spec: MethodSpec | DatasetSpec) -> str | None:

@@ -42,7 +42,9 @@ def examine(registry: Registry) -> Iterator[Check]:
     yield from _folders()
     yield _cache()
     yield from _plugins(registry)
-    wanted = {*OPTIONAL, *(module for spec in (*registry.methods.values(), *registry.datasets.values()) for module in spec.requires)}
+    wanted = set(OPTIONAL)
+    for required in [spec.requires for spec in registry.methods.values()] + [spec.requires for spec in registry.datasets.values()]:
+        wanted.update(required)
     for module in sorted(wanted):
         yield _optional(module)
 

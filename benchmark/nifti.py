@@ -31,5 +31,5 @@ def read_volume(path: Path) -> np.ndarray:
     """The volume [z, y, x] of a file written by `write_volume`, float32."""
     import nibabel
 
-    image = nibabel.load(path)
+    image = nibabel.Nifti1Image.from_filename(path)
     return np.ascontiguousarray(np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0))

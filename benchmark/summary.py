@@ -63,7 +63,7 @@ def _add_case(table: Table, title: str, methods: dict[str, list[RunRecord]]) -> 
     values = {name: [column.value(runs) for column in COLUMNS] for name, runs in methods.items()}
     best: list[float | None] = []
     for index, column in enumerate(COLUMNS):
-        numbers = [row[index] for row in values.values() if row[index] is not None]
+        numbers = [number for row in values.values() if (number := row[index]) is not None]
         best.append((max if column.higher_is_better else min)(numbers) if numbers else None)
 
     def order(name: str) -> float:

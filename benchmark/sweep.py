@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from benchmark.atomic import StorageError
 from benchmark.config import Plan
+from benchmark.ct.kernels.library import library
 from benchmark.errors import InputError, MissingDependency
 from benchmark.plugins import Problem, Registry
 from benchmark.results import Results, arranged, without_digest
@@ -71,9 +72,11 @@ class Sweep:
 
     def run(self) -> Summary:
         """Run everything that is missing. Raises InputError before the first run if the data or the folder are not in order,
-        StorageError if a result could not be written; KeyboardInterrupt while a run is under way becomes a Summary.
+        MissingDependency if there are no kernels to score with, StorageError if a result could not be written;
+        KeyboardInterrupt while a run is under way becomes a Summary.
         """
         self.store.prepare()
+        library()
         with self.store.locked():
             jobs = self.plan.output / ".jobs"
             shutil.rmtree(jobs, ignore_errors=True)  # of a sweep that was killed

@@ -25,6 +25,7 @@ import numpy as np
 
 from benchmark.clock import peak_memory_mb
 from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.kernels.library import library
 from benchmark.errors import InputError, MissingDependency
 from benchmark.plain import dumps, plain
 from benchmark.run_context import Run
@@ -176,7 +177,11 @@ def resolve_device(device: str) -> str:
 
 
 def _set_up_libraries(job: dict[str, Any]) -> None:
-    """Seed the global generators (a method should use run.rng; some libraries do not) and limit torch's threads."""
+    """Load the kernels outside of the clock, seed the global generators (a method should use run.rng; some libraries do not)
+    and limit torch's threads.
+    """
+    with contextlib.suppress(MissingDependency):  # a method that needs no kernels runs without a compiler, too
+        library()
     random.seed(job["seed"])
     np.random.seed(job["seed"] % 2**32)
     if "torch" in sys.modules:

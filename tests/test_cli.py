@@ -41,15 +41,15 @@ def cli(environment, tmp_path):
     return call
 
 
-RUN = ("run", "--datasets", "tiny", "--no-report", "--device", "cpu")
+RUN = ("run", "--datasets", "tiny", "--size", "8", "--no-report", "--device", "cpu")
 
 
 def test_run_prints_lines_a_table_and_paths_and_running_again_does_nothing(cli, tmp_path):
     done = cli(*RUN, "--methods", "grey,grey:dark", "--views", "4,6", "--output", "out")
     lines = done.stdout.splitlines()
     assert "4 runs" in lines
-    assert "[1/4] tiny 64, 4 views: grey ..." in lines
-    assert any(line.startswith("[4/4] tiny 64, 6 views: grey:dark: volume ") for line in lines)
+    assert "[1/4] tiny 8, 4 views: grey ..." in lines
+    assert any(line.startswith("[4/4] tiny 8, 6 views: grey:dark: volume ") for line in lines)
     assert lines[-1] == "out/tables/runs.csv"
     assert "\x1b" not in done.stdout
     table = pd.read_csv(tmp_path / "out" / "tables" / "runs.csv")
@@ -61,11 +61,11 @@ def test_run_prints_lines_a_table_and_paths_and_running_again_does_nothing(cli, 
 
 def test_dry_run_lists_and_touches_nothing(cli, tmp_path):
     done = cli(*RUN, "--methods", "grey", "--views", "4", "--output", "out", "--dry-run")
-    assert "tiny 64, 4 views: grey: to do" in done.stdout
+    assert "tiny 8, 4 views: grey: to do" in done.stdout
     assert not (tmp_path / "out").exists()
     cli(*RUN, "--methods", "grey", "--views", "4", "--output", "out")
     done = cli(*RUN, "--methods", "grey,bad", "--views", "4", "--output", "out", "--dry-run")
-    assert "tiny 64, 4 views: grey: done" in done.stdout
+    assert "tiny 8, 4 views: grey: done" in done.stdout
     assert "2 runs, 1 done, 1 to do; output out" in done.stdout
 
 
@@ -167,8 +167,8 @@ def test_ctrl_c_keeps_what_is_done_says_what_remains_and_resumes(environment, cl
     assert "Stopped. 1 runs are recorded, 2 remain:" in output
     assert "Run the same command again to resume." in output
     assert errors == ""
-    done = cli(*RUN, "--methods", "grey,grey:dark", "--views", "4", "--output", "out")
-    assert "2 runs, 1 of them finished earlier" in done.stdout
+    done = cli(*RUN, "--methods", "grey,grey:dark", "--views", "4", "--output", "out", "--dry-run")
+    assert "2 runs, 1 done, 1 to do" in done.stdout
 
 
 def test_on_a_terminal_there_are_bars(environment, tmp_path):
@@ -190,7 +190,7 @@ def test_on_a_terminal_there_are_bars(environment, tmp_path):
     assert process.wait(timeout=60) == 0
     shown = text.decode()
     assert "\x1b[" in shown and "sweep" in shown and "loss" in shown and "to go" in shown
-    assert "tiny 64, 4 views: grey: volume" in shown
+    assert "tiny 8, 4 views: grey: volume" in shown
 
 
 def test_doctor_lists_what_is_there_and_what_is_set_aside(environment, tmp_path):

@@ -102,6 +102,14 @@ def test_flags_replace_the_file(registry):
     assert plan(registry, {"noise": {"photons": 5}}, photons="none").runs[0].dataset_params["photons"] is None
 
 
+def test_a_flag_for_all_wins_over_the_files_word_for_one_and_set_over_both(registry):
+    content = {"datasets": [{"tiny": {"size": 5, "grid": {"views": [7, 8]}, "photons": 9}}]}
+    (run,) = plan(registry, content, size="6", views="3", photons="none").runs
+    assert [run.dataset_params[key] for key in ("size", "views", "photons")] == [6, 3, None]
+    (run,) = plan(registry, content, size="6", views="3", sets=("tiny.size=9",)).runs
+    assert [run.dataset_params[key] for key in ("size", "views", "photons")] == [9, 3, 9.0]
+
+
 def test_methods_flag_picks_from_the_file_and_beyond(registry):
     content = {"methods": ["choosy", {"grey": {"level": 5}}]}
     assert [run.method_params["level"] for run in plan(registry, content, methods="grey").runs] == [5.0]

@@ -16,7 +16,7 @@ import tiny_plugin
 from tiny import Watcher, sweep, tiny_plan, tiny_registry
 
 from benchmark import atomic, runner
-from benchmark.errors import InputError
+from benchmark.errors import InputError, MissingDependency
 from benchmark.results import Results
 from benchmark.schedule import Options
 from benchmark.sweep import Sweep
@@ -322,6 +322,17 @@ def test_a_full_disk_is_a_clear_error_and_harms_nothing(tmp_path, monkeypatch):
     assert after == before
     monkeypatch.undo()
     assert sweep(tmp_path, "grey", "grey:dark").exit_code == 0
+
+
+def test_no_compiler_is_said_before_anything_runs(tmp_path, monkeypatch):
+    def no_library():
+        raise MissingDependency("No C++ compiler found. Install one: 'apt-get install g++'")
+
+    monkeypatch.setattr("benchmark.sweep.library", no_library)
+    watcher = Watcher()
+    with pytest.raises(MissingDependency, match="apt-get install g"):
+        sweep(tmp_path, "grey", watcher=watcher)
+    assert watcher.events == []
 
 
 def test_too_little_space_is_said_first(tmp_path, monkeypatch):
