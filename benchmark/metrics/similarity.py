@@ -20,7 +20,7 @@ def pair(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.asarray(prediction, dtype=np.float64), np.asarray(truth, dtype=np.float64)
 
 
-def finite(score: float) -> float | None:
+def finite(score: float | np.floating) -> float | None:
     """The score, or None where it is undefined: a record holds no NaN."""
     return float(score) if np.isfinite(score) else None
 

@@ -6,7 +6,9 @@ import dataclasses
 import io
 import textwrap
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 import matplotlib.ticker
@@ -19,7 +21,7 @@ from matplotlib.lines import Line2D
 from benchmark import atomic
 
 DPI = 160
-MARKERS = "osD^v<>phd*H"
+MARKERS = "osD^v<>phdH8"
 STYLE = {
     **seaborn.axes_style("whitegrid"),
     "axes.edgecolor": "0.6",
@@ -68,21 +70,26 @@ class Palette:
         style = {"color": self.colours[label], "marker": self.markers[label], "markersize": 6, "markeredgecolor": "white"}
         return Line2D([], [], label=wrapped(label, 34), **style)
 
-    def legend(self, figure: Figure, labels: Iterable[str], columns: int) -> None:
-        """A legend below the axes, outside of all of them."""
+    def legend(self, figure: Figure, labels: Iterable[str]) -> None:
+        """A legend below the axes, outside of all of them; the figure grows by its height."""
         handles = [self.handle(label) for label in labels]
-        if handles:
-            longest = max(len(line) for handle in handles for line in str(handle.get_label()).splitlines())
-            columns = max(1, min(columns, len(handles), int(figure.get_figwidth() * 11 / (longest + 5))))
-            figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        if not handles:
+            return
+        lines = [str(handle.get_label()).splitlines() for handle in handles]
+        longest = max(len(line) for label in lines for line in label)
+        columns = max(1, min(6, len(handles), int(figure.get_figwidth() * 10 / (longest + 7))))
+        depth = -(-len(handles) // columns)
+        tallest = max(sum(len(label) for label in lines[first : first + depth]) for first in range(0, len(lines), depth))
+        figure.set_figheight(figure.get_figheight() + 0.17 * tallest + 0.06 * depth + 0.1)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
-def styled() -> matplotlib.rc_context:
+def styled() -> AbstractContextManager[None]:
     """The look, for the time of a `with` block only."""
     return matplotlib.rc_context(STYLE)
 
 
-def canvas(width: float, height: float, layout: str | None = "constrained") -> Figure:
+def canvas(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """An empty figure of this size [inch] that no global state knows about."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)

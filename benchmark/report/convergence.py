@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,7 +23,7 @@ def convergence(records: list[RunRecord], names: dict[str, str], palette: Palett
     if not any(len(record.curve) > 1 or len(record.losses) > 1 for record in good):
         return None
     views = sorted({record.views for record in good})
-    figure = canvas(8.4, 2.5 * len(views) + 0.9)
+    figure = canvas(8.4, 2.5 * len(views) + 0.5)
     grid = figure.subplots(len(views), 2, squeeze=False, sharex="row")
     for row, count in zip(grid, views, strict=True):
         for record in (record for record in good if record.views == count):
@@ -39,11 +41,11 @@ def convergence(records: list[RunRecord], names: dict[str, str], palette: Palett
         axis.set_xlabel("seconds of method time")
     figure.suptitle(title, fontsize=11)
     present = {names[record.run_id] for record in good}
-    palette.legend(figure, [label for label in order if label in present], columns=5)
+    palette.legend(figure, [label for label in order if label in present])
     return figure
 
 
-def _quality(axis: Axes, record: RunRecord, style: dict[str, str]) -> None:
+def _quality(axis: Axes, record: RunRecord, style: dict[str, Any]) -> None:
     points = [(point.seconds, point.volume_psnr) for point in record.curve if point.volume_psnr is not None and point.seconds > 0]
     final = record.metrics.get("volume_psnr")
     if final is not None and record.seconds is not None:
@@ -53,7 +55,7 @@ def _quality(axis: Axes, record: RunRecord, style: dict[str, str]) -> None:
         axis.plot(*zip(*sorted(points), strict=True), color=style["color"], zorder=3)
 
 
-def _loss(axis: Axes, record: RunRecord, style: dict[str, str]) -> None:
+def _loss(axis: Axes, record: RunRecord, style: dict[str, Any]) -> None:
     curve = np.array([(seconds, loss) for _, seconds, loss in record.losses if seconds > 0 and np.isfinite(loss) and loss > 0])
     if len(curve) == 0:
         return

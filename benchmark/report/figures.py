@@ -101,9 +101,7 @@ def _one_per_label(records: list[RunRecord], names: dict[str, str], order: list[
     return [found[label] for label in order if label in found]
 
 
-def _images(
-    results: Results, records: list[RunRecord], names: dict[str, str], section: str, name: str, title: str
-) -> Iterator[_Draft]:
+def _images(results: Results, records: list[RunRecord], names: dict[str, str], section: str, name: str, title: str) -> Iterator[_Draft]:
     """The mosaics of one case and number of views, at most WIDEST methods in each."""
     for first in range(0, len(records), WIDEST):
         part = records[first : first + WIDEST]
@@ -114,9 +112,9 @@ def _images(
             continue
         figure, caption = _slices(case, volumes, names, title + more)
         yield _Draft(section, f"slices-{name}{suffix}", f"Slices: {title}{more}", caption, figure, False)
-        figure = _projections(case, volumes, names, title + more)
-        if figure is not None:
-            yield _Draft(section, f"projections-{name}{suffix}", f"Held-out view: {title}{more}", _PROJECTIONS, figure, False)
+        view = _projections(case, volumes, names, title + more)
+        if view is not None:
+            yield _Draft(section, f"projections-{name}{suffix}", f"Held-out view: {title}{more}", _PROJECTIONS, view, False)
 
 
 def _slices(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names: dict[str, str], title: str) -> tuple[Figure, str]:

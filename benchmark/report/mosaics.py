@@ -6,6 +6,7 @@ All panels of a mosaic are images in one pair of axes measured in inches: exact 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -133,7 +134,7 @@ def _sheet(figure: Figure, width: float, height: float) -> Axes:
 
 def _panel(sheet: Axes, image: np.ndarray, box: tuple[float, float, float, float], colours: str, limits: Window) -> AxesImage:
     x, y, width, height = box
-    options = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "extent": (x, x + width, y, y + height)}
+    options: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "extent": (x, x + width, y, y + height)}
     shown = sheet.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1], **options)
     sheet.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor="0.5", linewidth=0.5))
     return shown

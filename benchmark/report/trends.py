@@ -6,9 +6,12 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmark.report.canvas import Palette, canvas, plain_ticks, wrapped
 from benchmark.report.summary import COLUMNS, Column
+
+LABEL = 30  # [characters] of a line of a label
 
 
 def trends(runs: pd.DataFrame, palette: Palette, order: list[str], title: str) -> Figure | None:
@@ -25,9 +28,12 @@ def trends(runs: pd.DataFrame, palette: Palette, order: list[str], title: str) -
     single = good["views"].nunique() == 1
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    height = 0.9 + 0.34 * len(shown) if single else 2.7
-    figure = canvas(4.2 * columns, height * rows + 0.9)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    if single:
+        lines = max(wrapped(label, LABEL).count("\n") for label in shown) + 1
+        figure = canvas(4.2 * columns + 0.6, (0.8 + max(0.3, 0.16 * lines + 0.06) * len(shown)) * rows + 0.4)
+    else:
+        figure = canvas(4.2 * columns, 2.7 * rows + 0.4)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=single).ravel()
     for axis, column in zip(axes, panels, strict=False):
         if single:
             _ranking(axis, good, column, palette, shown)
@@ -37,7 +43,7 @@ def trends(runs: pd.DataFrame, palette: Palette, order: list[str], title: str) -
         axis.set_visible(False)
     figure.suptitle(title, fontsize=11)
     if not single:
-        palette.legend(figure, shown, columns=5)
+        palette.legend(figure, shown)
     return figure
 
 
@@ -65,14 +71,21 @@ def _lines(axis: Axes, good: pd.DataFrame, column: Column, palette: Palette, ord
 
 
 def _ranking(axis: Axes, good: pd.DataFrame, column: Column, palette: Palette, order: list[str]) -> None:
+    """One line per method, in the same order in every panel."""
     scores = good.dropna(subset=[column.name]).groupby("label")[column.name]
-    means, spreads = scores.mean().sort_values(), scores.std()
-    for place, (label, mean) in enumerate(means.items()):
-        spread = spreads[label] if pd.notna(spreads[label]) else 0.0
-        axis.errorbar(mean, place, xerr=spread or None, color=palette.colours[label], marker=palette.markers[label], markersize=7, lw=1.2)
+    means, spreads = scores.mean(), scores.std().fillna(0.0)
+    for place, label in enumerate(order):
+        if label not in means:
+            continue
+        mean, spread = means[label], spreads[label]
+        style = {"color": palette.colours[label], "marker": palette.markers[label], "markersize": 7, "linewidth": 1.2}
+        axis.errorbar(mean, place, xerr=spread or None, **style)
         axis.annotate(f"{mean:.{column.decimals}f}", (mean + spread, place), (7, 0), textcoords="offset points", va="center", fontsize=8)
-    axis.set_yticks(range(len(means)), [wrapped(label, 22) for label in means.index])
-    axis.set_ylim(-0.6, len(order) - 0.4)
-    axis.margins(x=0.22)
+    low, high = (means - spreads).min(), (means + spreads).max()
+    span = max(high - low, 10.0 ** (1 - column.decimals))
+    axis.set_xlim(low - 0.1 * span, high + 0.28 * span)  # room for the numbers on the right
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.set_yticks(range(len(order)), [wrapped(label, LABEL) for label in order])
+    axis.set_ylim(len(order) - 0.4, -0.6)  # the best on top
     axis.grid(axis="y", visible=False)
     axis.set(title=column.heading, xlabel=f"{int(good['views'].iloc[0])} training views")

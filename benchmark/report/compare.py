@@ -1,0 +1,226 @@
+"""Two results folders side by side: which runs match, by how much their scores differ, and what else was different."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmark.frame import row
+from benchmark.report.summary import COLUMNS, Column, section_title, shown
+from benchmark.types import RunRecord
+
+if TYPE_CHECKING:
+    from benchmark.store import Results
+
+SHOWN = tuple(column for column in COLUMNS if column.name != "fit_ssim")  # as many as fit beside each other
+MACHINE = ("platform", "processor", "cores")
+CODE = ("benchmark", "git")
+
+
+class Key(NamedTuple):
+    """What makes two runs the same question: everything but the parameters, the code and the machine."""
+
+    dataset: str
+    case: str
+    size: int
+    noise: str
+    views: int
+    method: str
+    preset: str
+    seed: int
+
+    @property
+    def label(self) -> str:
+        return self.method if self.preset == "default" else f"{self.method}:{self.preset}"
+
+    @property
+    def section(self) -> str:
+        title = section_title(self.dataset, self.size, self.noise)
+        return title if self.case == self.dataset else f"{self.case} ({title})"
+
+    def __str__(self) -> str:
+        return f"{self.section}, {self.views} views, {self.label}, seed {self.seed}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """A run that both folders have."""
+
+    key: Key
+    a: RunRecord
+    b: RunRecord
+
+    def values(self, name: str) -> tuple[float | None, float | None]:
+        """A metric, or a cost such as 'seconds', in A and in B."""
+        return self.a.metrics.get(name, getattr(self.a, name, None)), self.b.metrics.get(name, getattr(self.b, name, None))
+
+    def change(self, name: str) -> float | None:
+        """B - A; None where one of them has no value."""
+        a, b = self.values(name)
+        return None if a is None or b is None else b - a
+
+    @property
+    def differences(self) -> list[str]:
+        """Everything but the scores that differs, e.g. 'parameters: iterations 20 -> 30'."""
+        a, b = self.a, self.b
+        found: list[tuple[Any, ...]] = [("status", _status(a), _status(b)), ("data digest", a.spec.data_digest, b.spec.data_digest)]
+        found += [("data", *change) for change in _changes(a.spec.dataset_params, b.spec.dataset_params)]
+        found += [("parameters", *change) for change in _changes(a.spec.method_params, b.spec.method_params)]
+        found += [
+            ("time budget [s]", a.spec.budget_seconds, b.spec.budget_seconds),
+            ("method revision", a.spec.method_revision, b.spec.method_revision),
+            ("dataset revision", a.spec.dataset_revision, b.spec.dataset_revision),
+            ("engine", a.engine, b.engine),
+            ("device", a.device, b.device),
+        ]
+        for change in _changes(a.environment, b.environment):
+            kind = "machine" if change[0] in MACHINE else "code" if change[0] in CODE else "software"
+            found.append((kind, *change))
+        texts = []
+        for kind, *rest in found:
+            *name, old, new = rest
+            if old != new:
+                texts.append(f"{kind}: {' '.join([*map(str, name), _text(old), '->', _text(new)])}")
+        return texts
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What two results folders have in common and what not. `str()` is Markdown that also reads well as plain text."""
+
+    name_a: str
+    name_b: str
+    matches: tuple[Match, ...]
+    only_a: tuple[Key, ...]
+    only_b: tuple[Key, ...]
+
+    def markdown(self) -> str:
+        """The whole comparison as text."""
+        counts = f"{len(self.matches)} runs in both, {len(self.only_a)} only in A, {len(self.only_b)} only in B."
+        blocks = [f"A: {self.name_a}\nB: {self.name_b}\n\n{counts}"]
+        if self.matches:
+            blocks.append("## Mean change per method (B - A)\n\n" + _table(*self._means()))
+        for title in dict.fromkeys(match.key.section for match in self.matches):
+            members = [match for match in self.matches if match.key.section == title]
+            blocks.append(f"## {title}: B, and B - A in brackets\n\n" + _table(*_scores(members)))
+        blocks.append("## What else differs\n\n" + self._differences())
+        for name, keys in (("A", self.only_a), ("B", self.only_b)):
+            if keys:
+                blocks.append(f"## Only in {name}\n\n" + "\n".join(f"- {key}" for key in keys))
+        return "\n\n".join(blocks) + "\n"
+
+    __str__ = markdown
+
+    def _means(self) -> tuple[list[str], list[list[str]]]:
+        columns = [column for column in SHOWN if any(match.change(column.name) is not None for match in self.matches)]
+        rows = []
+        for label in dict.fromkeys(match.key.label for match in self.matches):
+            members = [match for match in self.matches if match.key.label == label]
+            rows.append([label, str(len(members)), *(_mean_change(members, column) for column in columns)])
+        return ["Method", "Runs", *(column.heading for column in columns)], rows
+
+    def _differences(self) -> str:
+        places: dict[str, list[Key]] = {}
+        for match in self.matches:
+            for text in match.differences:
+                places.setdefault(text, []).append(match.key)
+        if not places:
+            return "Nothing: the same data, parameters, code and machine." if self.matches else "No run is in both."
+        return "\n".join(f"- {text} ({self._where(keys)})" for text, keys in places.items())
+
+    def _where(self, keys: Sequence[Key]) -> str:
+        if len(keys) == len(self.matches):
+            return "in all runs" if len(keys) > 1 else str(keys[0])
+        if len(keys) <= 3:
+            return "; ".join(map(str, keys))
+        labels = ", ".join(dict.fromkeys(key.label for key in keys))
+        return f"in {len(keys)} of {len(self.matches)} runs: {labels}"
+
+
+def compare(a: Results, b: Results) -> Comparison:
+    """Match the runs of two results folders. Runs that differ only in parameters are paired, the identical ones first."""
+    groups_a, groups_b = _grouped(a.records), _grouped(b.records)
+    matches: list[Match] = []
+    only_a: list[Key] = []
+    only_b: list[Key] = []
+    for key in dict.fromkeys([*groups_a, *groups_b]):
+        pairs, left_a, left_b = _pair(groups_a.get(key, []), groups_b.get(key, []))
+        matches += [Match(key, *pair) for pair in pairs]
+        only_a += [key] * left_a
+        only_b += [key] * left_b
+    return Comparison(str(a.folder), str(b.folder), tuple(matches), tuple(only_a), tuple(only_b))
+
+
+def _grouped(records: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
+    groups: dict[Key, list[RunRecord]] = {}
+    for record in records:
+        values = row(record)
+        groups.setdefault(Key(*(values[name] for name in Key._fields)), []).append(record)
+    return groups
+
+
+def _pair(a: list[RunRecord], b: list[RunRecord]) -> tuple[list[tuple[RunRecord, RunRecord]], int, int]:
+    """Pairs with equal parameters, then the rest in order; and how many are left over in a and in b."""
+    pairs, rest_a, rest_b = [], [], list(b)
+    for record in a:
+        twin = next((other for other in rest_b if other.spec.method_params == record.spec.method_params), None)
+        if twin is None:
+            rest_a.append(record)
+        else:
+            rest_b.remove(twin)
+            pairs.append((record, twin))
+    rest = list(zip(rest_a, rest_b, strict=False))
+    return pairs + rest, len(rest_a) - len(rest), len(rest_b) - len(rest)
+
+
+def _changes(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    return [(name, a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)]
+
+
+def _status(record: RunRecord) -> str:
+    return "ok" if record.status == "ok" else f"{record.status} ({(record.reason or 'no reason').splitlines()[0]})"
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None or value == "" else str(value)
+
+
+def _signed(value: float | None, column: Column) -> str:
+    if value is None:
+        return ""
+    text = f"{value:+.{column.decimals}f}"
+    return text if float(text) else text.replace("-", "+")  # no negative zero
+
+
+def _mean_change(members: Sequence[Match], column: Column) -> str:
+    changes = [change for match in members if (change := match.change(column.name)) is not None]
+    return _signed(sum(changes) / len(changes), column) if changes else ""
+
+
+def _scores(members: Sequence[Match]) -> tuple[list[str], list[list[str]]]:
+    """One row a run: for each quantity, B and in brackets the change from A."""
+    columns = [column for column in SHOWN if any(value is not None for match in members for value in match.values(column.name))]
+    rows = []
+    for match in members:
+        cells = [str(match.key.views), match.key.label, str(match.key.seed)]
+        for column in columns:
+            a, b = match.values(column.name)
+            change = _signed(match.change(column.name), column)
+            cells.append(f"{shown(b, column.decimals) or 'none'} ({change or 'A: ' + (shown(a, column.decimals) or 'none')})")
+        rows.append(cells)
+    return ["Views", "Method", "Seed", *(column.heading for column in columns)], rows
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table with its columns aligned; all but the names are set to the right."""
+    lines = [heads, *([cell.replace("|", "\\|") for cell in line] for line in rows)]
+    widths = [max(3, *(len(line[place]) for line in lines)) for place in range(len(heads))]
+    named = [head == "Method" for head in heads]
+    rule = ["-" * width if name else "-" * (width - 1) + ":" for width, name in zip(widths, named, strict=True)]
+
+    def aligned(line: list[str]) -> str:
+        cells = [text.ljust(width) if name else text.rjust(width) for text, width, name in zip(line, widths, named, strict=True)]
+        return "| " + " | ".join(cells) + " |"
+
+    return "\n".join(map(aligned, [lines[0], rule, *lines[1:]]))

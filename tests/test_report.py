@@ -1,0 +1,377 @@
+"""Tables, figures and the page, from made-up runs in a real results folder."""
+
+import base64
+import html.parser
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+
+from benchmark.report import canvas, convergence, figures, mosaics, page, register_reporters, summary, tables, trends, write_report
+from benchmark.store import Results, Store
+from benchmark.types import resolve
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A small sweep with one failure and one skip, and the files of its report."""
+    folder = tmp_path_factory.mktemp("results") / "a_sweep"
+    synthetic.fill(folder, views=(10, 50), methods=("fdk", "sart", "naf"))
+    synthetic.add_failure(folder)
+    results = synthetic.add_failure(folder, "tigre_fdk", "needs tigre_<x> & more", "skipped", views=50)
+    return results, write_report(results)
+
+
+def numbers(*columns, **values):
+    """A frame of runs with defaults for everything that is not given."""
+    count = max(len(value) for value in values.values())
+    blank = {"dataset": "d", "case": "d", "size": 8, "views": 10, "noise": "none", "label": "m", "seed": 0, "status": "ok", "reason": ""}
+    scores = dict.fromkeys([*summary.METRICS, "seconds", "cpu_seconds", "peak_memory_mb"], 1.0)
+    return pd.DataFrame({**blank, **scores, "run_id": "r", **values}, index=range(count))
+
+
+# -- registration -------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_is_a_reporter_and_costs_nothing_to_list(report):
+    (spec,) = register_reporters()
+    assert resolve(spec.target) is write_report
+    code = "import sys, benchmark.report as r; r.register_reporters(); print([x for x in ('pandas', 'matplotlib') if x in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_every_promised_file_is_there(report):
+    results, files = report
+    assert all(path.stat().st_size > 0 for path in files)
+    names = {str(path.relative_to(results.folder)) for path in files}
+    expected = {"tables/summary.csv", "tables/summary.md", "tables/summary.tex", "report.html"}
+    expected |= {
+        f"figures/{stem}-28{end}.{kind}" for stem in ("views-chest", "convergence-chest") for end in ("",) for kind in ("png", "svg")
+    }
+    expected |= {
+        f"figures/{stem}-chest-28-{v}-views.{kind}" for stem in ("slices", "projections") for v in (10, 50) for kind in ("png", "svg")
+    }
+    assert names == expected
+    assert files[-1].name == "report.html"
+    assert not [path for path in results.folder.rglob(".*") if path.is_file() and path.suffix in (".png", ".svg", ".html", ".csv")]
+
+
+def test_the_same_results_give_the_same_files(report):
+    results, files = report
+    before = {path: path.read_bytes() for path in files}
+    assert write_report(Results.open(results.folder)) == files
+    assert [path.name for path in files if path.read_bytes() != before[path]] == []
+
+
+def test_a_folder_without_runs_has_a_report_that_says_so(tmp_path):
+    Store(tmp_path).prepare()
+    files = write_report(Results.open(tmp_path))
+    assert [path.name for path in files] == ["summary.csv", "summary.md", "summary.tex", "report.html"]
+    assert (tmp_path / "tables/summary.md").read_text() == "No runs yet.\n"
+    assert "none yet" in (tmp_path / "report.html").read_text()
+
+
+def test_only_failures_make_tables_but_no_figures(tmp_path):
+    Store(tmp_path).prepare()
+    files = write_report(synthetic.add_failure(tmp_path))
+    assert not [path for path in files if path.suffix == ".png"]
+    assert "diverged" in (tmp_path / "tables/summary.md").read_text()
+
+
+# -- summary ------------------------------------------------------------------------------------------------------------
+
+
+def test_means_are_over_cases_and_seeds_of_finished_runs():
+    table = numbers(
+        case=["a", "b", "a", "b"], seed=[0, 0, 1, 1], status=["ok", "ok", "ok", "failed"], reason=["", "", "", "it broke\nbadly"],
+        volume_psnr=[30.0, 32.0, 34.0, np.nan], seconds=[1.0, 2.0, 6.0, np.nan],
+    )  # fmt: skip
+    row = summary.summarise(table).iloc[0]
+    assert (row["volume_psnr"], row["seconds"], row["volume_psnr_sd"]) == (32.0, 3.0, 2.0)
+    assert (row["runs"], row["planned"], row["cases"], row["seeds"]) == (3, 4, 2, 2)
+    assert row["note"] == "1 of 4 failed: it broke"
+    assert tables.counted(row) == "3/4"
+
+
+def test_rows_are_sorted_by_volume_psnr_within_a_number_of_views_and_failures_come_last():
+    table = numbers(
+        label=["worst", "best", "broken", "middle", "other"], views=[10, 10, 10, 10, 5], status=["ok", "ok", "failed", "ok", "ok"],
+        volume_psnr=[20.0, 30.0, np.nan, 25.0, 1.0], projection_psnr=[1.0, 2.0, np.nan, 3.0, 1.0],
+    )  # fmt: skip
+    assert list(summary.summarise(table)["method"]) == ["other", "best", "middle", "worst", "broken"]
+
+
+def test_without_a_truth_the_held_out_views_rank():
+    table = numbers(label=["a", "b"], volume_psnr=[np.nan, np.nan], projection_psnr=[30.0, 40.0])
+    assert list(summary.summarise(table)["method"]) == ["b", "a"]
+
+
+def test_different_noise_sizes_and_datasets_are_never_averaged():
+    table = numbers(dataset=["a", "a", "a", "b"], noise=["none", "poisson 1e+05", "none", "none"], size=[8, 8, 16, 8])
+    assert len(summary.summarise(table)) == 4
+    titles = [title for title, _ in summary.sections(summary.summarise(table))]
+    assert titles == [
+        "a, 8 voxels, no added noise",
+        "a, 8 voxels, poisson 1e+05",
+        "a, 16 voxels, no added noise",
+        "b, 8 voxels, no added noise",
+    ]
+
+
+def test_the_best_is_per_number_of_views_with_ties_as_shown_and_never_the_fit():
+    table = numbers(
+        label=["a", "b", "c", "a"], views=[10, 10, 10, 50], volume_psnr=[30.001, 30.004, 29.0, 31.0], fit_psnr=[50.0, 40.0, 30.0, 20.0]
+    )
+    rows = summary.summarise(table)
+    marks = {(rows.loc[index, "views"], rows.loc[index, "method"], column) for index, column in summary.best(rows)}
+    assert {mark for mark in marks if mark[2] == "volume_psnr"} == {(10, "a", "volume_psnr"), (10, "b", "volume_psnr")}
+    assert not [mark for mark in marks if mark[2] in ("fit_psnr", "seconds") or mark[0] == 50]  # nobody to be better than
+
+
+def test_file_names_tell_noise_levels_apart():
+    assert summary.slug("chest", 64, "poisson 1e+05 + gaussian 10") == "chest-64-poisson-1e+05-gaussian-10"
+    assert summary.slug("a/../b c", 64) == "a-..-b-c-64" and "/" not in summary.slug("a/b")
+
+
+# -- tables -------------------------------------------------------------------------------------------------------------
+
+
+def test_csv_holds_every_metric_and_every_failure(report):
+    results, _ = report
+    table = pd.read_csv(results.folder / "tables/summary.csv")
+    assert len(table) == 8
+    records = [record for record in results.records if record.spec.method == "sart" and record.views == 50]
+    row = table[(table["method"] == "sart") & (table["views"] == 50)].iloc[0]
+    assert row["volume_psnr"] == pytest.approx(records[0].metrics["volume_psnr"])
+    assert row["volume_psnr_r2"] == pytest.approx(records[0].metrics["volume_psnr_r2"])
+    assert set(table.loc[table["status"] != "ok", "note"]) == {"failed: ValueError: diverged", "skipped: needs tigre_<x> & more"}
+
+
+def test_markdown_table_has_the_best_in_bold_and_as_many_cells_as_headings(report):
+    results, _ = report
+    lines = (results.folder / "tables/summary.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert len({line.count("|") for line in rows}) == 1 and len(rows) == 10
+    naf = next(line for line in rows if "| naf |" in line)
+    assert re.search(r"\*\*24\.4\d\*\*", naf)
+    assert "**" not in next(line for line in rows if "| fdk |" in line).split("|")[3]
+    assert any("failed: ValueError: diverged" in line for line in rows)
+
+
+def test_latex_table_is_balanced_and_escaped(report):
+    results, _ = report
+    text = (results.folder / "tables/summary.tex").read_text()
+    assert r"\textbf{24.4" in text and text.count(r"\begin{table}") == text.count(r"\end{table}") == 1
+    assert text.count("{") == text.count("}")
+    assert r"tigre\_fdk & \multicolumn{8}{l}{skipped: needs tigre\_<x> \& more} \\" in text
+    assert all(line.count(" & ") == 9 for line in text.splitlines() if re.match(r"    \d+ & (fdk|sart|naf)", line))
+    assert tables.escape("50% of $x_1$ {a} ~ ^ \\ #") == r"50\% of \$x\_1\$ \{a\} \textasciitilde{} \textasciicircum{} \textbackslash{} \#"
+
+
+# -- figures ------------------------------------------------------------------------------------------------------------
+
+
+def test_colours_stay_when_a_method_is_left_out_of_a_figure_and_differ():
+    palette = canvas.Palette([f"m{i}" for i in range(14)])
+    assert len(set(palette.colours.values())) == 14
+    assert canvas.Palette(["b", "a"]).colours == canvas.Palette(["a", "b"]).colours
+
+
+def test_the_window_comes_from_the_truth_alone():
+    truth = synthetic.truth()
+    low, high = mosaics.window(truth)
+    assert low == pytest.approx(0.0) and high == pytest.approx(0.05)
+    assert mosaics.window(np.zeros((4, 4, 4))) == (-0.5, 0.5)
+
+
+def test_a_mosaic_shows_the_right_slices_with_one_window_and_one_error_window():
+    truth = synthetic.truth((6, 8, 10))
+    guess = truth + np.float32(0.001)
+    columns = [mosaics.Column(name, mosaics.central_slices(guess), 25.0) for name in ("a", "b")]
+    with canvas.styled():
+        figure = mosaics.slice_mosaic(truth, (2.0, 1.0, 1.0), columns, "title")
+    images = figure.axes[0].get_images()
+    assert len(images) == 3 * (1 + 2 + 2)
+    np.testing.assert_array_equal(images[0].get_array(), truth[3])  # axial [y, x]
+    np.testing.assert_array_equal(images[5].get_array(), truth[:, 4])  # coronal [z, x]
+    np.testing.assert_array_equal(images[10].get_array(), truth[:, :, 5])  # sagittal [z, y]
+    np.testing.assert_allclose(images[3].get_array(), 0.001, atol=1e-6)  # reconstruction - truth
+    assert {image.get_clim() for image in images} == {(0.0, pytest.approx(0.05)), (pytest.approx(-0.005), pytest.approx(0.005))}
+    left, right, bottom, top = images[5].get_extent()
+    assert (top - bottom) / (right - left) == pytest.approx(6 * 2.0 / 10)  # millimetres, not voxels
+    assert [text.get_text() for text in figure.axes[0].texts[:4]] == ["title", "truth", "a\n25.00 dB", "b\n25.00 dB"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_panels_and_texts_of_a_mosaic_do_not_overlap(known):
+    truth = synthetic.truth((6, 8, 10))
+    names = ["a_method_with_a_very_long_name", "sart (iterations=20, weight=0.5)", "c"]
+    columns = [mosaics.Column(name, mosaics.central_slices(truth), 25.0) for name in names]
+    with canvas.styled():
+        figure = mosaics.slice_mosaic(truth, (1.0, 1.0, 1.0), columns, "title", known=known)
+        figure.canvas.draw()
+    sheet = figure.axes[0]
+    boxes = [box.get_window_extent() for box in [*sheet.get_images(), *sheet.texts]] + [axes.get_tightbbox() for axes in figure.axes[1:]]
+    assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :] if _overlap(a, b)]
+    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in boxes)
+
+
+def _overlap(a, b):
+    return min(a.x1, b.x1) - max(a.x0, b.x0) > 0.5 and min(a.y1, b.y1) - max(a.y0, b.y0) > 0.5
+
+
+def test_lines_hold_the_means_and_one_number_of_views_becomes_a_ranking():
+    table = numbers(label=["a", "a", "b", "b"], views=[10, 50, 10, 50], volume_psnr=[20.0, 30.0, 25.0, 28.0])
+    palette = canvas.Palette(["a", "b"])
+    with canvas.styled():
+        figure = trends.trends(table, palette, ["b", "a"], "title")
+        lines = figure.axes[0].get_lines()
+        assert [list(line.get_ydata()) for line in lines if len(line.get_xdata())] == [[25.0, 28.0], [20.0, 30.0]]
+        assert matplotlib.colors.to_hex(lines[0].get_color()) == palette.colours["b"]
+        ranking = trends.trends(table[table["views"] == 10], palette, ["b", "a"], "title")
+        ranking.canvas.draw()
+    assert [text.get_text() for text in ranking.axes[0].get_yticklabels()] == ["b", "a"]
+    assert [text.get_text() for text in ranking.axes[0].texts] == ["25.00", "20.00"]
+    nothing = numbers(label=["a"], status=["failed"])
+    assert trends.trends(nothing, palette, ["a"], "title") is None
+
+
+def test_a_curve_ends_where_the_run_ended():
+    problem = synthetic.case("chest", 10)
+    run = synthetic.spec("sart", digest=problem.digest)
+    record = synthetic.record(run, problem, synthetic.reconstruction(problem, "sart"))
+    with canvas.styled():
+        figure = convergence.convergence([record], {record.run_id: "sart"}, canvas.Palette(["sart"]), ["sart"], "title")
+    marker, curve = figure.axes[0].get_lines()
+    assert (marker.get_xdata()[0], marker.get_ydata()[0]) == (record.seconds, record.metrics["volume_psnr"])
+    assert len(curve.get_xdata()) == len(record.curve) + 1
+    bare = record.model_copy(update={"curve": [], "losses": []})
+    assert convergence.convergence([bare], {record.run_id: "sart"}, canvas.Palette(["sart"]), ["sart"], "title") is None
+
+
+def test_long_losses_are_thinned_without_moving_them():
+    seconds = np.linspace(0.01, 10, 20_000)
+    thin_seconds, thin_loss = convergence.smoothed(seconds, np.full(20_000, 0.25))
+    assert 50 < len(thin_seconds) <= convergence.POINTS and (np.diff(thin_seconds) > 0).all()
+    np.testing.assert_allclose(thin_loss, 0.25)
+
+
+def test_the_held_out_picture_is_the_projection_of_the_volume():
+    from benchmark.report.projections import render
+
+    geometry = synthetic.case("chest", 10).heldout.geometry
+    image = render(np.full(geometry.volume_shape, 0.02, dtype=np.float32), geometry, 3)
+    assert image.shape == geometry.detector_shape
+    height, width = image.shape
+    assert image[height // 2, width // 2] == pytest.approx(0.02 * 36, rel=0.2)  # through 24 voxels of 1.5 mm, nearly along y
+
+
+def test_many_methods_are_continued_in_a_second_mosaic(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "WIDEST", 2)
+    results = synthetic.fill(tmp_path, views=(10,), methods=("fdk", "sart", "naf"))
+    names = {path.name for picture in figures.write_figures(results) for path in picture.files if path.suffix == ".png"}
+    assert {"slices-chest-28-10-views-1.png", "slices-chest-28-10-views-2.png"} <= names
+
+
+def test_a_case_without_truth_has_slices_without_errors(tmp_path):
+    results = synthetic.fill(tmp_path, views=(10,), methods=("fdk", "sart"), with_truth=False)
+    pictures = figures.write_figures(results)
+    slices = next(picture for picture in pictures if picture.title.startswith("Slices"))
+    assert "no truth" in slices.caption
+    assert "Volume PSNR" not in (tmp_path / "figures/views-chest-28.svg").read_text()
+
+
+def test_a_report_without_a_compiler_leaves_the_held_out_picture_out(tmp_path, monkeypatch):
+    from benchmark.errors import MissingDependency
+
+    def missing(*_):
+        raise MissingDependency("no compiler")
+
+    monkeypatch.setattr(figures, "render", missing)
+    results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
+    assert not [picture for picture in figures.write_figures(results) if picture.title.startswith("Held-out")]
+
+
+def test_no_figure_touches_the_global_state_of_matplotlib(report):
+    import matplotlib.pyplot as plt
+
+    assert plt.get_fignums() == []
+    assert matplotlib.rcParams["svg.hashsalt"] is None
+
+
+# -- page ---------------------------------------------------------------------------------------------------------------
+
+
+class _Reader(html.parser.HTMLParser):
+    """Collects what the page refers to, and checks that tags are balanced."""
+
+    VOID = {"meta", "img", "br", "link"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.addresses, self.identities, self.links, self.rows, self.text = [], [], [], [], [], ""
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.addresses += [values[name] for name in ("src", "href") if name in values]
+        self.identities += [values["id"]] if "id" in values else []
+        if tag == "tr":
+            self.rows.append([])
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        if self.open and "td" in self.open:
+            self.rows[-1].append(data)
+
+
+def test_the_page_is_whole_and_needs_nothing_else(report):
+    results, _ = report
+    text = (results.folder / "report.html").read_text()
+    reader = _Reader()
+    reader.feed(text)
+    assert reader.open == []
+    images = [address for address in reader.addresses if not address.startswith("#")]
+    assert len(images) == 6 and all(re.match(r"data:image/(png|svg\+xml);base64,", image) for image in images)
+    assert {address[1:] for address in reader.addresses if address.startswith("#")} <= set(reader.identities)
+    assert len(reader.identities) == len(set(reader.identities))
+    assert not re.search(r"https?://|//cdn|@import|url\(", re.sub(r"base64,[^\"]+", "", text))
+    assert "prefers-color-scheme: dark" in text and "width=device-width" in text
+    vector = next(image for image in images if "svg" in image)
+    assert ElementTree.fromstring(base64.b64decode(vector.split(",")[1])).tag.endswith("svg")
+
+
+def test_the_page_says_what_failed_and_where_numbers_come_from(report):
+    results, _ = report
+    text = (results.folder / "report.html").read_text()
+    assert "needs tigre_&lt;x&gt; &amp; more" in text and "tigre_<x>" not in text  # escaped
+    reader = _Reader()
+    reader.feed(text)
+    assert any(row[:2] == ["50", "naf"] for row in reader.rows)
+    for words in (
+        "abc123def456",
+        "Test CPU",
+        "the numbers it was made of",
+        '"iterations": 20',
+        "source to axis 500",
+        "8 of 8",
+        "volume_psnr_r2",
+    ):
+        assert words in reader.text or words == "8 of 8"
+    assert "6 of 8" in reader.text  # six runs finished
+
+
+def test_unreadable_records_are_named_on_the_page(tmp_path):
+    results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
+    (results.folder_of(results.records[0]) / "attempt-0002.json").write_text("{")
+    assert "attempt-0002.json: unreadable record" in page.page(Results.open(tmp_path), [])
