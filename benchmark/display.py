@@ -44,11 +44,14 @@ def progress_text(event: dict[str, Any]) -> str:
     """'step 120/500, loss 0.00123, 12 s, 38 s to go'."""
     step, total, seconds = event.get("step", 0), event.get("total", 0), event.get("seconds", 0.0)
     parts = [f"step {step}/{total}" if total else f"step {step}"]
-    extra = {key: value for key, value in event.items() if key not in ("event", "step", "total", "seconds")}
+    extra = {key: value for key, value in event.items() if key not in ("event", "step", "total", "seconds", "budget")}
     parts += [f"{key} {value:.4g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in extra.items()]
     parts.append(f"{seconds:.0f} s")
     if total and step and total > step:
-        parts.append(f"{seconds / step * (total - step):.0f} s to go")
+        left = seconds / step * (total - step)
+        if event.get("budget"):
+            left = min(left, max(0.0, event["budget"] - seconds))
+        parts.append(f"{left:.0f} s to go")
     return ", ".join(parts)
 
 

@@ -39,8 +39,8 @@ EVENT_INTERVAL = 0.2  # [s] between progress lines
 class Tracker:
     """Keeps what a method logs and offers, and passes some of it on."""
 
-    def __init__(self, folder: Path, emit: Emit) -> None:
-        self.folder, self.emit = folder, emit
+    def __init__(self, folder: Path, emit: Emit, budget: float | None = None) -> None:
+        self.folder, self.emit, self.budget = folder, emit, budget
         self.losses: list[tuple[int, float, float]] = []  # (step, seconds, loss)
         self.snapshots: list[dict[str, Any]] = []
         self._next_event = 0.0
@@ -52,7 +52,7 @@ class Tracker:
         now = time.monotonic()
         if now >= self._next_event:
             self._next_event = now + EVENT_INTERVAL
-            self.emit({"event": "progress", **{key: _number(value) for key, value in values.items()}})
+            self.emit({"event": "progress", "budget": self.budget, **{key: _number(value) for key, value in values.items()}})
 
     def snapshot(self, step: int, seconds: float, volume: np.ndarray) -> None:
         """Keep a volume on disk, to be scored after the run."""
@@ -71,7 +71,7 @@ class Tracker:
 def work(folder: Path, emit: Emit) -> None:
     """Run the job of a folder and write result.json; a method's exception becomes a result, it is not raised."""
     job = json.loads((folder / "job.json").read_text())
-    tracker = Tracker(folder, emit)
+    tracker = Tracker(folder, emit, job["budget_seconds"])
     result: dict[str, Any] = {"status": "failed", "reason": "", "device": job["device"]}
     run: Run | None = None
     try:
