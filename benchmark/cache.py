@@ -42,7 +42,8 @@ def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], 
 def read_arrays(path: Path) -> Arrays | None:
     """What is in the file, or None when there is none or when it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # Opened here: NumPy does not close a file that it finds damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
     except (FileNotFoundError, OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None

@@ -10,6 +10,9 @@ from functools import partial
 
 import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from benchmark.api import Case, InputError, Package, Voxels, cached_arrays, fetch_member, simulated_case
 from datasets.body import BodyParams
@@ -18,7 +21,7 @@ VERSION = 1  # of the converted file
 AIR = -1000  # [HU] nothing attenuates less; lower values are padding outside the scanner's field of view
 
 # What nibabel and gzip raise for bytes that are no NIfTI volume.
-BROKEN = (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError, OSError, EOFError, ValueError, zlib.error)
+BROKEN = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, zlib.error)
 
 Progress = Callable[[int, int, str], None]
 

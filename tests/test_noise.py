@@ -1,0 +1,73 @@
+"""Noise: right mean and spread, seeded, and finite at any dose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.ct.noise import FLOOR, add_noise
+from benchmark.errors import InputError
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    photons=st.floats(1e-6, 1e12),
+    electronic=st.floats(0, 1e6),
+    low=st.floats(-5, 800),
+    span=st.floats(0, 1000),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_never_nan_or_infinite(photons, electronic, low, span, seed):
+    projections = np.linspace(low, low + span, 30, dtype=np.float32).reshape(2, 3, 5)
+    noisy = add_noise(projections, photons, electronic, rng(seed))
+    assert noisy.shape == projections.shape and noisy.dtype == np.float32
+    assert np.isfinite(noisy).all()
+    assert noisy.max() <= np.float32(np.log(photons / FLOOR)) + 1e-4
+
+
+@pytest.mark.parametrize(("p", "photons", "electronic"), [(0.5, 1e5, 0.0), (2.0, 1e5, 0.0), (3.0, 1e5, 60.0), (0.0, 1e4, 50.0)])
+def test_mean_and_spread(p, photons, electronic):
+    """var(p) = (N + sigma^2) / N^2 to first order, with N the expected count."""
+    noisy = add_noise(np.full(200_000, p), photons, electronic, rng(3)).astype(np.float64)
+    count = photons * np.exp(-p)
+    spread = np.sqrt(count + electronic**2) / count
+    assert noisy.mean() == pytest.approx(p + spread**2 / 2, abs=5 * spread / np.sqrt(noisy.size))  # the second-order bias of -log
+    assert noisy.std() == pytest.approx(spread, rel=0.02)
+
+
+def test_noise_falls_with_the_dose():
+    spreads = [add_noise(np.full(20_000, 1.0), photons, 0.0, rng()).std() for photons in (1e3, 1e5, 1e7)]
+    np.testing.assert_allclose(np.array(spreads[:-1]) / spreads[1:], 10, rtol=0.05)
+
+
+def test_seeded_and_nothing_is_drawn_elsewhere():
+    p = np.full((3, 4, 5), 1.0, dtype=np.float32)
+    np.testing.assert_array_equal(add_noise(p, 1e3, 5.0, rng(1)), add_noise(p, 1e3, 5.0, rng(1)))
+    assert not np.array_equal(add_noise(p, 1e3, 5.0, rng(1)), add_noise(p, 1e3, 5.0, rng(2)))
+    assert (p == 1).all()
+
+
+def test_dead_pixels_count_half_a_photon():
+    noisy = add_noise(np.full(10, 500.0), 1e4, 0.0, rng())
+    np.testing.assert_allclose(noisy, np.log(2e4), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ((0.0, 1.0), "photons"),
+        ((np.inf, 1.0), "photons"),
+        ((1e19, 0.0), "photons"),
+        ((1e3, -1.0), "electronic"),
+        ((1e3, np.nan), "electronic"),
+    ],
+)
+def test_impossible_beams_are_refused(arguments, name):
+    with pytest.raises(InputError, match=f"^{name}: expected"):
+        add_noise(np.zeros(3), *arguments, rng())
