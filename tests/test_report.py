@@ -202,7 +202,7 @@ def test_a_mosaic_shows_the_right_slices_with_one_window_and_one_error_window():
     np.testing.assert_array_equal(images[5].get_array(), truth[:, 4])  # coronal [z, x]
     np.testing.assert_array_equal(images[10].get_array(), truth[:, :, 5])  # sagittal [z, y]
     np.testing.assert_allclose(images[3].get_array(), 0.001, atol=1e-6)  # reconstruction - truth
-    assert sorted({tuple(np.round(image.get_clim(), 6)) for image in images}) == [(-0.005, 0.005), (0.0, 0.05)]
+    assert sorted({tuple(np.round(image.get_clim(), 6)) for image in images}) == [(-0.01, 0.01), (0.0, 0.05)]
     left, right, bottom, top = images[5].get_extent()
     assert (top - bottom) / (right - left) == pytest.approx(6 * 2.0 / 10)  # millimetres, not voxels
     assert [text.get_text() for text in figure.axes[0].texts[:4]] == ["title", "truth", "a\n25.00 dB", "b\n25.00 dB"]

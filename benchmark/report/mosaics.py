@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from benchmark.report.canvas import canvas, wrapped
 
 PLANES = ("axial", "coronal", "sagittal")  # across z, y and x
-ERROR_SHARE = 0.1  # of the grey window: the error map saturates there
+ERROR_SHARE = 0.2  # of the grey window: the error map saturates there
 ERROR_COLOURS = "RdBu_r"
 GAP, MARGIN, TITLE, BAR = 0.06, 0.3, 0.34, 0.95  # [inch] between panels, left, above for the title, right for the colour bars
 
@@ -82,7 +82,7 @@ def projection_mosaic(measured: np.ndarray, view: int, aspect: float, columns: l
 def mosaic(rows: list[Reference], columns: list[Column], grey: Window, title: str, reference: str | None, unit: str) -> Figure:
     """Panels of equal width. `reference` names the first column; without it, neither that column nor the errors are drawn."""
     count, tiers = len(columns) + (reference is not None), 2 if reference is not None else 1
-    side = max(1.3, min(2.2, 9.0 / count))  # [inch]
+    side = max(1.3, min(1.8, 9.0 / count))  # [inch]
     head = 0.17 * max(column.heading.count("\n") + 1 for column in columns) + 0.08
     width = MARGIN + count * (side + GAP) + BAR
     height = TITLE + head + sum(tiers * (row.height * side + GAP) + GAP for row in rows)
