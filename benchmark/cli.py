@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 something failed, 2 the user's mistake (said in one messag
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import signal
@@ -277,8 +276,6 @@ def doctor() -> int:
 def speed(as_json: AsJson = False) -> int:
     from rich.table import Table
 
-    if importlib.util.find_spec("benchmark.speed") is None:
-        raise MissingDependency("benchmark/speed.py is not part of this installation.")
     from benchmark.speed import measure
 
     ratios = measure()
@@ -297,7 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    signal.signal(signal.SIGTERM, _interrupt)
+    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(args=arguments, prog_name="python -m benchmark", standalone_mode=False)
         sys.stdout.flush()
@@ -318,6 +315,8 @@ def main(arguments: list[str] | None = None) -> int:
         known = isinstance(error, StorageError | MissingDependency)
         text = str(error) if known else f"{type(error).__name__}: {error} (a fault of this program; --debug shows where)"
         return _fail(f"error: {text}", 1, debug)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _fail(text: str, code: int, debug: bool = False) -> int:

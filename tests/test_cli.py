@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -141,6 +142,17 @@ def test_prepare(cli):
 def test_report_and_compare_want_results(cli):
     assert "expected a results folder" in cli("report", "nowhere", code=2).stderr
     assert "expected a results folder" in cli("compare", "nowhere", "neither", code=2).stderr
+
+
+def test_speed_prints_a_flat_object_or_a_table(monkeypatch, capsys):
+    from benchmark import cli
+
+    ratios = {"projector_forward_over_plain": 0.12345, "hash_grid_step_over_torch": 2.0}
+    monkeypatch.setitem(sys.modules, "benchmark.speed", SimpleNamespace(measure=lambda: ratios))
+    assert cli.main(["speed", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == ratios
+    assert cli.main(["speed"]) == 0
+    assert "projector_forward_over_plain" in capsys.readouterr().out
 
 
 def test_output_into_a_pipe_that_closes(environment, tmp_path):
