@@ -334,6 +334,7 @@ def test_hounsfield_units_become_attenuation():
     mu = volume.attenuation(hounsfield, 0.02)
     assert mu.dtype == np.float32
     np.testing.assert_allclose([mu[0, 0, 0], mu[1, 0, 0], mu[2, 0, 0], mu[0, 1, 0]], [0, 0.02, 0.04, 0], atol=1e-9)
+    np.testing.assert_allclose(volume.attenuation(hounsfield, 0.02, ceiling=500.0), np.minimum(mu, 0.03), atol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -366,6 +367,8 @@ def test_from_package_to_case_and_offline_after_that(shelf, monkeypatch):
     np.testing.assert_allclose(case.truth[:, :, 1:-1], mu.repeat(4, 0).repeat(3, 1).repeat(2, 2), rtol=1e-5, atol=1e-8)
     assert (case.truth[:, :, [0, -1]] == 0).all()
     assert str(package) in case.truth_note
+    lower = volume.load(body, BodyParams(size=12, views=5, heldout=2, water=0.02, ceiling=500.0))
+    assert lower.truth.max() == pytest.approx(0.03, rel=1e-5) and lower.heldout.digest != case.heldout.digest
 
 
 @pytest.mark.network

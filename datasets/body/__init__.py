@@ -9,6 +9,9 @@ class BodyParams(SimulatedParams):
     """A real CT volume, scanned again."""
 
     water: float = Field(0.0206, gt=0, description="attenuation of water, which Hounsfield units are relative to [1/mm]")
+    ceiling: float | None = Field(
+        None, gt=-1000, description="higher Hounsfield units (metal) are set to this before anything is simulated; none = as measured [HU]"
+    )
 
 
 @hookimpl

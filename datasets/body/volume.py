@@ -66,9 +66,12 @@ def upright(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(hounsfield.transpose(2, 1, 0)), spacing[::-1].copy()
 
 
-def attenuation(hounsfield: np.ndarray, water: float) -> np.ndarray:
-    """mu = mu_water (1 + HU / 1000), air clipped to 0; float32 in water's unit."""
-    return np.maximum(water * (1 + hounsfield.astype(np.float32) / 1000), 0, dtype=np.float32)
+def attenuation(hounsfield: np.ndarray, water: float, ceiling: float | None = None) -> np.ndarray:
+    """mu = mu_water (1 + HU / 1000), air clipped to 0 and metal to `ceiling` [HU]; float32 in water's unit."""
+    values = hounsfield.astype(np.float32)
+    if ceiling is not None:
+        np.minimum(values, np.float32(ceiling), out=values)
+    return np.maximum(water * (1 + values / 1000), 0, dtype=np.float32)
 
 
 def native(body: Body, progress: Progress | None = None) -> tuple[np.ndarray, tuple[float, float, float]]:
@@ -85,18 +88,22 @@ def native(body: Body, progress: Progress | None = None) -> tuple[np.ndarray, tu
 
 
 def load(body: Body, params: BodyParams) -> Case:
-    """Scan the body: projections from the native voxels, truth averaged from them onto the reconstruction grid."""
+    """Scan the body: projections from the native voxels, truth averaged from them onto the reconstruction grid.
+
+    All three patients carry metal of about 3000 HU (abdomen: a hip implant; thorax and chest: wires and leads), which sets the
+    truth's range and with it every score: with a ceiling of 1500 HU the abdomen's PSNRs at 64^3 are 3.8 dB lower.
+    """
 
     def voxels() -> Voxels:
         hounsfield, spacing = native(body)
-        return Voxels(attenuation(hounsfield, params.water), spacing)
+        return Voxels(attenuation(hounsfield, params.water, params.ceiling), spacing)
 
     return simulated_case(
         body.name,
         body.side,
         voxels,
         params,
-        identity=f"{body.package.sha256} {body.member} {VERSION} {params.water!r}",
+        identity=f"{body.package.sha256} {body.member} {VERSION} {params.water!r} {params.ceiling!r}",
         truth_note=f"the CT itself, averaged over each voxel ({body.package})",
     )
 
