@@ -56,6 +56,8 @@ def _download(package: Package, folder: Path, progress: Progress | None) -> Path
     target = folder / "files"
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes"]
     command += [wanted, package.name, "--dest", str(target), "--requirement", str(requirement), *_progress_option()]
+    if progress:
+        progress(0, 0, str(package))  # before the first byte: a source distribution may take a while to be looked at
     lines = _run(command, lambda done, total: progress(done, total, str(package)) if progress else None)
     if lines is None:
         files = [path for path in target.iterdir() if path.is_file()]

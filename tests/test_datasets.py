@@ -293,8 +293,9 @@ def test_progress_is_read_from_pip(shelf):
     script = "print('Progress 5 of 10'); print('other'); print('Progress 10 of 10')"
     assert download._run([download.sys.executable, "-c", script], lambda done, total: seen.append((done, total))) is None
     assert seen == [(5, 10), (10, 10)]
-    # From a folder there is nothing to report, and it works all the same.
+    # From a folder there are no bytes to report, and it works all the same.
     assert download.fetch_member(package, "data/x.bin", lambda *report: seen.append(report)) == b"hello"
+    assert seen[2:] == [(0, 0, "seedtest==1.2 (wheel)")]
 
 
 # -- real CT ------------------------------------------------------------------------------------------------------------------
