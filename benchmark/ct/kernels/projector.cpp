@@ -6,13 +6,11 @@
 #include <algorithm>
 #include <cstring>
 #include <vector>
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 #include "joseph.h"
+#include "lanes.h"
 
 namespace {
 
@@ -92,44 +90,38 @@ void step_lengths(const SeedGrid& grid, const double* view, const Column& path, 
     }
 }
 
-// sums[j] += value of the plane at za + j zb, for all rows in range.
-void gather_rows(const Plane& plane, const float* volume, int rows, int nz, float* sums) {
+// sums[j] += value of the plane at za + j zb, for all rows in range. `column` is room for one z column.
+void gather_rows(const Plane& plane, const float* volume, int rows, int nz, float* __restrict column, float* __restrict sums) {
     int begin, end;
     row_range(plane, rows, nz, begin, end);
+    if (begin >= end) return;
     const float* low = volume + plane.offset;
     const float* high = low + plane.next;
     const float w = plane.weight, za = plane.za, zb = plane.zb;
-    int j = begin;
-#ifdef __AVX512F__
-    if (zb > 0 && 15 * zb < 29.0f) {
-        const __m512 lane = _mm512_set_ps(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-        const __m512 vw = _mm512_set1_ps(w), va = _mm512_set1_ps(za), vb = _mm512_set1_ps(zb);
-        const __m512i one = _mm512_set1_epi32(1);
-        for (j = begin & ~15; j < end; j += 16) {  // rows outside the range read zeros
-            const __m512 z = _mm512_fmadd_ps(_mm512_add_ps(lane, _mm512_set1_ps((float)j)), vb, va);
-            const __m512 floor = _mm512_roundscale_ps(z, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-            const __m512 frac = _mm512_sub_ps(z, floor);
-            const int base = (int)_mm512_cvtss_f32(floor);
-            const __m512i index = _mm512_sub_epi32(_mm512_cvtps_epi32(floor), _mm512_set1_epi32(base));
-            const __m512 l0 = _mm512_loadu_ps(low + base), l1 = _mm512_loadu_ps(low + base + 16);
-            const __m512 h0 = _mm512_loadu_ps(high + base), h1 = _mm512_loadu_ps(high + base + 16);
-            const __m512 c0 = _mm512_fmadd_ps(vw, _mm512_sub_ps(h0, l0), l0);
-            const __m512 c1 = _mm512_fmadd_ps(vw, _mm512_sub_ps(h1, l1), l1);
-            const __m512 here = _mm512_permutex2var_ps(c0, index, c1);
-            const __m512 next = _mm512_permutex2var_ps(c0, _mm512_add_epi32(index, one), c1);
-            const __m512 value = _mm512_fmadd_ps(frac, _mm512_sub_ps(next, here), here);
-            _mm512_storeu_ps(sums + j, _mm512_add_ps(_mm512_loadu_ps(sums + j), value));
+#ifdef SEED_LANES
+    if (zb > 0 && (SEED_LANES - 1) * zb < 2 * SEED_LANES - 3) {  // all that a vector of rows needs is in two vectors of z
+        const Floats lane = count_floats();
+        for (int j = begin / SEED_LANES * SEED_LANES; j < end; j += SEED_LANES) {  // rows outside the range read zeros
+            const Floats z = (lane + (float)j) * zb + za, floor = floor_floats(z);
+            const int base = (int)floor[0];
+            const Ints index = to_ints(floor) - base;
+            const Floats l0 = load_floats(low + base), l1 = load_floats(low + base + SEED_LANES);
+            const Floats c0 = l0 + w * (load_floats(high + base) - l0), c1 = l1 + w * (load_floats(high + base + SEED_LANES) - l1);
+            const Floats here = pick_floats(c0, c1, index), next = pick_floats(c0, c1, index + 1);
+            add_floats(sums + j, here + (z - floor) * (next - here));
         }
         return;
     }
 #endif
+    // Interpolate the two z columns once, as far as the rows reach, then only along z for each row.
+    const float z_begin = za + begin * zb, z_end = za + (end - 1) * zb;
+    const int first = (int)std::floor(std::min(z_begin, z_end)), last = (int)std::floor(std::max(z_begin, z_end)) + 1;
+    for (int z = first; z <= last; ++z) column[PAD + z] = low[z] + w * (high[z] - low[z]);
 #pragma omp simd
-    for (int row = j; row < end; ++row) {
+    for (int row = begin; row < end; ++row) {
         const float z = za + row * zb, floor = std::floor(z), frac = z - floor;
-        const int at = (int)floor;
-        const float here = low[at] + w * (high[at] - low[at]);
-        const float next = low[at + 1] + w * (high[at + 1] - low[at + 1]);
-        sums[row] += here + frac * (next - here);
+        const int at = PAD + (int)floor;
+        sums[row] += column[at] + frac * (column[at + 1] - column[at]);
     }
 }
 
@@ -141,31 +133,25 @@ void scatter_rows(const Plane& plane, float* volume, int rows, int nz, const flo
     float* low = volume + plane.offset;
     float* high = low + plane.next;
     const float w = plane.weight, za = plane.za, zb = plane.zb;
-#ifdef __AVX512F__
+#ifdef SEED_LANES
     const int reach = zb > 0 ? (int)std::ceil(2.0f / zb) + 1 : 1000;  // rows that can touch one voxel, one to spare
-    if (zb > 0 && 15 / zb + reach < 30.0f) {
-        const __m512 lane = _mm512_set_ps(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-        const __m512 vw = _mm512_set1_ps(w), va = _mm512_set1_ps(za), vb = _mm512_set1_ps(zb), unit = _mm512_set1_ps(1.0f);
-        const int z_begin = std::max(0, (int)std::floor(za + begin * zb)) & ~15;
+    if (zb > 0 && (SEED_LANES - 1) / zb + reach < 2 * SEED_LANES - 2) {
+        const Floats lane = count_floats(), zero = lane - lane;
+        const int z_begin = std::max(0, (int)std::floor(za + begin * zb)) / SEED_LANES * SEED_LANES;
         const int z_end = std::min(nz, (int)std::floor(za + (end - 1) * zb) + 2);
-        for (int z = z_begin; z < z_end; z += 16) {
-            const __m512 vz = _mm512_add_ps(lane, _mm512_set1_ps((float)z));
-            const __m512 start = _mm512_div_ps(_mm512_sub_ps(_mm512_sub_ps(vz, unit), va), vb);
-            const __m512 first = _mm512_roundscale_ps(start, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-            const int base = (int)_mm512_cvtss_f32(first);
-            const __m512 v0 = _mm512_loadu_ps(values + base), v1 = _mm512_loadu_ps(values + base + 16);
-            __m512i index = _mm512_sub_epi32(_mm512_cvtps_epi32(first), _mm512_set1_epi32(base));
-            __m512 row = first, sum = _mm512_setzero_ps();
-            for (int m = 0; m <= reach; ++m) {
-                const __m512 distance = _mm512_abs_ps(_mm512_sub_ps(_mm512_fmadd_ps(row, vb, va), vz));
-                const __m512 hat = _mm512_max_ps(_mm512_sub_ps(unit, distance), _mm512_setzero_ps());
-                sum = _mm512_fmadd_ps(hat, _mm512_permutex2var_ps(v0, index, v1), sum);
-                row = _mm512_add_ps(row, unit);
-                index = _mm512_add_epi32(index, _mm512_set1_epi32(1));
+        for (int z = z_begin; z < z_end; z += SEED_LANES) {
+            const Floats vz = lane + (float)z;
+            Floats row = floor_floats((vz - 1.0f - za) / zb), sum = zero;
+            const int base = (int)row[0];
+            const Floats v0 = load_floats(values + base), v1 = load_floats(values + base + SEED_LANES);
+            Ints index = to_ints(row) - base;
+            for (int m = 0; m <= reach; ++m, row += 1.0f, index += 1) {
+                const Floats distance = abs_floats(row * zb + za - vz);
+                sum += max_floats(1.0f - distance, zero) * pick_floats(v0, v1, index);
             }
-            const __m512 to_high = _mm512_mul_ps(vw, sum);
-            _mm512_storeu_ps(low + z, _mm512_add_ps(_mm512_loadu_ps(low + z), _mm512_sub_ps(sum, to_high)));
-            _mm512_storeu_ps(high + z, _mm512_add_ps(_mm512_loadu_ps(high + z), to_high));
+            const Floats to_high = w * sum;
+            add_floats(low + z, sum - to_high);
+            add_floats(high + z, to_high);
         }
         return;
     }
@@ -241,20 +227,25 @@ void seed_project_separable(const float* volume, const int* shape, const double*
     const int groups = (columns + GROUP - 1) / GROUP;
 #pragma omp parallel
     {
-        std::vector<float> sums(GROUP * (rows + 32)), lengths(rows);
+        std::vector<float> sums(GROUP * (rows + 32)), lengths(rows), line_of_z(layout.line);
 #pragma omp for schedule(dynamic, 4)
         for (int64_t task = 0; task < (int64_t)count * groups; ++task) {
             const int64_t n = task / groups;
             const int first = (int)(task % groups) * GROUP, last = std::min(columns, first + GROUP);
             const double* view = views + 12 * n;
             std::fill(sums.begin(), sums.end(), 0.0f);
+            Column paths[GROUP];
+            for (int column = first; column < last; ++column) paths[column - first] = column_path(grid, view, column - (columns - 1) * CENTRE);
+            for (int k = 0; k < std::max(grid.n[0], grid.n[1]); ++k)  // plane by plane: neighbouring columns read the same voxels
+                for (int column = first; column < last; ++column) {
+                    const Column& path = paths[column - first];
+                    if (k < path.first || k > path.last) continue;
+                    float* into = sums.data() + (column - first) * (rows + 32);
+                    gather_rows(column_plane(path, layout, view, rows, k), copy.data(), rows, grid.n[2], line_of_z.data(), into);
+                }
             for (int column = first; column < last; ++column) {
-                const double i = column - (columns - 1) * CENTRE;
-                const Column path = column_path(grid, view, i);
                 float* into = sums.data() + (column - first) * (rows + 32);
-                for (int k = path.first; k <= path.last; ++k)
-                    gather_rows(column_plane(path, layout, view, rows, k), copy.data(), rows, grid.n[2], into);
-                step_lengths(grid, view, path, i, rows, lengths.data());
+                step_lengths(grid, view, paths[column - first], column - (columns - 1) * CENTRE, rows, lengths.data());
                 for (int j = 0; j < rows; ++j) into[j] *= lengths[j];
             }
             for (int j = 0; j < rows; ++j)
