@@ -1,0 +1,37 @@
+# Two commands do everything on a fresh machine: `make run` the main job, `make test` the tests.
+# PYTHON chooses the interpreter (3.10 or newer), ARGS is handed on: make run ARGS="--views 10 --methods fdk,naf".
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run test install lint clean
+
+run: $(INSTALLED)
+	$(BIN)/python -m benchmark prepare chest walnut
+	$(BIN)/python -m benchmark run $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not gpu and not network and not slow" $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+install: $(INSTALLED)
+
+# The compiler is looked for first, so that its absence is said at once and not after a long download.
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v g++ >/dev/null || command -v c++ >/dev/null || command -v clang++ >/dev/null || { \
+	  echo "No C++ compiler found, which the CPU kernels need. Install one: 'apt-get install g++' (Debian, Ubuntu)," \
+	       "'dnf install gcc-c++' (Fedora), 'xcode-select --install' (macOS)."; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "Python 3.10 or newer is needed, found $$($(PYTHON) --version). Say which one: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -c 'from benchmark.ct.kernels.library import build; print("kernels:", build().name)'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
