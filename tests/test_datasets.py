@@ -247,7 +247,7 @@ def test_a_package_that_is_nowhere_says_what_to_do(shelf):
 
 
 def test_a_python_without_pip_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(download, "_run", lambda command, advance: ["/usr/bin/python: No module named pip"])
+    monkeypatch.setattr(download, "_run", lambda *arguments: "/usr/bin/python: No module named pip")
     with pytest.raises(MissingDependency, match="-m ensurepip"):
         download.fetch_member(download.Package("a", "1", "wheel", "0" * 64), "x")
 
@@ -256,46 +256,47 @@ def test_interrupting_stops_pip_and_the_next_try_starts_cleanly(shelf, own_cache
     package = make_wheel(shelf, "seedtest", "1.2", {"data/x.nii": nifti(np.zeros((3, 3, 3)), np.eye(4))})
     body = volume.Body("tiny", package, "data/x.nii", 3.0)
     started: list[subprocess.Popen] = []
-    whole = subprocess.Popen
 
-    class Interrupted(whole):  # type: ignore[misc, valid-type]
+    class Watched(subprocess.Popen):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             started.append(self)
-            output, self.stdout = self.stdout, None
-            self.stdout = _InterruptedOutput(output)
 
-    monkeypatch.setattr(download.subprocess, "Popen", Interrupted)
+    def interrupt(done: int, total: int, what: str) -> None:
+        assert started[0].poll() is None  # pip is running
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(download.subprocess, "Popen", Watched)
     with pytest.raises(KeyboardInterrupt):
-        volume.native(body)
+        volume.native(body, interrupt)
     assert started[0].poll() is not None
     assert list(own_cache.rglob("*.npz")) == []
-    monkeypatch.setattr(download.subprocess, "Popen", whole)
     assert volume.native(body)[0].shape == (3, 3, 3)
 
 
-class _InterruptedOutput:
-    """Ctrl-C while pip talks."""
+def test_progress_is_the_size_of_the_growing_file(tmp_path):
+    script = """
+import os, pathlib, time
+folder = pathlib.Path(os.environ["TMPDIR"]) / "pip-unpack-x"
+folder.mkdir()
+with (folder / "some.whl").open("wb") as file:
+    for _ in range(5):
+        file.write(bytes(1000))
+        file.flush()
+        time.sleep(0.3)
+(folder / "some.whl").unlink()
+time.sleep(0.5)
+"""
+    seen: list[int] = []
+    assert download._run([download.sys.executable, "-c", script], tmp_path, seen.append) is None
+    assert seen == sorted(seen) and seen[-1] == 5000 and len(set(seen)) >= 4
 
-    def __init__(self, output) -> None:
-        self.output = output
 
-    def __iter__(self):
-        raise KeyboardInterrupt
-
-    def close(self) -> None:
-        self.output.close()
-
-
-def test_progress_is_read_from_pip(shelf):
-    package = make_wheel(shelf, "seedtest", "1.2", {"data/x.bin": b"hello"})
+def test_progress_says_what_and_how_much(shelf):
+    package = dataclasses.replace(make_wheel(shelf, "seedtest", "1.2", {"data/x.bin": b"hello"}), size=1234)
     seen = []
-    script = "print('Progress 5 of 10'); print('other'); print('Progress 10 of 10')"
-    assert download._run([download.sys.executable, "-c", script], lambda done, total: seen.append((done, total))) is None
-    assert seen == [(5, 10), (10, 10)]
-    # From a folder there are no bytes to report, and it works all the same.
     assert download.fetch_member(package, "data/x.bin", lambda *report: seen.append(report)) == b"hello"
-    assert seen[2:] == [(0, 0, "seedtest==1.2 (wheel)")]
+    assert seen[0] == (0, 1234, "seedtest==1.2 (wheel)")
 
 
 # -- real CT ------------------------------------------------------------------------------------------------------------------

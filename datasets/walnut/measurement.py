@@ -22,7 +22,7 @@ import numpy as np
 from benchmark.api import ConeBeamGeometry, InputError, Package, cached_arrays, fetch_member
 
 VERSION = 1  # of the converted file
-PACKAGE = Package("diffct", "1.3.4", "sdist", "6709142b25f6faff69126614bb88a299a6f177b95d0fc2b3a11a580ce3c34bdc")
+PACKAGE = Package("diffct", "1.3.4", "sdist", "6709142b25f6faff69126614bb88a299a6f177b95d0fc2b3a11a580ce3c34bdc", 26_458_127)
 MEMBER = "examples/data/walnut_cone.npz"
 SAMPLE = Path(__file__).parent / "sample" / "walnut.npz"
 
