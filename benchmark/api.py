@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from benchmark.ct.acquisition import SimulatedParams, simulated_case
     from benchmark.ct.composite import composite_max, composite_rays_xray
     from benchmark.ct.ellipsoids import Ellipsoids
+    from benchmark.ct.fdk import fdk, not_circular
     from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.noise import add_noise
     from benchmark.ct.projector import Projector
     from benchmark.ct.rays import Rays, view_rays
     from benchmark.ct.simulate import Voxels
+    from benchmark.ct.total_variation import TotalVariation
     from benchmark.download import Package, fetch_member
     from benchmark.run_context import Run
 
@@ -54,6 +56,9 @@ _LAZY = {
     "fetch_member": "benchmark.download",
     "simulated_case": "benchmark.ct.acquisition",
     "Run": "benchmark.run_context",
+    "TotalVariation": "benchmark.ct.total_variation",
+    "fdk": "benchmark.ct.fdk",
+    "not_circular": "benchmark.ct.fdk",
 }
 
 
@@ -85,15 +90,18 @@ __all__ = [
     "RunSpec",
     "Scan",
     "SimulatedParams",
+    "TotalVariation",
     "Voxels",
     "add_noise",
     "cached_arrays",
     "composite_max",
     "composite_rays_xray",
+    "fdk",
     "fetch_member",
     "hookimpl",
     "line_integral",
     "march",
+    "not_circular",
     "simulated_case",
     "view_rays",
 ]

@@ -1,0 +1,38 @@
+"""Total-variation regularised, non-negative least squares, solved by FISTA: the strongest classical baseline."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from benchmark.api import Field, MethodSpec, Params, hookimpl
+
+
+class FistaTvParams(Params):
+    """What is minimised, and how far."""
+
+    weight: float | Literal["auto"] = Field(
+        "auto",
+        description="weight of the total variation, a pure number (scaled by the mean attenuation and by A): 0.0003 .. 0.05 are usual; "
+        "auto = chosen by predicting measured views that are held back",
+    )
+    iterations: int = Field(200, ge=1, le=100_000, description="most FISTA steps of the final fit")
+    tolerance: float = Field(
+        1e-4, ge=0, lt=1, description="the fit ends when the objective falls by less than this part over ten steps; 0 = never"
+    )
+    inner: int = Field(
+        8, ge=1, le=1000, description="steps of the total variation's proximal operator per FISTA step, each continuing the last one's"
+    )
+    nonnegative: bool = Field(True, description="attenuation is at least 0")
+
+
+@hookimpl
+def register_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(
+            name="fista_tv",
+            target="methods.fista_tv.reconstruct:reconstruct",
+            params=FistaTvParams,
+            summary="non-negative least squares with isotropic 3-D total variation, its weight chosen on held-back views",
+            cite="Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419, doi 10.1109/TIP.2009.2028250",
+        )
+    ]

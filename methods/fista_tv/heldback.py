@@ -1,0 +1,63 @@
+"""How well a volume predicts measured views that it was not fitted to, in a measure that stands for the volume's own error."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from benchmark.api import ConeBeamGeometry, Projector
+
+
+class HeldBack:
+    """Held-back views of a scan; `error` compares a volume's projections with them.
+
+    Two things make the error stand for the volume's. It passes through the ramp filter along u: an error of the volume at
+    frequency f reaches the projections divided by f (the central slice theorem). And the views are blurred to the resolution
+    of the voxels: a grid of voxel means, interpolated, cannot show what they show, and without the blur volumes that are
+    too sharp would predict them best.
+    """
+
+    def __init__(self, geometry: ConeBeamGeometry, projections: torch.Tensor) -> None:
+        self.projector = Projector(geometry)
+        self.target = blur(projections, *blur_widths(geometry))
+        self.samples = 2 * geometry.detector_shape[1]
+        self.scale = max(self._energy(self.target), 1e-30)
+
+    def error(self, x: torch.Tensor) -> float:
+        """Ramp-filtered error of a volume [z, y, x], relative to the views' ramp-filtered content (root mean square)."""
+        return math.sqrt(self._energy(self.projector.forward(x) - self.target) / self.scale)
+
+    def _energy(self, projections: torch.Tensor) -> float:
+        ramp = torch.fft.rfftfreq(self.samples)
+        return float((torch.fft.rfft(projections, self.samples).abs() * ramp).double().square().sum())
+
+
+def blur_widths(geometry: ConeBeamGeometry) -> tuple[float, float]:
+    """Standard deviation, in pixels along v and u, of what separates a pixel's aperture from a voxel's.
+
+    A projected grid carries three boxes of the voxel's width (the mean over the voxel and the linear interpolation), a
+    pixel one of its own; the variance of a box of width w is w^2 / 12.
+    """
+    widths = []
+    voxels = (geometry.volume_spacing[0], max(geometry.volume_spacing[1:]))
+    for voxel, pixel in zip(voxels, geometry.detector_pitch, strict=True):
+        voxel_in_pixels = voxel * geometry.magnification / pixel
+        widths.append(math.sqrt(max(0.0, 3 * voxel_in_pixels**2 - 1) / 12))
+    return widths[0], widths[1]
+
+
+def blur(projections: torch.Tensor, sigma_v: float, sigma_u: float) -> torch.Tensor:
+    """Gaussian blur of [view, v, u] along v and u, the edges repeated."""
+    images = projections[:, None]
+    for sigma, vertical in ((sigma_v, True), (sigma_u, False)):
+        if sigma < 0.05:
+            continue
+        reach = math.ceil(4 * sigma)
+        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
+        kernel /= kernel.sum()
+        pad = (0, 0, reach, reach) if vertical else (reach, reach, 0, 0)
+        images = torch.nn.functional.conv2d(
+            torch.nn.functional.pad(images, pad, mode="replicate"), kernel.view(1, 1, -1, 1) if vertical else kernel.view(1, 1, 1, -1)
+        )
+    return images[:, 0]

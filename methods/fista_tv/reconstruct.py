@@ -1,0 +1,44 @@
+"""FISTA-TV from a scan to a volume."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from benchmark.api import Reconstruction, Run, Scan
+from methods.fista_tv import FistaTvParams
+from methods.fista_tv.problem import Iterate, Problem, fista
+from methods.fista_tv.weight import Choice, choose_weight
+
+LOG_EVERY = 5  # [steps]
+
+
+def reconstruct(scan: Scan, params: FistaTvParams, run: Run) -> Reconstruction:
+    """Choose the weight (unless given), then fit all views with it."""
+    data = torch.from_numpy(np.array(scan.projections))
+    problem = Problem(scan.geometry, data, nonnegative=params.nonnegative)
+    if params.weight == "auto":
+        choice = choose_weight(scan, data, run, nonnegative=params.nonnegative, inner=params.inner)
+    else:
+        choice = Choice(weight=params.weight)
+    start = torch.zeros(scan.geometry.volume_shape) if choice.volume is None else choice.volume
+    end = Iterate(start)
+    steps = run.steps(params.iterations)
+    for end in fista(problem, choice.weight, steps, tolerance=params.tolerance, inner=params.inner, start=start):
+        if end.steps % LOG_EVERY == 0:
+            run.log(loss=end.objective)
+        run.snapshot(end.x.numpy)
+    return Reconstruction(volume=end.x.numpy(), engine="native", info=_info(choice, problem, end))
+
+
+def _info(choice: Choice, problem: Problem, end: Iterate) -> dict:
+    """What the record keeps: the weight and where it comes from, and how far the fit converged."""
+    finite = {"objective": end.objective, "decrement_over_10_steps": end.decrement}
+    return {
+        "weight": choice.weight,
+        "weights_tried": [[weight, error] for weight, error in choice.tried],
+        "held_back_views": choice.held_back if choice.tried else [],
+        "mean_attenuation": problem.attenuation,
+        "iterations": end.steps,
+        **{name: value for name, value in finite.items() if np.isfinite(value)},
+    }
