@@ -315,21 +315,27 @@ void seed_backproject_rays(float* volume, const int* shape, const double* spacin
     const SeedGrid grid = make_grid(shape, spacing);
     const Padded padded(grid);
     std::vector<float> sum(padded.size, 0.0f);
-    std::vector<JosephRay> rays((size_t)rows * columns);
-#pragma omp parallel
-    for (int n = 0; n < count; ++n) {
-#pragma omp for schedule(static)
-        for (int row = 0; row < rows; ++row)
-            for (int column = 0; column < columns; ++column)
-                rays[(size_t)row * columns + column] =
-                    joseph_view_ray(grid, views + 12 * n, column - (columns - 1) * CENTRE, row - (rows - 1) * CENTRE);
+    const int64_t pixels = (int64_t)rows * columns;
+    const int batch = (int)std::min<int64_t>(count, std::max<int64_t>(1, 65536 / pixels));  // views at a time
+    std::vector<JosephRay> rays(batch * pixels);
+    for (int begin = 0; begin < count; begin += batch) {
+        const int64_t lines = (int64_t)std::min(batch, count - begin) * rows;
+        int axes = 0;  // bit k: some ray's dominant axis is k
+#pragma omp parallel for schedule(static) reduction(| : axes)
+        for (int64_t line = 0; line < lines; ++line)
+            for (int column = 0; column < columns; ++column) {
+                JosephRay& ray = rays[line * columns + column];
+                ray = joseph_view_ray(grid, views + 12 * (begin + line / rows), column - (columns - 1) * CENTRE,
+                                      (double)(line % rows) - (rows - 1) * CENTRE);
+                axes |= 1 << ray.axis;
+            }
         for (int axis = 0; axis < 3; ++axis) {
-#pragma omp for schedule(dynamic, 1)
+            if (!(axes >> axis & 1)) continue;
+#pragma omp parallel for schedule(dynamic, 1)
             for (int slab = 0; slab < (grid.n[axis] + SLAB - 1) / SLAB; ++slab)
-                for (size_t at = 0; at < rays.size(); ++at)
+                for (int64_t at = 0; at < lines * columns; ++at)
                     if (rays[at].axis == axis)
-                        joseph_add(rays[at], slab * SLAB, slab * SLAB + SLAB - 1, projections[n * rays.size() + at], padded.stride,
-                                   sum.data());
+                        joseph_add(rays[at], slab * SLAB, slab * SLAB + SLAB - 1, projections[begin * pixels + at], padded.stride, sum.data());
         }
     }
     for_rows(grid, padded, [&](int64_t to, int64_t from) { std::memcpy(volume + to, &sum[from], sizeof(float) * grid.n[0]); });
