@@ -151,7 +151,8 @@ class ConeBeamGeometry:
     @property
     def is_circular(self) -> bool:
         """True for a plain circular orbit with an upright detector (offsets and an axis shift allowed): what FDK can do."""
-        return not (np.ptp(self.source_height) or np.any(self.detector_roll) or np.any(self.detector_pitch_angle) or np.any(self.detector_yaw))
+        turned = (self.detector_roll, self.detector_pitch_angle, self.detector_yaw)
+        return not (np.ptp(self.source_height) or any(np.any(angle) for angle in turned))
 
     @property
     def fan_angle(self) -> float:
@@ -183,18 +184,22 @@ class ConeBeamGeometry:
     def with_volume(self, shape: tuple[int, int, int], spacing: Triple | None = None) -> ConeBeamGeometry:
         """The same scanner and box sampled by another grid (the spacing that keeps the box, unless given)."""
         if spacing is None:
-            spacing = tuple(e / n for e, n in zip(self.volume_extent, shape, strict=True))
+            z, y, x = (extent / n for extent, n in zip(self.volume_extent, shape, strict=True))
+            spacing = (z, y, x)
         return dataclasses.replace(self, volume_shape=shape, volume_spacing=spacing)
 
     def binned(self, factor: int) -> ConeBeamGeometry:
         """The same detector read out in factor x factor pixel bins (rows and columns that do not fill a bin are cut at the end)."""
         if factor == 1:
             return self
-        shape = (self.detector_shape[0] // factor, self.detector_shape[1] // factor)
+        rows, columns = self.detector_shape
+        shape = (rows // factor, columns // factor)
         # Cutting k pixels at the end moves the centre of what is left by -k/2 pixels.
-        cut = [(n - s * factor) / 2 for n, s in zip(self.detector_shape, shape, strict=True)]
-        offset = tuple(o - c * p for o, c, p in zip(self.detector_offset, cut, self.detector_pitch, strict=True))
-        pitch = tuple(p * factor for p in self.detector_pitch)
+        offset = (
+            self.detector_offset[0] - (rows % factor) / 2 * self.detector_pitch[0],
+            self.detector_offset[1] - (columns % factor) / 2 * self.detector_pitch[1],
+        )
+        pitch = (self.detector_pitch[0] * factor, self.detector_pitch[1] * factor)
         return dataclasses.replace(self, detector_shape=shape, detector_pitch=pitch, detector_offset=offset)
 
     # -- identity ---------------------------------------------------------------------------------------------------

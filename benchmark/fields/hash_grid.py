@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.errors import InputError
 from benchmark.ct.kernels.call import call
+from benchmark.errors import InputError
 from benchmark.fields.layout import feature_major
 
 FEATURES = 2

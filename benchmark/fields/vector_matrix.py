@@ -18,7 +18,10 @@ from benchmark.fields.layout import addresses, feature_major
 
 
 def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Features [M, 3 * channels] at points [M, 3] (x, y, z in the unit cube); planes[k] [channels, rows, columns], lines[k] [channels, n]."""
+    """Features [M, 3 * channels] at points [M, 3] (x, y, z in the unit cube).
+
+    planes[k] are [channels, rows, columns], lines[k] [channels, n]. Gradients flow to both, not to the points.
+    """
     return _Encode.apply(points, *planes, *lines)
 
 

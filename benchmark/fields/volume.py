@@ -19,7 +19,9 @@ def voxel_positions(geometry: ConeBeamGeometry, shift: tuple[float, float, float
 
 
 @torch.no_grad()
-def field_volume(field: Callable[[torch.Tensor], torch.Tensor], geometry: ConeBeamGeometry, supersample: int = 2, chunk: int = 1 << 18) -> torch.Tensor:
+def field_volume(
+    field: Callable[[torch.Tensor], torch.Tensor], geometry: ConeBeamGeometry, supersample: int = 2, chunk: int = 1 << 18
+) -> torch.Tensor:
     """Mean of the field over each voxel (supersample^3 points in it): float32 [z, y, x], 1/mm. `field`: [M, 3] (mm) -> [M]."""
     steps = [(i + 0.5) / supersample - 0.5 for i in range(supersample)]
     total = torch.zeros(geometry.volume_shape).view(-1)

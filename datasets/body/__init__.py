@@ -10,7 +10,7 @@ class BodyParams(SimulatedParams):
 
     water: float = Field(0.0206, gt=0, description="attenuation of water, which Hounsfield units are relative to [1/mm]")
     ceiling: float | None = Field(
-        None, gt=-1000, description="higher Hounsfield units (metal) are set to this before anything is simulated; none = as measured [HU]"
+        1500.0, gt=-1000, description="higher Hounsfield units (metal) become this before anything is simulated; none = as measured [HU]"
     )
 
 

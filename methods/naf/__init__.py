@@ -10,7 +10,7 @@ from benchmark.api import Field, MethodSpec, Params, hookimpl
 class NafParams(Params):
     """Parameters of NAF. Sizes left empty follow the volume: the finest level has one cell a voxel."""
 
-    render: Literal["rays", "grid"] = Field("rays", description="march random rays (as published), or evaluate on the voxel grid and project it")
+    render: Literal["rays", "grid"] = Field("rays", description="march random rays (as published), or project the field on the voxel grid")
     steps: int = Field(6000, ge=1, description="optimiser steps")
     rays: int = Field(256, ge=1, description="rays a step (render: rays)")
     views: int = Field(10, ge=1, description="random views a step (render: grid)")

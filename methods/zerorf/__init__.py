@@ -10,20 +10,24 @@ from benchmark.api import Field, MethodSpec, Params, hookimpl
 class ZeroRFParams(Params):
     """Parameters of ZeroRF-DIP."""
 
-    render: Literal["grid", "rays"] = Field("grid", description="evaluate on the voxel grid and project it, or march random rays (as published)")
+    render: Literal["grid", "rays"] = Field("grid", description="project the field on the voxel grid, or march random rays (as published)")
     steps: int = Field(500, ge=1, description="optimiser steps")
     coarse: float = Field(0.3, ge=0, lt=1, description="fraction of the steps on the half-resolution grid and detector (render: grid)")
+    sharpen: float = Field(
+        0.7, ge=0, le=1, description="power of the ramp filter on the residual's detector rows, so that detail converges too; 0 = none (grid)"
+    )
     views: int | None = Field(None, ge=1, description="random views a step; none = all (render: grid)")
     rays: int = Field(4096, ge=1, description="rays a step at first (render: rays)")
     rays_end: int = Field(16384, ge=1, description="rays a step from step 100 on; the geometric mean from step 50 (render: rays)")
     samples: int | None = Field(None, ge=2, description="samples a ray; none = 1.5 times the voxels along the longest edge (render: rays)")
     noise_channels: int = Field(8, ge=1, description="channels of the frozen noise")
-    channels: tuple[int, ...] = Field((64, 64, 64, 32, 32), min_length=1, description="decoder channels; between two of them the resolution doubles")
+    upsampling: Literal["linear", "nearest"] = Field("linear", description="how the decoder doubles the resolution; published: nearest")
+    channels: tuple[int, ...] = Field((32, 32, 32, 32, 16), min_length=1, description="decoder channels; the resolution doubles between two")
     blocks: int = Field(1, ge=1, description="residual blocks at each resolution")
     features: int = Field(16, ge=1, description="channels of each plane and line")
-    hidden: int = Field(64, ge=1, description="units of each hidden layer of the network")
-    layers: int = Field(2, ge=1, description="linear layers of the network")
-    activation: Literal["softplus", "exp"] = Field("softplus", description="from the network's output to attenuation; exp = TruncExp, as published")
+    hidden: int = Field(32, ge=1, description="units of each hidden layer of the network")
+    layers: int = Field(3, ge=1, description="linear layers of the network")
+    activation: Literal["softplus", "exp"] = Field("softplus", description="of the network's output; exp = TruncExp, as published")
     learning_rate: float = Field(2e-3, gt=0, description="AdamW's learning rate at the start")
     muon: float = Field(0.02, ge=0, description="Muon's learning rate for the convolutions; 0 = AdamW for all, as published")
     weight_decay: float = Field(0.2, ge=0, description="AdamW's weight decay")
@@ -40,7 +44,7 @@ SPEC = MethodSpec(
     presets={
         "paper": {
             "render": "rays", "steps": 10_000, "rays_end": 65_536, "samples": 512, "channels": (256, 128, 64, 64, 32), "blocks": 2,
-            "activation": "exp", "muon": 0.0, "average": 0.0,
+            "activation": "exp", "muon": 0.0, "average": 0.0, "upsampling": "nearest", "hidden": 64, "layers": 2,
         }
     },
     cite="Shi, Wei, Wang, Su 2024, ZeroRF: Fast sparse view 360 reconstruction with zero pretraining, arXiv 2312.09249",

@@ -19,6 +19,11 @@ def _norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
 
 
+def _upsample(params: ZeroRFParams, dimensions: int) -> nn.Upsample:
+    mode = "nearest" if params.upsampling == "nearest" else {1: "linear", 2: "bilinear"}[dimensions]
+    return nn.Upsample(scale_factor=2, mode=mode)
+
+
 class ResidualBlock(nn.Module):
     """Norm, SiLU, convolution, twice, plus the input."""
 
@@ -52,7 +57,7 @@ class Decoder(nn.Module):
         ins = channels[0]
         for level, outs in enumerate(channels):
             if level:
-                parts += [nn.Upsample(scale_factor=2), convolution(ins, ins, 3, padding=1)]
+                parts += [_upsample(params, dimensions), convolution(ins, ins, 3, padding=1)]
             for _ in range(params.blocks):
                 parts.append(ResidualBlock(dimensions, ins, outs))
                 ins = outs
@@ -60,7 +65,10 @@ class Decoder(nn.Module):
         self.body = nn.Sequential(*parts)
 
     def forward(self) -> torch.Tensor:
-        return self.body(self.noise)[(0, slice(None), *(slice(n) for n in self.shape))]
+        made = self.body(self.noise)[0]
+        for axis, count in enumerate(self.shape, 1):
+            made = made.narrow(axis, 0, count)
+        return made
 
 
 class Generator(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -32,7 +33,7 @@ class TensorialField(nn.Module):
         lines = [resampled(line, target) for line, target in zip(lines, line_shapes(shape), strict=True)]
         return self.attenuation(self.network(vm_grid(planes, lines))[:, 0]).view(shape)
 
-    def at_points(self):
+    def at_points(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function from positions [M, 3] (x y z [mm]) to attenuation [M]; planes and lines are generated once."""
         planes, lines = self.generator()
 
@@ -52,7 +53,8 @@ class GridLoss:
         self.fine = Projector(scan.geometry), values
         self.coarse = self.fine
         if self.first_fine and min(scan.geometry.detector_shape) >= 2:
-            half = scan.geometry.binned(2).with_volume(tuple(-(-n // 2) for n in scan.geometry.volume_shape))
+            z, y, x = (-(-n // 2) for n in scan.geometry.volume_shape)
+            half = scan.geometry.binned(2).with_volume((z, y, x))
             self.coarse = Projector(half), nn.functional.avg_pool2d(values, 2)
 
     def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:
@@ -62,7 +64,21 @@ class GridLoss:
         if self.params.views is not None and self.params.views < views:
             chosen = torch.randperm(views, generator=generator)[: self.params.views].sort().values
             projector, values = projector.subset(chosen.numpy()), values[chosen]
-        return (projector.forward(volume) - values).square().mean() * self.scale
+        return ramp_filtered(projector.forward(volume) - values, self.params.sharpen).square().mean() * self.scale
+
+
+def ramp_filtered(residual: torch.Tensor, power: float) -> torch.Tensor:
+    """Each detector row [..., u] through |frequency|^power, scaled to keep the energy of white noise.
+
+    Projections see high frequencies of the volume damped by the ramp (Fourier slice theorem); this takes a part of it back.
+    """
+    if not power:
+        return residual
+    count = residual.shape[-1]
+    frequency = torch.fft.rfftfreq(2 * count) * 2 + 1 / (2 * count)  # the mean must still count
+    gain = frequency**power
+    gain = gain / gain.square().mean().sqrt()
+    return torch.fft.irfft(torch.fft.rfft(residual, 2 * count) * gain, 2 * count)[..., :count]
 
 
 class RayLoss:
@@ -103,8 +119,9 @@ class Training:
         self.field.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.field.parameters(), self.params.clip)
-        for part in (*self.optimisers, *self.schedules):
-            part.step()
+        for optimiser, schedule in zip(self.optimisers, self.schedules, strict=True):
+            optimiser.step()
+            schedule.step()
         self.taken += 1
         keep = min(self.params.average, self.taken / (9 + self.taken))  # short memory at first
         with torch.no_grad():
