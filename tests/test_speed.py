@@ -1,0 +1,107 @@
+"""The speed ratios: what is measured is right, and how it is measured."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark import speed
+from benchmark.ct.composite import composite_rays_xray
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.integrate import march
+from benchmark.ct.rays import view_rays
+
+
+@pytest.fixture
+def small(monkeypatch) -> ConeBeamGeometry:
+    geometry = ConeBeamGeometry(
+        source_to_origin=1000.0,
+        source_to_detector=1500.0,
+        detector_shape=(16, 18),
+        detector_pitch=(24.0, 24.0),
+        volume_shape=(16, 16, 16),
+        volume_spacing=(16.0, 16.0, 16.0),
+        angles=np.linspace(0, 2 * np.pi, 4, endpoint=False) + 0.1,
+    )
+    monkeypatch.setattr(speed, "standard_geometry", lambda: geometry)
+    return geometry
+
+
+def test_the_ratio_is_ours_over_the_other_alternating(monkeypatch):
+    """A clock that only the compared functions move: 2 seconds against 8, then 4 against 8 on a machine that slows down, ..."""
+    now, calls = [0.0], []
+
+    def spends(name: str, seconds):
+        def function() -> None:
+            calls.append(name)
+            now[0] += next(seconds)
+
+        return function
+
+    monkeypatch.setattr(speed.time, "process_time", lambda: now[0])
+    ours, other = spends("ours", itertools.cycle([99.0, 2.0, 4.0, 6.0])), spends("other", itertools.cycle([99.0, 8.0, 8.0, 8.0]))
+    assert speed.compare(ours, other, repeats=3) == 0.5
+    assert calls == ["ours", "other"] * 4
+    calls.clear()
+    assert speed.compare(spends("ours", itertools.repeat(1.0)), spends("other", itertools.repeat(4.0)), repeats=2, calls=3) == 0.25
+    assert calls == ["ours", "other", *(["ours"] * 3 + ["other"] * 3) * 2]
+
+
+def test_measure_joins_all_parts_on_one_thread_and_restores_the_setting(monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(speed, "MEASUREMENTS", [lambda: {"a": float(torch.get_num_threads())}, dict, lambda: {"b": 0.5}])
+    torch.set_num_threads(2)
+    try:
+        assert speed.measure() == {"a": 1.0, "b": 0.5}
+        seen.append(torch.get_num_threads())
+        monkeypatch.setattr(speed, "MEASUREMENTS", [lambda: 1 / 0])
+        with pytest.raises(ZeroDivisionError):
+            speed.measure()
+        seen.append(torch.get_num_threads())
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [2, 2]
+
+
+def test_every_ratio_is_a_positive_number_with_a_name(small):
+    ratios = speed.measure()
+    expected = {"projector_forward_over_plain", "projector_adjoint_over_plain", "march_over_torch", "composite_step_over_torch"}
+    assert expected <= set(ratios)
+    assert all(isinstance(value, float) and 0 < value < 1000 for value in ratios.values())
+    assert json.loads(json.dumps(ratios)) == ratios
+
+
+def test_the_torch_march_that_ours_is_compared_with_does_the_same(small, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *shape, generator=None: torch.full(shape, 0.5))  # bin centres, as without jitter
+    rays, bounds = view_rays(small), small.volume_bounds
+    expected = march(rays, bounds, samples=speed.SAMPLES)
+    positions, ts = speed._torch_march(rays, torch.from_numpy(bounds).float(), torch.Generator())
+    assert len(expected.positions) > 10000
+    torch.testing.assert_close(positions, expected.positions, rtol=0, atol=5e-3)
+    torch.testing.assert_close(ts, expected.ts, rtol=1e-4, atol=5e-3)
+    hit = expected.rays[:, 1] > 0
+    mu = torch.sin(positions[:, 0])
+    dense = torch.zeros(len(rays)).masked_scatter(hit, (mu.view(-1, speed.SAMPLES) * ts[:, 1].view(-1, speed.SAMPLES)).sum(1))
+    torch.testing.assert_close(composite_rays_xray(mu, expected.ts, expected.rays), dense, rtol=1e-3, atol=5e-2)
+
+
+def test_without_rtk_its_ratios_are_left_out(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert speed.projector_over_rtk() == {}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("itk") is None, reason="itk-rtk is not installed")
+def test_rtk_computes_the_same_projections(small):
+    assert set(speed.projector_over_rtk()) == {"projector_forward_over_rtk", "projector_adjoint_over_rtk"}
+
+
+@pytest.mark.slow
+def test_the_separable_path_is_as_fast_as_it_should_be():
+    ratios = speed.projector_over_plain()
+    assert ratios["projector_forward_over_plain"] < 0.4
+    assert ratios["projector_adjoint_over_plain"] < 0.48
