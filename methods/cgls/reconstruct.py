@@ -1,0 +1,35 @@
+"""Conjugate gradients on A^T A x = A^T p, started at zero; each residual is the smallest its Krylov space allows."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmark.api import Projector, Reconstruction, Run, Scan
+from methods.cgls import CglsParams
+
+
+def reconstruct(scan: Scan, params: CglsParams, run: Run) -> Reconstruction:
+    """Iterate until the residual hardly falls any more."""
+    projector = Projector(scan.geometry)
+    volume = torch.zeros(scan.geometry.volume_shape)
+    residual = torch.tensor(scan.projections)
+    gradient = projector.adjoint(residual)
+    direction, power, norm, iterations = gradient.clone(), gradient.double().square().sum(), residual.norm(), 0
+    for _ in run.steps(params.iterations):
+        projected = projector.forward(direction)
+        curvature = projected.double().square().sum()
+        if curvature == 0 or power == 0:
+            break  # exactly solved
+        length = float(power / curvature)
+        volume += length * direction
+        residual -= length * projected
+        gradient = projector.adjoint(residual)
+        new_power = gradient.double().square().sum()
+        direction = gradient + float(new_power / power) * direction
+        power, iterations = new_power, iterations + 1
+        before, norm = norm, residual.norm()
+        run.log(loss=float(norm**2 / residual.numel()))
+        run.snapshot(lambda: volume.clamp(min=0).numpy() if params.nonnegative else volume.numpy().copy())
+        if norm > (1 - params.tolerance) * before:
+            break
+    return Reconstruction(volume=(volume.clamp(min=0) if params.nonnegative else volume).numpy(), info={"iterations": iterations})

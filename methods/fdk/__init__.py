@@ -1,0 +1,29 @@
+"""FDK: filtered backprojection for circular cone-beam orbits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from benchmark.api import Field, MethodSpec, Params, hookimpl
+
+
+class FdkParams(Params):
+    """How the ramp is windowed."""
+
+    filter: Literal["ram-lak", "shepp-logan", "cosine", "hamming", "hann"] = Field("hann", description="window on the ramp filter")
+    cutoff: float = Field(1.0, gt=0, le=1, description="end of the window, relative to Nyquist of the coarser of voxels and pixels")
+    nonnegative: bool = Field(True, description="set negative attenuation to 0 at the end")
+
+
+@hookimpl
+def register_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(
+            name="fdk",
+            target="methods.fdk.reconstruct:reconstruct",
+            params=FdkParams,
+            skip="methods.fdk.reconstruct:why_not",
+            summary="filtered backprojection (Feldkamp, Davis, Kress); redundancy weights on short scans",
+            cite="Feldkamp, Davis, Kress, J. Opt. Soc. Am. A 1 (1984) 612, doi 10.1364/JOSAA.1.000612",
+        )
+    ]

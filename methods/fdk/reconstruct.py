@@ -1,0 +1,20 @@
+"""FDK as a method: one call of the shared filtered backprojection."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.api import Reconstruction, Run, Scan, fdk, not_circular
+from methods.fdk import FdkParams
+
+
+def why_not(scan: Scan, params: FdkParams) -> str | None:
+    """Why this scan cannot be reconstructed by FDK, or None."""
+    reason = not_circular(scan.geometry)
+    return f"FDK needs a circular orbit: {reason}" if reason else None
+
+
+def reconstruct(scan: Scan, params: FdkParams, run: Run) -> Reconstruction:
+    """One pass over the views."""
+    volume, info = fdk(scan.projections, scan.geometry, filter=params.filter, cutoff=params.cutoff)
+    return Reconstruction(volume=np.maximum(volume, 0) if params.nonnegative else volume, info=info)

@@ -1,0 +1,30 @@
+"""SART: simultaneous algebraic reconstruction, view by view or by ordered subsets of views."""
+
+from __future__ import annotations
+
+from benchmark.api import Field, MethodSpec, Params, hookimpl
+
+
+class SartParams(Params):
+    """How often, how far and in what portions the volume is corrected."""
+
+    iterations: int | None = Field(
+        None, ge=1, le=100_000, description="passes over all views; none = as many as make 500 corrections, 2 at least and 60 at most"
+    )
+    relaxation: float = Field(0.5, gt=0, lt=2, description="part of each correction that is applied in the first pass")
+    decay: float = Field(1.0, gt=0, le=1, description="factor on the relaxation from pass to pass")
+    subset: int = Field(1, ge=1, description="views corrected together; 1 = SART, more = OS-SART, all = SIRT")
+    nonnegative: bool = Field(True, description="set negative attenuation to 0 after each correction")
+
+
+@hookimpl
+def register_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(
+            name="sart",
+            target="methods.sart.reconstruct:reconstruct",
+            params=SartParams,
+            summary="simultaneous algebraic reconstruction technique, with ordered subsets",
+            cite="Andersen and Kak, Ultrason. Imaging 6 (1984) 81, doi 10.1177/016173468400600107",
+        )
+    ]
