@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmark.ct.acquisition import SimulatedParams, simulated_case
     from benchmark.ct.composite import composite_max, composite_rays_xray
     from benchmark.ct.ellipsoids import Ellipsoids
-    from benchmark.ct.fdk import fdk, not_circular
+    from benchmark.ct.fdk import filtered_backprojection, not_circular
     from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.noise import add_noise
     from benchmark.ct.projector import Projector
@@ -57,7 +57,7 @@ _LAZY = {
     "simulated_case": "benchmark.ct.acquisition",
     "Run": "benchmark.run_context",
     "TotalVariation": "benchmark.ct.total_variation",
-    "fdk": "benchmark.ct.fdk",
+    "filtered_backprojection": "benchmark.ct.fdk",
     "not_circular": "benchmark.ct.fdk",
 }
 
@@ -96,7 +96,7 @@ __all__ = [
     "cached_arrays",
     "composite_max",
     "composite_rays_xray",
-    "fdk",
+    "filtered_backprojection",
     "fetch_member",
     "hookimpl",
     "line_integral",

@@ -85,6 +85,8 @@ def _child(folder: Path, options: Options, log: Any) -> Iterator[subprocess.Pope
     """A worker in a session of its own (Ctrl-C reaches only the parent); whatever is left of it is killed at the end."""
     home = str(Path(__file__).resolve().parent.parent)
     environment = dict(os.environ)
+    # Short kernels follow each other: threads that spin between them take the processor from whoever shares the machine.
+    environment.setdefault("GOMP_SPINCOUNT", "1000")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environment.get("PYTHONPATH")]))
     if options.threads:
         environment |= dict.fromkeys(_THREAD_VARIABLES, str(options.threads))

@@ -1,9 +1,10 @@
-"""A stranger's package with an entry point: installed by pip, listed, run; nothing of it is known to this project."""
+"""The README's example as a stranger's package with an entry point: installed by pip, listed, run."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,47 +13,20 @@ import pytest
 
 from benchmark.results import Results
 
-PROJECT = """
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "mean-reconstruction"
-version = "0.1"
-
-[project.entry-points.benchmark]
-mean = "mean_reconstruction"
-
-[tool.setuptools]
-py-modules = ["mean_reconstruction"]
-"""
-
-MODULE = """
-import numpy as np
-from benchmark.api import Field, MethodSpec, Params, Reconstruction, hookimpl
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-class MeanParams(Params):
-    factor: float = Field(1.0, gt=0, description="scale of the mean")
-
-
-def reconstruct(scan, params, run):
-    mean = scan.projections.mean() / max(scan.geometry.volume_extent)
-    return Reconstruction(np.full(scan.geometry.volume_shape, params.factor * mean, np.float32))
-
-
-@hookimpl
-def register_methods():
-    return [MethodSpec(name="mean", target=reconstruct, params=MeanParams, summary="the mean attenuation everywhere")]
-"""
+def block(language: str, part: str) -> str:
+    """The README's code block of a language that contains `part`."""
+    (found,) = [text for text in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if part in text]
+    return found
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory) -> dict[str, str]:
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
-    (source / "pyproject.toml").write_text(PROJECT)
-    (source / "mean_reconstruction.py").write_text(MODULE)
+    (source / "pyproject.toml").write_text(block("toml", "entry-points"))
+    (source / "my_method.py").write_text(block("python", "hookimpl"))
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     done = subprocess.run([*pip, "--target", str(target), str(source)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -68,16 +42,16 @@ def benchmark(environment: dict[str, str], folder: Path, *arguments: str) -> str
 
 def test_it_is_listed_with_its_origin(environment, tmp_path):
     facts = json.loads(benchmark(environment, tmp_path, "list", "--json"))
-    (mean,) = [item for item in facts["methods"] if item["name"] == "mean"]
-    assert mean["origin"] == "mean (mean-reconstruction)"
+    (sirt,) = [item for item in facts["methods"] if item["name"] == "sirt"]
+    assert sirt["origin"] == "sirt (my-method)"
     assert facts["problems"] == []
 
 
 def test_it_runs_on_a_dataset_of_this_project(environment, tmp_path):
-    common = ("--methods", "mean", "--datasets", "ball", "--size", "16", "--views", "5", "--no-report", "--device", "cpu")
-    benchmark(environment, tmp_path, "run", *common, "--set", "mean.factor=2", "--output", "out")
+    common = ("--methods", "sirt", "--datasets", "ball", "--size", "16", "--views", "5", "--no-report", "--device", "cpu")
+    benchmark(environment, tmp_path, "run", *common, "--set", "sirt.iterations=7", "--output", "out")
     (record,) = Results.open(tmp_path / "out").records
     assert (record.status, record.reason) == ("ok", "")
-    assert record.spec.method_params == {"factor": 2.0}
-    assert record.metrics["volume_psnr"] is not None and record.metrics["projection_psnr"] is not None
+    assert record.spec.method_params == {"iterations": 7}
+    assert record.metrics["volume_psnr"] > 15 and record.metrics["projection_psnr"] > 20
     assert Results.open(tmp_path / "out").volume(record).shape == (16, 16, 16)

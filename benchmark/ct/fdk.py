@@ -16,7 +16,7 @@ from benchmark.ct.redundancy import redundancy
 from benchmark.errors import InputError
 
 
-def fdk(
+def filtered_backprojection(
     projections: np.ndarray, geometry: ConeBeamGeometry, *, filter: FilterName = "hann", cutoff: float = 1.0
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Volume [z, y, x] (1/mm) from line integrals [view, v, u], and what was done about redundant or missing rays.

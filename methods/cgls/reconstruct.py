@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from benchmark.api import Projector, Reconstruction, Run, Scan
@@ -29,7 +30,12 @@ def reconstruct(scan: Scan, params: CglsParams, run: Run) -> Reconstruction:
         power, iterations = new_power, iterations + 1
         before, norm = norm, residual.norm()
         run.log(loss=float(norm**2 / residual.numel()))
-        run.snapshot(lambda: volume.clamp(min=0).numpy() if params.nonnegative else volume.numpy().copy())
+        run.snapshot(lambda: finished(volume, params))  # noqa: B023 (called at once)
         if norm > (1 - params.tolerance) * before:
             break
-    return Reconstruction(volume=(volume.clamp(min=0) if params.nonnegative else volume).numpy(), info={"iterations": iterations})
+    return Reconstruction(volume=finished(volume, params), info={"iterations": iterations})
+
+
+def finished(volume: torch.Tensor, params: CglsParams) -> np.ndarray:
+    """A copy for the caller, [z, y, x]."""
+    return (volume.clamp(min=0) if params.nonnegative else volume.clone()).numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.api import Reconstruction, Run, Scan, fdk, not_circular
+from benchmark.api import Reconstruction, Run, Scan, filtered_backprojection, not_circular
 from methods.fdk import FdkParams
 
 
@@ -16,5 +16,5 @@ def why_not(scan: Scan, params: FdkParams) -> str | None:
 
 def reconstruct(scan: Scan, params: FdkParams, run: Run) -> Reconstruction:
     """One pass over the views."""
-    volume, info = fdk(scan.projections, scan.geometry, filter=params.filter, cutoff=params.cutoff)
+    volume, info = filtered_backprojection(scan.projections, scan.geometry, filter=params.filter, cutoff=params.cutoff)
     return Reconstruction(volume=np.maximum(volume, 0) if params.nonnegative else volume, info=info)

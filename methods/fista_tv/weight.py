@@ -16,11 +16,7 @@ from methods.fista_tv.problem import Problem, fista
 WEIGHTS = tuple(0.04 / 3**k for k in range(6))  # tried in this order, each fit from the last one's volume
 STEPS, TOLERANCE = 60, 3e-4  # of FISTA per weight: a fit that stops too early looks like one of a larger weight
 FALLBACK = 0.005  # for scans too short to hold a view back
-# The held-back error is flat below its minimum and steep above, and its minimum lies low: the model's own error (voxels, one
-# line per pixel) is the same in held-back and fitted views. On phantoms and a thorax, 10 to 100 views, noise-free to 10^4
-# photons, the best volume had 1 to 3 times the weight of the best prediction, and where the error is flat, more.
-MARGIN = 2.0  # times the weight of the best prediction, or
-SLACK = 1.01  # the largest weight whose error is at most this times the least
+SLACK = 1.005  # the largest weight counts whose error is at most this times the least: where the error is flat, simpler is safer
 
 
 @dataclasses.dataclass
@@ -51,7 +47,7 @@ def choose_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool
         run.log(loss=iterate.objective, weight=weight, held_back_error=choice.tried[-1][1])
         if len(choice.tried) > 1 and choice.tried[-1][1] > SLACK * choice.tried[-2][1]:
             break
-    choice.weight = max(MARGIN * minimum(choice.tried), largest_within(choice.tried, SLACK))
+    choice.weight = max(minimum(choice.tried), largest_within(choice.tried, SLACK))
     return choice
 
 

@@ -10,11 +10,12 @@ from benchmark.api import Field, MethodSpec, Params, hookimpl
 class ZeroRFParams(Params):
     """Parameters of ZeroRF-DIP."""
 
-    render: Literal["grid", "rays"] = Field("grid", description="project the field on the voxel grid, or march random rays (as published)")
-    steps: int = Field(500, ge=1, description="optimiser steps")
-    coarse: float = Field(0.3, ge=0, lt=1, description="fraction of the steps on the half-resolution grid and detector (render: grid)")
+    render: Literal["grid", "rays"] = Field("grid", description="project the voxel grid, or march rays (as published)")
+    members: int = Field(2, ge=1, description="fields from different frozen noise, trained one after the other; the volume is their mean")
+    steps: int = Field(200, ge=1, description="optimiser steps of each member")
+    coarse: float = Field(0.5, ge=0, lt=1, description="fraction of the steps on the half-resolution grid and detector (render: grid)")
     sharpen: float = Field(
-        0.7, ge=0, le=1, description="power of the ramp filter on the residual's detector rows, so that detail converges too; 0 = none (grid)"
+        0.7, ge=0, le=1, description="power of the ramp filter on the residual, so that detail converges too; 0 = none (grid)"
     )
     views: int | None = Field(None, ge=1, description="random views a step; none = all (render: grid)")
     rays: int = Field(4096, ge=1, description="rays a step at first (render: rays)")
@@ -22,7 +23,7 @@ class ZeroRFParams(Params):
     samples: int | None = Field(None, ge=2, description="samples a ray; none = 1.5 times the voxels along the longest edge (render: rays)")
     noise_channels: int = Field(8, ge=1, description="channels of the frozen noise")
     upsampling: Literal["linear", "nearest"] = Field("linear", description="how the decoder doubles the resolution; published: nearest")
-    channels: tuple[int, ...] = Field((32, 32, 32, 32, 16), min_length=1, description="decoder channels; the resolution doubles between two")
+    channels: tuple[int, ...] = Field((32, 32, 32, 32, 16), min_length=1, description="decoder channels; resolution doubles between two")
     blocks: int = Field(1, ge=1, description="residual blocks at each resolution")
     features: int = Field(16, ge=1, description="channels of each plane and line")
     hidden: int = Field(32, ge=1, description="units of each hidden layer of the network")
@@ -43,8 +44,10 @@ SPEC = MethodSpec(
     summary="ZeroRF-DIP: vector-matrix field generated from frozen noise (deep image prior)",
     presets={
         "paper": {
-            "render": "rays", "steps": 10_000, "rays_end": 65_536, "samples": 512, "channels": (256, 128, 64, 64, 32), "blocks": 2,
-            "activation": "exp", "muon": 0.0, "average": 0.0, "upsampling": "nearest", "hidden": 64, "layers": 2,
+            "render": "rays",
+            "members": 1, "steps": 10_000, "rays_end": 65_536, "samples": 512, "channels": (256, 128, 64, 64, 32), "blocks": 2,
+            "activation": "exp", "muon": 0.0, "average": 0.0, "upsampling": "nearest", "hidden": 64,
+            "layers": 2,
         }
     },
     cite="Shi, Wei, Wang, Su 2024, ZeroRF: Fast sparse view 360 reconstruction with zero pretraining, arXiv 2312.09249",

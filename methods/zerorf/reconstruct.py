@@ -129,27 +129,44 @@ class Training:
                 mean.lerp_(now, 1 - keep)
 
 
-def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
-    """Fit the generator to the scan; the volume is the field of the averaged weights on the voxel grid."""
-    generator = torch.Generator().manual_seed(run.seed)
-    measurements = Measurements(scan)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        field = TensorialField(params, scan.geometry, measurements.mean_attenuation)
-    loss_of = GridLoss(params, scan) if params.render == "grid" else RayLoss(params, scan, measurements)
-    training = Training(field, params)
+class Member:
+    """One field, its training and its volume."""
+
+    def __init__(self, scan: Scan, params: ZeroRFParams, mean: float, seed: int) -> None:
+        self.scan, self.params = scan, params
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.field = TensorialField(params, scan.geometry, mean)
+        self.training = Training(self.field, params)
 
     @torch.no_grad()
-    def volume() -> torch.Tensor:
-        if params.render == "grid":
-            return training.mean.volume(scan.geometry.volume_shape)
-        return field_volume(training.mean.at_points(), scan.geometry)
+    def volume(self) -> torch.Tensor:
+        if self.params.render == "grid":
+            return self.training.mean.volume(self.scan.geometry.volume_shape)
+        return field_volume(self.training.mean.at_points(), self.scan.geometry)
 
-    for step in run.steps(params.steps):
-        loss = loss_of(field, step, generator)
-        training.step(loss)
+
+def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
+    """Fit each member's generator to the scan; the volume is the mean of the members' fields (of averaged weights)."""
+    generator = torch.Generator().manual_seed(run.seed)
+    measurements = Measurements(scan)
+    loss_of = GridLoss(params, scan) if params.render == "grid" else RayLoss(params, scan, measurements)
+    seeds = torch.randint(1 << 31, (params.members,), generator=generator).tolist()
+    member, total, finished = Member(scan, params, measurements.mean_attenuation, seeds[0]), torch.zeros(scan.geometry.volume_shape), 0
+
+    def mean_volume() -> torch.Tensor:
+        """Of the finished members; of the only one there is, before."""
+        return total / finished if finished else member.volume()
+
+    for step in run.steps(params.members * params.steps):
+        loss = loss_of(member.field, step % params.steps, generator)
+        member.training.step(loss)
         if step % 5 == 0:
             run.log(loss=float(loss.detach()))
-        run.snapshot(lambda: volume().numpy())
-    info = {"parameters": sum(p.numel() for p in field.parameters()), "render": params.render}
-    return Reconstruction(volume=volume().numpy(), info=info)
+        if member.training.taken == params.steps:
+            total, finished = total + member.volume(), finished + 1
+            if finished < params.members:
+                member = Member(scan, params, measurements.mean_attenuation, seeds[finished])
+        run.snapshot(lambda: mean_volume().numpy())
+    info = {"parameters": sum(p.numel() for p in member.field.parameters()), "members": max(1, finished), "render": params.render}
+    return Reconstruction(volume=mean_volume().numpy(), info=info)
