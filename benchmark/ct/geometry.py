@@ -72,7 +72,7 @@ class ConeBeamGeometry:
                 fix="Check that the two distances are not swapped and that both are in mm.",
             )
         for name in self._PER_VIEW:
-            value = np.asarray(getattr(self, name), dtype=np.float64)
+            value = np.array(getattr(self, name), dtype=np.float64)  # a copy: the caller's array stays writable, and apart
             if value.ndim > 1 or (value.ndim == 1 and value.size != angles.size) or not np.isfinite(value).all():
                 raise InputError(
                     f"geometry.{name}",
@@ -164,9 +164,10 @@ class ConeBeamGeometry:
     def arc(self) -> float:
         """Angle covered by the views [rad], 2 pi at most: the circle less its widest gap, plus one step."""
         ordered = np.sort(np.mod(self.angles, 2 * np.pi))
-        if ordered.size == 1:
-            return 0.0
         gaps = np.diff(np.append(ordered, ordered[0] + 2 * np.pi))
+        gaps = gaps[gaps > 1e-9]  # a view taken twice (a second turn) is no step
+        if gaps.size == 1:
+            return 0.0
         return float(min(2 * np.pi, 2 * np.pi - gaps.max() + np.median(gaps)))
 
     # -- other geometries from this one -----------------------------------------------------------------------------
