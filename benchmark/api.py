@@ -27,6 +27,7 @@ from benchmark.types import (
 if TYPE_CHECKING:
     from benchmark.cache import cached_arrays
     from benchmark.ct.acquisition import SimulatedParams, simulated_case
+    from benchmark.ct.algebraic import OrderedSubsets
     from benchmark.ct.composite import composite_max, composite_rays_xray
     from benchmark.ct.ellipsoids import Ellipsoids
     from benchmark.ct.fdk import filtered_backprojection, not_circular
@@ -49,6 +50,7 @@ _LAZY = {
     "composite_max": "benchmark.ct.composite",
     "add_noise": "benchmark.ct.noise",
     "Ellipsoids": "benchmark.ct.ellipsoids",
+    "OrderedSubsets": "benchmark.ct.algebraic",
     "Package": "benchmark.download",
     "SimulatedParams": "benchmark.ct.acquisition",
     "Voxels": "benchmark.ct.simulate",
@@ -79,6 +81,7 @@ __all__ = [
     "MethodSpec",
     "MetricSpec",
     "MissingDependency",
+    "OrderedSubsets",
     "Package",
     "Params",
     "Projector",

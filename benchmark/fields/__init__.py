@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmark.fields.activations import trunc_exp
     from benchmark.fields.attenuation import Activation, Attenuation
+    from benchmark.fields.consistency import data_consistent
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.mlp import MLP
@@ -26,6 +27,7 @@ _LAZY = {
     "MLP": "mlp",
     "Measurements": "measurements",
     "Muon": "muon",
+    "data_consistent": "consistency",
     "field_volume": "volume",
     "trunc_exp": "activations",
     "vm_encode": "vector_matrix",
@@ -47,6 +49,7 @@ __all__ = [
     "MLP",
     "Measurements",
     "Muon",
+    "data_consistent",
     "field_volume",
     "trunc_exp",
     "vm_encode",

@@ -15,12 +15,12 @@ class FistaTvParams(Params):
         description="weight of the total variation, a pure number (scaled by the mean attenuation and by A): 0.0003 .. 0.05 are usual; "
         "auto = chosen by predicting measured views that are held back",
     )
-    iterations: int = Field(200, ge=1, le=100_000, description="most FISTA steps of the final fit")
+    iterations: int = Field(300, ge=1, le=100_000, description="most FISTA steps of the final fit")
     tolerance: float = Field(
         1e-4, ge=0, lt=1, description="the fit ends when the objective falls by less than this part over ten steps; 0 = never"
     )
     inner: int = Field(
-        8, ge=1, le=1000, description="steps of the total variation's proximal operator per FISTA step, each continuing the last one's"
+        5, ge=1, le=1000, description="steps of the total variation's proximal operator per FISTA step, each continuing the last one's"
     )
     nonnegative: bool = Field(True, description="attenuation is at least 0")
 

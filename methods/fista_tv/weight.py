@@ -13,10 +13,10 @@ from benchmark.api import Run, Scan
 from methods.fista_tv.heldback import HeldBack
 from methods.fista_tv.problem import Problem, fista
 
-WEIGHTS = tuple(0.04 / 3**k for k in range(6))  # tried in this order, each fit from the last one's volume
+WEIGHTS = tuple(0.032 / 2**k for k in range(8))  # tried in this order, each fit from the last one's volume
 STEPS, TOLERANCE = 60, 3e-4  # of FISTA per weight: a fit that stops too early looks like one of a larger weight
 FALLBACK = 0.005  # for scans too short to hold a view back
-SLACK = 1.005  # the largest weight counts whose error is at most this times the least: where the error is flat, simpler is safer
+SLACK = 1.002  # the largest weight counts whose error is at most this times the least: where the error is flat, simpler is safer
 
 
 @dataclasses.dataclass
@@ -45,7 +45,7 @@ def choose_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool
             return choice  # the time is up
         choice.tried.append((weight, check.error(choice.volume)))
         run.log(loss=iterate.objective, weight=weight, held_back_error=choice.tried[-1][1])
-        if len(choice.tried) > 1 and choice.tried[-1][1] > SLACK * choice.tried[-2][1]:
+        if choice.tried[-1][1] > (2 * SLACK - 1) * min(error for _, error in choice.tried):
             break
     choice.weight = max(minimum(choice.tried), largest_within(choice.tried, SLACK))
     return choice

@@ -11,18 +11,19 @@ class NafParams(Params):
     """Parameters of NAF. Sizes left empty follow the volume: the finest level has one cell a voxel."""
 
     render: Literal["rays", "grid"] = Field("rays", description="march random rays (as published), or project the field on the voxel grid")
-    steps: int = Field(6000, ge=1, description="optimiser steps")
+    steps: int = Field(4000, ge=1, description="optimiser steps")
     rays: int = Field(256, ge=1, description="rays a step (render: rays)")
     views: int = Field(10, ge=1, description="random views a step (render: grid)")
     samples: int | None = Field(None, ge=2, description="samples a ray; none = 1.5 times the voxels along the longest edge")
     levels: int | None = Field(None, ge=1, le=32, description="levels of the hash grid; none = one for each doubling from base to finest")
-    base: int = Field(16, ge=1, description="cells along an edge of the coarsest level")
+    base: int = Field(8, ge=1, description="cells along an edge of the coarsest level")
     finest: int | None = Field(None, ge=1, description="cells along an edge of the finest level; none = voxels along the longest edge")
     log2_entries: int = Field(19, ge=4, le=26, description="log2 of the rows a level may have before it hashes")
     hidden: int = Field(32, ge=1, description="units of each hidden layer")
     layers: int = Field(3, ge=1, description="linear layers of the network")
     skip: int | None = Field(None, ge=1, description="layer that also sees the encoding (published: 2)")
     activation: Literal["softplus", "exp", "sigmoid"] = Field("softplus", description="from the network's output to attenuation")
+    refine: int = Field(100, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
     learning_rate: float = Field(5e-3, gt=0, description="Adam's learning rate at the start")
     decay: float = Field(0.03, gt=0, le=1, description="learning rate at the end over the one at the start (exponential between)")
 
@@ -35,7 +36,7 @@ SPEC = MethodSpec(
     presets={
         "paper": {
             "steps": 150_000, "rays": 1024, "samples": 576, "levels": 16, "base": 16, "finest": 16 * 2**15, "layers": 4, "skip": 2,
-            "activation": "sigmoid", "learning_rate": 1e-3, "decay": 0.1,
+            "activation": "sigmoid", "learning_rate": 1e-3, "decay": 0.1, "refine": 0,
         }
     },
     cite="Zha, Zhang, Li 2022, NAF: Neural attenuation fields for sparse-view CBCT reconstruction, doi 10.1007/978-3-031-16446-0_42",

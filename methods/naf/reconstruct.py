@@ -7,7 +7,7 @@ import math
 import torch
 
 from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
-from benchmark.fields import MLP, Attenuation, HashGrid, Measurements, field_volume, voxel_positions
+from benchmark.fields import MLP, Attenuation, HashGrid, Measurements, data_consistent, field_volume, voxel_positions
 from methods.naf import NafParams
 
 
@@ -58,7 +58,7 @@ class GridLoss:
 
 
 def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
-    """Fit the field to the scan; the volume is its mean over each voxel."""
+    """Fit the field to the scan; the volume is its mean over each voxel, made consistent with the data."""
     generator = torch.Generator().manual_seed(run.seed)
     measurements = Measurements(scan)
     field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, generator)
@@ -75,4 +75,5 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
             run.log(loss=float(loss.detach()))
         run.snapshot(lambda: field_volume(field, scan.geometry, supersample=1).numpy())
     info = {"parameters": sum(p.numel() for p in field.parameters()), "levels": field.grid.cells, "render": params.render}
-    return Reconstruction(volume=field_volume(field, scan.geometry).numpy(), info=info)
+    volume = data_consistent(field_volume(field, scan.geometry), scan, params.refine)
+    return Reconstruction(volume=volume.numpy(), info=info)

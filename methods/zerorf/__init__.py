@@ -34,6 +34,7 @@ class ZeroRFParams(Params):
     weight_decay: float = Field(0.2, ge=0, description="AdamW's weight decay")
     decay: float = Field(0.1, ge=0, le=1, description="learning rate at the end over the one at the start (cosine between)")
     average: float = Field(0.99, ge=0, lt=1, description="decay of the running mean of the weights that makes the volume; 0 = last weights")
+    refine: int = Field(100, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
 
@@ -47,7 +48,7 @@ SPEC = MethodSpec(
             "render": "rays",
             "members": 1, "steps": 10_000, "rays_end": 65_536, "samples": 512, "channels": (256, 128, 64, 64, 32), "blocks": 2,
             "activation": "exp", "muon": 0.0, "average": 0.0, "upsampling": "nearest", "hidden": 64,
-            "layers": 2,
+            "layers": 2, "refine": 0,
         }
     },
     cite="Shi, Wei, Wang, Su 2024, ZeroRF: Fast sparse view 360 reconstruction with zero pretraining, arXiv 2312.09249",

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
-from benchmark.fields import MLP, Attenuation, Measurements, Muon, field_volume, vm_encode, vm_grid
+from benchmark.fields import MLP, Attenuation, Measurements, Muon, data_consistent, field_volume, vm_encode, vm_grid
 from methods.zerorf import ZeroRFParams
 from methods.zerorf.generator import Generator, line_shapes, plane_shapes, resampled
 
@@ -64,7 +64,8 @@ class GridLoss:
         if self.params.views is not None and self.params.views < views:
             chosen = torch.randperm(views, generator=generator)[: self.params.views].sort().values
             projector, values = projector.subset(chosen.numpy()), values[chosen]
-        return ramp_filtered(projector.forward(volume) - values, self.params.sharpen).square().mean() * self.scale
+        power = self.params.sharpen * (1 - step / self.params.steps)  # the plain residual has the last word
+        return ramp_filtered(projector.forward(volume) - values, power).square().mean() * self.scale
 
 
 def ramp_filtered(residual: torch.Tensor, power: float) -> torch.Tensor:
@@ -147,7 +148,7 @@ class Member:
 
 
 def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
-    """Fit each member's generator to the scan; the volume is the mean of the members' fields (of averaged weights)."""
+    """Fit each member's generator to the scan; the volume is the mean of their fields, made consistent with the data."""
     generator = torch.Generator().manual_seed(run.seed)
     measurements = Measurements(scan)
     loss_of = GridLoss(params, scan) if params.render == "grid" else RayLoss(params, scan, measurements)
@@ -169,4 +170,4 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
                 member = Member(scan, params, measurements.mean_attenuation, seeds[finished])
         run.snapshot(lambda: mean_volume().numpy())
     info = {"parameters": sum(p.numel() for p in member.field.parameters()), "members": max(1, finished), "render": params.render}
-    return Reconstruction(volume=mean_volume().numpy(), info=info)
+    return Reconstruction(volume=data_consistent(mean_volume(), scan, params.refine).numpy(), info=info)
