@@ -1,0 +1,279 @@
+"""NAF and ZeroRF on a tiny ball, and the parts they are made of."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import methods.naf.reconstruct as naf
+import methods.zerorf.reconstruct as zerorf
+from benchmark.api import Case, ConeBeamGeometry, Ellipsoids, Params, Projector, Reconstruction, Run, Scan
+from benchmark.fields import Attenuation, Measurements, Muon, field_volume, voxel_positions
+from benchmark.fields.muon import orthogonalised
+from datasets.ball import BallParams
+from datasets.ball import load as load_ball
+from methods.naf import NafParams
+from methods.zerorf import ZeroRFParams
+from methods.zerorf.generator import Decoder, Generator, line_shapes, plane_shapes, resampled
+from methods.zerorf.reconstruct import ramp_filtered
+
+BOTH = [("naf", "rays"), ("naf", "grid"), ("zerorf", "grid"), ("zerorf", "rays")]
+TINY: dict[str, dict[str, Any]] = {
+    "naf": {"steps": 60, "base": 4, "log2_entries": 12, "hidden": 16, "learning_rate": 0.03},
+    "zerorf": {
+        "steps": 40, "members": 1, "channels": (16, 16, 8), "features": 6, "hidden": 16, "rays": 256, "rays_end": 256,
+        "learning_rate": 0.02,
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Arrays this small are slower on several threads, and much slower where others want the processor too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@functools.cache
+def ball() -> Case:
+    return load_ball(BallParams(size=16, views=8, heldout=0, detector=20, centre=(15.0, -10.0, 5.0)))
+
+
+def offset_scan() -> Scan:
+    """A ball aside in a box that is no cube, seen by a small detector that is off centre; odd sizes everywhere."""
+    geometry = ConeBeamGeometry(
+        source_to_origin=500.0,
+        source_to_detector=700.0,
+        detector_shape=(17, 23),
+        detector_pitch=(16.0, 15.0),
+        volume_shape=(9, 15, 18),
+        volume_spacing=(15.0, 12.0, 9.0),
+        angles=np.linspace(0, 2 * np.pi, 7, endpoint=False),
+        detector_offset=(8.0, -30.0),
+        volume_offset=(5.0, 0.0, -10.0),
+    )
+    return Scan(Ellipsoids(np.array([[10.0, -20.0, 15.0]]), np.full((1, 3), 45.0), np.array([0.02])).project(geometry, 2), geometry)
+
+
+def params_of(method: str, **changes: Any) -> Params:
+    return {"naf": NafParams, "zerorf": ZeroRFParams}[method](**{**TINY[method], **changes})
+
+
+def reconstruct(method: str, scan: Scan, run: Run | None = None, **changes: Any) -> Reconstruction:
+    run = run or Run()
+    run.clock.start()
+    return {"naf": naf, "zerorf": zerorf}[method].reconstruct(scan, params_of(method, **changes), run)
+
+
+def misfit(volume: np.ndarray, scan: Scan) -> float:
+    """Mean squared residual of a volume's projections."""
+    return float((Projector(scan.geometry).forward(torch.from_numpy(volume)) - torch.tensor(scan.projections)).square().mean())
+
+
+def check_volume(result: Reconstruction, scan: Scan) -> None:
+    assert result.volume.shape == scan.geometry.volume_shape and result.volume.dtype == np.float32
+    assert np.isfinite(result.volume).all() and (result.volume >= 0).all() and result.volume.max() > 0
+
+
+def check_fit(volume: np.ndarray, scan: Scan) -> None:
+    """Better than nothing, and than the best constant volume."""
+    ones = Projector(scan.geometry).forward(torch.ones(volume.shape)).double()
+    values = torch.tensor(scan.projections).double()
+    best = float((ones * values).sum() / ones.square().sum())
+    constant = misfit(np.full_like(volume, best), scan)
+    assert constant < misfit(np.zeros_like(volume), scan)
+    assert misfit(volume, scan) < 0.5 * constant
+
+
+# -- the methods --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "render"), BOTH)
+def test_the_ball_is_fitted(method: str, render: str) -> None:
+    case = ball()
+    result = reconstruct(method, case.scan, render=render)
+    check_volume(result, case.scan)
+    check_fit(result.volume, case.scan)
+    assert case.truth is not None
+    assert np.corrcoef(result.volume.ravel(), case.truth.ravel())[0, 1] > 0.8  # nothing is mirrored or swapped
+    info = json.loads(json.dumps(dict(result.info)))
+    assert result.engine == "native" and info["render"] == render and info["parameters"] > 0
+
+
+@pytest.mark.parametrize(("method", "render"), BOTH)
+def test_a_box_that_is_no_cube_and_an_offset_detector(method: str, render: str) -> None:
+    scan = offset_scan()
+    result = reconstruct(method, scan, render=render)
+    check_volume(result, scan)
+    check_fit(result.volume, scan)
+
+
+@pytest.mark.parametrize(("method", "render"), BOTH)
+def test_the_seed_decides_every_bit(method: str, render: str) -> None:
+    scan, state = ball().scan, torch.get_rng_state()
+    one = reconstruct(method, scan, Run(seed=3), render=render, steps=5).volume
+    assert torch.equal(torch.get_rng_state(), state)  # torch's global generator is left alone
+    torch.rand(7)
+    same, other = (reconstruct(method, scan, Run(seed=seed), render=render, steps=5).volume for seed in (3, 4))
+    assert one.tobytes() == same.tobytes()
+    assert not np.allclose(one, other, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("method", "render"), BOTH)
+@pytest.mark.parametrize("budget", [0.0, 0.2])
+def test_a_spent_budget_ends_early_with_a_volume(method: str, render: str, budget: float) -> None:
+    run = Run(budget_seconds=budget)
+    result = reconstruct(method, ball().scan, run, render=render, steps=1_000_000)
+    check_volume(result, ball().scan)
+    assert run.step < 10_000 and (budget > 0 or run.step == 0)
+    assert run.clock.seconds < 5
+
+
+@pytest.mark.parametrize("method", ["naf", "zerorf"])
+def test_losses_and_snapshots_are_reported(method: str) -> None:
+    logs: list[dict[str, Any]] = []
+    seen: list[tuple[int, np.ndarray]] = []
+    run = Run(on_log=logs.append, on_snapshot=lambda step, seconds, volume: seen.append((step, volume)), snapshots=4)
+    result = reconstruct(method, ball().scan, run)
+    assert run.step == TINY[method]["steps"]
+    assert len(logs) > 1 and all(math.isfinite(entry["loss"]) for entry in logs) and logs[-1]["loss"] < logs[0]["loss"]
+    assert 3 <= len(seen) <= 5
+    assert all(volume.shape == result.volume.shape and np.isfinite(volume).all() for _, volume in seen)
+    assert misfit(seen[-1][1], ball().scan) < misfit(seen[0][1], ball().scan)
+
+
+def test_zerorf_averages_its_members() -> None:
+    run = Run()
+    result = reconstruct("zerorf", ball().scan, run, members=3, steps=4)
+    assert run.step == 12 and result.info["members"] == 3
+    first = reconstruct("zerorf", ball().scan, members=1, steps=4)
+    assert not np.allclose(result.volume, first.volume, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        ("naf", {"activation": "sigmoid", "skip": 1, "levels": 3}),
+        ("naf", {"activation": "exp", "samples": 12}),
+        ("zerorf", {"activation": "exp", "muon": 0.0, "average": 0.0, "upsampling": "nearest", "coarse": 0.0, "sharpen": 0.0, "blocks": 2}),
+        ("zerorf", {"views": 3, "channels": (8,), "members": 2}),
+    ],
+)
+def test_other_parameters_run(method: str, changes: dict[str, Any]) -> None:
+    check_volume(reconstruct(method, ball().scan, **{"steps": 3, **changes}), ball().scan)
+
+
+@pytest.mark.parametrize("method", ["naf", "zerorf"])
+def test_one_view_and_a_dark_scan(method: str) -> None:
+    geometry = ball().scan.geometry.subset([0])
+    result = reconstruct(method, Scan(np.zeros(geometry.projection_shape), geometry), steps=5)
+    assert np.isfinite(result.volume).all() and abs(result.volume).max() < 1e-6
+
+
+# -- ZeroRF's parts -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(13, 17), (16, 16), (5, 1), (7,), (12,), (1,)])
+@pytest.mark.parametrize("upsampling", ["linear", "nearest"])
+def test_the_decoder_makes_any_size(shape: tuple[int, ...], upsampling: str) -> None:
+    decoder = Decoder(params_of("zerorf", upsampling=upsampling), shape)  # type: ignore[arg-type]
+    made = decoder()
+    assert made.shape == (6, *shape) and torch.isfinite(made).all()
+    assert "noise" not in dict(decoder.named_parameters())  # frozen
+
+
+def test_the_generator_makes_planes_and_lines_of_the_volume() -> None:
+    planes, lines = Generator(params_of("zerorf"), (5, 6, 7))()  # type: ignore[arg-type]
+    assert [tuple(plane.shape[1:]) for plane in planes] == [(6, 7), (5, 6), (5, 7)] == list(plane_shapes((5, 6, 7)))
+    assert [tuple(line.shape[1:]) for line in lines] == [(5,), (7,), (6,)] == list(line_shapes((5, 6, 7)))
+
+
+def test_resampled_keeps_extent_and_mean() -> None:
+    plane, line = torch.arange(8.0).expand(2, 6, 8), torch.arange(8.0).expand(3, 8)
+    assert resampled(plane, (6, 8)) is plane
+    assert resampled(plane, (3, 4)).shape == (2, 3, 4) and resampled(line, (4,)).shape == (3, 4)
+    torch.testing.assert_close(resampled(line, (4,))[0, 1:3], torch.tensor([2.5, 4.5]))  # cell centres
+    torch.testing.assert_close(resampled(torch.ones(2, 5), (3,)), torch.ones(2, 3))
+
+
+def test_the_ramp_filter() -> None:
+    noise = torch.randn(40, 30, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(ramp_filtered(noise, 0), noise)
+    for power in (0.3, 0.7, 1.0):
+        filtered = ramp_filtered(noise, power)
+        assert filtered.shape == noise.shape
+        assert abs(float(filtered.square().mean() / noise.square().mean()) - 1) < 0.05
+    smooth = torch.ones(1, 1, 64)
+    assert float(ramp_filtered(smooth, 0.7).square().mean()) < 0.5  # low frequencies count less ...
+    assert float(ramp_filtered(smooth, 0.7).square().mean()) > 1e-3  # ... but they count
+    assert ramp_filtered(noise[..., :7], 0.7).shape == (40, 30, 7)
+
+
+# -- shared parts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(20, 60), (60, 20), (1, 9)])
+def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int, int]) -> None:
+    matrices = 100 * torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
+    found = orthogonalised(matrices)
+    values = torch.linalg.svdvals(found)
+    assert found.shape == matrices.shape and 0.6 < values.min() and values.max() < 1.3
+    u, _, vt = torch.linalg.svd(matrices, full_matrices=False)
+    assert (torch.diagonal(u.mT @ found @ vt.mT, dim1=1, dim2=2) > 0.6).all()  # the directions are the matrix's own
+
+
+def test_muon_lowers_a_quadratic_of_a_convolution() -> None:
+    target = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(2))
+    weight, idle = torch.zeros_like(target).requires_grad_(), torch.ones(2, 2, requires_grad=True)
+    optimiser, losses = Muon([weight, idle], lr=0.1), []
+    for _ in range(40):
+        loss = (weight - target).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.2 * losses[0]
+    assert torch.equal(idle, torch.ones(2, 2))  # no gradient, no step
+
+
+@pytest.mark.parametrize("supersample", [1, 2, 3])
+def test_the_volume_of_a_linear_field_is_its_value_at_the_centres(supersample: int) -> None:
+    geometry = offset_scan().geometry
+    slope = torch.tensor([0.3, -0.2, 0.7])  # per mm along x, y, z
+    found = field_volume(lambda positions: positions @ slope + 5, geometry, supersample=supersample, chunk=100)
+    z, y, x = (geometry.voxel_centres(axis) for axis in range(3))
+    expected = 5 + 0.3 * x + -0.2 * y[:, None] + 0.7 * z[:, None, None]
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float32), rtol=1e-5, atol=1e-4)
+
+
+def test_voxel_positions_can_be_shifted_by_parts_of_a_voxel() -> None:
+    geometry = offset_scan().geometry
+    moved = voxel_positions(geometry, (0.5, -0.25, 1.0)) - voxel_positions(geometry)
+    torch.testing.assert_close(moved, torch.tensor([9.0, -3.0, 7.5]).expand_as(moved), rtol=0, atol=1e-4)  # x y z [mm]
+
+
+@pytest.mark.parametrize("activation", ["softplus", "exp", "sigmoid"])
+def test_an_untrained_network_starts_at_the_mean(activation: Any) -> None:
+    attenuation = Attenuation(activation, 0.0123)
+    torch.testing.assert_close(attenuation(torch.zeros(4)), torch.full((4,), 0.0123), rtol=1e-5, atol=0)
+    values = attenuation(torch.linspace(-8, 8, 50))
+    assert (values > 0).all() and (values.diff() > 0).all()
+
+
+def test_measurements_are_the_rays_that_meet_the_box() -> None:
+    geometry = offset_scan().geometry
+    box = Projector(geometry).forward(torch.full(geometry.volume_shape, 0.02))
+    measurements = Measurements(Scan(box.numpy(), geometry))
+    assert len(measurements.rays) == len(measurements.values) < box.numel()
+    assert abs(measurements.mean_attenuation / 0.02 - 1) < 0.03
+    rays, values = measurements.draw(10, torch.Generator().manual_seed(0))
+    assert len(rays) == len(values) == 10
