@@ -13,6 +13,7 @@ struct JosephRay {
     int axis, a, b;        // dominant axis and the two others
     int first, last;       // planes of the dominant axis to visit, inclusive; empty when first > last
     float a0, da, b0, db;  // index coordinates on plane k: a0 + k da, b0 + k db
+    float na, nb;          // last voxel along a and b
     float step;            // world length between two planes [mm]
 };
 
@@ -53,6 +54,7 @@ SEED_FN JosephRay joseph_ray(const SeedGrid& grid, const double source[3], const
         ray.first = 1;
         ray.last = 0;
     }
+    ray.na = (float)(grid.n[ray.a] - 1); ray.nb = (float)(grid.n[ray.b] - 1);
     ray.a0 = (float)a0; ray.da = (float)da; ray.b0 = (float)b0; ray.db = (float)db;
     return ray;
 }
@@ -67,7 +69,8 @@ SEED_FN JosephRay joseph_view_ray(const SeedGrid& grid, const double* view, doub
 // Where a ray meets plane k of a volume padded by one voxel of zeros: offset of the lower corner and the two weights.
 SEED_FN int64_t joseph_corner(const JosephRay& ray, int k, const int64_t stride[3], float& wa, float& wb) {
     const float a = ray.a0 + k * ray.da, b = ray.b0 + k * ray.db;
-    const float fa = floorf(a), fb = floorf(b);
+    // A ray that only just touches the volume may round to the far side of the zeros around it, where no memory is.
+    const float fa = seed_min(seed_max(floorf(a), -1.0f), ray.na), fb = seed_min(seed_max(floorf(b), -1.0f), ray.nb);
     wa = a - fa;
     wb = b - fb;
     return (int64_t)(k + 1) * stride[ray.axis] + (int64_t)((int)fa + 1) * stride[ray.a] + (int64_t)((int)fb + 1) * stride[ray.b];

@@ -57,9 +57,10 @@ struct Layout {             // [y][x][z], one voxel of zeros around x and y, PAD
     int64_t size(const SeedGrid& grid) const { return stride_y * (grid.n[1] + 2); }
 };
 
-Plane column_plane(const Column& path, const Layout& layout, const double* view, int rows, int k) {
+Plane column_plane(const Column& path, const SeedGrid& grid, const Layout& layout, const double* view, int rows, int k) {
     const double o = path.o0 + k * path.dlow, t = path.t0 + k * path.dt;
-    const double low = std::floor(o);
+    // A path that only just touches the volume may round to the far side of the zeros around it, where no memory is.
+    const double low = std::min(std::max(std::floor(o), -1.0), grid.n[path.other] - 1.0);
     const int64_t so = path.other == 0 ? layout.stride_x : layout.stride_y;
     const int64_t sk = path.other == 0 ? layout.stride_y : layout.stride_x;
     Plane plane;
@@ -241,7 +242,7 @@ void seed_project_separable(const float* volume, const int* shape, const double*
                     const Column& path = paths[column - first];
                     if (k < path.first || k > path.last) continue;
                     float* into = sums.data() + (column - first) * (rows + 32);
-                    gather_rows(column_plane(path, layout, view, rows, k), copy.data(), rows, grid.n[2], line_of_z.data(), into);
+                    gather_rows(column_plane(path, grid, layout, view, rows, k), copy.data(), rows, grid.n[2], line_of_z.data(), into);
                 }
             for (int column = first; column < last; ++column) {
                 float* into = sums.data() + (column - first) * (rows + 32);
@@ -288,7 +289,7 @@ void seed_backproject_separable(float* volume, const int* shape, const double* s
                 const double* view = views + 12 * (task / columns);
                 const int first = std::max(path.first, slab * SLAB), last = std::min(path.last, slab * SLAB + SLAB - 1);
                 for (int k = first; k <= last; ++k)
-                    scatter_rows(column_plane(path, layout, view, rows, k), sum.data(), rows, grid.n[2], values.data() + task * line + PAD);
+                    scatter_rows(column_plane(path, grid, layout, view, rows, k), sum.data(), rows, grid.n[2], values.data() + task * line + PAD);
             }
     }
     transpose(grid, layout, [&](int64_t to, int64_t from) { volume[to] = sum[from]; });
