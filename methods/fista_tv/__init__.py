@@ -13,7 +13,7 @@ class FistaTvParams(Params):
     weight: float | Literal["auto"] = Field(
         "auto",
         description="weight of the total variation, a pure number (scaled by the mean attenuation and by A): 0.0003 .. 0.05 are usual; "
-        "auto = chosen by predicting measured views that are held back",
+        "auto = chosen from the scan alone, by views held back and by resolution",
     )
     iterations: int = Field(300, ge=1, le=100_000, description="most FISTA steps of the final fit")
     tolerance: float = Field(
@@ -32,7 +32,7 @@ def register_methods() -> list[MethodSpec]:
             name="fista_tv",
             target="methods.fista_tv.reconstruct:reconstruct",
             params=FistaTvParams,
-            summary="non-negative least squares with isotropic 3-D total variation, its weight chosen on held-back views",
+            summary="non-negative least squares with isotropic 3-D total variation, its weight chosen from the scan alone",
             cite="Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419, doi 10.1109/TIP.2009.2028250",
         )
     ]

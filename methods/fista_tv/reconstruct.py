@@ -27,7 +27,7 @@ def reconstruct(scan: Scan, params: FistaTvParams, run: Run) -> Reconstruction:
     for end in fista(problem, choice.weight, steps, tolerance=params.tolerance, inner=params.inner, start=start):
         if end.steps % LOG_EVERY == 0:
             run.log(loss=end.objective)
-        run.snapshot(end.x.numpy)
+        run.snapshot(lambda: end.x.numpy())  # noqa: B023 (called at once)
     return Reconstruction(volume=end.x.numpy(), engine="native", info=_info(choice, problem, end))
 
 
@@ -36,7 +36,7 @@ def _info(choice: Choice, problem: Problem, end: Iterate) -> dict:
     finite = {"objective": end.objective, "decrement_over_10_steps": end.decrement}
     return {
         "weight": choice.weight,
-        "weights_tried": [[weight, error] for weight, error in choice.tried],
+        "weights_tried": [list(row) for row in choice.tried],
         "held_back_views": choice.held_back if choice.tried else [],
         "mean_attenuation": problem.attenuation,
         "iterations": end.steps,

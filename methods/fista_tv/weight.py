@@ -1,22 +1,29 @@
-"""The weight of the total variation, chosen by what it predicts of measured views that were held back. Never sees a truth."""
+"""The weight of the total variation, chosen from the scan alone: it never sees a truth.
+
+Two tests, because each is blind where the other sees. Views that were held back tell noise from detail, but need neighbours
+to be predicted from. The fitted views, blurred to the resolution of the voxels, tell too sharp from too smooth however few
+they are, but noise that was fitted looks like detail to them. So the larger of the two weights counts, and the second alone
+where nothing predicts the held-back views better than the smoothest volume does.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from benchmark.api import Run, Scan
-from methods.fista_tv.heldback import HeldBack
 from methods.fista_tv.problem import Problem, fista
+from methods.fista_tv.views import Views
 
 WEIGHTS = tuple(0.032 / 2**k for k in range(8))  # tried in this order, each fit from the last one's volume
 STEPS, TOLERANCE = 60, 3e-4  # of FISTA per weight: a fit that stops too early looks like one of a larger weight
 FALLBACK = 0.005  # for scans too short to hold a view back
-SLACK = 1.002  # the largest weight counts whose error is at most this times the least: where the error is flat, simpler is safer
+RISE = 1.01  # both errors must have risen by this factor from their minimum before the search ends
 
 
 @dataclasses.dataclass
@@ -24,7 +31,7 @@ class Choice:
     """The chosen weight, the errors it was chosen from, and the volume of the last fit (a start for the next)."""
 
     weight: float = FALLBACK
-    tried: list[tuple[float, float]] = dataclasses.field(default_factory=list)  # (weight, relative error)
+    tried: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)  # weight, errors of held-back and fitted views
     held_back: list[int] = dataclasses.field(default_factory=list)
     volume: torch.Tensor | None = None
 
@@ -36,19 +43,28 @@ def choose_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool
     if kept.size < 2:
         return choice
     problem = Problem(scan.geometry.subset(kept), data[kept], nonnegative=nonnegative)
-    check = HeldBack(scan.geometry.subset(choice.held_back), data[choice.held_back])
+    held, fitted = (Views(scan.geometry.subset(part), data[part]) for part in (choice.held_back, kept))
     steps = run.steps(len(WEIGHTS) * STEPS)
     for weight in WEIGHTS:
+        iterate = None
         for iterate in fista(problem, weight, itertools.islice(steps, STEPS), tolerance=TOLERANCE, inner=inner, start=choice.volume):
             choice.volume = iterate.x
-        if choice.volume is None:
-            return choice  # the time is up
-        choice.tried.append((weight, check.error(choice.volume)))
+        if iterate is None or choice.volume is None:
+            break  # the time is up
+        choice.tried.append((weight, held.error(choice.volume), fitted.error(choice.volume)))
         run.log(loss=iterate.objective, weight=weight, held_back_error=choice.tried[-1][1])
-        if choice.tried[-1][1] > (2 * SLACK - 1) * min(error for _, error in choice.tried):
+        if all(choice.tried[-1][k] > RISE * min(row[k] for row in choice.tried) for k in (1, 2)):
             break
-    choice.weight = max(minimum(choice.tried), largest_within(choice.tried, SLACK))
+    if choice.tried:
+        choice.weight = chosen(choice.tried)
     return choice
+
+
+def chosen(tried: list[tuple[float, float, float]]) -> float:
+    """The weight that the errors of held-back and of fitted views speak for."""
+    weights, held, fitted = zip(*tried, strict=True)
+    by_held, by_fitted = minimum(weights, held), minimum(weights, fitted)
+    return by_fitted if by_held == weights[0] else max(by_held, by_fitted)
 
 
 def held_back_views(angles: np.ndarray) -> np.ndarray:
@@ -58,23 +74,12 @@ def held_back_views(angles: np.ndarray) -> np.ndarray:
     return np.sort(ordered[((np.arange(count) + 0.5) * angles.size / count).astype(int)])
 
 
-def minimum(tried: list[tuple[float, float]]) -> float:
+def minimum(weights: Sequence[float], errors: Sequence[float]) -> float:
     """The weight of the least error, by a parabola in log weight through the best one and its two neighbours."""
-    k = min(range(len(tried)), key=lambda i: tried[i][1])
-    if not 0 < k < len(tried) - 1:
-        return tried[k][0]
-    left, here, right = (math.log(max(tried[i][1], 1e-30)) for i in (k - 1, k, k + 1))
+    k = min(range(len(errors)), key=errors.__getitem__)
+    if not 0 < k < len(errors) - 1:
+        return weights[k]
+    left, here, right = (math.log(max(errors[i], 1e-30)) for i in (k - 1, k, k + 1))
     curvature = left - 2 * here + right
     shift = 0.5 * (left - right) / curvature if curvature > 0 else 0.0
-    return tried[k][0] * (tried[k + 1][0] / tried[k][0]) ** min(0.5, max(-0.5, shift))
-
-
-def largest_within(tried: list[tuple[float, float]], slack: float) -> float:
-    """The largest weight whose error is at most `slack` times the least, errors interpolated in log weight."""
-    limit = slack * min(error for _, error in tried)
-    first = next(k for k, (_, error) in enumerate(tried) if error <= limit)
-    if first == 0:
-        return tried[0][0]
-    (above, error_above), (weight, error) = tried[first - 1], tried[first]
-    part = (limit - error) / (error_above - error)
-    return weight * (above / weight) ** part
+    return weights[k] * (weights[k + 1] / weights[k]) ** min(0.5, max(-0.5, shift))
