@@ -23,7 +23,7 @@ class NafParams(Params):
     layers: int = Field(3, ge=1, description="linear layers of the network")
     skip: int | None = Field(None, ge=1, description="layer that also sees the encoding (published: 2)")
     activation: Literal["softplus", "exp", "sigmoid"] = Field("softplus", description="from the network's output to attenuation")
-    refine: int = Field(100, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
+    refine: int = Field(200, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
     learning_rate: float = Field(5e-3, gt=0, description="Adam's learning rate at the start")
     decay: float = Field(0.03, gt=0, le=1, description="learning rate at the end over the one at the start (exponential between)")
 

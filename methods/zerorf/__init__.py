@@ -12,7 +12,7 @@ class ZeroRFParams(Params):
 
     render: Literal["grid", "rays"] = Field("grid", description="project the voxel grid, or march rays (as published)")
     members: int = Field(2, ge=1, description="fields from different frozen noise, trained one after the other; the volume is their mean")
-    steps: int = Field(200, ge=1, description="optimiser steps of each member")
+    steps: int = Field(150, ge=1, description="optimiser steps of each member")
     coarse: float = Field(0.5, ge=0, lt=1, description="fraction of the steps on the half-resolution grid and detector (render: grid)")
     sharpen: float = Field(
         0.7, ge=0, le=1, description="power of the ramp filter on the residual, so that detail converges too; 0 = none (grid)"
@@ -34,7 +34,7 @@ class ZeroRFParams(Params):
     weight_decay: float = Field(0.2, ge=0, description="AdamW's weight decay")
     decay: float = Field(0.1, ge=0, le=1, description="learning rate at the end over the one at the start (cosine between)")
     average: float = Field(0.99, ge=0, lt=1, description="decay of the running mean of the weights that makes the volume; 0 = last weights")
-    refine: int = Field(100, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
+    refine: int = Field(200, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
 
