@@ -21,6 +21,7 @@ from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.projector import Projector
 from benchmark.ct.rays import Rays, view_rays
+from benchmark.fields import MLP, HashGrid
 
 REPEATS = 5
 RAYS, SAMPLES = 1024, 192  # one training step of a field rendered by rays
@@ -188,5 +189,55 @@ def _torch_march(rays: Rays, corners: torch.Tensor, generator: torch.Generator) 
     return positions.reshape(-1, 3), torch.stack([t, dt.expand_as(t)], -1).reshape(-1, 2)
 
 
+# -- the fields ---------------------------------------------------------------------------------------------------------
+
+
+def hash_grid_over_torch() -> dict[str, float]:
+    """A step (forward and backward) of a 16-level hash grid with a small network, over the same in plain torch."""
+    generator = torch.Generator().manual_seed(0)
+    grid = HashGrid(levels=16, base=16, finest=512, log2_entries=19, spread=0.1, generator=generator)
+    network = MLP(grid.out_features, hidden=32, layers=4, generator=generator)
+    points = torch.rand(RAYS * SAMPLES // 8, 3, generator=generator)  # an eighth of a step: torch takes seconds for that
+
+    def ours() -> torch.Tensor:
+        return network(grid(points))
+
+    def plain() -> torch.Tensor:
+        features = torch.cat([torch_level(grid.table, level, points) for level in grid.levels], 1)
+        for index in range(4):
+            features = torch.nn.functional.linear(features, *network.layer(index))
+            features = torch.nn.functional.leaky_relu(features, network.slope) if index < 3 else features
+        return features
+
+    def step(field: Callable[[], torch.Tensor]) -> None:
+        field().sum().backward()
+        grid.table.grad = network.weights.grad = None
+
+    torch.testing.assert_close(ours(), plain(), atol=1e-4, rtol=1e-4)
+    return {"hash_grid_step_over_torch": compare(lambda: step(ours), lambda: step(plain), 3)}
+
+
+def torch_level(table: torch.Tensor, level: Any, points: torch.Tensor) -> torch.Tensor:
+    """One level's features [M, 2] by torch operations."""
+    scaled = (points * level.scale).clamp(0, level.scale - 1e-3)
+    low = scaled.floor()
+    fraction, low = scaled - low, low.long()
+    features = torch.zeros(len(points), table.shape[1])
+    for corner in range(8):
+        bits = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2])
+        at = low + bits
+        if level.hashed:
+            row = (at[:, 0] ^ (at[:, 1] * 2654435761) ^ (at[:, 2] * 805459861)) & (level.entries - 1)
+        else:
+            row = at[:, 0] + level.resolution * (at[:, 1] + level.resolution * at[:, 2])
+        features = features + torch.where(bits.bool(), fraction, 1 - fraction).prod(1, keepdim=True) * table[level.offset + row]
+    return features
+
+
 # Each takes no argument and returns named ratios; append to this list to measure more.
-MEASUREMENTS: list[Callable[[], dict[str, float]]] = [projector_over_plain, projector_over_rtk, renderer_over_torch]
+MEASUREMENTS: list[Callable[[], dict[str, float]]] = [
+    projector_over_plain,
+    projector_over_rtk,
+    renderer_over_torch,
+    hash_grid_over_torch,
+]

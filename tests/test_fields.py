@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from benchmark.errors import InputError
 from benchmark.fields import MLP, HashGrid, trunc_exp, vm_encode, vm_grid
+from benchmark.speed import torch_level
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -15,23 +16,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def hash_twin(grid: HashGrid, points: torch.Tensor) -> torch.Tensor:
-    out = []
-    for level in grid._levels:
-        x = (points * level.scale).clamp(0, level.scale - 1e-3)
-        low = x.floor().detach()
-        fraction, low = x - low, low.long()
-        value = 0
-        for corner in range(8):
-            bits = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2])
-            at = low + bits
-            if level.hashed:
-                row = (at[:, 0] ^ (at[:, 1] * 2654435761) ^ (at[:, 2] * 805459861)) & (level.entries - 1)
-            else:
-                row = at[:, 0] + level.resolution * (at[:, 1] + level.resolution * at[:, 2])
-            weight = torch.where(bits.bool(), fraction, 1 - fraction).prod(1, keepdim=True)
-            value = value + weight * grid.table[level.offset + row]
-        out.append(value)
-    return torch.cat(out, 1)
+    return torch.cat([torch_level(grid.table, level, points) for level in grid.levels], 1)
 
 
 def mlp_twin(mlp: MLP, values: torch.Tensor) -> torch.Tensor:

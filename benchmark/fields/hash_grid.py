@@ -42,9 +42,9 @@ class HashGrid(nn.Module):
                              found=f"levels={levels}, base={base}, finest={finest}, log2_entries={log2_entries}")
         growth = math.exp(math.log(finest / base) / max(1, levels - 1))
         self.cells = [round(base * growth**level) for level in range(levels)]
-        self._levels = (_Level * levels)()
+        self.levels = (_Level * levels)()
         rows = 0
-        for level, cells in zip(self._levels, self.cells, strict=True):
+        for level, cells in zip(self.levels, self.cells, strict=True):
             points = (cells + 1) ** 3
             hashed = points > 2**log2_entries
             entries = 2**log2_entries if hashed else points
@@ -54,7 +54,7 @@ class HashGrid(nn.Module):
         self.table = nn.Parameter(torch.empty(rows, FEATURES).uniform_(-spread, spread, generator=generator))
 
     def forward(self, points: torch.Tensor) -> torch.Tensor:
-        return _Encode.apply(points, self.table, self._levels)
+        return _Encode.apply(points, self.table, self.levels)
 
 
 class _Encode(torch.autograd.Function):
