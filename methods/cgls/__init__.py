@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from benchmark.api import Field, MethodSpec, Params, hookimpl
 
 
 class CglsParams(Params):
     """When to stop: iterating on fits noise and model error."""
 
-    iterations: int = Field(100, ge=1, le=100_000, description="most iterations")
-    tolerance: float = Field(
-        0.02, ge=0, lt=1, description="stop when an iteration lowers the residual's norm by less than this part; 0 = never"
+    iterations: Annotated[int, Field(ge=1, le=100_000)] | Literal["auto"] = Field(
+        "auto", description="number of iterations; auto = as many as predict measured views that are held back best"
     )
+    most: int = Field(60, ge=1, le=100_000, description="most iterations that auto may choose")
     nonnegative: bool = Field(True, description="set negative attenuation to 0 at the end")
 
 
@@ -22,7 +24,8 @@ def register_methods() -> list[MethodSpec]:
             name="cgls",
             target="methods.cgls.reconstruct:reconstruct",
             params=CglsParams,
-            summary="conjugate gradients for least squares, stopped when the residual stops falling",
+            summary="conjugate gradients for least squares, stopped where held-back views are predicted best",
+            revision=2,
             cite="Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409, doi 10.6028/jres.049.044",
         )
     ]

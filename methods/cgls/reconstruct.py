@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 
-from benchmark.api import Projector, Reconstruction, Run, Scan
+from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, ViewError, held_back_views
 from methods.cgls import CglsParams
+
+PATIENCE = 5  # iterations without a better prediction before the search ends
+FALLBACK = 10  # iterations, for scans too short to hold a view back
 
 
 def reconstruct(scan: Scan, params: CglsParams, run: Run) -> Reconstruction:
-    """Iterate until the residual hardly falls any more."""
-    projector = Projector(scan.geometry)
-    volume = torch.zeros(scan.geometry.volume_shape)
-    residual = torch.tensor(scan.projections)
+    """Choose the number of iterations (unless given) on a part of the views, then iterate on all."""
+    measured = torch.tensor(scan.projections)
+    auto = params.iterations == "auto"
+    count = choose_iterations(scan, measured, params, run) if auto else int(params.iterations)
+    volume, done = torch.zeros(scan.geometry.volume_shape), 0
+    for volume, loss in cgls(scan.geometry, measured, run.steps(count)):
+        done += 1
+        run.log(loss=loss)
+        run.snapshot(lambda: finished(volume, params))  # noqa: B023 (called at once)
+    return Reconstruction(volume=finished(volume, params), info={"iterations": done, "chosen": "held-back views" if auto else "given"})
+
+
+def choose_iterations(scan: Scan, measured: torch.Tensor, params: CglsParams, run: Run) -> int:
+    """The iteration after which a fit of all views but a few predicts those best. Never sees a truth."""
+    held = held_back_views(scan.geometry.angles)
+    kept = np.setdiff1d(np.arange(scan.geometry.views), held)
+    if kept.size < 2:
+        return min(FALLBACK, params.most)
+    check = ViewError(scan.geometry.subset(held), measured[held])
+    errors: list[float] = []
+    for volume, loss in cgls(scan.geometry.subset(kept), measured[kept], run.steps(params.most)):
+        errors.append(check.error(volume.clamp(min=0) if params.nonnegative else volume))
+        run.log(loss=loss, held_back_error=errors[-1])
+        if len(errors) - 1 - int(np.argmin(errors)) >= PATIENCE:
+            break
+    return int(np.argmin(errors)) + 1 if errors else min(FALLBACK, params.most)
+
+
+def cgls(geometry: ConeBeamGeometry, measured: torch.Tensor, steps: Iterable[int]) -> Iterator[tuple[torch.Tensor, float]]:
+    """Yield the volume [z, y, x] (the same tensor, updated in place) and the mean squared residual after each iteration."""
+    projector = Projector(geometry)
+    volume, residual = torch.zeros(geometry.volume_shape), measured.clone()
     gradient = projector.adjoint(residual)
-    direction, power, norm, iterations = gradient.clone(), gradient.double().square().sum(), residual.norm(), 0
-    for _ in run.steps(params.iterations):
+    direction, power = gradient.clone(), gradient.double().square().sum()
+    for _ in steps:
         projected = projector.forward(direction)
         curvature = projected.double().square().sum()
         if curvature == 0 or power == 0:
-            break  # exactly solved
+            return  # exactly solved
         length = float(power / curvature)
         volume += length * direction
         residual -= length * projected
         gradient = projector.adjoint(residual)
         new_power = gradient.double().square().sum()
         direction = gradient + float(new_power / power) * direction
-        power, iterations = new_power, iterations + 1
-        before, norm = norm, residual.norm()
-        run.log(loss=float(norm**2 / residual.numel()))
-        run.snapshot(lambda: finished(volume, params))  # noqa: B023 (called at once)
-        if norm > (1 - params.tolerance) * before:
-            break
-    return Reconstruction(volume=finished(volume, params), info={"iterations": iterations})
+        power = new_power
+        yield volume, float(residual.square().mean())
 
 
 def finished(volume: torch.Tensor, params: CglsParams) -> np.ndarray:

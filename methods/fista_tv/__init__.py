@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from benchmark.api import Field, MethodSpec, Params, hookimpl
 
@@ -10,7 +10,7 @@ from benchmark.api import Field, MethodSpec, Params, hookimpl
 class FistaTvParams(Params):
     """What is minimised, and how far."""
 
-    weight: float | Literal["auto"] = Field(
+    weight: Annotated[float, Field(ge=0, le=1000)] | Literal["auto"] = Field(
         "auto",
         description="weight of the total variation, a pure number (scaled by the mean attenuation and by A): 0.0003 .. 0.05 are usual; "
         "auto = chosen from the scan alone, by views held back and by resolution",
@@ -33,6 +33,7 @@ def register_methods() -> list[MethodSpec]:
             target="methods.fista_tv.reconstruct:reconstruct",
             params=FistaTvParams,
             summary="non-negative least squares with isotropic 3-D total variation, its weight chosen from the scan alone",
+            revision=2,
             cite="Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419, doi 10.1109/TIP.2009.2028250",
         )
     ]

@@ -16,9 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from benchmark.api import Run, Scan
+from benchmark.api import Run, Scan, ViewError, held_back_views
 from methods.fista_tv.problem import Problem, fista
-from methods.fista_tv.views import Views
 
 WEIGHTS = tuple(0.032 / 2**k for k in range(8))  # tried in this order, each fit from the last one's volume
 STEPS, TOLERANCE = 60, 3e-4  # of FISTA per weight: a fit that stops too early looks like one of a larger weight
@@ -43,7 +42,7 @@ def choose_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool
     if kept.size < 2:
         return choice
     problem = Problem(scan.geometry.subset(kept), data[kept], nonnegative=nonnegative)
-    held, fitted = (Views(scan.geometry.subset(part), data[part]) for part in (choice.held_back, kept))
+    held, fitted = (ViewError(scan.geometry.subset(part), data[part]) for part in (choice.held_back, kept))
     steps = run.steps(len(WEIGHTS) * STEPS)
     for weight in WEIGHTS:
         iterate = None
@@ -65,13 +64,6 @@ def chosen(tried: list[tuple[float, float, float]]) -> float:
     weights, held, fitted = zip(*tried, strict=True)
     by_held, by_fitted = minimum(weights, held), minimum(weights, fitted)
     return by_fitted if by_held == weights[0] else max(by_held, by_fitted)
-
-
-def held_back_views(angles: np.ndarray) -> np.ndarray:
-    """Indices of every fifth view or so, at most ten, spread over the arc and away from its ends."""
-    count = min(10, max(1, round(angles.size / 5)))
-    ordered = np.argsort(angles, kind="stable")
-    return np.sort(ordered[((np.arange(count) + 0.5) * angles.size / count).astype(int)])
 
 
 def minimum(weights: Sequence[float], errors: Sequence[float]) -> float:

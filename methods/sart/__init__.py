@@ -9,7 +9,10 @@ class SartParams(Params):
     """How often, how far and in what portions the volume is corrected."""
 
     iterations: int | None = Field(
-        None, ge=1, le=100_000, description="passes over all views; none = as many as make 500 corrections, 2 at least and 60 at most"
+        None,
+        ge=1,
+        le=100_000,
+        description="passes over all views; none = as many as make 7 corrections per voxel of the longest edge, 2 at least",
     )
     relaxation: float = Field(0.5, gt=0, lt=2, description="part of each correction that is applied in the first pass")
     decay: float = Field(1.0, gt=0, le=1, description="factor on the relaxation from pass to pass")
@@ -25,6 +28,7 @@ def register_methods() -> list[MethodSpec]:
             target="methods.sart.reconstruct:reconstruct",
             params=SartParams,
             summary="simultaneous algebraic reconstruction technique, with ordered subsets",
+            revision=2,
             cite="Andersen and Kak, Ultrason. Imaging 6 (1984) 81, doi 10.1177/016173468400600107",
         )
     ]

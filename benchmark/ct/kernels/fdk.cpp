@@ -31,7 +31,7 @@ void seed_fdk_backproject(float* volume, const int* shape, const double* views, 
     const int nz = shape[0], ny = shape[1], nx = shape[2];
 #pragma omp parallel
     {
-        std::vector<float> slab((size_t)nx * nz), line(rows + 2, 0.0f);
+        std::vector<float> slab((size_t)nx * nz), line(rows + 4, 0.0f);
 #pragma omp for schedule(dynamic, 1)
         for (int y = 0; y < ny; ++y) {
             std::fill(slab.begin(), slab.end(), 0.0f);
@@ -47,15 +47,15 @@ void seed_fdk_backproject(float* volume, const int* shape, const double* views, 
                     const float wr = left + 1 < columns ? weight * right_part : 0.0f;
                     const float* low = filtered + ((int64_t)n * columns + std::max(left, 0)) * rows;
                     const float* high = filtered + ((int64_t)n * columns + std::min(left + 1, columns - 1)) * rows;
-                    for (int j = 0; j < rows; ++j) line[j + 1] = wl * low[j] + wr * high[j];
+                    for (int j = 0; j < rows; ++j) line[j + 2] = wl * low[j] + wr * high[j];
                     const double jb = 1 / (at.depth * view[11]);
                     const double ja = -view[2] * jb - (view[5] - view[2]) / view[11] + (rows - 1) * 0.5;
                     double first = 0, last = nz - 1;
                     joseph_clip(ja, jb, rows, first, last);
                     if (first > last) continue;
-                    // A voxel on the very edge may round to outside in float: the small margin keeps reads within the line.
-                    const int begin = std::max(0, (int)std::ceil(first + 1e-4)), end = std::min(nz, (int)std::floor(last - 1e-4) + 1);
-                    const float a = (float)(ja + 1), b = (float)jb;
+                    // Two zeros at either end of the line: a voxel on the very edge may round to outside in float.
+                    const int begin = std::max(0, (int)std::ceil(first - 1e-6)), end = std::min(nz, (int)std::floor(last + 1e-6) + 1);
+                    const float a = (float)(ja + 2), b = (float)jb;
                     float* sum = slab.data() + (size_t)x * nz;
 #pragma omp simd
                     for (int z = begin; z < end; ++z) {

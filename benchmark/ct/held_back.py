@@ -1,17 +1,26 @@
-"""How well a volume shows measured views, in a measure that stands for the volume's own error."""
+"""Choosing a parameter from the scan alone: views that are held back, and how well a volume shows them."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
-from benchmark.api import ConeBeamGeometry, Projector
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.projector import Projector
 
 BOXES = 3.5  # of a voxel's width, see blur_widths
 
 
-class Views:
+def held_back_views(angles: np.ndarray) -> np.ndarray:
+    """Indices of every fifth view or so, at most ten, spread over the arc and away from its ends."""
+    count = min(10, max(1, round(angles.size / 5)))
+    ordered = np.argsort(angles, kind="stable")
+    return np.sort(ordered[((np.arange(count) + 0.5) * angles.size / count).astype(int)])
+
+
+class ViewError:
     """Some views of a scan; `error` compares a volume's projections with them.
 
     Two things make the error stand for the volume's. It passes through the ramp filter along u: an error of the volume at
