@@ -160,6 +160,6 @@ def test_hash_grid_kernels(emulated):
     (table_gradient,) = torch.autograd.grad(expected, grid.table, gradient)
     features, back, by_feature = torch.empty(8, 500), torch.zeros_like(grid.table), gradient.t().contiguous()
     answers = (at(features), at(by_feature), at(back))
-    emulated.run_hash(at(points), ctypes.c_int64(500), ctypes.byref(grid._levels), 4, at(grid.table), *answers)
+    emulated.run_hash(at(points), ctypes.c_int64(500), ctypes.byref(grid.levels), 4, at(grid.table), *answers)
     torch.testing.assert_close(features.t(), expected.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(back, table_gradient, rtol=1e-4, atol=1e-5)

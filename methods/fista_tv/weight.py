@@ -2,8 +2,9 @@
 
 Two tests, because each is blind where the other sees. Views that were held back tell noise from detail, but need neighbours
 to be predicted from. The fitted views, blurred to the resolution of the voxels, tell too sharp from too smooth however few
-they are, but noise that was fitted looks like detail to them. So the larger of the two weights counts, and the second alone
-where nothing predicts the held-back views better than the smoothest volume does.
+they are, but noise that was fitted looks like detail to them. So the larger of the two weights counts; the second alone
+where the smoothest volume predicts the held-back views best although the fitted ones are matched far better (too few views,
+not too much noise).
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from methods.fista_tv.problem import Problem, fista
 WEIGHTS = tuple(0.032 / 2**k for k in range(8))  # tried in this order, each fit from the last one's volume
 STEPS, TOLERANCE = 60, 3e-4  # of FISTA per weight: a fit that stops too early looks like one of a larger weight
 FALLBACK = 0.005  # for scans too short to hold a view back
+LARGEST = 0.3  # weights go up to it where the first one predicts best
+UNTOLD = 0.7  # relative error from which on the other views tell less than half of what held-back ones contain (squared) ...
+UNPREDICTABLE = 2.0  # ... if it is also this many times the error of the fitted views: else it is noise
 RISE = 1.01  # both errors must have risen by this factor from their minimum before the search ends
 
 
@@ -43,27 +47,47 @@ def choose_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool
         return choice
     problem = Problem(scan.geometry.subset(kept), data[kept], nonnegative=nonnegative)
     held, fitted = (ViewError(scan.geometry.subset(part), data[part]) for part in (choice.held_back, kept))
-    steps = run.steps(len(WEIGHTS) * STEPS)
+    steps = run.steps((len(WEIGHTS) + 4) * STEPS)
+
+    def attempt(weight: float) -> bool:
+        """Fit with a weight and note both errors; False when the time is up."""
+        end = None
+        for end in fista(problem, weight, itertools.islice(steps, STEPS), tolerance=TOLERANCE, inner=inner, start=choice.volume):
+            choice.volume = end.x
+        if end is not None:
+            choice.tried.append((weight, held.error(end.x), fitted.error(end.x)))
+            choice.tried.sort(reverse=True)
+            run.log(loss=end.objective, weight=weight, held_back_error=held.error(end.x))
+        return end is not None
+
     for weight in WEIGHTS:
-        iterate = None
-        for iterate in fista(problem, weight, itertools.islice(steps, STEPS), tolerance=TOLERANCE, inner=inner, start=choice.volume):
-            choice.volume = iterate.x
-        if iterate is None or choice.volume is None:
-            break  # the time is up
-        choice.tried.append((weight, held.error(choice.volume), fitted.error(choice.volume)))
-        run.log(loss=iterate.objective, weight=weight, held_back_error=choice.tried[-1][1])
-        if all(choice.tried[-1][k] > RISE * min(row[k] for row in choice.tried) for k in (1, 2)):
+        if not attempt(weight) or all(choice.tried[-1][k] > RISE * min(row[k] for row in choice.tried) for k in (1, 2)):
+            break
+    while choice.tried and smoothest_is_best(choice.tried) and not unpredictable(choice.tried):
+        weight = 2 * choice.tried[0][0]
+        if weight > LARGEST or not attempt(weight):
             break
     if choice.tried:
         choice.weight = chosen(choice.tried)
     return choice
 
 
+def smoothest_is_best(tried: list[tuple[float, float, float]]) -> bool:
+    """Whether the largest weight tried predicts the held-back views best."""
+    return tried[0][1] == min(held for _, held, _ in tried)
+
+
+def unpredictable(tried: list[tuple[float, float, float]]) -> bool:
+    """Whether the smoothest volume predicts the held-back views best, and badly: nothing that is fitted tells about them."""
+    best = min(fitted for _, _, fitted in tried)
+    return smoothest_is_best(tried) and tried[0][1] > max(UNTOLD, UNPREDICTABLE * best)
+
+
 def chosen(tried: list[tuple[float, float, float]]) -> float:
-    """The weight that the errors of held-back and of fitted views speak for."""
+    """The weight that the errors of held-back and of fitted views speak for; the largest weight comes first."""
     weights, held, fitted = zip(*tried, strict=True)
-    by_held, by_fitted = minimum(weights, held), minimum(weights, fitted)
-    return by_fitted if by_held == weights[0] else max(by_held, by_fitted)
+    by_fitted = minimum(weights, fitted)
+    return by_fitted if unpredictable(tried) else max(minimum(weights, held), by_fitted)
 
 
 def minimum(weights: Sequence[float], errors: Sequence[float]) -> float:

@@ -1,0 +1,164 @@
+"""FDK: values of a ball from closed-form data, redundancy weights, filters."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from balls import MU, ball_scan, chords, distances, scanner
+
+from benchmark.api import InputError, Run, filtered_backprojection
+from benchmark.ct.fdk import backproject, cosine_weights
+from benchmark.ct.filters import FilterName, filter_rows, ramp_response
+from benchmark.ct.redundancy import parker_weights, redundancy, short_weights, view_steps
+from methods.fdk import FdkParams
+from methods.fdk.reconstruct import reconstruct, why_not
+
+FILTERS = get_args(FilterName)
+
+
+def middle(geometry: Any, volume: np.ndarray) -> np.ndarray:
+    """What the ball's inside is worth near the orbit's plane, where a circular orbit is complete, in units of the ball."""
+    z = geometry.voxel_centres(0)[:, None, None] + 0 * volume
+    return volume[(distances(geometry) < 35) & (np.abs(z) < 8)] / MU
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_value_inside_a_ball(name: FilterName) -> None:
+    geometry = scanner(views=360, size=32)
+    volume, info = filtered_backprojection(chords(geometry), geometry, filter=name)
+    assert info == {"redundancy": "full"}
+    assert np.abs(middle(geometry, volume).mean() - 1) < 0.002
+    assert np.abs(middle(geometry, volume) - 1).max() < 0.01
+    assert abs(volume[distances(geometry) > 75].mean()) < 0.01 * MU
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        (dict(arc=220, views=220), "parker"),
+        (dict(arc=-220, views=220), "parker"),
+        (dict(arc=300, views=300), "parker"),
+        (dict(arc=200, views=200), "less than a short scan"),
+        (dict(axis_shift=20.0), "displaced"),
+        (dict(axis_shift=20.0, detector_offset=(0.0, -28.0)), "full"),
+        (dict(axis_shift=20.0, detector_offset=(0.0, -28.0), arc=240, views=240), "parker"),
+        (dict(detector_offset=(10.0, -15.0)), "displaced"),
+        (dict(detector_shape=(48, 34), detector_offset=(0.0, 100.0)), "displaced"),
+        (dict(volume_offset=(10.0, 5.0, -8.0)), "full"),
+        (dict(angles=np.random.default_rng(0).permutation(np.deg2rad(np.arange(361)))), "full"),
+        (dict(angles=np.sort(np.random.default_rng(1).uniform(0, 2 * np.pi, 500))), "parker"),
+    ],
+)
+def test_every_kind_of_circular_scan_has_the_same_scale(changes: dict[str, Any], kind: str) -> None:
+    geometry = scanner(**{"views": 360, "size": 32, **changes})
+    volume, info = filtered_backprojection(chords(geometry), geometry)
+    assert info["redundancy"] == kind
+    assert abs(middle(geometry, volume).mean() - 1) < 0.01
+    assert middle(geometry, volume).std() < 0.015
+
+
+def test_too_short_an_arc_is_said_with_the_numbers() -> None:
+    geometry = scanner(views=120, arc=120)
+    _, info = filtered_backprojection(chords(geometry), geometry)
+    assert "cover 120.0 degrees" in info["note"] and "pi + fan" in info["note"]
+
+
+def test_steps_of_irregular_views() -> None:
+    steps, position = view_steps(np.deg2rad([0, 90, 180, 270]))
+    np.testing.assert_allclose(steps, np.pi / 2)
+    steps, position = view_steps(np.deg2rad([10, 0, 20, 40]))  # an arc: gaps 10, 10, 20, and half a median step beyond its ends
+    np.testing.assert_allclose(np.rad2deg(steps), [10, 10, 15, 15])
+    np.testing.assert_allclose(np.rad2deg(position), [15, 5, 25, 45])
+    steps, _ = view_steps(np.deg2rad([0, 90, 180, 270, 360]))  # the first view twice
+    np.testing.assert_allclose(steps.sum(), 2 * np.pi)
+
+
+@pytest.mark.parametrize(
+    ("weigh", "arc"), [(parker_weights, 220.0), (parker_weights, 300.0), (short_weights, 200.0), (short_weights, 150.0)]
+)
+def test_a_line_and_its_second_measurement_share_one_weight(weigh: Any, arc: float) -> None:
+    beta, arc = np.linspace(0.01, np.deg2rad(arc) - 0.01, 60), np.deg2rad(arc)
+    for gamma in np.deg2rad([-15.0, -4.0, 0.0, 9.0, 15.0]):
+        again = np.mod(beta + np.pi - 2 * gamma, 2 * np.pi)
+        second = np.where(again <= arc, weigh(again, np.array([-gamma]), arc)[:, 0], 0.0)
+        np.testing.assert_allclose(weigh(beta, np.array([gamma]), arc)[:, 0] + second, 1, atol=1e-3)
+
+
+def test_the_weights_of_a_full_circle_add_up_to_half_a_turn() -> None:
+    np.testing.assert_allclose(redundancy(scanner(views=17)).weights.sum(0), np.pi)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_ramp(name: FilterName) -> None:
+    response = ramp_response(name, 4096, pitch=2.0)
+    f = np.fft.rfftfreq(4096, d=2.0)
+    assert 0 <= response[0] < 1e-3 * response.max()  # the band-limited kernel keeps a little of the mean
+    np.testing.assert_allclose(response[8:200], f[8:200], rtol=0.06)  # every window is 1 at low frequencies
+    assert ramp_response(name, 4096, pitch=2.0, cutoff=0.5)[1030:].max() == 0
+
+
+def test_filtering_is_a_convolution_without_wrap_around() -> None:
+    impulse = torch.zeros(1, 1, 9)
+    impulse[..., 0] = 1.0
+    n = np.arange(9)
+    expected = np.where(n == 0, 0.25, np.where(n % 2 == 1, -1 / (np.pi * np.maximum(n, 1)) ** 2, 0.0))
+    np.testing.assert_allclose(filter_rows(impulse, "ram-lak", 1.0)[0, 0].numpy(), expected, atol=1e-7)
+
+
+def test_backprojection_against_a_plain_loop() -> None:
+    geometry = scanner(views=3, size=8, detector_offset=(5.0, -7.0), axis_shift=4.0, volume_shape=(5, 6, 8))
+    filtered = np.random.default_rng(0).random((3, geometry.detector_shape[1], geometry.detector_shape[0])).astype(np.float32)
+    z, y, x = np.meshgrid(*(geometry.voxel_centres(axis) for axis in range(3)), indexing="ij")
+    expected = np.zeros(geometry.volume_shape)
+    for (source, centre, u, v), view in zip(geometry.vectors(), filtered, strict=True):
+        normal = np.cross(u, v) / np.linalg.norm(np.cross(u, v))
+        towards = np.stack([x, y, z], -1) - source
+        scale = (centre - source) @ normal / (towards @ normal)
+        hit = towards * scale[..., None] + source - centre
+        padded = np.pad(view, 1)
+        i = hit @ u / (u @ u) + (view.shape[0] - 1) / 2 + 1
+        j = hit @ v / (v @ v) + (view.shape[1] - 1) / 2 + 1
+        i, j = np.clip(i, 0, padded.shape[0] - 1.001), np.clip(j, 0, padded.shape[1] - 1.001)
+        a, b = i.astype(int), j.astype(int)
+        wi, wj = i - a, j - b
+        value = (1 - wi) * ((1 - wj) * padded[a, b] + wj * padded[a, b + 1])
+        value += wi * ((1 - wj) * padded[a + 1, b] + wj * padded[a + 1, b + 1])
+        expected += value * (scale / geometry.magnification) ** 2
+    np.testing.assert_allclose(backproject(filtered, geometry), expected, rtol=2e-4, atol=2e-5)
+
+
+def test_the_weight_of_the_central_ray_is_one() -> None:
+    geometry = scanner(detector_shape=(5, 7), detector_pitch=(30.0, 30.0))
+    weights = cosine_weights(geometry)
+    assert weights[0, 2, 3] == 1 and weights.max() == 1
+    assert weights[0, 2, 6] == pytest.approx(700 / np.hypot(700, 90))
+
+
+def test_method_and_its_clip() -> None:
+    scan, _ = ball_scan(views=12)
+    clipped, plain = (reconstruct(scan, FdkParams(nonnegative=flag), Run()) for flag in (True, False))
+    assert plain.volume.min() < 0
+    np.testing.assert_array_equal(clipped.volume, np.maximum(plain.volume, 0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [(dict(source_height=np.arange(20.0)), "moves along the axis"), (dict(detector_yaw=0.1), "detector is turned")],
+)
+def test_other_orbits_are_skipped_with_the_reason(changes: dict[str, Any], reason: str) -> None:
+    scan, _ = ball_scan(**changes)
+    assert reason in str(why_not(scan, FdkParams()))
+    with pytest.raises(InputError, match=f"geometry: expected a circular orbit.*{reason}"):
+        filtered_backprojection(scan.projections, scan.geometry)
+
+
+def test_circular_orbits_are_not_skipped() -> None:
+    assert why_not(ball_scan()[0], FdkParams()) is None
+
+
+def test_an_unknown_filter_is_named() -> None:
+    with pytest.raises(InputError, match="Did you mean 'hann'"):
+        ramp_response("han", 8, 1.0)  # type: ignore[arg-type]
