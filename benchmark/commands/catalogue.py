@@ -1,0 +1,45 @@
+"""list, show, prepare: the plug-ins there are and their data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from benchmark.commands.output import AsJson, open_console, show_facts
+
+
+def list_(as_json: AsJson = False) -> int:
+    from benchmark.catalogue import catalogue, catalogue_tables
+    from benchmark.plugins import registry
+
+    facts = catalogue(registry())
+    show_facts(facts, catalogue_tables(facts), as_json)
+    return 0
+
+
+def show(name: str, as_json: AsJson = False) -> int:
+    from benchmark.catalogue import describe, description_tables
+    from benchmark.plugins import registry
+
+    facts = describe(registry(), name)
+    show_facts(facts[0] if len(facts) == 1 else facts, description_tables(facts), as_json)
+    return 0
+
+
+def prepare(
+    names: Annotated[list[str], typer.Argument(help="Datasets.")],
+    sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value; repeatable.")] = None,
+) -> int:
+    from benchmark.plugins import registry
+    from benchmark.prepare import prepare_datasets
+
+    prepare_datasets(registry(), names, tuple(sets or ()), open_console())
+    return 0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands on the command line."""
+    app.command("list", help="Methods, datasets and metrics, and plug-ins that were set aside.")(list_)
+    app.command(help="Parameters of a method or dataset: type, default, meaning, presets.")(show)
+    app.command(help="Download and convert the data of datasets ahead.")(prepare)

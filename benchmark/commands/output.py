@@ -1,0 +1,58 @@
+"""What commands print: tables or JSON, paths, and the files of the reporters."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from benchmark.plugins import Registry
+    from benchmark.results import Results
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the standard output.")]
+
+
+def open_console() -> Console:
+    """Standard output; wide where nobody's window limits it."""
+    output = Console(highlight=False)
+    return output if output.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=160)
+
+
+def show_facts(facts: Any, table: Any, as_json: bool) -> None:
+    """Facts as JSON, or the table that says the same."""
+    from benchmark.plain import dumps
+
+    if as_json:
+        typer.echo(dumps(facts, indent=1))
+    else:
+        open_console().print(table)
+
+
+def print_paths(console: Console, paths: list[Path]) -> None:
+    """One line per file, but one per folder of figures."""
+    images = (".png", ".svg", ".pdf")
+    lines: dict[str, None] = {}
+    for path in paths:
+        count = sum(other.parent == path.parent and other.suffix in images for other in paths)
+        lines[f"{path.parent}/ ({count} images)" if path.suffix in images else str(path)] = None
+    for line in lines:
+        console.print(escape(line), soft_wrap=True)
+
+
+def write_reports(registry: Registry, results: Results) -> tuple[list[Path], list[str]]:
+    """Every reporter's files, and what went wrong in some."""
+    from benchmark.types import resolve
+
+    paths: list[Path] = []
+    problems: list[str] = []
+    for name, reporter in registry.reporters.items():
+        try:
+            paths += resolve(reporter.target)(results)
+        except Exception as error:
+            problems.append(f"report '{name}' could not be written: {type(error).__name__}: {error}")
+    return paths, problems
