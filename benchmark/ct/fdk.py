@@ -11,7 +11,7 @@ import torch
 
 from benchmark.ct.filters import FilterName, filter_rows
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.kernels.library import library, pointer
+from benchmark.ct.kernels.call import call
 from benchmark.ct.redundancy import redundancy
 from benchmark.errors import InputError
 
@@ -96,10 +96,7 @@ def backproject(filtered: np.ndarray, geometry: ConeBeamGeometry) -> np.ndarray:
     vectors[:, :2] -= geometry.volume_bounds[0] + spacing / 2
     views = np.ascontiguousarray(vectors / spacing)  # index space
     volume = np.empty(geometry.volume_shape, dtype=np.float32)
-    rows, columns = geometry.detector_shape
     shape = (ctypes.c_int * 3)(*geometry.volume_shape)
-    lib = library()
-    lib.seed_set_threads(torch.get_num_threads())
-    scale = ctypes.c_double(geometry.magnification**-2)
-    lib.seed_fdk_backproject(pointer(volume), shape, pointer(views), geometry.views, rows, columns, pointer(filtered), scale)
+    counts = map(ctypes.c_int, geometry.projection_shape)
+    call("fdk_backproject", volume, shape, views, *counts, filtered, ctypes.c_double(geometry.magnification**-2))
     return volume

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.kernels.library import library, pointer
+from benchmark.ct.kernels.call import call
 from benchmark.errors import InputError
 
 
@@ -63,19 +63,10 @@ class Projector:
             raise InputError(f"projector: {name}", expected=f"float32 {shape} on the CPU", found=found)
         return tensor
 
-    def _call(self, kernel: str, volume: np.ndarray, projections: np.ndarray) -> None:
-        geometry = self.geometry
-        shape = (ctypes.c_int * 3)(*geometry.volume_shape)
-        views, rows, columns = geometry.projection_shape
-        lib = library()
-        lib.seed_set_threads(torch.get_num_threads())
-        getattr(lib, f"seed_{kernel}_{self.path}")(
-            pointer(volume), shape, pointer(self._spacing), pointer(self._views), views, rows, columns, pointer(projections)
-        )
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().contiguous().numpy()
+    def _call(self, kernel: str, volume: torch.Tensor, projections: torch.Tensor) -> None:
+        shape = (ctypes.c_int * 3)(*self.geometry.volume_shape)
+        counts = map(ctypes.c_int, self.geometry.projection_shape)
+        call(f"{kernel}_{self.path}", volume, shape, self._spacing, self._views, *counts, projections)
 
 
 class _Project(torch.autograd.Function):
@@ -83,7 +74,7 @@ class _Project(torch.autograd.Function):
     def forward(ctx: Any, volume: torch.Tensor, projector: Projector) -> torch.Tensor:
         ctx.projector = projector
         out = torch.empty(projector.geometry.projection_shape)
-        projector._call("project", _array(volume), out.numpy())
+        projector._call("project", volume.detach().contiguous(), out)
         return out
 
     @staticmethod
@@ -96,7 +87,7 @@ class _Backproject(torch.autograd.Function):
     def forward(ctx: Any, projections: torch.Tensor, projector: Projector) -> torch.Tensor:
         ctx.projector = projector
         out = torch.empty(projector.geometry.volume_shape)
-        projector._call("backproject", out.numpy(), _array(projections))
+        projector._call("backproject", out, projections.detach().contiguous())
         return out
 
     @staticmethod

@@ -7,13 +7,12 @@ and the truth is the mean of the native voxels over each voxel of the reconstruc
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 
 import numpy as np
 
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.kernels.library import library, pointer
+from benchmark.ct.kernels.call import call
 from benchmark.errors import InputError
 
 
@@ -66,11 +65,8 @@ class Voxels:
         corner = -np.array(self.extent[::-1]) / 2
         vectors = np.ascontiguousarray(geometry.vectors())
         projections = np.empty(geometry.projection_shape, dtype=np.float32)
-        library().simulate_voxels(
-            *map(pointer, (self.values, count, spacing, corner, low, high, vectors)),
-            *map(ctypes.c_int64, (*geometry.projection_shape, sub_rays)),
-            pointer(projections),
-        )
+        grid = (self.values, count, spacing, corner, low, high)
+        call("simulate_voxels", *grid, vectors, *geometry.projection_shape, sub_rays, projections)
         return projections
 
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import torch
 
-from benchmark.ct.kernels.library import library, pointer
+from benchmark.ct.kernels.call import call
 from benchmark.errors import InputError
 
 
@@ -31,8 +31,7 @@ class TotalVariation:
 
     def value(self, x: torch.Tensor) -> float:
         """TV(x), x float32 [z, y, x]."""
-        lib = self._library()
-        lib.seed_tv_value(self._pointer(x), self._shape, pointer(self._scale), pointer(self._slices))
+        call("tv_value", self._checked(x), self._shape, self._scale, self._slices)
         return float(self._slices.sum())
 
     def prox(self, target: torch.Tensor, weight: float, *, iterations: int = 10, nonnegative: bool = True) -> torch.Tensor:
@@ -41,20 +40,18 @@ class TotalVariation:
         floor = 0.0 if nonnegative else -math.inf
         if weight <= 0:
             return target.clamp(min=0) if nonnegative else target.clone()
-        lib, x = self._library(), torch.empty(self.shape)
+        target, x = self._checked(target), torch.empty(self.shape)
         p, q, t = self._dual, self._dual.clone(), 1.0
-        scale = pointer(self._scale)
 
         def primal(dual: torch.Tensor) -> None:
-            pointers = map(self._pointer, (target, dual))
-            lib.seed_tv_primal(*pointers, self._shape, scale, ctypes.c_float(weight), ctypes.c_float(floor), self._pointer(x))
+            call("tv_primal", target, dual, self._shape, self._scale, ctypes.c_float(weight), ctypes.c_float(floor), x)
 
         step = ctypes.c_float(1 / (self._lipschitz * weight))
         for _ in range(iterations):
             primal(q)
             t_next = (1 + math.sqrt(1 + 4 * t * t)) / 2
             momentum = ctypes.c_float((t - 1) / t_next)
-            lib.seed_tv_dual(self._pointer(x), self._shape, scale, step, momentum, self._pointer(p), self._pointer(q))
+            call("tv_dual", x, self._shape, self._scale, step, momentum, p, q)
             t = t_next
         primal(p)
         return x
@@ -63,13 +60,8 @@ class TotalVariation:
         """Forget the dual field."""
         self._dual.zero_()
 
-    def _library(self) -> ctypes.CDLL:
-        lib = library()
-        lib.seed_set_threads(torch.get_num_threads())
-        return lib
-
-    def _pointer(self, tensor: torch.Tensor) -> ctypes.c_void_p:
-        shape = tuple(tensor.shape)
-        if shape[-3:] != self.shape or tensor.dtype != torch.float32 or not tensor.is_contiguous():
-            raise InputError("total variation", expected=f"a contiguous float32 volume {self.shape}", found=f"{tensor.dtype} {shape}")
-        return ctypes.c_void_p(tensor.data_ptr())
+    def _checked(self, volume: torch.Tensor) -> torch.Tensor:
+        shape = tuple(volume.shape)
+        if shape != self.shape or volume.dtype != torch.float32 or not volume.is_contiguous():
+            raise InputError("total variation", expected=f"a contiguous float32 volume {self.shape}", found=f"{volume.dtype} {shape}")
+        return volume

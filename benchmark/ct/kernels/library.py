@@ -17,8 +17,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from benchmark.errors import MissingDependency
 
 SOURCES = Path(__file__).parent
@@ -109,10 +107,3 @@ def _build_to(target: Path, command: list[str]) -> None:
 def library() -> ctypes.CDLL:
     """The loaded kernels. Raises MissingDependency when there is no compiler or the build fails."""
     return ctypes.CDLL(str(build()))
-
-
-def pointer(array: np.ndarray) -> ctypes.c_void_p:
-    """Address of a C-contiguous array, for a kernel argument. The array must outlive the call."""
-    if not array.flags.c_contiguous:
-        raise ValueError("kernel arguments must be C-contiguous")
-    return ctypes.c_void_p(array.ctypes.data)

@@ -75,7 +75,7 @@ double integral(const float* voxels, const Grid& grid, const double* source, con
 
 // voxels float32 [z, y, x] 1/mm; count, spacing, corner, low, high in x, y, z order; vectors float64 [view, 4, 3] (source,
 // detector centre, u step, v step); sub_rays x sub_rays rays per pixel are averaged; out float32 [view, v, u].
-extern "C" void simulate_voxels(const float* voxels, const int64_t* count, const double* spacing, const double* corner, const double* low,
+extern "C" void seed_simulate_voxels(const float* voxels, const int64_t* count, const double* spacing, const double* corner, const double* low,
                                 const double* high, const double* vectors, int64_t views, int64_t rows, int64_t columns, int64_t sub_rays,
                                 float* out) {
     Grid grid;
