@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
+    from benchmark.fields.support import Support
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
     from benchmark.fields.volume import field_volume, voxel_positions
 
@@ -27,6 +28,7 @@ _LAZY = {
     "MLP": "mlp",
     "Measurements": "measurements",
     "Muon": "muon",
+    "Support": "support",
     "data_consistent": "consistency",
     "field_volume": "volume",
     "trunc_exp": "activations",
@@ -49,6 +51,7 @@ __all__ = [
     "MLP",
     "Measurements",
     "Muon",
+    "Support",
     "data_consistent",
     "field_volume",
     "trunc_exp",

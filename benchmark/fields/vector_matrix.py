@@ -14,7 +14,9 @@ from typing import Any
 import torch
 
 from benchmark.ct.kernels.call import call
+from benchmark.errors import InputError
 from benchmark.fields.layout import addresses, feature_major
+from benchmark.fields.support import Support
 
 
 def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -25,9 +27,18 @@ def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Seque
     return _Encode.apply(points, *planes, *lines)
 
 
-def vm_grid(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The same at every voxel of the grid that planes and lines sample: [z * y * x, 3 * channels]."""
-    return _Grid.apply(*planes, *lines)
+def vm_grid(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor], support: Support | None = None) -> torch.Tensor:
+    """The same at the voxels of the grid that planes and lines sample: all [z * y * x, 3 * channels], or those of the support.
+
+    Raises InputError for planes, lines and support of different grids.
+    """
+    channels, ny, nx = planes[0].shape
+    nz = lines[0].shape[1]
+    support = support or Support.everywhere((nz, ny, nx))
+    if planes[1].shape != (channels, nz, ny) or planes[2].shape != (channels, nz, nx) or support.mask.shape != (nz, ny, nx):
+        found = [tuple(t.shape) for t in (*planes, *lines, support.mask)]
+        raise InputError("vm_grid", expected="planes, lines and support of one grid", found=f"{found}")
+    return _Grid.apply(support, *planes, *lines)
 
 
 def _split(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -59,21 +70,20 @@ class _Encode(torch.autograd.Function):
 
 class _Grid(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, *tensors: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, support: Support, *tensors: torch.Tensor) -> torch.Tensor:
         planes, lines = _split(tensors)
         ctx.save_for_backward(*planes, *lines)
-        nz, (channels, ny, nx) = lines[0].shape[1], planes[0].shape
-        if planes[1].shape != (channels, nz, ny) or planes[2].shape != (channels, nz, nx):
-            raise ValueError(f"planes and lines do not sample one grid: {[tuple(t.shape) for t in tensors]}")
-        ctx.sizes = tuple(ctypes.c_int(n) for n in (nz, ny, nx, channels))
-        out = torch.empty(3 * channels, nz * ny * nx)
+        channels = planes[0].shape[0]
+        shape = (ctypes.c_int(n) for n in support.mask.shape)
+        ctx.sizes = (*shape, ctypes.c_int(channels), support.runs, len(support.runs), support.count)
+        out = torch.empty(3 * channels, support.count)
         call("vm_grid", *ctx.sizes, addresses(planes), addresses(lines), out)
         return out.t()
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         planes, lines = _split(ctx.saved_tensors)
         out = [torch.empty_like(t) for t in (*planes, *lines)]
         call("vm_grid_backward", *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient),
              addresses(out[:3]), addresses(out[3:]))
-        return tuple(out)
+        return None, *out

@@ -7,7 +7,7 @@ import math
 import torch
 
 from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
-from benchmark.fields import MLP, Attenuation, HashGrid, Measurements, data_consistent, field_volume, voxel_positions
+from benchmark.fields import MLP, Attenuation, HashGrid, Measurements, Support, data_consistent, field_volume, voxel_positions
 from methods.naf import NafParams
 
 
@@ -31,16 +31,17 @@ class AttenuationField:
 
 
 class RayLoss:
-    """Mean squared residual of random rays, marched with jitter."""
+    """Mean squared residual of random rays, marched with jitter through what may hold matter."""
 
-    def __init__(self, params: NafParams, scan: Scan, measurements: Measurements) -> None:
-        self.measurements, self.count = measurements, params.rays
+    def __init__(self, params: NafParams, scan: Scan, measurements: Measurements, support: Support) -> None:
+        self.measurements, self.count, self.occupancy = measurements, params.rays, support.mask
         self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
         self.bounds = scan.geometry.volume_bounds
 
     def __call__(self, field: AttenuationField, generator: torch.Generator) -> torch.Tensor:
         rays, values = self.measurements.draw(self.count, generator)
-        return (line_integral(field, rays, self.bounds, samples=self.samples, jitter=generator) - values).square().mean()
+        rendered = line_integral(field, rays, self.bounds, samples=self.samples, jitter=generator, occupancy=self.occupancy)
+        return (rendered - values).square().mean()
 
 
 class GridLoss:
@@ -62,7 +63,8 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     generator = torch.Generator().manual_seed(run.seed)
     measurements = Measurements(scan)
     field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, generator)
-    loss_of = RayLoss(params, scan, measurements) if params.render == "rays" else GridLoss(params, scan)
+    support = Support.of(scan)
+    loss_of = RayLoss(params, scan, measurements, support) if params.render == "rays" else GridLoss(params, scan)
     optimiser = torch.optim.Adam(field.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: params.decay ** (step / params.steps))
     for step in run.steps(params.steps):
@@ -73,7 +75,7 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
         schedule.step()
         if step % 20 == 0:
             run.log(loss=float(loss.detach()))
-        run.snapshot(lambda: field_volume(field, scan.geometry, supersample=1).numpy())
+        run.snapshot(lambda: (field_volume(field, scan.geometry, supersample=1) * support.mask).numpy())
     info = {"parameters": sum(p.numel() for p in field.parameters()), "levels": field.grid.cells, "render": params.render}
-    volume = data_consistent(field_volume(field, scan.geometry), scan, params.refine)
+    volume = data_consistent(field_volume(field, scan.geometry) * support.mask, scan, params.refine)
     return Reconstruction(volume=volume.numpy(), info=info)

@@ -12,7 +12,7 @@ class ZeroRFParams(Params):
 
     render: Literal["grid", "rays"] = Field("grid", description="project the voxel grid, or march rays (as published)")
     members: int = Field(2, ge=1, description="fields from different frozen noise, trained one after the other; the volume is their mean")
-    steps: int = Field(150, ge=1, description="optimiser steps of each member")
+    steps: int = Field(220, ge=1, description="optimiser steps of each member")
     coarse: float = Field(0.5, ge=0, lt=1, description="fraction of the steps on the half-resolution grid and detector (render: grid)")
     sharpen: float = Field(
         0.7, ge=0, le=1, description="power of the ramp filter on the residual, so that detail converges too; 0 = none (grid)"

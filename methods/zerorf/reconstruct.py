@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
-from benchmark.fields import MLP, Attenuation, Measurements, Muon, data_consistent, field_volume, vm_encode, vm_grid
+from benchmark.fields import MLP, Attenuation, Measurements, Muon, Support, data_consistent, field_volume, vm_encode, vm_grid
 from methods.zerorf import ZeroRFParams
 from methods.zerorf.generator import Generator, line_shapes, plane_shapes, resampled
 
@@ -26,12 +27,13 @@ class TensorialField(nn.Module):
         lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
         self.lower, self.extent = lower, upper - lower
 
-    def volume(self, shape: tuple[int, int, int]) -> torch.Tensor:
-        """[z, y, x] over the whole box at any resolution."""
+    def volume(self, support: Support) -> torch.Tensor:
+        """[z, y, x] over the whole box at the support's resolution, 0 outside of it."""
         planes, lines = self.generator()
+        shape = support.shape
         planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(shape), strict=True)]
         lines = [resampled(line, target) for line, target in zip(lines, line_shapes(shape), strict=True)]
-        return self.attenuation(self.network(vm_grid(planes, lines))[:, 0]).view(shape)
+        return support.fill(self.attenuation(self.network(vm_grid(planes, lines, support))[:, 0]))
 
     def at_points(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function from positions [M, 3] (x y z [mm]) to attenuation [M]; planes and lines are generated once."""
@@ -50,22 +52,27 @@ class GridLoss:
         self.params, self.first_fine = params, round(params.coarse * params.steps)
         values = torch.tensor(scan.projections)
         self.scale = 1 / max(float(values.square().mean()), 1e-12)
-        self.fine = Projector(scan.geometry), values
-        self.coarse = self.fine
+        self.fine = self.coarse = Projector(scan.geometry), values, Support.of(scan)
         if self.first_fine and min(scan.geometry.detector_shape) >= 2:
-            z, y, x = (-(-n // 2) for n in scan.geometry.volume_shape)
-            half = scan.geometry.binned(2).with_volume((z, y, x))
-            self.coarse = Projector(half), nn.functional.avg_pool2d(values, 2)
+            half = half_resolution(scan)
+            self.coarse = Projector(half.geometry), torch.tensor(half.projections), Support.of(half)
 
     def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:
-        projector, values = self.coarse if step < self.first_fine else self.fine
-        volume = field.volume(projector.geometry.volume_shape)
+        projector, values, support = self.coarse if step < self.first_fine else self.fine
+        volume = field.volume(support)
         views = projector.geometry.views
         if self.params.views is not None and self.params.views < views:
             chosen = torch.randperm(views, generator=generator)[: self.params.views].sort().values
             projector, values = projector.subset(chosen.numpy()), values[chosen]
         power = self.params.sharpen * (1 - step / self.params.steps)  # the plain residual has the last word
         return ramp_filtered(projector.forward(volume) - values, power).square().mean() * self.scale
+
+
+def half_resolution(scan: Scan) -> Scan:
+    """The scan with pixels and voxels of twice the size."""
+    z, y, x = (-(-n // 2) for n in scan.geometry.volume_shape)
+    binned = nn.functional.avg_pool2d(torch.tensor(scan.projections), 2).numpy()
+    return dataclasses.replace(scan, geometry=scan.geometry.binned(2).with_volume((z, y, x)), projections=binned)
 
 
 def ramp_filtered(residual: torch.Tensor, power: float) -> torch.Tensor:
@@ -130,44 +137,56 @@ class Training:
                 mean.lerp_(now, 1 - keep)
 
 
-class Member:
-    """One field, its training and its volume."""
+class Ensemble:
+    """Fields from different frozen noise, trained one after the other; the volume is the mean of those that are finished."""
 
-    def __init__(self, scan: Scan, params: ZeroRFParams, mean: float, seed: int) -> None:
+    def __init__(self, scan: Scan, params: ZeroRFParams, seed: int) -> None:
         self.scan, self.params = scan, params
+        self.generator = torch.Generator().manual_seed(seed)
+        measurements = Measurements(scan)
+        self.mean_attenuation = measurements.mean_attenuation
+        self.loss_of = GridLoss(params, scan) if params.render == "grid" else RayLoss(params, scan, measurements)
+        self.support = Support.of(scan)
+        self.seeds = torch.randint(1 << 31, (params.members,), generator=self.generator).tolist()
+        self.total, self.finished = torch.zeros(scan.geometry.volume_shape), 0
+        self._begin_member()
+
+    def _begin_member(self) -> None:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.field = TensorialField(params, scan.geometry, mean)
-        self.training = Training(self.field, params)
+            torch.manual_seed(self.seeds[self.finished])
+            self.training = Training(TensorialField(self.params, self.scan.geometry, self.mean_attenuation), self.params)
+
+    def step(self) -> float:
+        """One optimiser step of the present member; its loss."""
+        loss = self.loss_of(self.training.field, self.training.taken, self.generator)
+        self.training.step(loss)
+        if self.training.taken == self.params.steps:
+            self.total, self.finished = self.total + self._member_volume(), self.finished + 1
+            if self.finished < self.params.members:
+                self._begin_member()
+        return float(loss.detach())
+
+    def volume(self) -> torch.Tensor:
+        """[z, y, x] (1/mm); of the member in training as long as none is finished."""
+        return self.total / self.finished if self.finished else self._member_volume()
 
     @torch.no_grad()
-    def volume(self) -> torch.Tensor:
+    def _member_volume(self) -> torch.Tensor:
+        field = self.training.mean
         if self.params.render == "grid":
-            return self.training.mean.volume(self.scan.geometry.volume_shape)
-        return field_volume(self.training.mean.at_points(), self.scan.geometry)
+            return field.volume(self.support)
+        return field_volume(field.at_points(), self.scan.geometry)
 
 
 def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     """Fit each member's generator to the scan; the volume is the mean of their fields, made consistent with the data."""
-    generator = torch.Generator().manual_seed(run.seed)
-    measurements = Measurements(scan)
-    loss_of = GridLoss(params, scan) if params.render == "grid" else RayLoss(params, scan, measurements)
-    seeds = torch.randint(1 << 31, (params.members,), generator=generator).tolist()
-    member, total, finished = Member(scan, params, measurements.mean_attenuation, seeds[0]), torch.zeros(scan.geometry.volume_shape), 0
-
-    def mean_volume() -> torch.Tensor:
-        """Of the finished members; of the only one there is, before."""
-        return total / finished if finished else member.volume()
-
+    ensemble = Ensemble(scan, params, run.seed)
     for step in run.steps(params.members * params.steps):
-        loss = loss_of(member.field, step % params.steps, generator)
-        member.training.step(loss)
+        loss = ensemble.step()
         if step % 5 == 0:
-            run.log(loss=float(loss.detach()))
-        if member.training.taken == params.steps:
-            total, finished = total + member.volume(), finished + 1
-            if finished < params.members:
-                member = Member(scan, params, measurements.mean_attenuation, seeds[finished])
-        run.snapshot(lambda: mean_volume().numpy())
-    info = {"parameters": sum(p.numel() for p in member.field.parameters()), "members": max(1, finished), "render": params.render}
-    return Reconstruction(volume=data_consistent(mean_volume(), scan, params.refine).numpy(), info=info)
+            run.log(loss=loss)
+        run.snapshot(lambda: ensemble.volume().numpy())
+    volume = data_consistent(ensemble.volume(), scan, params.refine)
+    parameters = sum(p.numel() for p in ensemble.training.field.parameters())
+    info = {"parameters": parameters, "members": max(1, ensemble.finished), "render": params.render}
+    return Reconstruction(volume=volume.numpy(), info=info)

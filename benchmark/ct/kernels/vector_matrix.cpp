@@ -110,34 +110,32 @@ void seed_vm_encode_backward(const float* points, int64_t count, int channels, c
     }
 }
 
-// The same on the voxel grid itself, where plane and line samples are the voxels: features[3 * channels][z][y][x].
-void seed_vm_grid(int nz, int ny, int nx, int channels, const float* const* planes, const float* const* lines, float* features) {
-    const int64_t voxels = (int64_t)nz * ny * nx;
+// The same on the voxel grid itself, where plane and line samples are the voxels, for runs of voxels along x:
+// runs[count][5] = z, y, first x, length, voxels before. features[3 * channels][voxels], the voxels of all runs in order.
+void seed_vm_grid(int nz, int ny, int nx, int channels, const int64_t* runs, int64_t count, int64_t voxels, const float* const* planes,
+                  const float* const* lines, float* features) {
 #pragma omp parallel for schedule(static)
-    for (int task = 0; task < 3 * channels * nz; ++task) {
-        const int z = task % nz, channel = task / nz, k = channel / channels, c = channel % channels;
-        float* out = features + channel * voxels + (int64_t)z * ny * nx;
-        for (int y = 0; y < ny; ++y, out += nx) {
-            if (k == 0) {
-                const float* row = planes[0] + ((int64_t)c * ny + y) * nx;
-                const float factor = lines[0][(int64_t)c * nz + z];
-                for (int x = 0; x < nx; ++x) out[x] = row[x] * factor;
-            } else if (k == 1) {
-                const float factor = planes[1][((int64_t)c * nz + z) * ny + y];
-                const float* line = lines[1] + (int64_t)c * nx;
-                for (int x = 0; x < nx; ++x) out[x] = line[x] * factor;
-            } else {
-                const float* row = planes[2] + ((int64_t)c * nz + z) * nx;
-                const float factor = lines[2][(int64_t)c * ny + y];
-                for (int x = 0; x < nx; ++x) out[x] = row[x] * factor;
-            }
+    for (int task = 0; task < 3 * channels; ++task) {
+        const int k = task / channels, c = task % channels;
+        float* channel = features + task * voxels;
+        for (const int64_t* run = runs; run < runs + 5 * count; run += 5) {
+            const int64_t z = run[0], y = run[1], x = run[2], length = run[3];
+            const float* row = k == 0   ? planes[0] + ((int64_t)c * ny + y) * nx + x
+                               : k == 1 ? lines[1] + (int64_t)c * nx + x
+                                        : planes[2] + ((int64_t)c * nz + z) * nx + x;
+            const float factor = k == 0   ? lines[0][(int64_t)c * nz + z]
+                                 : k == 1 ? planes[1][((int64_t)c * nz + z) * ny + y]
+                                          : lines[2][(int64_t)c * ny + y];
+            float* out = channel + run[4];
+#pragma omp simd
+            for (int64_t i = 0; i < length; ++i) out[i] = row[i] * factor;
         }
     }
 }
 
-void seed_vm_grid_backward(int nz, int ny, int nx, int channels, const float* const* planes, const float* const* lines,
-                           const float* gradient, float* const* plane_gradients, float* const* line_gradients) {
-    const int64_t voxels = (int64_t)nz * ny * nx;
+void seed_vm_grid_backward(int nz, int ny, int nx, int channels, const int64_t* runs, int64_t count, int64_t voxels,
+                           const float* const* planes, const float* const* lines, const float* gradient, float* const* plane_gradients,
+                           float* const* line_gradients) {
 #pragma omp parallel for schedule(dynamic, 1)
     for (int task = 0; task < 3 * channels; ++task) {
         const int k = task / channels, c = task % channels;
@@ -148,31 +146,23 @@ void seed_vm_grid_backward(int nz, int ny, int nx, int channels, const float* co
         float* line_sum = line_gradients[k] + (int64_t)c * length;
         std::fill_n(plane_sum, (int64_t)rows * columns, 0.0f);
         std::fill_n(line_sum, length, 0.0f);
-        const float* g = gradient + task * voxels;
-        for (int z = 0; z < nz; ++z)
-            for (int y = 0; y < ny; ++y, g += nx) {
-                if (k == 1) {  // one plane value against the whole x line
-                    const float value = plane[(int64_t)z * ny + y];
-                    float sum = 0;
+        for (const int64_t* run = runs; run < runs + 5 * count; run += 5) {
+            const int64_t z = run[0], y = run[1], x = run[2];
+            // One value (of the line, or of the plane for k = 1) stands against a row (of the plane, or the line).
+            const int64_t single = k == 0 ? z : k == 1 ? z * ny + y : y;
+            const int64_t row = k == 0 ? y * nx + x : k == 1 ? x : z * nx + x;
+            const float value = (k == 1 ? plane : line)[single];
+            const float* other = (k == 1 ? line : plane) + row;
+            float* other_sum = (k == 1 ? line_sum : plane_sum) + row;
+            const float* g = gradient + task * voxels + run[4];
+            float sum = 0;
 #pragma omp simd reduction(+ : sum)
-                    for (int x = 0; x < nx; ++x) {
-                        sum += g[x] * line[x];
-                        line_sum[x] += g[x] * value;
-                    }
-                    plane_sum[(int64_t)z * ny + y] = sum;
-                } else {       // one line value against a row of the plane
-                    const int64_t row = (k == 0 ? y : z) * (int64_t)nx;
-                    const int at = k == 0 ? z : y;
-                    const float value = line[at];
-                    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-                    for (int x = 0; x < nx; ++x) {
-                        sum += g[x] * plane[row + x];
-                        plane_sum[row + x] += g[x] * value;
-                    }
-                    line_sum[at] += sum;
-                }
+            for (int64_t i = 0; i < run[3]; ++i) {
+                sum += g[i] * other[i];
+                other_sum[i] += g[i] * value;
             }
+            (k == 1 ? plane_sum : line_sum)[single] += sum;
+        }
     }
 }
 

@@ -1,0 +1,54 @@
+"""Where there can be matter at all: attenuation is never negative, so that a ray that measures nothing meets nothing."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmark.ct.projector import Projector
+from benchmark.types import Scan
+
+THRESHOLD = 2e-3  # of the largest line integral; a pixel below it is empty
+
+
+class Support:
+    """Voxels of a grid that may hold matter: mask (bool [z, y, x]) and the same as runs along x.
+
+    runs is int64 [n, 5]: z, y, first x, length, voxels in the runs before.
+    """
+
+    def __init__(self, mask: torch.Tensor) -> None:
+        self.mask = mask
+        z, y, x = mask.shape
+        self.shape = (z, y, x)
+        padded = torch.zeros(z, y, x + 2, dtype=torch.int8)
+        padded[..., 1:-1] = mask
+        edges = padded.diff(dim=2)
+        starts, ends = (edges == 1).nonzero(), (edges == -1).nonzero()
+        lengths = ends[:, 2] - starts[:, 2]
+        self.runs = torch.cat([starts, lengths[:, None], (lengths.cumsum(0) - lengths)[:, None]], 1).contiguous()
+        self.count = int(lengths.sum())
+
+    @classmethod
+    def everywhere(cls, shape: tuple[int, int, int]) -> Support:
+        """All voxels of a grid."""
+        return cls(torch.ones(shape, dtype=torch.bool))
+
+    @classmethod
+    def of(cls, scan: Scan, threshold: float = THRESHOLD) -> Support:
+        """Without the voxels that some view sees with nothing but empty pixels under their footprint (outside the visual hull).
+
+        A pixel is empty below `threshold` times the scan's largest value; voxels that no view sees stay in. Noise can only
+        keep more voxels: an empty pixel above the threshold rules nothing out.
+        """
+        projector, measured = Projector(scan.geometry), torch.tensor(scan.projections)
+        matter = (measured > threshold * measured.max()).float()
+        mask = torch.ones(scan.geometry.volume_shape, dtype=torch.bool)
+        for view in range(scan.geometry.views):
+            one = projector.subset([view])
+            seen = one.adjoint(torch.ones(one.geometry.projection_shape)) > 0
+            mask &= ~(seen & (one.adjoint(matter[view : view + 1]) == 0))
+        return cls(mask)
+
+    def fill(self, values: torch.Tensor) -> torch.Tensor:
+        """Volume [z, y, x] with these values [count] in the support's voxels, in order, and 0 elsewhere."""
+        return torch.zeros(self.mask.shape).masked_scatter(self.mask, values)
