@@ -23,6 +23,10 @@ class Clock:
         if self._since is not None:
             self._wall, self._cpu, self._since = self.seconds, self.cpu_seconds, None
 
+    def add(self, seconds: float) -> None:
+        """Count what an earlier process has spent."""
+        self._wall += seconds
+
     @property
     def seconds(self) -> float:
         return self._wall + (time.perf_counter() - self._since[0] if self._since else 0.0)

@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.checkpoint import Checkpoint, Checkpoints, Stateful
 from benchmark.clock import Clock
+
+
+class Interrupted(Exception):
+    """The run was asked to end; its checkpoint is written."""
 
 
 class Run:
@@ -26,24 +31,67 @@ class Run:
         on_log: Callable[[dict[str, Any]], None] | None = None,
         on_snapshot: Callable[[int, float, np.ndarray], None] | None = None,
         snapshots: int = 12,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.seed, self.device, self.threads = seed, device, threads
         self.budget_seconds = budget_seconds
         self.rng = np.random.default_rng(seed)
         self.clock = Clock()
         self.step = 0
+        self.resumed = 0  # steps that an earlier, interrupted process had done
         self._total = 0
         self._on_log, self._on_snapshot = on_log, on_snapshot
         self._snapshots, self._next_snapshot = snapshots, 0.0
+        self._checkpoints, self._next_checkpoint = checkpoints, 0.0
+        self._state: Stateful | None = None  # what a checkpoint would keep now
+        self._interrupted = False
 
-    def steps(self, count: int) -> Iterator[int]:
-        """Yield 0 .. count - 1; ends early when the time budget is spent. Counts steps for the record."""
+    def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
+        """Yield 0 .. count - 1; ends early when the time budget is spent. Counts steps for the record.
+
+        With `state` (all that training changes, as `state_dict()` and `load_state_dict()`), checkpoints are written now and
+        then, and an interrupted run goes on from its last one: the first number yielded is then the next step's.
+        """
         self._total, first = count, self.step
-        for index in range(count):
+        begin = self._resume(state) if state is not None else 0
+        for index in range(begin, count):
             if self.budget_seconds is not None and self.clock.seconds >= self.budget_seconds:
-                return
+                break
             yield index
             self.step = first + index + 1
+            if self._interrupted or (self._state is not None and self.clock.seconds >= self._next_checkpoint):
+                self._save(index + 1)
+            if self._interrupted:
+                raise Interrupted(f"after step {self.step}")
+        self._save(self.step - first)
+        self._state = None
+
+    def interrupt(self) -> bool:
+        """Ask the run to write its checkpoint and end after the present step; False if it keeps none."""
+        self._interrupted = self._state is not None
+        return self._interrupted
+
+    def _resume(self, state: Stateful) -> int:
+        """Bring `state` to where the checkpoint left it; the number of steps done."""
+        if self._checkpoints is None:
+            return 0
+        self._state, found = state, self._checkpoints.find()
+        if found is not None:
+            state.load_state_dict(found.state)
+            self.rng.bit_generator.state = found.random
+            self.step += found.step
+            self.resumed = found.step
+            self.clock.add(found.seconds - self.clock.seconds)
+        self._next_checkpoint = self.clock.seconds + self._checkpoints.every
+        return found.step if found else 0
+
+    def _save(self, done: int) -> None:
+        if self._state is None or self._checkpoints is None:
+            return
+        with self.clock.paused():
+            random = dict(self.rng.bit_generator.state)
+            Checkpoint(self._checkpoints.facts, done, self.clock.seconds, random, self._state.state_dict()).write(self._checkpoints.path)
+            self._next_checkpoint = self.clock.seconds + self._checkpoints.every
 
     def log(self, **values: float) -> None:
         """Report scalars (loss=..., psnr=...) of the current step to the progress display and the record."""

@@ -150,7 +150,8 @@ class MethodSpec:
 
     `presets` maps a name to parameter values that replace the defaults; `skip(scan, params) -> str | None` returns the
     reason why a scan cannot be reconstructed by this method; `requires` lists modules that must be importable.
-    Raise `revision` whenever results change: it is part of each run's identity.
+    `field(state, params, geometry)` makes of a checkpoint's state a function from positions [M, 3] (x y z [mm]) to attenuation
+    [M], for `render` and `volume`. Raise `revision` whenever results change: it is part of each run's identity.
     """
 
     name: str
@@ -161,6 +162,7 @@ class MethodSpec:
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     revision: int = 1
     skip: Target | None = None
+    field: Target | None = None
     cite: str = ""
 
 

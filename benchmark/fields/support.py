@@ -49,6 +49,12 @@ class Support:
             mask &= ~(seen & (one.adjoint(matter[view : view + 1]) == 0))
         return cls(mask)
 
+    def at(self, points: torch.Tensor) -> torch.Tensor:
+        """Whether points [M, 3] (x, y, z in the unit cube) lie in the support, bool [M]."""
+        counts = torch.tensor(self.shape[::-1])
+        x, y, z = (points * counts).long().clamp(min=0).minimum(counts - 1).unbind(1)
+        return self.mask[z, y, x]
+
     def fill(self, values: torch.Tensor) -> torch.Tensor:
         """Volume [z, y, x] with these values [count] in the support's voxels, in order, and 0 elsewhere."""
         return torch.zeros(self.mask.shape).masked_scatter(self.mask, values)

@@ -31,6 +31,7 @@ class NafParams(Params):
 SPEC = MethodSpec(
     name="naf",
     target="methods.naf.reconstruct:reconstruct",
+    field="methods.naf.reconstruct:restored_field",
     params=NafParams,
     summary="neural attenuation field: hash grid + MLP fitted by rays",
     presets={

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import nn
 
 from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
 from benchmark.fields import MLP, Attenuation, HashGrid, Measurements, Support, data_consistent, field_volume, voxel_positions
 from methods.naf import NafParams
 
 
-class AttenuationField:
+class AttenuationField(nn.Module):
     """Positions [M, 3] (x y z [mm]) -> attenuation [M] (1/mm)."""
 
     def __init__(self, params: NafParams, geometry: ConeBeamGeometry, mean: float, generator: torch.Generator) -> None:
+        super().__init__()
         lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
         self.lower, self.extent = lower, upper - lower
         finest = max(params.finest or max(geometry.volume_shape), params.base)
@@ -23,11 +27,8 @@ class AttenuationField:
         self.network = MLP(self.grid.out_features, hidden=params.hidden, layers=params.layers, skip=params.skip, generator=generator)
         self.attenuation = Attenuation(params.activation, mean)
 
-    def __call__(self, positions: torch.Tensor) -> torch.Tensor:
+    def forward(self, positions: torch.Tensor) -> torch.Tensor:
         return self.attenuation(self.network(self.grid((positions - self.lower) / self.extent))[:, 0])
-
-    def parameters(self) -> list[torch.Tensor]:
-        return [*self.grid.parameters(), *self.network.parameters()]
 
 
 class RayLoss:
@@ -58,24 +59,65 @@ class GridLoss:
         return (self.projector.subset(chosen.numpy()).forward(volume) - self.values[chosen]).square().mean()
 
 
+class Training:
+    """The field, its optimiser and its schedule."""
+
+    def __init__(self, scan: Scan, params: NafParams, seed: int) -> None:
+        self.scan, self.params, self.taken = scan, params, 0
+        self.generator = torch.Generator().manual_seed(seed)
+        measurements, self.support = Measurements(scan), Support.of(scan)
+        self.field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, self.generator)
+        rays = params.render == "rays"
+        self.loss_of = RayLoss(params, scan, measurements, self.support) if rays else GridLoss(params, scan)
+        self.optimiser = torch.optim.Adam(self.field.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
+
+    def step(self) -> float:
+        """One optimiser step; its loss."""
+        self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.params.steps)
+        loss = self.loss_of(self.field, self.generator)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.taken += 1
+        return float(loss.detach())
+
+    def volume(self, supersample: int = 2) -> torch.Tensor:
+        """[z, y, x] (1/mm): the field's mean over each voxel."""
+        return field_volume(self.field, self.scan.geometry, supersample) * self.support.mask
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "field": self.field.state_dict(),
+            "mean_attenuation": self.field.attenuation.mean,
+            "optimiser": self.optimiser.state_dict(),
+            "taken": self.taken,
+            "generator": self.generator.get_state(),
+            "support": self.support.mask,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.field.load_state_dict(state["field"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        self.taken = state["taken"]
+
+
+def restored_field(state: dict[str, Any], params: NafParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation [M]."""
+    field = AttenuationField(params, geometry, state["mean_attenuation"], torch.Generator())
+    field.load_state_dict(state["field"])
+    support = Support(state["support"])
+    return lambda positions: field(positions) * support.at((positions - field.lower) / field.extent)
+
+
 def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     """Fit the field to the scan; the volume is its mean over each voxel, made consistent with the data."""
-    generator = torch.Generator().manual_seed(run.seed)
-    measurements = Measurements(scan)
-    field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, generator)
-    support = Support.of(scan)
-    loss_of = RayLoss(params, scan, measurements, support) if params.render == "rays" else GridLoss(params, scan)
-    optimiser = torch.optim.Adam(field.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: params.decay ** (step / params.steps))
-    for step in run.steps(params.steps):
-        loss = loss_of(field, generator)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+    training = Training(scan, params, run.seed)
+    for step in run.steps(params.steps, training):
+        loss = training.step()
         if step % 20 == 0:
-            run.log(loss=float(loss.detach()))
-        run.snapshot(lambda: (field_volume(field, scan.geometry, supersample=1) * support.mask).numpy())
-    info = {"parameters": sum(p.numel() for p in field.parameters()), "levels": field.grid.cells, "render": params.render}
-    volume = data_consistent(field_volume(field, scan.geometry) * support.mask, scan, params.refine)
-    return Reconstruction(volume=volume.numpy(), info=info)
+            run.log(loss=loss)
+        run.snapshot(lambda: training.volume(supersample=1).numpy())
+    parameters = sum(p.numel() for p in training.field.parameters())
+    info = {"parameters": parameters, "levels": training.field.grid.cells, "render": params.render}
+    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).numpy(), info=info)

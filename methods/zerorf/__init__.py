@@ -41,6 +41,7 @@ class ZeroRFParams(Params):
 SPEC = MethodSpec(
     name="zerorf",
     target="methods.zerorf.reconstruct:reconstruct",
+    field="methods.zerorf.reconstruct:restored_field",
     params=ZeroRFParams,
     summary="ZeroRF-DIP: vector-matrix field generated from frozen noise (deep image prior)",
     presets={

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -117,24 +118,36 @@ class Training:
         ]
         if matrices:
             self.optimisers.append(Muon(matrices, lr=params.muon))
-        self.schedules = [torch.optim.lr_scheduler.LambdaLR(o, self._rate) for o in self.optimisers]
+        self.rates = [optimiser.param_groups[0]["lr"] for optimiser in self.optimisers]
 
-    def _rate(self, step: int) -> float:
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.params.steps)))
-        return self.params.decay + (1 - self.params.decay) * cosine
+    def _set_rates(self) -> None:
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.taken / self.params.steps)))
+        for optimiser, rate in zip(self.optimisers, self.rates, strict=True):
+            optimiser.param_groups[0]["lr"] = rate * (self.params.decay + (1 - self.params.decay) * cosine)
 
     def step(self, loss: torch.Tensor) -> None:
         self.field.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.field.parameters(), self.params.clip)
-        for optimiser, schedule in zip(self.optimisers, self.schedules, strict=True):
+        self._set_rates()
+        for optimiser in self.optimisers:
             optimiser.step()
-            schedule.step()
         self.taken += 1
         keep = min(self.params.average, self.taken / (9 + self.taken))  # short memory at first
         with torch.no_grad():
             for mean, now in zip(self.mean.parameters(), self.field.parameters(), strict=True):
                 mean.lerp_(now, 1 - keep)
+
+    def state_dict(self) -> dict[str, Any]:
+        optimisers = [optimiser.state_dict() for optimiser in self.optimisers]
+        return {"field": self.field.state_dict(), "mean": self.mean.state_dict(), "optimisers": optimisers, "taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.field.load_state_dict(state["field"])
+        self.mean.load_state_dict(state["mean"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.taken = state["taken"]
 
 
 class Ensemble:
@@ -148,45 +161,84 @@ class Ensemble:
         self.loss_of = GridLoss(params, scan) if params.render == "grid" else RayLoss(params, scan, measurements)
         self.support = Support.of(scan)
         self.seeds = torch.randint(1 << 31, (params.members,), generator=self.generator).tolist()
-        self.total, self.finished = torch.zeros(scan.geometry.volume_shape), 0
-        self._begin_member()
+        self.finished: list[TensorialField] = []
+        self.total = torch.zeros(scan.geometry.volume_shape)  # of the finished ones
+        self.training = self._new_member()
 
-    def _begin_member(self) -> None:
+    def _new_member(self) -> Training:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seeds[self.finished])
-            self.training = Training(TensorialField(self.params, self.scan.geometry, self.mean_attenuation), self.params)
+            torch.manual_seed(self.seeds[len(self.finished)])
+            return Training(TensorialField(self.params, self.scan.geometry, self.mean_attenuation), self.params)
 
     def step(self) -> float:
         """One optimiser step of the present member; its loss."""
         loss = self.loss_of(self.training.field, self.training.taken, self.generator)
         self.training.step(loss)
         if self.training.taken == self.params.steps:
-            self.total, self.finished = self.total + self._member_volume(), self.finished + 1
-            if self.finished < self.params.members:
-                self._begin_member()
+            self._finish(self.training.mean)
+            if len(self.finished) < self.params.members:
+                self.training = self._new_member()
         return float(loss.detach())
+
+    def _finish(self, field: TensorialField) -> None:
+        self.finished.append(field)
+        self.total = self.total + self._volume_of(field)
 
     def volume(self) -> torch.Tensor:
         """[z, y, x] (1/mm); of the member in training as long as none is finished."""
-        return self.total / self.finished if self.finished else self._member_volume()
+        return self.total / len(self.finished) if self.finished else self._volume_of(self.training.mean)
 
     @torch.no_grad()
-    def _member_volume(self) -> torch.Tensor:
-        field = self.training.mean
+    def _volume_of(self, field: TensorialField) -> torch.Tensor:
         if self.params.render == "grid":
             return field.volume(self.support)
-        return field_volume(field.at_points(), self.scan.geometry)
+        return field_volume(field.at_points(), self.scan.geometry) * self.support.mask
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "finished": [field.state_dict() for field in self.finished],
+            "training": self.training.state_dict(),
+            "generator": self.generator.get_state(),
+            "seeds": self.seeds,
+            "mean_attenuation": self.mean_attenuation,
+            "support": self.support.mask,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for saved in state["finished"]:
+            field = TensorialField(self.params, self.scan.geometry, self.mean_attenuation)
+            field.load_state_dict(saved)
+            self._finish(field)
+        self.training.load_state_dict(state["training"])
+        self.generator.set_state(state["generator"])
+        self.seeds = state["seeds"]
+
+
+def restored_field(state: dict[str, Any], params: ZeroRFParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The field of a checkpoint: positions [M, 3] (x y z [mm]) -> mean attenuation [M] of the members that were finished."""
+    members = []
+    for saved in state["finished"] or [state["training"]["mean"]]:
+        member = TensorialField(params, geometry, state["mean_attenuation"])
+        member.load_state_dict(saved)
+        members.append(member.at_points())
+    support = Support(state["support"])
+    lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
+
+    def field(positions: torch.Tensor) -> torch.Tensor:
+        return sum(member(positions) for member in members) / len(members) * support.at((positions - lower) / (upper - lower))
+
+    return field
 
 
 def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     """Fit each member's generator to the scan; the volume is the mean of their fields, made consistent with the data."""
     ensemble = Ensemble(scan, params, run.seed)
-    for step in run.steps(params.members * params.steps):
+    for step in run.steps(params.members * params.steps, ensemble):
         loss = ensemble.step()
         if step % 5 == 0:
             run.log(loss=loss)
         run.snapshot(lambda: ensemble.volume().numpy())
     volume = data_consistent(ensemble.volume(), scan, params.refine)
     parameters = sum(p.numel() for p in ensemble.training.field.parameters())
-    info = {"parameters": parameters, "members": max(1, ensemble.finished), "render": params.render}
+    info = {"parameters": parameters, "members": max(1, len(ensemble.finished)), "render": params.render}
     return Reconstruction(volume=volume.numpy(), info=info)
