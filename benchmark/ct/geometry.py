@@ -182,6 +182,11 @@ class ConeBeamGeometry:
         per_view = {n: getattr(self, n)[indices] for n in self._PER_VIEW if isinstance(getattr(self, n), np.ndarray)}
         return dataclasses.replace(self, angles=self.angles[indices], **per_view)
 
+    def with_angles(self, angles: Sequence[float] | np.ndarray) -> ConeBeamGeometry:
+        """The same scanner at other angles [rad]; what is given per view takes its mean."""
+        per_view = {n: float(np.mean(getattr(self, n))) for n in self._PER_VIEW}
+        return dataclasses.replace(self, angles=np.array(angles, dtype=np.float64), **per_view)
+
     def with_volume(self, shape: tuple[int, int, int], spacing: Triple | None = None) -> ConeBeamGeometry:
         """The same scanner and box sampled by another grid (the spacing that keeps the box, unless given)."""
         if spacing is None:

@@ -1,0 +1,84 @@
+"""render, volume: what the field in a checkpoint shows, without the data it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.markup import escape
+
+from benchmark.commands.output import open_console
+from benchmark.errors import InputError
+
+CheckpointFile = Annotated[Path, typer.Argument(help="A checkpoint: <results>/runs/<run>/checkpoint.pt.")]
+
+
+def render(
+    checkpoint: CheckpointFile,
+    angles: Annotated[str, typer.Option(help="Degrees with commas between, or a number of views as 'N views'.")] = "8 views",
+    output: Annotated[Path | None, typer.Option(help="An .npy file; a picture is put beside it (default: beside the checkpoint).")] = None,
+) -> int:
+    from benchmark.atomic import replacing
+    from benchmark.novel import NovelField
+    from benchmark.report.views import save_views
+
+    degrees = _degrees(angles)
+    views, _ = NovelField(checkpoint).views(np.deg2rad(degrees))
+    path = _output(output, checkpoint, "views.npy")
+    with replacing(path) as temporary:
+        np.save(temporary, views)
+    picture = save_views(views, degrees, path.with_suffix(".png"))
+    _say(path, f"{views.shape} [view, v, u], line integrals")
+    _say(picture, "")
+    return 0
+
+
+def volume(
+    checkpoint: CheckpointFile,
+    size: Annotated[int, typer.Option(min=1, help="Voxels along the longest edge.")],
+    output: Annotated[Path | None, typer.Option(help="A .nii.gz file (default: beside the checkpoint).")] = None,
+) -> int:
+    from benchmark.atomic import replacing
+    from benchmark.nifti import write_volume
+    from benchmark.novel import NovelField
+
+    values, geometry = NovelField(checkpoint).volume(size)
+    path = _output(output, checkpoint, f"volume-{size}.nii.gz")
+    with replacing(path) as temporary:
+        write_volume(temporary, values, geometry)
+    _say(path, f"{values.shape} [z, y, x], 1/mm: the field itself, without the method's last correction of its voxels")
+    return 0
+
+
+def _degrees(text: str) -> np.ndarray:
+    words = text.replace(",", " ").split()
+    try:
+        if len(words) == 2 and words[1] == "views" and 1 <= int(words[0]) <= 10_000:
+            return np.arange(int(words[0])) * 360 / int(words[0])
+        values = np.array([float(word) for word in words])
+    except ValueError:
+        values = np.array([])
+    if values.size == 0 or not np.isfinite(values).all():
+        raise InputError("--angles", expected="degrees such as 0,45,90, or a number such as '8 views'", found=f"'{text}'")
+    return values
+
+
+def _output(output: Path | None, checkpoint: Path, name: str) -> Path:
+    path = output or checkpoint.with_name(name)
+    suffix = ".npy" if name.endswith(".npy") else ".nii.gz"
+    if not path.name.endswith(suffix):
+        raise InputError("--output", expected=f"a {suffix} file", found=f"'{path.name}'")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _say(path: Path, what: str) -> None:
+    open_console().print(escape(f"{path}  {what}".rstrip()), soft_wrap=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands on the command line."""
+    app.command(help="Views of a checkpoint's field from any angle.")(render)
+    app.command(help="The volume of a checkpoint's field at any resolution.")(volume)
