@@ -184,7 +184,7 @@ class ConeBeamGeometry:
 
     def with_angles(self, angles: Sequence[float] | np.ndarray) -> ConeBeamGeometry:
         """The same scanner at other angles [rad]; what is given per view takes its mean."""
-        per_view = {n: float(np.mean(getattr(self, n))) for n in self._PER_VIEW}
+        per_view: dict[str, Any] = {n: float(np.mean(getattr(self, n))) for n in self._PER_VIEW}
         return dataclasses.replace(self, angles=np.array(angles, dtype=np.float64), **per_view)
 
     def with_volume(self, shape: tuple[int, int, int], spacing: Triple | None = None) -> ConeBeamGeometry:
