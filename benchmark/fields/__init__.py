@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from benchmark.fields.consistency import data_consistent
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.measurements import Measurements
+    from benchmark.fields.memory import RayBatch
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
     from benchmark.fields.support import Support
@@ -28,6 +29,7 @@ _LAZY = {
     "MLP": "mlp",
     "Measurements": "measurements",
     "Muon": "muon",
+    "RayBatch": "memory",
     "Support": "support",
     "data_consistent": "consistency",
     "field_volume": "volume",
@@ -51,6 +53,7 @@ __all__ = [
     "MLP",
     "Measurements",
     "Muon",
+    "RayBatch",
     "Support",
     "data_consistent",
     "field_volume",

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
-from benchmark.fields import MLP, Attenuation, HashGrid, Measurements, Support, data_consistent, field_volume, voxel_positions
+from benchmark.fields import MLP, Attenuation, HashGrid, Measurements, RayBatch, Support, data_consistent, field_volume, voxel_positions
 from methods.naf import NafParams
 
 
@@ -34,13 +34,13 @@ class AttenuationField(nn.Module):
 class RayLoss:
     """Mean squared residual of random rays, marched with jitter through what may hold matter."""
 
-    def __init__(self, params: NafParams, scan: Scan, measurements: Measurements, support: Support) -> None:
-        self.measurements, self.count, self.occupancy = measurements, params.rays, support.mask
+    def __init__(self, params: NafParams, scan: Scan, measurements: Measurements, support: Support, batch: RayBatch) -> None:
+        self.measurements, self.count, self.occupancy, self.batch = measurements, params.rays, support.mask, batch
         self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
         self.bounds = scan.geometry.volume_bounds
 
     def __call__(self, field: AttenuationField, generator: torch.Generator) -> torch.Tensor:
-        rays, values = self.measurements.draw(self.count, generator)
+        rays, values = self.measurements.draw(self.batch.allowed(self.count), generator)
         rendered = line_integral(field, rays, self.bounds, samples=self.samples, jitter=generator, occupancy=self.occupancy)
         return (rendered - values).square().mean()
 
@@ -67,18 +67,23 @@ class Training:
         self.generator = torch.Generator().manual_seed(seed)
         measurements, self.support = Measurements(scan), Support.of(scan)
         self.field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, self.generator)
-        rays = params.render == "rays"
-        self.loss_of = RayLoss(params, scan, measurements, self.support) if rays else GridLoss(params, scan)
+        self.batch, by_rays = RayBatch(), params.render == "rays"
+        self.loss_of = RayLoss(params, scan, measurements, self.support, self.batch) if by_rays else GridLoss(params, scan)
         self.optimiser = torch.optim.Adam(self.field.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def step(self) -> float:
         """One optimiser step; its loss."""
         self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.params.steps)
-        loss = self.loss_of(self.field, self.generator)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self.batch.attempt(self._backward, self.params.rays if self.params.render == "rays" else 0)
         self.optimiser.step()
         self.taken += 1
+        return loss
+
+    def _backward(self) -> float:
+        """Loss and gradients of new random rays or views."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self.loss_of(self.field, self.generator)
+        loss.backward()
         return float(loss.detach())
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
@@ -119,5 +124,5 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
             run.log(loss=loss)
         run.snapshot(lambda: training.volume(supersample=1).numpy())
     parameters = sum(p.numel() for p in training.field.parameters())
-    info = {"parameters": parameters, "levels": training.field.grid.cells, "render": params.render}
+    info = {"parameters": parameters, "levels": training.field.grid.cells, "render": params.render, "memory": training.batch.notes}
     return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).numpy(), info=info)

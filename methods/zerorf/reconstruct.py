@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
-from benchmark.fields import MLP, Attenuation, Measurements, Muon, Support, data_consistent, field_volume, vm_encode, vm_grid
+from benchmark.fields import MLP, Attenuation, Measurements, Muon, RayBatch, Support, data_consistent, field_volume, vm_encode, vm_grid
 from methods.zerorf import ZeroRFParams
 from methods.zerorf.generator import Generator, line_shapes, plane_shapes, resampled
 
@@ -68,6 +68,10 @@ class GridLoss:
         power = self.params.sharpen * (1 - step / self.params.steps)  # the plain residual has the last word
         return ramp_filtered(projector.forward(volume) - values, power).square().mean() * self.scale
 
+    def rays_at(self, step: int) -> int:
+        """None: a step has whole views."""
+        return 0
+
 
 def half_resolution(scan: Scan) -> Scan:
     """The scan with pixels and voxels of twice the size."""
@@ -93,16 +97,21 @@ def ramp_filtered(residual: torch.Tensor, power: float) -> torch.Tensor:
 class RayLoss:
     """Mean squared residual of random rays, more of them as training goes on (Shi et al. 2024: x4 twice, at steps 50 and 100)."""
 
-    def __init__(self, params: ZeroRFParams, scan: Scan, measurements: Measurements) -> None:
-        self.measurements, self.bounds = measurements, scan.geometry.volume_bounds
+    def __init__(self, params: ZeroRFParams, scan: Scan, measurements: Measurements, support: Support, batch: RayBatch) -> None:
+        self.measurements, self.bounds, self.occupancy, self.batch = measurements, scan.geometry.volume_bounds, support.mask, batch
         self.counts = (params.rays, round(math.sqrt(params.rays * params.rays_end)), params.rays_end)
         self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
         self.scale = 1 / max(float(measurements.values.square().mean()), 1e-12)
 
     def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:
-        rays, values = self.measurements.draw(self.counts[(step >= 50) + (step >= 100)], generator)
-        rendered = line_integral(field.at_points(), rays, self.bounds, samples=self.samples, jitter=generator)
+        rays, values = self.measurements.draw(self.batch.allowed(self.rays_at(step)), generator)
+        how: dict[str, Any] = {"samples": self.samples, "jitter": generator, "occupancy": self.occupancy}
+        rendered = line_integral(field.at_points(), rays, self.bounds, **how)
         return (rendered - values).square().mean() * self.scale
+
+    def rays_at(self, step: int) -> int:
+        """Rays of this step, if memory allows."""
+        return self.counts[(step >= 50) + (step >= 100)]
 
 
 class Training:
@@ -125,9 +134,8 @@ class Training:
         for optimiser, rate in zip(self.optimisers, self.rates, strict=True):
             optimiser.param_groups[0]["lr"] = rate * (self.params.decay + (1 - self.params.decay) * cosine)
 
-    def step(self, loss: torch.Tensor) -> None:
-        self.field.zero_grad(set_to_none=True)
-        loss.backward()
+    def step(self) -> None:
+        """Use the gradients that the field has now."""
         nn.utils.clip_grad_norm_(self.field.parameters(), self.params.clip)
         self._set_rates()
         for optimiser in self.optimisers:
@@ -158,8 +166,9 @@ class Ensemble:
         self.generator = torch.Generator().manual_seed(seed)
         measurements = Measurements(scan)
         self.mean_attenuation = measurements.mean_attenuation
-        self.loss_of = GridLoss(params, scan) if params.render == "grid" else RayLoss(params, scan, measurements)
-        self.support = Support.of(scan)
+        self.support, self.batch = Support.of(scan), RayBatch()
+        by_grid = params.render == "grid"
+        self.loss_of = GridLoss(params, scan) if by_grid else RayLoss(params, scan, measurements, self.support, self.batch)
         self.seeds = torch.randint(1 << 31, (params.members,), generator=self.generator).tolist()
         self.finished: list[TensorialField] = []
         self.total = torch.zeros(scan.geometry.volume_shape)  # of the finished ones
@@ -172,12 +181,19 @@ class Ensemble:
 
     def step(self) -> float:
         """One optimiser step of the present member; its loss."""
-        loss = self.loss_of(self.training.field, self.training.taken, self.generator)
-        self.training.step(loss)
+        loss = self.batch.attempt(self._backward, self.loss_of.rays_at(self.training.taken))
+        self.training.step()
         if self.training.taken == self.params.steps:
             self._finish(self.training.mean)
             if len(self.finished) < self.params.members:
                 self.training = self._new_member()
+        return loss
+
+    def _backward(self) -> float:
+        """Loss and gradients of the present member."""
+        self.training.field.zero_grad(set_to_none=True)
+        loss = self.loss_of(self.training.field, self.training.taken, self.generator)
+        loss.backward()
         return float(loss.detach())
 
     def _finish(self, field: TensorialField) -> None:
@@ -240,5 +256,5 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
         run.snapshot(lambda: ensemble.volume().numpy())
     volume = data_consistent(ensemble.volume(), scan, params.refine)
     parameters = sum(p.numel() for p in ensemble.training.field.parameters())
-    info = {"parameters": parameters, "members": max(1, len(ensemble.finished)), "render": params.render}
+    info = {"parameters": parameters, "members": max(1, len(ensemble.finished)), "render": params.render, "memory": ensemble.batch.notes}
     return Reconstruction(volume=volume.numpy(), info=info)

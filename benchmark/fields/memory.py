@@ -1,0 +1,78 @@
+"""How many rays a step may have: as many as the free memory allows, fewer after it ran out."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+GIB = 2**30
+RAYS = ((24, 65536), (22, 32768), (16, 16384), (12, 8192), (8, 4096), (4, 2048), (0, 1024))  # free memory [GiB] -> rays a step
+FEWEST = 32
+WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def free_memory(device: str = "cpu") -> float:
+    """GiB that this process may still take: of the GPU, or of the machine and its container."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(torch.device(device))[0] / GIB
+    amounts = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB]
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        amounts.append(next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024 / GIB)
+    with contextlib.suppress(OSError, ValueError):  # "max" where the container has no limit
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        amounts.append((limit - used) / GIB)
+    return max(0.0, min(amounts))
+
+
+def most_rays(gib: float) -> int:
+    """Rays of a step that fit into so much free memory."""
+    return next(rays for least, rays in RAYS if gib >= least)
+
+
+class RayBatch:
+    """The largest number of rays a step may have now, and what became of it (`notes`, for the record)."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        gib = free_memory(device)
+        self.most, self.notes = most_rays(gib), list[str]()
+        self._free = gib
+        self._limited = False
+
+    def allowed(self, wanted: int) -> int:
+        """At most `wanted` rays; notes once when it must be fewer."""
+        if wanted > self.most and not self._limited:
+            self._limited = True
+            self._note(f"{self.most} rays a step instead of {wanted}: {self._free:.1f} GiB of memory are free")
+        return min(wanted, self.most)
+
+    def attempt(self, step: Callable[[], Result], rays: int) -> Result:
+        """The result of `step`, which has up to `rays` rays; after running out of memory it is called again with half of them."""
+        while True:
+            try:
+                return step()
+            except (MemoryError, RuntimeError) as error:
+                used = min(rays, self.most)
+                if not out_of_memory(error) or used // 2 < FEWEST:
+                    raise
+                self.most, self._limited = used // 2, True
+                self._note(f"out of memory with {used} rays a step, goes on with {self.most}")
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _note(self, text: str) -> None:
+        print(text, flush=True)
+        self.notes.append(text)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is Python's, the CPU allocator's or CUDA's way to say that memory ran out."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in WORDS)
