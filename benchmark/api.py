@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from benchmark.ct.noise import add_noise
     from benchmark.ct.projector import Projector
     from benchmark.ct.rays import Rays, view_rays
+    from benchmark.ct.reference import psnr_against, reference_scan
     from benchmark.ct.simulate import Voxels
     from benchmark.ct.total_variation import TotalVariation
     from benchmark.download import Package, fetch_member
@@ -58,6 +59,8 @@ _LAZY = {
     "cached_arrays": "benchmark.cache",
     "fetch_member": "benchmark.download",
     "simulated_case": "benchmark.ct.acquisition",
+    "psnr_against": "benchmark.ct.reference",
+    "reference_scan": "benchmark.ct.reference",
     "Run": "benchmark.run_context",
     "TotalVariation": "benchmark.ct.total_variation",
     "ViewError": "benchmark.ct.held_back",
@@ -110,6 +113,8 @@ __all__ = [
     "line_integral",
     "march",
     "not_circular",
+    "psnr_against",
+    "reference_scan",
     "simulated_case",
     "view_rays",
 ]

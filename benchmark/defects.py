@@ -20,7 +20,7 @@ def defect(kind: type, spec: Any) -> str | None:
     name = getattr(spec, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return "expected a name of letters, digits, '_' and '-' that starts with a letter"
-    for field in ("target", "skip", "prepare", "field"):
+    for field in ("target", "skip", "prepare", "field", "speed"):
         target = getattr(spec, field, None)
         if isinstance(target, str) and not re.fullmatch(r"[\w.]+:[\w.]+", target):
             return f"{field}: expected a callable or 'package.module:name', found {target!r}"

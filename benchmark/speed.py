@@ -21,19 +21,24 @@ from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.projector import Projector
 from benchmark.ct.rays import Rays, view_rays
-from benchmark.fields import MLP, HashGrid
+from benchmark.fields import MLP, HashGrid, plain
+from benchmark.plugins import Registry
+from benchmark.types import resolve
 
 REPEATS = 5
 RAYS, SAMPLES = 1024, 192  # one training step of a field rendered by rays
 
 
-def measure() -> dict[str, float]:
-    """All ratios by name, in less than a minute. A part whose comparison is not installed is left out."""
+def measure(registry: Registry) -> dict[str, float]:
+    """All ratios by name, those that methods add included, in some minutes. A part whose comparison is not installed is left out."""
     threads, ratios = torch.get_num_threads(), dict[str, float]()
     torch.set_num_threads(1)
     try:
         for part in MEASUREMENTS:
             ratios.update(part())
+        for method in registry.methods.values():
+            for name, found in (resolve(method.speed)() if method.speed else {}).items():
+                ratios[name] = compare(found[0], found[1], 3) if isinstance(found, tuple) else found
     finally:
         torch.set_num_threads(threads)
     return ratios
@@ -202,36 +207,15 @@ def hash_grid_over_torch() -> dict[str, float]:
     def ours() -> torch.Tensor:
         return network(grid(points))
 
-    def plain() -> torch.Tensor:
-        features = torch.cat([torch_level(grid.table, level, points) for level in grid.levels], 1)
-        for index in range(4):
-            features = torch.nn.functional.linear(features, *network.layer(index))
-            features = torch.nn.functional.leaky_relu(features, network.slope) if index < 3 else features
-        return features
+    def other() -> torch.Tensor:
+        return plain.mlp(network, plain.hash_grid(grid, points))
 
     def step(field: Callable[[], torch.Tensor]) -> None:
         field().sum().backward()
         grid.table.grad = network.weights.grad = None
 
-    torch.testing.assert_close(ours(), plain(), atol=1e-4, rtol=1e-4)
-    return {"hash_grid_step_over_torch": compare(lambda: step(ours), lambda: step(plain), 3)}
-
-
-def torch_level(table: torch.Tensor, level: Any, points: torch.Tensor) -> torch.Tensor:
-    """One level's features [M, 2] by torch operations."""
-    scaled = (points * level.scale).clamp(0, level.scale - 1e-3)
-    low = scaled.floor()
-    fraction, low = scaled - low, low.long()
-    features = torch.zeros(len(points), table.shape[1])
-    for corner in range(8):
-        bits = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2])
-        at = low + bits
-        if level.hashed:
-            row = (at[:, 0] ^ (at[:, 1] * 2654435761) ^ (at[:, 2] * 805459861)) & (level.entries - 1)
-        else:
-            row = at[:, 0] + level.resolution * (at[:, 1] + level.resolution * at[:, 2])
-        features = features + torch.where(bits.bool(), fraction, 1 - fraction).prod(1, keepdim=True) * table[level.offset + row]
-    return features
+    torch.testing.assert_close(ours(), other(), atol=1e-4, rtol=1e-4)
+    return {"hash_grid_step_over_torch": compare(lambda: step(ours), lambda: step(other), 3)}
 
 
 # Each takes no argument and returns named ratios; append to this list to measure more.

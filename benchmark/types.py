@@ -151,7 +151,8 @@ class MethodSpec:
     `presets` maps a name to parameter values that replace the defaults; `skip(scan, params) -> str | None` returns the
     reason why a scan cannot be reconstructed by this method; `requires` lists modules that must be importable.
     `field(state, params, geometry)` makes of a checkpoint's state a function from positions [M, 3] (x y z [mm]) to attenuation
-    [M], for `render` and `volume`. Raise `revision` whenever results change: it is part of each run's identity.
+    [M], for `render` and `volume`; `speed() -> dict` adds ratios to `speed`, each a number or two callables to compare (ours
+    and the alternative). Raise `revision` whenever results change: it is part of each run's identity.
     """
 
     name: str
@@ -163,6 +164,7 @@ class MethodSpec:
     revision: int = 1
     skip: Target | None = None
     field: Target | None = None
+    speed: Target | None = None
     cite: str = ""
 
 

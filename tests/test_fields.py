@@ -4,41 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from benchmark.errors import InputError
-from benchmark.fields import MLP, HashGrid, trunc_exp, vm_encode, vm_grid
-from benchmark.speed import torch_level
+from benchmark.fields import MLP, HashGrid, plain, trunc_exp, vm_encode, vm_grid
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def hash_twin(grid: HashGrid, points: torch.Tensor) -> torch.Tensor:
-    return torch.cat([torch_level(grid.table, level, points) for level in grid.levels], 1)
-
-
-def mlp_twin(mlp: MLP, values: torch.Tensor) -> torch.Tensor:
-    x = values
-    for index in range(len(mlp.widths) - 1):
-        if index == mlp.skip:
-            x = torch.cat([x, values], 1)
-        x = F.linear(x, *mlp.layer(index))
-        if index < len(mlp.widths) - 2:
-            x = F.leaky_relu(x, mlp.slope)
-    return x
-
-
-def vm_twin(points: torch.Tensor, planes: list[torch.Tensor], lines: list[torch.Tensor]) -> torch.Tensor:
-    out = []
-    for plane, line, (row, column, along) in zip(planes, lines, ((1, 0, 2), (2, 1, 0), (2, 0, 1)), strict=True):
-        at = 2 * points[None, :, None, :] - 1
-        sampled = F.grid_sample(plane[None], at[..., [column, row]], align_corners=False, padding_mode="border")[0, :, :, 0]
-        zero = torch.zeros_like(at[..., 0])
-        on = F.grid_sample(line[None, :, :, None], torch.stack([zero, at[..., along]], -1), align_corners=False, padding_mode="border")
-        out.append(sampled * on[0, :, :, 0])
-    return torch.cat(out).t()
 
 
 def gradients(value: torch.Tensor, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -50,7 +22,7 @@ def gradients(value: torch.Tensor, inputs: list[torch.Tensor]) -> list[torch.Ten
 def test_hash_grid_matches_plain_torch(log2_entries: int) -> None:
     grid = HashGrid(levels=4, base=4, finest=31, log2_entries=log2_entries, spread=1.0, generator=generator())
     points = (0.01 + 0.98 * torch.rand(1000, 3, generator=generator())).requires_grad_()  # at the faces the twin's clamp has no gradient
-    ours, twin = grid(points), hash_twin(grid, points)
+    ours, twin = grid(points), plain.hash_grid(grid, points)
     torch.testing.assert_close(ours, twin, atol=1e-5, rtol=1e-5)
     for mine, theirs in zip(gradients(ours, [points, grid.table]), gradients(twin, [points, grid.table]), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-3)
@@ -65,7 +37,7 @@ def test_hash_grid_refuses_impossible_sizes() -> None:
 def test_mlp_matches_plain_torch(points: int, inputs: int, outputs: int, layers: int, skip: int | None) -> None:
     mlp = MLP(inputs, outputs, hidden=30, layers=layers, skip=skip, generator=generator())
     values = torch.randn(points, inputs, generator=generator()).requires_grad_()
-    ours, twin = mlp(values), mlp_twin(mlp, values)
+    ours, twin = mlp(values), plain.mlp(mlp, values)
     torch.testing.assert_close(ours, twin, atol=1e-5, rtol=1e-5)
     for mine, theirs in zip(gradients(ours, [values, mlp.weights]), gradients(twin, [values, mlp.weights]), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
@@ -81,7 +53,7 @@ def tensors(shape: tuple[int, int, int], channels: int = 5) -> tuple[list[torch.
 def test_vector_matrix_matches_plain_torch() -> None:
     planes, lines = tensors((6, 7, 8))
     points = torch.rand(700, 3, generator=generator())
-    ours, twin = vm_encode(points, planes, lines), vm_twin(points, planes, lines)
+    ours, twin = vm_encode(points, planes, lines), plain.vm_encode(points, planes, lines)
     torch.testing.assert_close(ours, twin, atol=1e-5, rtol=1e-5)
     for mine, theirs in zip(gradients(ours, planes + lines), gradients(twin, planes + lines), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)

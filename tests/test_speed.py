@@ -15,6 +15,7 @@ from benchmark.ct.composite import composite_rays_xray
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.rays import view_rays
+from benchmark.plugins import Registry
 
 
 @pytest.fixture
@@ -57,11 +58,11 @@ def test_measure_joins_all_parts_on_one_thread_and_restores_the_setting(monkeypa
     monkeypatch.setattr(speed, "MEASUREMENTS", [lambda: {"a": float(torch.get_num_threads())}, dict, lambda: {"b": 0.5}])
     torch.set_num_threads(2)
     try:
-        assert speed.measure() == {"a": 1.0, "b": 0.5}
+        assert speed.measure(Registry()) == {"a": 1.0, "b": 0.5}
         seen.append(torch.get_num_threads())
         monkeypatch.setattr(speed, "MEASUREMENTS", [lambda: 1 / 0])
         with pytest.raises(ZeroDivisionError):
-            speed.measure()
+            speed.measure(Registry())
         seen.append(torch.get_num_threads())
     finally:
         torch.set_num_threads(before)
@@ -69,7 +70,7 @@ def test_measure_joins_all_parts_on_one_thread_and_restores_the_setting(monkeypa
 
 
 def test_every_ratio_is_a_positive_number_with_a_name(small):
-    ratios = speed.measure()
+    ratios = speed.measure(Registry())
     expected = {"projector_forward_over_plain", "projector_adjoint_over_plain", "march_over_torch", "composite_step_over_torch"}
     assert expected <= set(ratios)
     assert all(isinstance(value, float) and 0 < value < 1000 for value in ratios.values())

@@ -27,9 +27,10 @@ def doctor() -> int:
 def speed(as_json: AsJson = False) -> int:
     from rich.table import Table
 
+    from benchmark.plugins import registry
     from benchmark.speed import measure
 
-    ratios = measure()
+    ratios = measure(registry())
     table = Table("ratio", "value")
     for name, value in ratios.items():
         table.add_row(escape(name), f"{value:.3g}")

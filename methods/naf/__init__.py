@@ -32,6 +32,7 @@ SPEC = MethodSpec(
     name="naf",
     target="methods.naf.reconstruct:reconstruct",
     field="methods.naf.reconstruct:restored_field",
+    speed="methods.naf.speed:speed",
     params=NafParams,
     summary="neural attenuation field: hash grid + MLP fitted by rays",
     presets={

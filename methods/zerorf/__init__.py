@@ -42,6 +42,7 @@ SPEC = MethodSpec(
     name="zerorf",
     target="methods.zerorf.reconstruct:reconstruct",
     field="methods.zerorf.reconstruct:restored_field",
+    speed="methods.zerorf.speed:speed",
     params=ZeroRFParams,
     summary="ZeroRF-DIP: vector-matrix field generated from frozen noise (deep image prior)",
     presets={

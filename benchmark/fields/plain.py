@@ -1,0 +1,63 @@
+"""The fields' kernels once more in plain torch: what their speed is compared with, and their values in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from benchmark.fields.hash_grid import HashGrid
+from benchmark.fields.mlp import MLP
+
+
+def hash_grid(grid: HashGrid, points: torch.Tensor) -> torch.Tensor:
+    """HashGrid's features [M, 2 * levels] at points [M, 3] in the unit cube."""
+    return torch.cat([_level(grid.table, level, points) for level in grid.levels], 1)
+
+
+def _level(table: torch.Tensor, level: Any, points: torch.Tensor) -> torch.Tensor:
+    scaled = (points * level.scale).clamp(0, level.scale - 1e-3)
+    low = scaled.floor()
+    fraction, low = scaled - low, low.long()
+    features = torch.zeros(len(points), table.shape[1])
+    for corner in range(8):
+        bits = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2])
+        at = low + bits
+        if level.hashed:
+            row = (at[:, 0] ^ (at[:, 1] * 2654435761) ^ (at[:, 2] * 805459861)) & (level.entries - 1)
+        else:
+            row = at[:, 0] + level.resolution * (at[:, 1] + level.resolution * at[:, 2])
+        features = features + torch.where(bits.bool(), fraction, 1 - fraction).prod(1, keepdim=True) * table[level.offset + row]
+    return features
+
+
+def mlp(network: MLP, features: torch.Tensor) -> torch.Tensor:
+    """The network by linear layers: [M, inputs] -> [M, outputs]."""
+    first, last = features, len(network.widths) - 2
+    for index in range(last + 1):
+        if index == network.skip and index:
+            features = torch.cat([features, first], 1)
+        features = F.linear(features, *network.layer(index))
+        features = F.leaky_relu(features, network.slope) if index < last else features
+    return features
+
+
+def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Vector-matrix features [M, 3 * channels] at points [M, 3] in the unit cube."""
+    x, y, z = (points * 2 - 1).unbind(1)
+    how: dict[str, Any] = {"align_corners": False, "padding_mode": "border"}
+    parts = []
+    for plane, line, row, column, along in zip(planes, lines, (y, z, z), (x, y, x), (z, x, y), strict=True):
+        on_plane = F.grid_sample(plane[None], torch.stack([column, row], -1)[None, None], **how)[0, :, 0]
+        on_line = F.grid_sample(line[None, :, :, None], torch.stack([torch.zeros_like(along), along], -1)[None, None], **how)[0, :, 0]
+        parts.append(on_plane * on_line)
+    return torch.cat(parts).t()
+
+
+def vm_grid(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The same at every voxel, [z * y * x, 3 * channels]."""
+    (yx, zy, zx), (z, x, y) = planes, lines
+    products = [yx[:, None] * z[:, :, None, None], zy[..., None] * x[:, None, None], zx[:, :, None] * y[:, None, :, None]]
+    return torch.cat(products).flatten(1).t()

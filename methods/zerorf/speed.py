@@ -1,0 +1,107 @@
+"""ZeroRF against itself in plain torch: one step of the default preset, and the time to a given quality."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from benchmark.api import Scan, line_integral, march, psnr_against, reference_scan, view_rays
+from benchmark.fields import plain
+from methods.zerorf import ZeroRFParams
+from methods.zerorf.reconstruct import Ensemble, RayLoss, TensorialField
+
+MOST_STEPS = 600  # by rays; more are not waited for, which flatters plain torch
+
+
+def speed() -> dict[str, float | tuple[Callable[[], object], Callable[[], object]]]:
+    """zerorf_step_over_torch: two callables to compare; zerorf_time_to_quality_over_torch: a ratio of CPU seconds."""
+    scan, _ = reference_scan(64, 10)
+    ensemble = Ensemble(scan, ZeroRFParams.model_validate({"steps": 10_000, "coarse": 0.0}), seed=0)
+    training, twin = ensemble.training, TorchGrid(ensemble.training.field, scan)
+    with torch.no_grad():
+        torch.testing.assert_close(training.field.volume(ensemble.support), twin.volume() * ensemble.support.mask, rtol=1e-3, atol=1e-5)
+
+    def step_of_twin() -> None:
+        training.field.zero_grad(set_to_none=True)
+        twin.loss().backward()
+        training.step()
+
+    return {"zerorf_step_over_torch": (ensemble.step, step_of_twin), "zerorf_time_to_quality_over_torch": time_to_quality()}
+
+
+class TorchGrid:
+    """The field on the voxel grid and its line integrals by torch operations: broadcast products, linear layers, grid_sample."""
+
+    def __init__(self, field: TensorialField, scan: Scan) -> None:
+        self.field, self.shape = field, scan.geometry.volume_shape
+        samples = march(view_rays(scan.geometry), scan.geometry.volume_bounds, samples=max(self.shape))
+        self.where = ((samples.positions - field.lower) / field.extent * 2 - 1).view(1, 1, 1, -1, 3)
+        self.dt = samples.ts[:, 1].reshape(-1, max(self.shape))
+        self.values = torch.tensor(scan.projections).reshape(-1)[samples.rays[:, 1] > 0]
+
+    def volume(self) -> torch.Tensor:
+        features = plain.vm_grid(*self.field.generator())
+        return self.field.attenuation(plain.mlp(self.field.network, features)[:, 0]).view(self.shape)
+
+    def loss(self) -> torch.Tensor:
+        sampled = F.grid_sample(self.volume()[None, None], self.where, align_corners=False, padding_mode="border")
+        return ((sampled.view(self.dt.shape) * self.dt).sum(1) - self.values).square().mean()
+
+
+def time_to_quality(size: int = 32, views: int = 50) -> float:
+    """CPU seconds of the default preset to 1 dB below its final volume PSNR, over those of the same fields in plain torch by rays.
+
+    The steps that training by rays needs are counted with our renderer, which computes the same thing; what a step takes in
+    plain torch is measured. Training by rays that has not arrived after MOST_STEPS steps counts with those.
+    """
+    scan, truth = reference_scan(size, views)
+    psnr = psnr_against(truth)
+    ensemble = Ensemble(scan, ZeroRFParams.model_validate({}), seed=0)
+    spent, curve = 0.0, []
+    total = ensemble.params.members * ensemble.params.steps
+    for step in range(total):
+        begin = time.process_time()
+        ensemble.step()
+        spent += time.process_time() - begin
+        if step % 10 == 9 or step == total - 1:
+            curve.append((spent, psnr(ensemble.volume())))
+    goal = curve[-1][1] - 1
+    ours = next(seconds for seconds, value in curve if value >= goal)
+
+    by_rays = Ensemble(scan, ZeroRFParams.model_validate({"render": "rays", "members": 1, "steps": MOST_STEPS}), seed=0)
+    steps = MOST_STEPS
+    for step in range(MOST_STEPS):
+        by_rays.step()
+        if step % 25 == 24 and psnr(by_rays.volume()) >= goal:
+            steps = step + 1
+            break
+    return ours / (steps * _torch_ray_step(by_rays))
+
+
+def _torch_ray_step(ensemble: Ensemble) -> float:
+    """CPU seconds of one step by rays in plain torch, the second of two. Raises AssertionError if it renders something else."""
+    loss_of, training = ensemble.loss_of, ensemble.training
+    assert isinstance(loss_of, RayLoss)
+    rays, values = loss_of.measurements.draw(loss_of.counts[-1], ensemble.generator)
+    samples = march(rays, loss_of.bounds, samples=loss_of.samples)
+    dt = samples.ts[:, 1].view(len(values), -1)
+    with torch.no_grad():
+        expected = line_integral(training.field.at_points(), rays, loss_of.bounds, samples=loss_of.samples)
+        found = (_at_points(training.field, samples.positions).view(dt.shape) * dt).sum(1)
+        torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-3)
+    begin = time.process_time()
+    training.field.zero_grad(set_to_none=True)
+    mu = _at_points(training.field, samples.positions).view(dt.shape)
+    ((mu * dt).sum(1) - values).square().mean().backward()
+    training.step()
+    return time.process_time() - begin
+
+
+
+def _at_points(field: TensorialField, positions: torch.Tensor) -> torch.Tensor:
+    """The field by torch operations, as per-ray rendering in plain torch does it: [M, 3] (mm) -> [M]."""
+    features = plain.vm_encode((positions - field.lower) / field.extent, *field.generator())
+    return field.attenuation(plain.mlp(field.network, features)[:, 0])
