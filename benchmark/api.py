@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.geometry import ConeBeamGeometry, parallel_distances
 from benchmark.errors import InputError, MissingDependency
 from benchmark.hooks import hookimpl
 from benchmark.types import (
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from benchmark.ct.total_variation import TotalVariation
     from benchmark.ct.views import heldout_views, training_views
     from benchmark.download import Package, fetch_member
+    from benchmark.files.arrays import read_npy
+    from benchmark.files.pickles import read_plain_pickle
     from benchmark.run_context import Run
     from benchmark.scan_folder.load import open_scan_folder
 
@@ -60,6 +62,8 @@ _LAZY = {
     "measured_case": "benchmark.ct.measured",
     "binned": "benchmark.ct.measured",
     "usual_bin": "benchmark.ct.measured",
+    "read_npy": "benchmark.files.arrays",
+    "read_plain_pickle": "benchmark.files.pickles",
     "heldout_views": "benchmark.ct.views",
     "training_views": "benchmark.ct.views",
     "open_scan_folder": "benchmark.scan_folder.load",
@@ -127,6 +131,9 @@ __all__ = [
     "measured_case",
     "not_circular",
     "open_scan_folder",
+    "parallel_distances",
+    "read_npy",
+    "read_plain_pickle",
     "simulated_case",
     "training_views",
     "usual_bin",

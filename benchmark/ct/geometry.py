@@ -176,7 +176,7 @@ class ConeBeamGeometry:
             return 0.0
         return float(min(2 * np.pi, 2 * np.pi - gaps.max() + np.median(gaps)))
 
-    # -- any orbit --------------------------------------------------------------------------------------------------
+    # -- other beams and orbits --------------------------------------------------------------------------------------------------
 
     @classmethod
     def from_vectors(cls, vectors: np.ndarray, **grid: Any) -> ConeBeamGeometry:
@@ -286,6 +286,14 @@ class ConeBeamGeometry:
                     found=f"view {int(np.flatnonzero(unseen)[0])} misses it along {name}",
                     fix="Check detector_offset, volume_offset and the units of both.",
                 )
+
+
+def parallel_distances(detector_shape: tuple[int, int], detector_pitch: Pair) -> Pair:
+    """source_to_origin and source_to_detector [mm] of a parallel beam: a source so far away that its rays are parallel within a
+    twentieth of a pixel (farther ones would cost float32 rays as much), measured by a detector that is put on the axis.
+    """
+    diagonal = float(np.hypot(*np.multiply(detector_shape, detector_pitch)))
+    return 2000 * diagonal, 2000 * diagonal * (1 + 1e-9)
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -13,57 +14,41 @@ from numpy.lib import format as npy
 from benchmark.errors import InputError
 from benchmark.files.limits import check_array
 
-# What NumPy and zipfile raise for bytes that are no such file.
-BROKEN = (ValueError, TypeError, KeyError, EOFError, SyntaxError, OverflowError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
-
 
 def read_npy(path: Path) -> np.ndarray:
     """A .npy file, mapped. Raises InputError for objects (which could run code), truncated or oversized files."""
-    where = str(path)
-    try:
+    with _readable(str(path)):
         with path.open("rb") as file:
             shape, _, dtype = _npy_header(file)
-            check_array(where, shape, dtype, stored=path.stat().st_size - file.tell())
+            check_array(str(path), shape, dtype, stored=path.stat().st_size - file.tell())
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except InputError:
-        raise
-    except BROKEN as error:
-        raise InputError(where, expected="a NumPy file (.npy) of numbers", found=_reason(error)) from error
 
 
-def npz_names(path: Path) -> list[str]:
-    """Names of the arrays in a .npz file."""
-    try:
-        with zipfile.ZipFile(path) as content:
-            return [name.removesuffix(".npy") for name in content.namelist()]
-    except BROKEN as error:
-        raise InputError(str(path), expected="a NumPy archive (.npz)", found=_reason(error)) from error
+def npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and type of each array in a .npz file, without unpacking any."""
+    with _readable(str(path)), zipfile.ZipFile(path) as content:
+        found = {}
+        for name in content.namelist():
+            with content.open(name) as file:
+                shape, _, dtype = _npy_header(file)
+            found[name.removesuffix(".npy")] = shape, dtype
+        return found
 
 
 def read_npz(path: Path, key: str | None = None) -> np.ndarray:
     """One array of a .npz file: `key`, or the only one with three axes. The header inside is checked before unpacking."""
     where = f"{path}: {key}" if key else str(path)
-    try:
-        with zipfile.ZipFile(path) as content:
-            headers = {}
-            for name in content.namelist():
-                with content.open(name) as file:
-                    headers[name.removesuffix(".npy")] = (name, *_npy_header(file))
-            chosen = key if key is not None else _only_stack(where, headers)
-            if chosen not in headers:
-                raise InputError(where, expected=f"one of the arrays {', '.join(headers)}", found=f"'{chosen}'")
-            name, shape, _, dtype = headers[chosen]
-            size = check_array(where, shape, dtype)
-            if content.getinfo(name).file_size < size:
-                raise InputError(where, expected=f"{size} bytes of numbers", found=f"{content.getinfo(name).file_size} bytes")
-            with content.open(name) as file:
-                return npy.read_array(file, allow_pickle=False)
-    except InputError:
-        raise
-    except BROKEN as error:
-        raise InputError(where, expected="a NumPy archive (.npz) of numbers", found=_reason(error)) from error
-    except Exception as error:  # zlib.error and lzma's own
-        raise InputError(where, expected="an undamaged NumPy archive (.npz)", found=_reason(error)) from error
+    headers = npz_headers(path)
+    chosen = key if key is not None else _only_stack(where, headers)
+    if chosen not in headers:
+        raise InputError(where, expected=f"one of the arrays {', '.join(headers)}", found=f"'{chosen}'")
+    size = check_array(where, *headers[chosen])
+    with _readable(where), zipfile.ZipFile(path) as content:
+        name = chosen if chosen in content.namelist() else f"{chosen}.npy"
+        if content.getinfo(name).file_size < size:
+            raise InputError(where, expected=f"{size} bytes of numbers", found=f"{content.getinfo(name).file_size} bytes")
+        with content.open(name) as file:
+            return npy.read_array(file, allow_pickle=False)
 
 
 def read_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool = False, header_bytes: int = 0) -> np.ndarray:
@@ -81,11 +66,11 @@ def read_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool =
     return np.memmap(path, dtype=kind, mode="r", offset=header_bytes, shape=tuple(shape))
 
 
-def _only_stack(where: str, headers: dict[str, tuple[str, Any, Any, Any]]) -> str:
-    stacks = [name for name, (_, shape, _, _) in headers.items() if len(shape) == 3]
+def _only_stack(where: str, headers: dict[str, tuple[tuple[int, ...], np.dtype]]) -> str:
+    stacks = [name for name, (shape, _) in headers.items() if len(shape) == 3]
     if len(stacks) == 1:
         return stacks[0]
-    found = ", ".join(f"{name} {shape}" for name, (_, shape, _, _) in headers.items())
+    found = ", ".join(f"{name} {shape}" for name, (shape, _) in headers.items())
     raise InputError(where, expected="one array with three axes", found=found or "nothing", fix="Name the array (key: ...).")
 
 
@@ -97,5 +82,13 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     return read(file)
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+@contextlib.contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Turns what NumPy, zipfile and its decompressors raise for a damaged file into one clear error."""
+    try:
+        yield
+    except (InputError, FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # each decompressor brings kinds of its own
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(where, expected="an undamaged NumPy file of numbers", found=reason) from error

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.ct.geometry import ConeBeamGeometry, Pair, Triple
+from benchmark.ct.geometry import ConeBeamGeometry, Triple, parallel_distances
 from benchmark.errors import InputError
 from benchmark.files.door import read_rows
-from benchmark.scan_folder.description import FILE, UNITS, Description, Geometry, PerView
-
-PARALLEL = 2000.0  # distance of a parallel beam's source, in diagonals of the detector; more would cost float32 its pixels
+from benchmark.scan_folder.description import FILE, UNITS, Description, PerView
 
 
 def orbit(description: Description, views: int, detector: tuple[int, int]) -> ConeBeamGeometry:
@@ -23,7 +21,10 @@ def orbit(description: Description, views: int, detector: tuple[int, int]) -> Co
     rows, columns = given.detector_pitch if isinstance(given.detector_pitch, tuple) else (given.detector_pitch or 0.0,) * 2
     pitch = (rows * unit, columns * unit)
     _check_positive(description, "geometry.detector_pitch", pitch)
-    origin, distance = _distances(description, given, pitch, detector, unit)
+    if given.beam == "parallel":
+        origin, distance = parallel_distances(detector, pitch)
+    else:
+        origin, distance = (given.source_to_origin or 0) * unit, (given.source_to_detector or 0) * unit
     units = dict(axis_shift=unit, source_height=unit, detector_roll=angle, detector_pitch_angle=angle, detector_yaw=angle)
     scanner: dict[str, Any] = dict(
         source_to_origin=origin,
@@ -74,16 +75,6 @@ def _per_view(description: Description, where: str, value: PerView, views: int) 
     if found.ndim > 1 or (found.ndim == 1 and len(found) != views):
         raise InputError(f"{description.folder / FILE}: {where}", expected=f"a number or {views} of them", found=f"shape {found.shape}")
     return found
-
-
-def _distances(
-    description: Description, given: Geometry, pitch: Pair, detector: tuple[int, int], unit: float
-) -> Pair:
-    """Source to axis and source to detector [mm]. A parallel beam comes from far away and is measured (virtually) at the axis."""
-    if given.beam == "cone":
-        return float(given.source_to_origin or 0) * unit, float(given.source_to_detector or 0) * unit
-    diagonal = float(np.hypot(pitch[0] * detector[0], pitch[1] * detector[1]))
-    return PARALLEL * diagonal, PARALLEL * diagonal * (1 + 1e-9)
 
 
 def _box(description: Description, scanner: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,19 @@ def load(params: FolderParams) -> Case:
     return measured_case(open_scan_folder(Path(params.path)), params)
 
 
+def is_scan(path: Path) -> bool:
+    """Whether `--scan PATH` means a folder with scan.yaml, or that file itself."""
+    return path.name == "scan.yaml" or (path / "scan.yaml").is_file()
+
+
 @hookimpl
 def register_datasets() -> list[DatasetSpec]:
-    return [DatasetSpec(name="folder", target=load, params=FolderParams, summary="your own scan: a folder with scan.yaml (docs/data.md)")]
+    return [
+        DatasetSpec(
+            name="folder",
+            target=load,
+            params=FolderParams,
+            opens={"scan": is_scan},
+            summary="your own scan: a folder with scan.yaml (docs/data.md)",
+        )
+    ]
