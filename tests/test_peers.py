@@ -102,9 +102,9 @@ def test_arrays_of_every_kind_survive(tmp_path):
     }
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         path = tmp_path / "x.pickle"
-        for text in (pickle.dumps(arrays, protocol), pickle.dumps(arrays, protocol).replace(b"numpy._core", b"numpy.core") if protocol < 4 else b""):
-            if not text:
-                continue
+        text = pickle.dumps(arrays, protocol)
+        texts = [text, text.replace(b"numpy._core", b"numpy.core")] if protocol < 4 else [text]  # later ones store lengths
+        for text in texts:
             path.write_bytes(text)
             found = read_plain_pickle(path)
             assert found["one"] == 2.5
@@ -190,9 +190,9 @@ def test_every_name_that_is_allowed_is_harmless():
         ({"mode": "fan"}, "mode: expected 'cone' or 'parallel'"),
         ({"train": {}}, "train: expected angles and projections"),
         ({"train": {"angles": np.zeros(3), "projections": np.zeros((4, 5, 6))}}, "train.angles: expected 4 angles"),
-        ({"train": {"angles": np.zeros(4), "projections": np.full((4, 30, 36), np.nan)}}, "train.projections: expected finite numbers"),
+        ({"train": {"angles": np.zeros(4), "projections": np.full((4, 30, 36), np.nan)}}, "train.projections: expected finite"),
         ({"val": {"angles": np.zeros(4), "projections": np.zeros((4, 5, 6))}}, "val.projections: expected the shape of the training"),
-        ({"train": {"angles": np.zeros(1), "projections": np.zeros((5, 6))}}, r"train.projections: expected an array \[view, row, column\]"),
+        ({"train": {"angles": np.zeros(1), "projections": np.zeros((5, 6))}}, r"train.projections: expected an array \[view, row"),
     ],
 )
 def test_a_naf_file_with_a_mistake(tmp_path, changes, found):
@@ -350,7 +350,8 @@ def test_any_value_in_place_of_any_value_of_meta_data(tmp_path, data):
     meta["proj_train"], meta["proj_test"] = meta["proj_train"][:3], meta["proj_test"][:2]
     place = data.draw(st.sampled_from([meta, meta["scanner"], meta["proj_train"][0]]))
     key = data.draw(st.sampled_from(sorted(place)))
-    anything = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x, max_size=3), max_leaves=5)
+    one = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+    anything = st.recursive(one, lambda items: st.lists(items, max_size=3), max_leaves=5)
     place[key] = data.draw(anything)
     (folder / "meta_data.json").write_text(json.dumps(copy.deepcopy(meta)))
     try:
