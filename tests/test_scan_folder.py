@@ -157,7 +157,8 @@ def test_pixels_that_count_nothing_stay_finite(tmp_path):
     angles=st.sampled_from(["arc", "step", "values", "file"]),
 )
 def test_every_order_unit_and_sign_gives_the_same_scan(tmp_path, axes, top, right, clockwise, unit, radians, factor, angles):
-    geometry, projections = ball(arc=-360.0 if clockwise else 360.0, axis_shift=3.0, source_height=np.linspace(-5, 5, 24), detector_roll=0.02)
+    heights = np.linspace(-5, 5, 24)
+    geometry, projections = ball(arc=-360.0 if clockwise else 360.0, axis_shift=3.0, source_height=heights, detector_roll=0.02)
     stored = projections[:, :: -1 if top else 1, :: -1 if right else 1].transpose([("view", "v", "u").index(name) for name in axes])
     np.save(tmp_path / "p.npy", stored / factor)
     np.savetxt(tmp_path / "heights.txt", np.linspace(-5, 5, 24) / {"mm": 1, "cm": 10, "m": 1000, "um": 0.001}[unit])
@@ -217,8 +218,9 @@ def test_the_default_box_is_what_the_detector_sees(scan):
 def test_truth_on_a_grid_of_its_own(scan):
     volume = np.random.default_rng(0).random((12, 16, 20)).astype(np.float32)
     save_itk(scan / "truth.nrrd", volume[:, ::-1])
-    describe(scan, length_unit="cm", geometry={"source_to_origin": 50, "source_to_detector": 70, "detector_pitch": 1.2, "detector_offset": [0, 0]},
-             volume={"extent": [12, 16, 20], "offset": [1, 2, 3]}, truth={"file": "truth.nrrd", "flip": ["y"]})  # fmt: skip
+    centimetres = {"source_to_origin": 50, "source_to_detector": 70, "detector_pitch": 1.2, "detector_offset": [0, 0]}
+    box = {"extent": [12, 16, 20], "offset": [1, 2, 3]}
+    describe(scan, length_unit="cm", geometry=centimetres, volume=box, truth={"file": "truth.nrrd", "flip": ["y"]})
     case = load(FolderParams(path=str(scan), views=4, heldout=2, size=20))
     assert case.scan.geometry.volume_shape == (12, 16, 20) and case.scan.geometry.volume_offset == (10, 20, 30)
     np.testing.assert_allclose(case.truth, volume / 10, rtol=1e-5)
@@ -260,14 +262,13 @@ def test_pixels_are_averaged_as_long_as_enough_are_left(scan):
         ({"geometry": {"source_to_origin": "far"}}, "geometry.source_to_origin: expected a valid number"),
         ({"geometry": {"source_to_origin": 800}}, "source_to_detector: expected more than source_to_origin = 800 mm"),
         ({"geometry": {"detector_pitch": [1, -1]}}, "geometry.detector_pitch: expected positive lengths"),
-        ({"geometry": {"detector_offset": [0, float("nan")]}}, "detector_offset: expected 2 finite numbers"),
+        ({"geometry": {"detector_offset": [0, float("nan")]}}, "geometry.detector_offset: expected a finite number"),
         ({"geometry": {"axis_shift": [1, 2]}}, "geometry.axis_shift: expected a number or 24 of them"),
         ({"geometry": {"vectors": "v.txt"}}, "vectors: expected nothing beside vectors"),
         ({"angles": {"step": 3}}, "angles: expected one of file, values, step, arc, found step, arc"),
         ({"angles": {"arc": None, "values": [1, 2]}}, "angles: expected one angle for each of the 24 views"),
         ({"angles": {"arc": None, "file": "none.txt"}}, "none.txt: expected a file, found none"),
-        ({"angles": {"arc": float("inf")}}, "geometry.angles: expected finite angles"),
-        ({"angles": {"arc": 1e-300}}, None),
+        ({"angles": {"arc": float("inf")}}, "angles.arc: expected a finite number, found inf"),
         ({"volume": {"extent": [1, -1, 1]}}, "volume.extent: expected positive lengths"),
         ({"volume": {"extent": [1, 1]}}, "volume.extent: expected"),
         ({"volume": {"extent": [19200] * 3}}, "source_to_origin: expected a source outside the volume"),
@@ -278,7 +279,7 @@ def test_pixels_are_averaged_as_long_as_enough_are_left(scan):
         ({"projections": {"file": "scan.yaml"}}, "scan.yaml: expected one of npy, npz, tif"),
         ({"projections": {"axes": ["view", "u"]}}, "axes: expected view, v and u, each once"),
         ({"projections": {"values": "intensities"}}, "flat: expected the intensity without object"),
-        ({"projections": {"values": "intensities", "flat": 0.0}}, "flat: expected more than projections.dark in every pixel, found 1 pixels"),
+        ({"projections": {"values": "intensities", "flat": 0.0}}, "flat: expected more than projections.dark in every pixel"),
         ({"projections": {"flat": 5}}, "flat, dark: expected values: intensities"),
         ({"projections": {"scale": 1e9}}, r"view 0: expected line integrals \(-log"),
         ({"projections": {"raw": {"shape": [24, 30, 36], "dtype": "float64"}}}, "p.npy: expected 207360 bytes"),
@@ -292,8 +293,6 @@ def test_pixels_are_averaged_as_long_as_enough_are_left(scan):
 )
 def test_a_mistake_in_scan_yaml(scan, sections, found):
     describe(scan, **sections)
-    if found is None:
-        return
     with pytest.raises(InputError, match=found):
         measured = open_scan_folder(scan)
         measured.view(0)
@@ -308,7 +307,9 @@ def test_all_mistakes_are_said_at_once_and_before_anything_runs(scan, capsys):
     assert not (scan / "out").exists()
 
 
-@pytest.mark.parametrize("text", ["!!python/object/apply:os.system [touch HACKED]", "projections: !!python/name:os.system", "a: &a [*a]", "{", "5", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["!!python/object/apply:os.system [touch HACKED]", "projections: !!python/name:os.system", "a: &a [*a]", "{", "5", "\x00"]
+)
 def test_yaml_that_is_none_of_ours(scan, text, monkeypatch):
     monkeypatch.chdir(scan)
     (scan / "scan.yaml").write_text(text)

@@ -232,7 +232,8 @@ class ConeBeamGeometry:
             self.detector_offset[1] - (columns % factor) / 2 * self.detector_pitch[1],
         )
         pitch = (self.detector_pitch[0] * factor, self.detector_pitch[1] * factor)
-        vectors = self.view_vectors
+        turned = any(np.any(angle) for angle in (self.detector_roll, self.detector_pitch_angle, self.detector_yaw))
+        vectors = self.vectors() if turned and (rows % factor or columns % factor) else self.view_vectors  # the cut is along turned axes
         if vectors is not None:
             source, centre, u, v = vectors.transpose(1, 0, 2)
             centre = centre - (rows % factor) / 2 * v - (columns % factor) / 2 * u

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.simulate import Voxels
 from benchmark.ct.views import heldout_views, training_views
 from benchmark.errors import InputError
 from benchmark.types import Case, DatasetParams, Scan
+
+if TYPE_CHECKING:
+    from benchmark.ct.simulate import Voxels
 
 
 class MeasuredParams(DatasetParams):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.ct.geometry import Triple
+from benchmark.ct.hounsfield import attenuation
 from benchmark.ct.measured import Measured
-from benchmark.ct.simulate import Voxels
 from benchmark.errors import InputError
 from benchmark.scan_folder.description import FILE, UNITS, Description, Truth, read_description
 from benchmark.scan_folder.numbers import Images, open_array
 from benchmark.scan_folder.orbit import length, orbit, scaled, spacing_of
+
+if TYPE_CHECKING:
+    from benchmark.ct.simulate import Voxels
 
 
 def open_scan_folder(folder: Path) -> Measured:
@@ -41,13 +45,15 @@ def open_scan_folder(folder: Path) -> Measured:
 
 
 def _truth(description: Description, given: Truth, extent: Triple, offset: Triple) -> Voxels:
+    from benchmark.ct.simulate import Voxels  # brings torch, which checking a plan does not need
+
     stack = open_array(description.path("truth.file", given.file), given.key, given.raw)
     values = stack.load().transpose([given.axes.index(name) for name in ("z", "y", "x")])
     values = np.flip(values, tuple("zyx".index(name) for name in given.flip)).astype(np.float32)
     if not np.isfinite(values).all():
         raise InputError(stack.where, expected="finite numbers", found="NaN or Inf")
     if given.unit == "HU":
-        values = np.maximum(given.water * (1 + values / 1000), 0, dtype=np.float32)
+        values = attenuation(values, given.water)
     else:
         values /= np.float32(length(description))
     if not min(extent) > 0:
