@@ -78,6 +78,22 @@ def test_views_of_a_naf_file(tmp_path):
     assert len(case.heldout_views) == 5 and not set(case.heldout_views) & set(case.training_views)
 
 
+def test_x2_time_and_phase_reach_the_scan(tmp_path):
+    content = foreign.naf_content()
+    for part, count in (("train", 30), ("val", 7)):
+        content[part]["time"], content[part]["phase"] = np.arange(count) * 0.5, (np.arange(count) % 10).tolist()
+    path = tmp_path / "x2.pickle"
+    path.write_bytes(pickle.dumps(content))
+    case = load(NafParams(path=str(path), views=10, size=8, heldout=2))
+    np.testing.assert_array_equal(case.scan.view_labels["time"], np.arange(0, 30, 3) * 0.5)
+    np.testing.assert_array_equal(case.scan.view_labels["phase"], np.arange(0, 30, 3) % 10)
+    assert set(case.heldout.view_labels) == {"time", "phase"}
+    content["val"]["phase"] = [1, 2]
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(InputError, match="val.phase: expected 7 numbers"):
+        open_pickle(path)
+
+
 def test_optional_keys_and_every_protocol(tmp_path):
     needed = ("DSD", "DSO", "dDetector", "nVoxel", "dVoxel", "train")
     content = {key: value for key, value in foreign.naf_content(order="naf").items() if key in needed}
