@@ -65,6 +65,12 @@ def test_the_ball_of_an_r2_folder_comes_out_where_it_was(tmp_path, real):
     check_ball(case, length=1 / 84, density=foreign.MU)
 
 
+def test_views_of_an_r2_folder(tmp_path):
+    folder = foreign.write_r2(tmp_path / "ball_cone")
+    with pytest.raises(ValidationError, match="views: expected 1 .. 30 views, found 31"):
+        R2Params(path=str(folder), views=31)
+
+
 def test_views_of_a_naf_file(tmp_path):
     path = foreign.write_naf(tmp_path / "ball.pickle")
     few = load(NafParams(path=str(path), views=10, size=8, heldout=3))
@@ -381,6 +387,10 @@ def test_any_value_in_place_of_any_value_of_meta_data(tmp_path, data):
 
 def test_what_params_refuse():
     with pytest.raises(ValidationError, match="photons"):
-        NafParams(path="x", photons=1e5)
+        NafParams(path=__file__, photons=1e5)
+    with pytest.raises(ValidationError, match="path: expected a file, found 'none', which is not there"):
+        NafParams(path="none")
+    with pytest.raises(ValidationError, match="meta_data.json: expected a file that can be read"):
+        R2Params(path="none")
     with pytest.raises(ValidationError, match="path"):
         NafParams()
