@@ -147,6 +147,19 @@ def test_an_oblique_series_of_slices(tmp_path):
     np.testing.assert_allclose(np.linalg.norm(image.axes, axis=0), SPACING[::-1], rtol=1e-5)
 
 
+@pytest.mark.parametrize("length", [-1.0, 0.0, np.nan])
+def test_a_spacing_that_is_not_positive(tmp_path, length):
+    content = bytearray(nibabel.Nifti1Image(patient(), np.eye(4)).to_bytes())
+    content[80:84] = np.float32(length).tobytes()  # pixdim[1]
+    (tmp_path / "ct.nii").write_bytes(content)
+    with pytest.raises(InputError, match="ct.nii: expected positive voxel spacings"):
+        read_volume_file(tmp_path / "ct.nii")
+    text = write_itk(tmp_path / "ct.mha", patient()).read_bytes()
+    (tmp_path / "ct.mha").write_bytes(text.replace(b"ElementSpacing = 1.5", f"ElementSpacing = {length}".encode()))
+    with pytest.raises(InputError, match="ct.mha: expected positive voxel spacings"):
+        read_volume_file(tmp_path / "ct.mha")
+
+
 # -- DICOM defects ----------------------------------------------------------------------------------------------------------
 
 
