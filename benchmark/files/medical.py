@@ -129,11 +129,14 @@ def _check_data_file(path: Path) -> Path:
         if match is not None and match.group(1).upper() == "LIST":
             raise InputError(str(path), expected="one file with the numbers", found="a list of files")
         return path
-    neighbour = path.parent / match.group(1)
-    if neighbour.resolve().parent != path.parent.resolve() or "%" in match.group(1):
-        raise InputError(str(path), expected="its numbers in a file beside it", found=match.group(1))
+    name = match.group(1)
+    if not name.isprintable() or len(name) > 255:
+        raise InputError(str(path), expected="its numbers in a file beside it", found=f"{name!r:.80}")
+    neighbour = path.parent / name
+    if neighbour.resolve().parent != path.parent.resolve() or "%" in name:
+        raise InputError(str(path), expected="its numbers in a file beside it", found=name)
     if not neighbour.is_file():
-        raise InputError(str(path), expected=f"its numbers in {match.group(1)} beside it", found="no such file")
+        raise InputError(str(path), expected=f"its numbers in {name} beside it", found="no such file")
     return neighbour
 
 

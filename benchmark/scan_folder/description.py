@@ -174,9 +174,9 @@ class Description:
     def path(self, where: str, name: str) -> Path:
         """A file of the scan. Raises InputError for a name that leads out of the folder."""
         path = Path(name)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
+        if path.is_absolute() or ".." in path.parts or not path.parts or not name.isprintable():
             fix = "Copy the file into the folder or put a link there."
-            raise InputError(f"{self.folder / FILE}: {where}", expected=f"a file inside {self.folder}", found=f"'{name}'", fix=fix)
+            raise InputError(f"{self.folder / FILE}: {where}", expected=f"a file inside {self.folder}", found=f"{name!r:.80}", fix=fix)
         return self.folder / path
 
 
