@@ -290,8 +290,8 @@ class ConeBeamGeometry:
 
 
 def parallel_distances(detector_shape: tuple[int, int], detector_pitch: Pair) -> Pair:
-    """source_to_origin and source_to_detector [mm] of a parallel beam: a source so far away that its rays are parallel within a
-    twentieth of a pixel (farther ones would cost float32 rays as much), measured by a detector that is put on the axis.
+    """source_to_origin and source_to_detector [mm] of a parallel beam: a source so far away that at 512 pixels a side its rays
+    are parallel within a twentieth of a pixel (farther ones would cost float32 rays as much), and a detector put on the axis.
     """
     diagonal = float(np.hypot(*np.multiply(detector_shape, detector_pitch)))
     return 2000 * diagonal, 2000 * diagonal * (1 + 1e-9)
