@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from benchmark.commands.completion import method_names
 from benchmark.commands.output import AsJson, open_console
 from benchmark.errors import InputError
 
@@ -16,7 +17,7 @@ COLOURS = {"passed": "green", "failed": "bold red", "not applicable": "dim"}
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="An installed method; name:preset picks a preset.")],
+    name: Annotated[str, typer.Argument(help="An installed method; name:preset picks a preset.", autocompletion=method_names)],
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as naf.steps=50; repeatable.")] = None,
     only: Annotated[str | None, typer.Option(help="Only these checks, with commas between.")] = None,
     as_json: AsJson = False,

@@ -13,7 +13,9 @@ from rich.markup import escape
 if TYPE_CHECKING:
     from benchmark.plugins import Registry
     from benchmark.results import Results
+    from benchmark.types import RunRecord
 
+MOST_LOGS = 5  # named one by one
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the standard output.")]
 
 
@@ -42,6 +44,16 @@ def print_paths(console: Console, paths: list[Path]) -> None:
         lines[f"{path.parent}/ ({count} images)" if path.suffix in images else str(path)] = None
     for line in lines:
         console.print(escape(line), soft_wrap=True)
+
+
+def print_logs(console: Console, folder: Path, records: list[RunRecord]) -> None:
+    """Where to read what went wrong: the latest attempt of each failed run holds its reason and the end of its log."""
+    failed = [record for record in records if record.status == "failed"]
+    for record in failed[:MOST_LOGS]:
+        attempts = sorted((folder / "runs" / record.run_id).glob("attempt-*.json"))
+        console.print(escape(f"  log: {attempts[-1] if attempts else folder / 'runs' / record.run_id} (log_tail)"), soft_wrap=True)
+    if len(failed) > MOST_LOGS:
+        console.print(f"  and {len(failed) - MOST_LOGS} more", soft_wrap=True)
 
 
 def write_reports(registry: Registry, results: Results) -> tuple[list[Path], list[str]]:

@@ -7,16 +7,20 @@ from pathlib import Path
 import typer
 from rich.markup import escape
 
-from benchmark.commands.output import open_console, print_paths, write_reports
+from benchmark.commands.output import AsJson, open_console, print_paths, write_reports
 
 
-def report(folder: Path) -> int:
+def report(folder: Path, as_json: AsJson = False) -> int:
+    from benchmark.plain import dumps
     from benchmark.plugins import registry
     from benchmark.results import Results
 
     console = open_console()
     results = Results.open(folder)
     paths, problems = write_reports(registry(), results)
+    if as_json:
+        typer.echo(dumps({"files": paths, "problems": [*results.problems, *problems]}, indent=1))
+        return 1 if problems else 0
     for text in [*results.problems, *problems]:
         console.print(escape(f"warning: {text}"), soft_wrap=True)
     print_paths(console, paths)
