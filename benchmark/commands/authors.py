@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -53,8 +55,11 @@ def new_method(
     if name in registry().methods:
         origin = registry().origins["methods", name]
         raise InputError("name", expected="a name that no method has", found=f"'{name}' of {origin}", fix="Choose another name.")
-    for path in write_package(name, folder):
+    paths = write_package(name, folder)
+    for path in paths:
         typer.echo(path)
+    home = os.path.commonpath(paths)
+    typer.echo(f"\nNext: pip install -e {shlex.quote(os.path.join('.', home))}\n      python -m benchmark check {Path(home).name}")
     return 0
 
 

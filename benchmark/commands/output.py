@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from benchmark.errors import unknown_name
 
 if TYPE_CHECKING:
     from benchmark.plugins import Registry
@@ -56,13 +59,17 @@ def print_logs(console: Console, folder: Path, records: list[RunRecord]) -> None
         console.print(f"  and {len(failed) - MOST_LOGS} more", soft_wrap=True)
 
 
-def write_reports(registry: Registry, results: Results) -> tuple[list[Path], list[str]]:
-    """Every reporter's files, and what went wrong in some."""
+def write_reports(registry: Registry, results: Results, only: Sequence[str] = ()) -> tuple[list[Path], list[str]]:
+    """The files of every reporter (or `only` of these), and what went wrong in some. Raises InputError for an unknown name."""
     from benchmark.types import resolve
 
     paths: list[Path] = []
     problems: list[str] = []
-    for name, reporter in registry.reporters.items():
+    for name in only:
+        if name not in registry.reporters:
+            raise unknown_name("--only", name, registry.reporters)
+    for name in only or registry.reporters:
+        reporter = registry.reporters[name]
         try:
             paths += resolve(reporter.target)(results)
         except Exception as error:

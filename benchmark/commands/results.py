@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -10,14 +11,18 @@ from rich.markup import escape
 from benchmark.commands.output import AsJson, open_console, print_paths, write_reports
 
 
-def report(folder: Path, as_json: AsJson = False) -> int:
+def report(
+    folder: Path,
+    only: Annotated[str | None, typer.Option(help="Only these reporters, with commas between (default: all).")] = None,
+    as_json: AsJson = False,
+) -> int:
     from benchmark.plain import dumps
     from benchmark.plugins import registry
     from benchmark.results import Results
 
     console = open_console()
     results = Results.open(folder)
-    paths, problems = write_reports(registry(), results)
+    paths, problems = write_reports(registry(), results, only.split(",") if only else ())
     if as_json:
         typer.echo(dumps({"files": paths, "problems": [*results.problems, *problems]}, indent=1))
         return 1 if problems else 0
