@@ -285,12 +285,14 @@ def test_the_held_out_picture_is_the_projection_of_the_volume():
 
 def test_many_methods_are_continued_in_a_second_mosaic(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "WIDEST", 2)
+    monkeypatch.setattr(canvas, "UNDATED", {"png": {}})  # quicker
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk", "sart", "naf"))
     names = {path.name for picture in figures.write_figures(results) for path in picture.files if path.suffix == ".png"}
     assert {"slices-chest-28-10-views-1.png", "slices-chest-28-10-views-2.png"} <= names
 
 
-def test_a_case_without_truth_has_slices_without_errors(tmp_path):
+def test_a_case_without_truth_has_slices_without_errors(tmp_path, monkeypatch):
+    monkeypatch.setattr(canvas, "UNDATED", {"svg": {}})  # quicker
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk", "sart"), with_truth=False)
     pictures = figures.write_figures(results)
     slices = next(picture for picture in pictures if picture.title.startswith("Slices"))
@@ -305,6 +307,7 @@ def test_a_report_without_a_compiler_leaves_the_held_out_picture_out(tmp_path, m
         raise MissingDependency("no compiler")
 
     monkeypatch.setattr(figures, "render", missing)
+    monkeypatch.setattr(canvas, "UNDATED", {"png": {}})  # quicker
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
     assert not [picture for picture in figures.write_figures(results) if picture.title.startswith("Held-out")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from benchmark.report.canvas import Palette, canvas
 from benchmark.report.summary import COLUMNS
@@ -34,7 +35,9 @@ def costs(part: pd.DataFrame, palette: Palette, order: list[str], title: str) ->
                     place = (point[cost], point[score.name])
                     axis.annotate(f"{int(point['views'])}", place, (5, 4), textcoords="offset points", fontsize=7, color="0.35")
             axis.set_xscale("log")
+            axis.margins(x=0.09, y=0.08)  # room for the numbers
             axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_formatter(LogFormatter())  # labels between decades where there is less than one
             axis.set_title(f"{score.heading} against {name.partition(' [')[0]}")
     for axis, name in zip(grid[-1], COSTS.values(), strict=True):
         axis.set_xlabel(name)

@@ -9,6 +9,7 @@ STRICT = "strict"
 PROTOCOLS = (STRICT, "naf", "sax", "r2")
 KINDS = {"volume": "Volume", "projection": "Held-out", "fit": "Fit"}
 WORDS = {"psnr": "PSNR [dB]", "ssim": "SSIM"}
+BESIDE = ("sd", "half", "leads")  # what a summary says about a score, in columns of their own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Quantity:
     @property
     def decimals(self) -> int:
         """Digits behind the point that mean something."""
-        return 2 if self.metric.startswith("psnr") else 3 if self.metric.startswith("ssim") else 4
+        return 2 if self.metric.startswith("psnr") else 3 if self.metric.startswith("ssim") else 3
 
 
 def quantities(names: Iterable[str]) -> list[Quantity]:
@@ -36,7 +37,7 @@ def quantities(names: Iterable[str]) -> list[Quantity]:
     found = []
     for name in names:
         kind, _, rest = name.partition("_")
-        if kind not in KINDS or not rest or rest.endswith("_sd"):
+        if kind not in KINDS or not rest or rest.rpartition("_")[2] in BESIDE:
             continue
         metric, _, last = rest.rpartition("_")
         protocol = last if metric and last in PROTOCOLS else STRICT

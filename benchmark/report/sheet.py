@@ -21,13 +21,14 @@ def summary_sheet(part: pd.DataFrame, scores: Iterable[Quantity]) -> dict[str, A
     marks = best(part)
     known = [score for score in scores if score.name in part and part[score.name].notna().any()]
     costs = [column for column in COLUMNS if column.name in ("seconds", "peak_memory_mb")]
-    columns = [column("Views"), column("Method", word=True)]
+    ranks = "rank" in part and bool((part["rank"] != "").any())
+    columns = [column("Views"), column("Method", word=True), *([column("Rank", word=True)] if ranks else [])]
     columns += [column(_heading(score), kind=score.kind, metric=score.metric, protocol=score.protocol) for score in known]
     columns += [column(cost.heading, kind="cost") for cost in costs]
     columns += [column("Runs"), *([column("Note", word=True)] if has_notes(part) else [])]
     rows = []
     for index, row in part.iterrows():
-        cells = [number(row["views"], 0), word(row["method"])]
+        cells = [number(row["views"], 0), word(row["method"]), *([word(str(row["rank"]))] if ranks else [])]
         for score in known:
             strict = STRICT_COLUMNS.get(score.name)
             text = cell(row, strict) if strict else None
