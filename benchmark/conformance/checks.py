@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import signal
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,7 @@ from pydantic import ValidationError
 from benchmark.conformance import scans
 from benchmark.conformance.imports import forbidden_imports, package_of
 from benchmark.conformance.subject import NotApplicable, Result, Subject, Violation
+from benchmark.conformance.traps import DECOYS, alarm, decoys, interrupt, opened_files
 from benchmark.conformance.values import another
 from benchmark.errors import InputError
 
@@ -131,9 +128,9 @@ def cancel(subject: Subject) -> str:
     usual = subject.run(scan, seed=3)
     try:
         if usual.steps > 1:
-            subject.run(scan, seed=3, at_step=_interrupt)
+            subject.run(scan, seed=3, at_step=interrupt)
         elif usual.seconds > 0.1:
-            with _alarm(usual.seconds / 3):
+            with alarm(usual.seconds / 3):
                 subject.run(scan, seed=3)
         else:
             raise NotApplicable(f"done after {usual.seconds:.2f} s")
@@ -152,7 +149,7 @@ def no_truth(subject: Subject) -> str:
     offences = forbidden_imports(package)
     if offences:
         raise Violation("; ".join(offences))
-    with _decoys() as folder, _opened_files() as opened:
+    with decoys() as folder, opened_files() as opened:
         subject.run(scans.cube()[0])
     known = [path for path in opened if Path(path).name in DECOYS or str(folder) in path or "heldout" in path]
     if known:
@@ -174,7 +171,6 @@ CHECKS: dict[str, Check] = {
     "cancel": cancel,
     "no-truth": no_truth,
 }
-DECOYS = ("truth.nii.gz", "truth.npy", "heldout.npz")
 
 
 def _likeness(a: np.ndarray, b: np.ndarray) -> float:
@@ -216,60 +212,3 @@ def _changed(subject: Subject, scan: Any, values: dict[str, Any], name: str, usu
         return True
     except Exception as error:
         raise Violation(f"{name}: {_words(error)}") from error
-
-
-def _interrupt(step: int) -> None:
-    if step == 2:
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """KeyboardInterrupt after so many seconds."""
-
-    def ring(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-@contextmanager
-def _decoys() -> Iterator[Path]:
-    """A folder that looks like results, in the working folder's place, for a method that goes looking for a truth."""
-    import os
-
-    home = os.getcwd()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "results" / "mine" / "cases" / "0123456789abcdef"
-        folder.mkdir(parents=True)
-        for decoy in DECOYS:
-            (folder / decoy).write_bytes(b"a decoy")
-        os.chdir(name)
-        try:
-            yield Path(name)
-        finally:
-            os.chdir(home)
-
-
-@contextmanager
-def _opened_files() -> Iterator[list[str]]:
-    """Paths that Python code opens inside the block (what compiled code opens by itself is not seen)."""
-    found: list[str] = []
-    watching = [True]
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if watching[0] and event == "open" and isinstance(arguments[0], str | bytes):
-            path = arguments[0]
-            found.append(path.decode(errors="replace") if isinstance(path, bytes) else path)
-
-    sys.addaudithook(hook)  # cannot be taken away again, only told to be quiet
-    try:
-        yield found
-    finally:
-        watching[0] = False

@@ -77,7 +77,7 @@
       title.textContent = "Window and size";
       row.className = "bar";
       window.open = this.element.clientWidth > 600;
-      row.append(this.level.element, this.width.element, this.limit.element, size.element, reset);
+      row.append(this.level.element, this.width.element, ...(this.reference ? [this.limit.element] : []), size.element, reset);
       window.append(title, row);
       this.tiles = document.createElement("div");
       Object.assign(this.tiles, { className: "tiles", tabIndex: 0 });
@@ -93,7 +93,8 @@
       head.textContent = "Mouse, keys and precision";
       note.className = "note";
       const step = span / (LEVELS - 1);
-      note.textContent = `${HELP} ${facts.note} Numbers on this page are rounded to steps of ${short(step)} and cut to ${short(low)} .. ${short(high)} ${facts.unit}; the stored volumes are not.`;
+      const seeds = [...new Set(facts.groups.flatMap((group) => group.items.map((item) => item.seed)))];
+      note.textContent = `${HELP} ${facts.note} Runs of seed ${seeds.join(", ")}. Numbers on this page are rounded to steps of ${short(step)} and cut to ${short(low)} .. ${short(high)} ${facts.unit}; the stored volumes are not.`;
       help.append(head, note);
       this.element.append(bar, window, this.where, this.tiles, this.scales, help);
     }
