@@ -13,10 +13,12 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands import catalogue, checkpoints, machine, results, scans, sweeps
+from benchmark.commands import authors, catalogue, checkpoints, machine, results, scans, sweeps
+from benchmark.commands.examples import add_examples
 from benchmark.errors import InputError, MissingDependency
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+PROGRAM = "python -m benchmark"
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
 
@@ -26,8 +28,9 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show traceback
     pass  # main() has taken it out of the arguments
 
 
-for group in (sweeps, catalogue, results, scans, checkpoints, machine):
+for group in (sweeps, catalogue, results, scans, checkpoints, machine, authors):
     group.add_to(app)
+add_examples(app, PROGRAM)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = app(args=arguments, prog_name="python -m benchmark", standalone_mode=False)
+        code = app(args=arguments, prog_name=_program(arguments), standalone_mode=False)
         sys.stdout.flush()
         return code or 0
     except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
@@ -52,12 +55,22 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"error: {error}", 2, debug)
     except Exception as error:
         from benchmark.atomic import StorageError
+        from benchmark.fault import keep_fault
 
-        known = isinstance(error, StorageError | MissingDependency)
-        text = str(error) if known else f"{type(error).__name__}: {error} (a fault of this program; --debug shows where)"
-        return _fail(f"error: {text}", 1, debug)
+        if isinstance(error, StorageError | MissingDependency):
+            return _fail(f"error: {error}", 1, debug)
+        path = keep_fault(error, arguments)
+        where = f"; what is known about it is in {path}" if path else ""
+        return _fail(f"error: {type(error).__name__}: {error} (a fault of this program; --debug shows where{where})", 1, debug)
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _program(arguments: list[str]) -> str:
+    """How this program is called; shells complete the command that pip installs, not a module of Python's."""
+    installed = os.path.basename(sys.argv[0]).partition(".")[0] == "benchmark"
+    completing = any(argument.startswith(("--install-completion", "--show-completion")) for argument in arguments)
+    return "benchmark" if installed or completing else PROGRAM
 
 
 def _fail(text: str, code: int, debug: bool = False) -> int:

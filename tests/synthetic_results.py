@@ -116,9 +116,11 @@ def fill(folder, datasets=("chest",), views=(10, 50), methods=tuple(LEVELS), see
     return Results.open(folder)
 
 
-def add_failure(folder, method="broken", reason="ValueError: diverged\nmore", status="failed", views=10, shape=(20, 24, 28), **changes):
+def add_failure(
+    folder, method="broken", reason="ValueError: diverged\nmore", status="failed", views=10, shape=(20, 24, 28), log_tail="", **changes
+):
     """Append a run without a volume."""
     problem = case("chest", views, shape)
     run = spec(method, "chest", views, max(shape), digest=problem.digest, **changes)
-    Store(folder).write_record(record(run, problem, status=status, reason=reason))
+    Store(folder).write_record(record(run, problem, status=status, reason=reason, log_tail=log_tail))
     return Results.open(folder)

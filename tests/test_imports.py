@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from benchmark.conformance.imports import imports
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("benchmark", "methods", "datasets")
@@ -23,20 +24,6 @@ def sources(folder: str) -> list[Path]:
 def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def imports(text: str, module: str, *, is_package: bool) -> Iterator[str]:
-    """Full names of everything imported anywhere in a source, strings given to import_module included."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = module.split(".")
-            base = base[: len(base) - node.level + is_package] if node.level else []
-            prefix = ".".join([*base, *([node.module] if node.module else [])])
-            yield from (f"{prefix}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in ("import_module", "__import__"):
-            yield from (argument.value for argument in node.args if isinstance(argument, ast.Constant))
 
 
 def own_imports(path: Path) -> list[str]:

@@ -1,11 +1,8 @@
 """Tables, figures and the page, from made-up runs in a real results folder."""
 
-import base64
-import html.parser
 import re
 import subprocess
 import sys
-from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -13,9 +10,11 @@ import pandas as pd
 import pytest
 import synthetic_results as synthetic
 
-from benchmark.report import canvas, convergence, figures, mosaics, page, register_reporters, summary, tables, trends, write_report
+from benchmark.report import canvas, convergence, costs, figures, mosaics, register_reporters, summary, tables, trends, write_report
 from benchmark.store import Results, Store
 from benchmark.types import resolve
+
+KINDS = ("png", "svg", "pdf")
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +51,14 @@ def test_every_promised_file_is_there(report):
     names = {str(path.relative_to(results.folder)) for path in files}
     expected = {"tables/summary.csv", "tables/summary.md", "tables/summary.tex", "report.html"}
     expected |= {
-        f"figures/{stem}-28{end}.{kind}" for stem in ("views-chest", "convergence-chest") for end in ("",) for kind in ("png", "svg")
+        f"figures/{stem}-28{end}.{kind}" for stem in ("views-chest", "costs-chest", "convergence-chest") for end in ("",) for kind in KINDS
     }
     expected |= {
-        f"figures/{stem}-chest-28-{v}-views.{kind}" for stem in ("slices", "projections") for v in (10, 50) for kind in ("png", "svg")
+        f"figures/{stem}-chest-28-{v}-views.{kind}" for stem in ("slices", "projections") for v in (10, 50) for kind in KINDS
     }
     assert names == expected
     assert files[-1].name == "report.html"
-    assert not [path for path in results.folder.rglob(".*") if path.is_file() and path.suffix in (".png", ".svg", ".html", ".csv")]
+    assert not [path for path in results.folder.rglob(".*") if path.is_file() and path.suffix in (".png", ".svg", ".pdf", ".html", ".csv")]
 
 
 def test_the_same_results_give_the_same_files(report):
@@ -242,6 +241,18 @@ def test_lines_hold_the_means_and_one_number_of_views_becomes_a_ranking():
     assert trends.trends(nothing, palette, ["a"], "title") is None
 
 
+def test_costs_are_the_means_with_their_numbers_of_views():
+    table = numbers(label=["a", "a", "b"], views=[10, 50, 10], volume_psnr=[20.0, 30.0, 25.0], seconds=[2.0, 4.0, 1.0])
+    means = summary.summarise(table)
+    with canvas.styled():
+        figure = costs.costs(means, canvas.Palette(["a", "b"]), ["b", "a"], "title")
+    assert len(figure.axes) == 4  # volume and held-out PSNR against time and memory
+    lines = {tuple(line.get_xdata()): tuple(line.get_ydata()) for line in figure.axes[0].get_lines()}
+    assert lines == {(1.0,): (25.0,), (2.0, 4.0): (20.0, 30.0)}
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["10", "10", "50"]
+    assert costs.costs(summary.summarise(numbers(label=["a"], status=["failed"])), canvas.Palette(["a"]), ["a"], "title") is None
+
+
 def test_a_curve_ends_where_the_run_ended():
     problem = synthetic.case("chest", 10)
     run = synthetic.spec("sart", digest=problem.digest)
@@ -266,7 +277,7 @@ def test_the_held_out_picture_is_the_projection_of_the_volume():
     from benchmark.report.projections import render
 
     geometry = synthetic.case("chest", 10).heldout.geometry
-    image = render(np.full(geometry.volume_shape, 0.02, dtype=np.float32), geometry, 3)
+    (image,) = render(np.full(geometry.volume_shape, 0.02, dtype=np.float32), geometry, [3])
     assert image.shape == geometry.detector_shape
     height, width = image.shape
     assert image[height // 2, width // 2] == pytest.approx(0.02 * 36, rel=0.2)  # through 24 voxels of 1.5 mm, nearly along y
@@ -274,12 +285,14 @@ def test_the_held_out_picture_is_the_projection_of_the_volume():
 
 def test_many_methods_are_continued_in_a_second_mosaic(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "WIDEST", 2)
+    monkeypatch.setattr(canvas, "UNDATED", {"png": {}})  # quicker
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk", "sart", "naf"))
     names = {path.name for picture in figures.write_figures(results) for path in picture.files if path.suffix == ".png"}
     assert {"slices-chest-28-10-views-1.png", "slices-chest-28-10-views-2.png"} <= names
 
 
-def test_a_case_without_truth_has_slices_without_errors(tmp_path):
+def test_a_case_without_truth_has_slices_without_errors(tmp_path, monkeypatch):
+    monkeypatch.setattr(canvas, "UNDATED", {"svg": {}})  # quicker
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk", "sart"), with_truth=False)
     pictures = figures.write_figures(results)
     slices = next(picture for picture in pictures if picture.title.startswith("Slices"))
@@ -294,6 +307,7 @@ def test_a_report_without_a_compiler_leaves_the_held_out_picture_out(tmp_path, m
         raise MissingDependency("no compiler")
 
     monkeypatch.setattr(figures, "render", missing)
+    monkeypatch.setattr(canvas, "UNDATED", {"png": {}})  # quicker
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
     assert not [picture for picture in figures.write_figures(results) if picture.title.startswith("Held-out")]
 
@@ -303,74 +317,3 @@ def test_no_figure_touches_the_global_state_of_matplotlib(report):
 
     assert plt.get_fignums() == []
     assert matplotlib.rcParams["svg.hashsalt"] is None
-
-
-# -- page ---------------------------------------------------------------------------------------------------------------
-
-
-class _Reader(html.parser.HTMLParser):
-    """Collects what the page refers to, and checks that tags are balanced."""
-
-    VOID = {"meta", "img", "br", "link"}
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.addresses, self.identities, self.links, self.rows, self.text = [], [], [], [], [], ""
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.addresses += [values[name] for name in ("src", "href") if name in values]
-        self.identities += [values["id"]] if "id" in values else []
-        if tag == "tr":
-            self.rows.append([])
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-        if self.open and "td" in self.open:
-            self.rows[-1].append(data)
-
-
-def test_the_page_is_whole_and_needs_nothing_else(report):
-    results, _ = report
-    text = (results.folder / "report.html").read_text()
-    reader = _Reader()
-    reader.feed(text)
-    assert reader.open == []
-    images = [address for address in reader.addresses if not address.startswith("#")]
-    assert len(images) == 6 and all(re.match(r"data:image/(png|svg\+xml);base64,", image) for image in images)
-    assert {address[1:] for address in reader.addresses if address.startswith("#")} <= set(reader.identities)
-    assert len(reader.identities) == len(set(reader.identities))
-    assert not re.search(r"https?://|//cdn|@import|url\(", re.sub(r"base64,[^\"]+", "", text))
-    assert "prefers-color-scheme: dark" in text and "width=device-width" in text
-    vector = next(image for image in images if "svg" in image)
-    assert ElementTree.fromstring(base64.b64decode(vector.split(",")[1])).tag.endswith("svg")
-
-
-def test_the_page_says_what_failed_and_where_numbers_come_from(report):
-    results, _ = report
-    text = (results.folder / "report.html").read_text()
-    assert "needs tigre_&lt;x&gt; &amp; more" in text and "tigre_<x>" not in text  # escaped
-    reader = _Reader()
-    reader.feed(text)
-    assert any(row[:2] == ["50", "naf"] for row in reader.rows)
-    for words in (
-        "abc123def456",
-        "Test CPU",
-        "the numbers it was made of",
-        '"iterations": 20',
-        "source to axis 500",
-        "volume_psnr_r2",
-    ):
-        assert words in reader.text
-    assert "6 of 8" in reader.text  # six runs finished
-
-
-def test_unreadable_records_are_named_on_the_page(tmp_path):
-    results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
-    (results.folder_of(results.records[0]) / "attempt-0002.json").write_text("{")
-    assert "attempt-0002.json: unreadable record" in page.page(Results.open(tmp_path), [])

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.commands.completion import dataset_names, plugin_names
 from benchmark.commands.output import AsJson, open_console, show_facts
 
 
@@ -18,7 +19,7 @@ def list_(as_json: AsJson = False) -> int:
     return 0
 
 
-def show(name: str, as_json: AsJson = False) -> int:
+def show(name: Annotated[str, typer.Argument(help="A method or a dataset.", autocompletion=plugin_names)], as_json: AsJson = False) -> int:
     from benchmark.catalogue import describe, description_tables
     from benchmark.plugins import registry
 
@@ -28,7 +29,7 @@ def show(name: str, as_json: AsJson = False) -> int:
 
 
 def prepare(
-    names: Annotated[list[str], typer.Argument(help="Datasets.")],
+    names: Annotated[list[str], typer.Argument(help="Datasets.", autocompletion=dataset_names)],
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value; repeatable.")] = None,
 ) -> int:
     from benchmark.plugins import registry

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import typer
 from rich.markup import escape
 
 from benchmark.commands.output import AsJson, open_console, show_facts
 
 
-def doctor() -> int:
+def doctor(as_json: AsJson = False) -> int:
     from benchmark.doctor import examine
+    from benchmark.plain import dumps
     from benchmark.plugins import registry
 
     console = open_console()
+    if as_json:
+        checks = list(examine(registry()))
+        typer.echo(dumps([dataclasses.asdict(check) for check in checks], indent=1))
+        return int(any(check.status == "broken" for check in checks))
     colours = {"ok": "green", "missing": "dim", "warning": "yellow", "broken": "bold red"}
     broken = False
     for check in examine(registry()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +11,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from benchmark.errors import unknown_name
+
 if TYPE_CHECKING:
     from benchmark.plugins import Registry
     from benchmark.results import Results
+    from benchmark.types import RunRecord
 
+MOST_LOGS = 5  # named one by one
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the standard output.")]
 
 
@@ -44,13 +49,27 @@ def print_paths(console: Console, paths: list[Path]) -> None:
         console.print(escape(line), soft_wrap=True)
 
 
-def write_reports(registry: Registry, results: Results) -> tuple[list[Path], list[str]]:
-    """Every reporter's files, and what went wrong in some."""
+def print_logs(console: Console, folder: Path, records: list[RunRecord]) -> None:
+    """Where to read what went wrong: the latest attempt of each failed run holds its reason and the end of its log."""
+    failed = [record for record in records if record.status == "failed"]
+    for record in failed[:MOST_LOGS]:
+        attempts = sorted((folder / "runs" / record.run_id).glob("attempt-*.json"))
+        console.print(escape(f"  log: {attempts[-1] if attempts else folder / 'runs' / record.run_id} (log_tail)"), soft_wrap=True)
+    if len(failed) > MOST_LOGS:
+        console.print(f"  and {len(failed) - MOST_LOGS} more", soft_wrap=True)
+
+
+def write_reports(registry: Registry, results: Results, only: Sequence[str] = ()) -> tuple[list[Path], list[str]]:
+    """The files of every reporter (or `only` of these), and what went wrong in some. Raises InputError for an unknown name."""
     from benchmark.types import resolve
 
     paths: list[Path] = []
     problems: list[str] = []
-    for name, reporter in registry.reporters.items():
+    for name in only:
+        if name not in registry.reporters:
+            raise unknown_name("--only", name, registry.reporters)
+    for name in only or registry.reporters:
+        reporter = registry.reporters[name]
         try:
             paths += resolve(reporter.target)(results)
         except Exception as error:

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.commands.output import open_console, print_paths, write_reports
+from benchmark.commands.completion import dataset_names, method_names
+from benchmark.commands.output import open_console, print_logs, print_paths, write_reports
 
 if TYPE_CHECKING:
     from benchmark.config import Plan
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def run(
-    methods: Annotated[str | None, typer.Option(help="Names with commas between; name:preset picks a preset.")] = None,
-    datasets: Annotated[str | None, typer.Option(help="Names with commas between.")] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Names with commas between; name:preset picks a preset.", autocompletion=method_names)
+    ] = None,
+    datasets: Annotated[str | None, typer.Option(help="Names with commas between.", autocompletion=dataset_names)] = None,
     scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of the peers'.")] = None,
     volume: Annotated[str | None, typer.Option(help="A CT volume to simulate a scan of: DICOM folder, NIfTI, NRRD, ...")] = None,
     views: Annotated[str | None, typer.Option(help="Numbers of views, or lists of indices: 10,50,[0,5,9].")] = None,
@@ -138,6 +141,7 @@ def _sweep(registry: Registry, plan: Plan, options: Any, *, report: bool) -> int
     failed = sum(record.status == "failed" for record in summary.records)
     if failed:
         console.print(f"{failed} of {len(summary.records)} runs failed; the same command tries them again.", soft_wrap=True)
+        print_logs(console, plan.output, summary.records)
     return code
 
 

@@ -1,4 +1,4 @@
-"""Every figure of a report, drawn from the stored results and written as PNG and SVG."""
+"""Every figure of a report, drawn from the stored results and written as PNG, SVG and PDF."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from benchmark.errors import MissingDependency
 from benchmark.report.canvas import Palette, Picture, save, styled
 from benchmark.report.convergence import convergence
+from benchmark.report.costs import costs
 from benchmark.report.mosaics import ERROR_SHARE, Column, central_slices, projection_mosaic, slice_mosaic
 from benchmark.report.projections import render
-from benchmark.report.summary import GROUP, labelled, section_title, slug
+from benchmark.report.summary import GROUP, labelled, section_title, sections, slug, summarise
 from benchmark.report.trends import trends
 from benchmark.types import RunRecord
 
@@ -29,6 +30,7 @@ _CONVERGENCE = (
     "Volume PSNR of snapshots and training loss against method time; the clock is paused while the harness looks. "
     "A marker shows where a run ended. Losses of different methods are different quantities: compare shapes, not heights."
 )
+_COSTS = "Means over cases and seeds; the number beside a marker is the number of training views. Up and to the left is better."
 _SLICES = (
     "Central slices and, below each, reconstruction minus truth. All share one grey window (0.1 to 99.9 percentile of the truth) "
     f"and one error window (± {ERROR_SHARE:.0%} of it). The number is the PSNR of the whole volume."
@@ -47,7 +49,6 @@ class _Draft:
     title: str
     caption: str
     figure: Figure
-    vector: bool
 
 
 def write_figures(results: Results) -> list[Picture]:
@@ -56,7 +57,7 @@ def write_figures(results: Results) -> list[Picture]:
     folder.mkdir(parents=True, exist_ok=True)
     with styled():
         return [
-            Picture(draft.section, draft.title, draft.caption, save(draft.figure, folder, draft.name), draft.vector)
+            Picture(draft.section, draft.title, draft.caption, save(draft.figure, folder, draft.name))
             for draft in _drafts(results)
         ]
 
@@ -73,26 +74,30 @@ def _drafts(results: Results) -> Iterator[_Draft]:
     order = ranking(table)
     palette = Palette(table.loc[table["status"] == "ok", "label"])
     names = dict(zip(table["run_id"], table["label"], strict=True))
+    means = dict(sections(summarise(table)))
     for key, part in table.groupby(GROUP, sort=True, dropna=False):
         section = section_title(*key)
         key = key if key[2] != "none" else key[:2]  # noise-free is what nothing needs to be said about
         figure = trends(part, palette, order, section)
         if figure is not None:
-            yield _Draft(section, slug("views", *key), "Score against views", _TRENDS, figure, True)
+            yield _Draft(section, slug("views", *key), "Score against views", _TRENDS, figure)
+        figure = costs(means[section], palette, order, section)
+        if figure is not None:
+            yield _Draft(section, slug("costs", *key), "Score against time and memory", _COSTS, figure)
         for case, runs in part.groupby("case", sort=True):
             records = [record for record in results.records if record.run_id in set(runs["run_id"])]
             own = [] if case == key[0] else [case]
             title = f"{case} ({section})" if own else section
             figure = convergence(records, names, palette, order, title)
             if figure is not None:
-                yield _Draft(section, slug("convergence", *key, *own), f"Convergence: {case}", _CONVERGENCE, figure, True)
+                yield _Draft(section, slug("convergence", *key, *own), f"Convergence: {case}", _CONVERGENCE, figure)
             for views in sorted({record.views for record in records}):
-                shown = _one_per_label([record for record in records if record.views == views], names, order)
+                shown = one_per_label([record for record in records if record.views == views], names, order)
                 named = slug(*key, *own, f"{views}-views")
                 yield from _images(results, shown, names, section, named, f"{title}, {views} views")
 
 
-def _one_per_label(records: list[RunRecord], names: dict[str, str], order: list[str]) -> list[RunRecord]:
+def one_per_label(records: list[RunRecord], names: dict[str, str], order: list[str]) -> list[RunRecord]:
     """The finished run of the lowest seed of every method, in the order of the ranking."""
     found: dict[str, RunRecord] = {}
     for record in sorted(records, key=lambda record: record.spec.seed):
@@ -111,10 +116,10 @@ def _images(results: Results, records: list[RunRecord], names: dict[str, str], s
         if case is None or not volumes:
             continue
         figure, caption = _slices(case, volumes, names, title + more)
-        yield _Draft(section, f"slices-{name}{suffix}", f"Slices: {title}{more}", caption, figure, False)
+        yield _Draft(section, f"slices-{name}{suffix}", f"Slices: {title}{more}", caption, figure)
         view = _projections(case, volumes, names, title + more)
         if view is not None:
-            yield _Draft(section, f"projections-{name}{suffix}", f"Held-out view: {title}{more}", _PROJECTIONS, view, False)
+            yield _Draft(section, f"projections-{name}{suffix}", f"Held-out view: {title}{more}", _PROJECTIONS, view)
 
 
 def _slices(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names: dict[str, str], title: str) -> tuple[Figure, str]:
@@ -133,9 +138,11 @@ def _projections(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], 
         return None
     view = geometry.views // 2
     try:
-        columns = [Column(names[r.run_id], [render(volume, geometry, view)], r.metrics.get("projection_psnr")) for r, volume in volumes]
+        images = [render(volume, geometry, [view])[0] for _, volume in volumes]
     except MissingDependency:
         return None
+    records = [record for record, _ in volumes]
+    columns = [Column(names[r.run_id], [image], r.metrics.get("projection_psnr")) for r, image in zip(records, images, strict=True)]
     aspect = geometry.detector_pitch[0] / geometry.detector_pitch[1]
     number = case.heldout_views[view] if case.heldout_views else view
     return projection_mosaic(heldout[view], number, aspect, columns, title)

@@ -1,8 +1,12 @@
-"""One self-contained HTML page: the tables, the figures, what failed, and where every number comes from."""
+"""One self-contained HTML page: tables, charts, slices, what failed, and where every number comes from.
+
+The page's parts lie in web/ (template, style sheet, scripts) and are put into the one file when it is written; the scripts
+read a JSON object of facts and, when they are scrolled to, the packed stacks of images.
+"""
 
 from __future__ import annotations
 
-import base64
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,20 +14,26 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from benchmark import atomic
-from benchmark.frame import COST, METRICS
+from benchmark.plain import plain
+from benchmark.report.canvas import Palette
+from benchmark.report.charts import chart
+from benchmark.report.figures import one_per_label, ranking
 from benchmark.report.provenance import cases, environment, methods
-from benchmark.report.summary import COLUMNS, best, labelled, sections, shown, summarise
-from benchmark.report.tables import cell, counted, has_notes
+from benchmark.report.quantity import PROTOCOLS, WORDS, Quantity, quantities
+from benchmark.report.sheet import runs_sheet, summary_sheet
+from benchmark.report.summary import GROUP, labelled, section_title, sections, summarise
+from benchmark.report.viewers import Shown, Viewers
 
 if TYPE_CHECKING:
     from benchmark.report.canvas import Picture
     from benchmark.store import Results
 
-_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
+WEB = Path(__file__).parent / "web"
+STYLES, SCRIPTS = ("page.css",), ("controls.js", "tables.js", "charts.js", "stacks.js", "viewers.js")
 
 
 def write_page(results: Results, figures: Iterable[Picture]) -> Path:
-    """Write report.html with these figures embedded; returns its path. Raises StorageError."""
+    """Write report.html; `figures` are named on it, as files for papers. Returns its path. Raises StorageError."""
     path = results.folder / "report.html"
     atomic.replace(path, page(results, figures).encode())
     return path
@@ -34,33 +44,76 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    pictures = list(figures)
     table = labelled(results)
     summary = summarise(table)
-    pictures = list(figures)
-    titles = list(dict.fromkeys([*(title for title, _ in sections(summary)), *(picture.section for picture in pictures)]))
-    parts = dict(sections(summary))
+    scores = [score for score in quantities(summary.columns) if summary[score.name].notna().any()]
+    names = dict(zip(table["run_id"], table["label"], strict=True))
+    viewers = Viewers(results, names, _shown(results, table, names))
+    charts = _charts(results, table, summary, names, scores)
     blocks = [
         {
             "title": title,
-            "table": _summary_table(parts[title]) if title in parts else None,
-            "protocols": _protocol_table(parts[title]) if title in parts else None,
-            "figures": [_embedded(picture) for picture in pictures if picture.section == title],
+            "table": summary_sheet(part, scores),
+            "chart": charts[title],
+            "viewers": viewers.by_section.get(title, []),
+            "figures": [_named(picture, results.folder) for picture in pictures if picture.section == title],
         }
-        for title in titles
+        for title, part in sections(summary)
     ]
+    facts = {
+        "charts": [block["chart"] for block in blocks],
+        "viewers": [viewer for block in blocks for viewer in block["viewers"]],
+        "stacks": {name: stack.facts() for name, stack in viewers.stacks.items()},
+    }
     return templates.get_template("page.html.j2").render(
         title=results.folder.resolve().name,
+        style="\n".join((WEB / name).read_text() for name in STYLES),
+        script="\n".join((WEB / name).read_text() for name in SCRIPTS),
+        data=_script_text(facts),
+        stacks=viewers.stacks,
         facts=_facts(table),
+        switches=_switches(scores, table),
         blocks=blocks,
-        failures=_failures(table),
+        failures=_failures(results, names),
         problems=results.problems,
         cases=cases(results),
         methods=methods(results, table),
         environment=environment(results),
-        runs=_runs_table(table),
+        runs=runs_sheet(table),
     )
+
+
+def _shown(results: Results, table: pd.DataFrame, names: dict[str, str]) -> list[Shown]:
+    """The runs that stand side by side in each viewer: one of each method, the best first."""
+    order = ranking(table)
+    found = []
+    for key, part in table.groupby(GROUP, sort=True, dropna=False):
+        for case, runs in part.groupby("case", sort=True):
+            identities = set(runs["run_id"])
+            records = [record for record in results.records if record.run_id in identities]
+            counts = sorted({record.views for record in records})
+            groups = {views: one_per_label([r for r in records if r.views == views], names, order) for views in counts}
+            found.append(Shown(section_title(*key), str(case), groups))
+    return found
+
+
+def _charts(
+    results: Results, table: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str], scores: list[Quantity]
+) -> dict[str, dict[str, Any]]:
+    palette = Palette(table.loc[table["status"] == "ok", "label"])
+    members = {section_title(*key): set(part["run_id"]) for key, part in table.groupby(GROUP, sort=False, dropna=False)}
+    return {
+        title: chart(part, [record for record in results.records if record.run_id in members[title]], names, palette, scores)
+        for title, part in sections(summary)
+    }
+
+
+def _script_text(facts: dict[str, Any]) -> str:
+    """JSON that may stand between script tags: nothing in it can end the element."""
+    return json.dumps(plain(facts), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _facts(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -69,82 +122,37 @@ def _facts(table: pd.DataFrame) -> list[tuple[str, str]]:
     datasets = ", ".join(sorted(set(table["dataset"])))
     views = ", ".join(str(count) for count in sorted(set(table["views"])))
     finished = f"{len(good)} of {len(table)}"
-    hours = f"{good['seconds'].sum() / 60:.1f} min"
+    minutes = f"{good['seconds'].sum() / 60:.1f} min"
     names = (("runs finished", finished), ("datasets", datasets), ("views", views), ("methods", str(table["label"].nunique())))
-    return [*names, ("method time", hours)] if len(table) else [("runs", "none yet")]
+    return [*names, ("method time", minutes)] if len(table) else [("runs", "none yet")]
 
 
-def _number(value: float | None, decimals: int, *, text: str | None = None, bold: bool = False) -> dict[str, Any]:
-    """A cell: what it shows and what it sorts by."""
+def _switches(scores: list[Quantity], table: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+    """What the tables can be switched between: (value, text) of every protocol, metric and number of views there is."""
+    protocols = {score.protocol for score in scores}
+    metrics = dict.fromkeys(score.metric for score in scores)
     return {
-        "text": text if text is not None else shown(value, decimals),
-        "sort": None if value is None or pd.isna(value) else float(value),
-        "bold": bold,
+        "protocols": [(name, name) for name in PROTOCOLS if name in protocols],
+        "metrics": [(name, WORDS.get(name, name.replace("_", " ")).partition(" [")[0]) for name in metrics],
+        "views": [(str(count), str(count)) for count in sorted(set(table["views"]))],
     }
 
 
-def _word(text: str) -> dict[str, Any]:
-    return {"text": text, "sort": None, "bold": False}
-
-
-def _summary_table(part: pd.DataFrame) -> dict[str, Any]:
-    marks, notes = best(part), has_notes(part)
-    heads = ["Views", "Method", *(column.heading for column in COLUMNS), "Runs", *(["Note"] if notes else [])]
-    rows = []
-    for index, row in part.iterrows():
-        numbers = [_number(row[c.name], c.decimals, text=cell(row, c), bold=marks.get((index, c.name), False)) for c in COLUMNS]
-        first = [_number(row["views"], 0), _word(row["method"])]
-        last = [_number(row["runs"], 0, text=counted(row)), *([_word(row["note"])] if notes else [])]
-        rows.append({"cells": [*first, *numbers, *last], "failed": row["status"] != "ok"})
-    return {"heads": heads, "rows": rows, "words": {"Method", "Note"}}
-
-
-def _protocol_table(part: pd.DataFrame) -> dict[str, Any] | None:
-    """Means of the metrics of the other protocols; None if there are none."""
-    known = {column.name for column in COLUMNS}
-    names = [name for name in part.columns if name.startswith(("volume_", "projection_", "fit_")) and name not in known]
-    names = [name for name in names if not name.endswith("_sd") and part[name].notna().any()]
-    good = part[part["status"] == "ok"]
-    if not names or good.empty:
-        return None
-    rows = [
-        {
-            "cells": [_number(row["views"], 0), _word(row["method"]), *(_number(row[n], 2 if "psnr" in n else 3) for n in names)],
-            "failed": False,
-        }
-        for _, row in good.iterrows()
-    ]
-    return {"heads": ["Views", "Method", *names], "rows": rows, "words": {"Method"}}
-
-
-def _runs_table(table: pd.DataFrame) -> dict[str, Any]:
-    words = ["case", "noise", "label", "engine", "device", "status", "reason", "run_id"]
-    names = ["case", "label", "size", "noise", "views", "seed", "status", *METRICS, *COST, "engine", "device", "reason", "run_id"]
-    rows = []
-    for _, row in table.iterrows():
-        cells = [_word(str(row[n])) if n in words else _number(row[n], _decimals(n)) for n in names]
-        rows.append({"cells": cells, "failed": row["status"] != "ok"})
-    return {"heads": [name.replace("_", " ") for name in names], "rows": rows, "words": {name.replace("_", " ") for name in words}}
-
-
-def _decimals(name: str) -> int:
-    return 2 if name.endswith("psnr") else 3 if name.endswith("ssim") else 1 if name.endswith("seconds") else 0
-
-
-def _failures(table: pd.DataFrame) -> list[dict[str, str]]:
-    bad = table[table["status"] != "ok"]
+def _failures(results: Results, names: dict[str, str]) -> list[dict[str, str]]:
+    """Every run without a result, failures before skips."""
+    bad = sorted((record for record in results.records if record.status != "ok"), key=lambda record: record.status)
     return [
         {
-            "run": f"{row.case}, {row.views} views, {row.label}, seed {row.seed}",
-            "status": row.status,
-            "reason": row.reason or "no reason recorded",
+            "run": f"{record.case or record.spec.dataset}, {record.views} views, {names[record.run_id]}, seed {record.spec.seed}",
+            "status": record.status,
+            "reason": record.reason or "no reason recorded",
+            "log": record.log_tail,
+            "run_id": record.run_id,
         }
-        for row in bad.itertuples()
+        for record in bad
     ]
 
 
-def _embedded(picture: Picture) -> dict[str, str]:
-    path = next((file for file in picture.files if file.suffix == (".svg" if picture.vector else ".png")), picture.files[0])
-    data = base64.b64encode(path.read_bytes()).decode()
-    source = f"data:{_TYPES[path.suffix]};base64,{data}"
-    return {"title": picture.title, "caption": picture.caption, "source": source, "name": path.stem}
+def _named(picture: Picture, folder: Path) -> dict[str, Any]:
+    files = [str(path.relative_to(folder)) for path in picture.files]
+    return {"title": picture.title, "caption": picture.caption, "files": files}

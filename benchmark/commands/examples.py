@@ -1,0 +1,43 @@
+"""Examples at the end of each command's help. Every command has some; docs and tests look here, too."""
+
+from __future__ import annotations
+
+import typer
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "run": (
+        "run --methods fdk,sart --datasets phantom --size 32 --views 10 --output results/first",
+        "run --config quick --set zerorf.steps=400 --seeds 0,1,2 --output results/seeds",
+        "run --methods fdk --datasets ball --size 16 --views 5,10 --dry-run",
+    ),
+    "list": ("list", "list --json"),
+    "show": ("show zerorf", "show walnut --json"),
+    "prepare": ("prepare chest walnut", "prepare chest --set chest.size=128"),
+    "report": ("report results/first", "report results/first --json"),
+    "compare": ("compare results/first results/second",),
+    "doctor": ("doctor", "doctor --json"),
+    "speed": ("speed", "speed --json"),
+    "check": ("check fdk", "check naf --set naf.steps=50 --only views,budget", "check my_method --json"),
+    "new-method": ("new-method my_method", "new-method my_method ~/work"),
+    "reevaluate": ("reevaluate results/first", "reevaluate results/first --protocols strict,r2"),
+    "verify": ("verify results/first", "verify results/first --no-rerun"),
+}
+EXIT_CODES = {
+    0: "all is well",
+    1: "something failed: a run, a check, a report, or the program itself",
+    2: "a mistake in the command or in a file; nothing was run",
+    130: "stopped by Ctrl-C; what was finished is kept",
+}
+
+
+def add_examples(app: typer.Typer, program: str) -> None:
+    """Put the examples below the help of every command, and the exit codes below that of the program."""
+    for command in app.registered_commands:
+        name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
+        if name in EXAMPLES:
+            command.epilog = _paragraph("Examples:", [f"{program} {example}" for example in EXAMPLES[name]])
+    app.info.epilog = _paragraph("Exit codes:", [f"{code:<4}{meaning}" for code, meaning in EXIT_CODES.items()])
+
+
+def _paragraph(title: str, lines: list[str]) -> str:
+    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])  # \b: as it is, not rewrapped

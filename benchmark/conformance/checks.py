@@ -1,0 +1,214 @@
+"""The checks. Each takes a Subject, returns a remark for the table, and raises Violation or NotApplicable."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from benchmark.conformance import scans
+from benchmark.conformance.imports import forbidden_imports, package_of
+from benchmark.conformance.subject import NotApplicable, Result, Subject, Violation
+from benchmark.conformance.traps import DECOYS, alarm, decoys, interrupt, opened_files
+from benchmark.conformance.values import another
+from benchmark.errors import InputError
+
+BUDGET = 1.0  # [s] that the method is given where the check is about time
+LONGEST = 2 * BUDGET + 1.0  # [s] that it may take then: the last step, and what follows the loop
+GOOD_ENOUGH = 0.5  # correlation with the truth after SECONDS of work
+SECONDS = 5.0
+
+Check = Callable[[Subject], str]
+
+
+def result(subject: Subject) -> str:
+    """A volume of the right shape and type, finite, from a plain scan; the input is left alone."""
+    found = subject.run(scans.cube()[0])
+    return f"{found.seconds:.2f} s, {found.steps} steps" if found.steps else f"{found.seconds:.2f} s, no use of run.steps()"
+
+
+def orientation(subject: Subject) -> str:
+    """The volume looks like the truth, and more so than like any mirror image or swap of axes of it."""
+    scan, truth = scans.cube(views=24)
+    volume = subject.run(scan, most=None, budget_seconds=SECONDS).volume
+    straight = _likeness(volume, truth)
+    likeness = {turn: _likeness(volume, np.flip(truth.transpose(turn[0]), turn[1])) for turn in _turns()}
+    (axes, flips), best = max(likeness.items(), key=lambda item: item[1])
+    if best > straight:
+        raise Violation(f"more like the truth with its axes in the order {axes} and mirrored along {flips} than like the truth itself")
+    if straight < GOOD_ENOUGH:
+        raise Violation(f"correlation with the truth is {straight:.2f} after {SECONDS:g} s, expected {GOOD_ENOUGH:g} or more")
+    return f"correlation with the truth {straight:.3f}"
+
+
+def determinism(subject: Subject) -> str:
+    """The same scan, parameters and seed give the same numbers, to the last bit."""
+    scan = scans.cube()[0]
+    first, again = subject.run(scan, seed=3).volume, subject.run(scan, seed=3).volume
+    if not np.array_equal(first, again):
+        worst = np.abs(first - again).max()
+        raise Violation(f"two runs with the same seed differ by up to {worst:.3g} (use run.rng, or a generator seeded by it)")
+    return "another seed differs" if (subject.run(scan, seed=4).volume != first).any() else "does not depend on the seed"
+
+
+def views(subject: Subject) -> str:
+    """Any number of views, one included."""
+    done, declined = [], []
+    for count in (1, 2, 3, 7):
+        try:
+            subject.run(scans.cube(count)[0])
+            done.append(count)
+        except NotApplicable as reason:
+            declined.append(f"{count}: {reason}")
+        except Exception as error:
+            raise Violation(f"{count} views: {_words(error)}") from error
+    if not done:
+        raise NotApplicable("; ".join(declined))
+    return f"{', '.join(map(str, done))} views" + (f"; {'; '.join(declined)}" if declined else "")
+
+
+def non_cubic(subject: Subject) -> str:
+    """A box of 9 x 15 x 18 voxels of 15 x 12 x 9 mm."""
+    return _size(subject.run(scans.box()[0]))
+
+
+def offset_detector(subject: Subject) -> str:
+    """A detector of 17 x 23 pixels off centre, a volume beside the axis, a shifted axis."""
+    return _size(subject.run(scans.offset()[0]))
+
+
+def one_slice(subject: Subject) -> str:
+    """A volume of a single slice."""
+    return _size(subject.run(scans.slab()[0]))
+
+
+def empty_scan(subject: Subject) -> str:
+    """Projections that are zero everywhere: air, or a dead detector. No NaN may come of it."""
+    place = scans.geometry()
+    volume = subject.run(type(scans.cube()[0])(np.zeros(place.projection_shape), place)).volume
+    return f"largest voxel {np.abs(volume).max():.2g} 1/mm"
+
+
+def parameters(subject: Subject) -> str:
+    """Every declared parameter can be changed and every preset chosen; what is not declared is refused."""
+    _refuses(subject)
+    scan = scans.cube()[0]
+    usual = subject.run(scan).volume
+    without: list[str] = []
+    for name in subject.spec.params.model_fields:
+        value = another(subject.params(), name)
+        if value == getattr(subject.params(), name):
+            without.append(f"{name} (no other value found)")
+        elif not _changed(subject, scan, {name: value}, f"{name}={value}", usual):
+            without.append(name)
+    for preset, values in subject.spec.presets.items():
+        if not {key for key, value in values.items() if isinstance(value, int) and value > 1000}:  # too large for a check
+            _changed(subject, scan, dict(values), f"preset {preset}", usual)
+    count = len(subject.spec.params.model_fields)
+    if count and len(without) == count:
+        raise Violation(f"no declared parameter has an effect: {', '.join(without)}")
+    return f"{count} declared" + (f"; no effect on this scan: {', '.join(without)}" if without else "")
+
+
+def budget(subject: Subject) -> str:
+    """With a time budget the method ends soon after it, with a volume."""
+    found = subject.run(scans.cube()[0], most=None, budget_seconds=BUDGET)
+    if found.seconds > LONGEST:
+        raise Violation(f"{found.seconds:.1f} s with a budget of {BUDGET:g} s (loop over run.steps(), which ends in time)")
+    return f"{found.seconds:.2f} s of {BUDGET:g} s"
+
+
+def cancel(subject: Subject) -> str:
+    """Ctrl-C in the middle gets out, and the next run is none the worse for it."""
+    scan = scans.cube()[0]
+    usual = subject.run(scan, seed=3)
+    try:
+        if usual.steps > 1:
+            subject.run(scan, seed=3, at_step=interrupt)
+        elif usual.seconds > 0.1:
+            with alarm(usual.seconds / 3):
+                subject.run(scan, seed=3)
+        else:
+            raise NotApplicable(f"done after {usual.seconds:.2f} s")
+    except KeyboardInterrupt:
+        pass
+    else:
+        raise Violation("KeyboardInterrupt was swallowed: catch Exception at most, never everything")
+    if not np.array_equal(subject.run(scan, seed=3).volume, usual.volume):
+        raise Violation("the run after a cancelled one gives other numbers: something was left behind")
+    return "ended, and the next run gives the same numbers"
+
+
+def no_truth(subject: Subject) -> str:
+    """Of the harness only benchmark.api and benchmark.fields are imported, and no file of results is opened during a run."""
+    package = package_of(subject.target.__module__)
+    offences = forbidden_imports(package)
+    if offences:
+        raise Violation("; ".join(offences))
+    with decoys() as folder, opened_files() as opened:
+        subject.run(scans.cube()[0])
+    known = [path for path in opened if Path(path).name in DECOYS or str(folder) in path or "heldout" in path]
+    if known:
+        raise Violation(f"opened {', '.join(sorted(set(known)))}")
+    return f"sources of {package} and the files it opened"
+
+
+CHECKS: dict[str, Check] = {
+    "result": result,
+    "orientation": orientation,
+    "determinism": determinism,
+    "views": views,
+    "non-cubic": non_cubic,
+    "offset": offset_detector,
+    "one-slice": one_slice,
+    "empty": empty_scan,
+    "parameters": parameters,
+    "budget": budget,
+    "cancel": cancel,
+    "no-truth": no_truth,
+}
+
+
+def _likeness(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation; 0 where one of the two is constant."""
+    if not np.ptp(a) or not np.ptp(b):
+        return 0.0
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def _turns() -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Every swap of axes and mirroring of a cube but for the one that changes nothing."""
+    flips = [axes for count in range(4) for axes in itertools.combinations(range(3), count)]
+    for turn in itertools.product(itertools.permutations(range(3)), flips):
+        if turn != ((0, 1, 2), ()):
+            yield turn
+
+
+def _size(found: Result) -> str:
+    return f"volume {' x '.join(map(str, found.volume.shape))}"
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, Violation | InputError) else f"{type(error).__name__}: {error}"
+
+
+def _refuses(subject: Subject) -> None:
+    try:
+        subject.params(no_such_parameter=1)
+    except (ValidationError, ValueError):
+        return
+    raise Violation("an unknown parameter was accepted (derive from benchmark.api.Params)")
+
+
+def _changed(subject: Subject, scan: Any, values: dict[str, Any], name: str, usual: np.ndarray) -> bool:
+    """Whether a run with these values gives other numbers; a clear refusal counts as an effect."""
+    try:
+        return not np.array_equal(subject.run(scan, subject.params(**values)).volume, usual)
+    except (InputError, NotApplicable):
+        return True
+    except Exception as error:
+        raise Violation(f"{name}: {_words(error)}") from error

@@ -1,0 +1,83 @@
+"""The page's tables as plain values: columns that can be switched and sorted, and cells with what they show and sort by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from benchmark.frame import COST, METRICS
+from benchmark.report.quantity import STRICT, Quantity
+from benchmark.report.summary import COLUMNS, best, shown
+from benchmark.report.tables import cell, counted, has_notes
+
+STRICT_COLUMNS = {column.name: column for column in COLUMNS}
+RUN_COLUMNS = ("case", "label", "size", "noise", "views", "seed", "status", *METRICS, *COST, "engine", "device", "reason", "run_id")
+
+
+def summary_sheet(part: pd.DataFrame, scores: Iterable[Quantity]) -> dict[str, Any]:
+    """One section of a summary, with a column for every score of every protocol; the strict one is what shows at first."""
+    marks = best(part)
+    known = [score for score in scores if score.name in part and part[score.name].notna().any()]
+    costs = [column for column in COLUMNS if column.name in ("seconds", "peak_memory_mb")]
+    ranks = "rank" in part and bool((part["rank"] != "").any())
+    columns = [column("Views"), column("Method", word=True), *([column("Rank", word=True)] if ranks else [])]
+    columns += [column(_heading(score), kind=score.kind, metric=score.metric, protocol=score.protocol) for score in known]
+    columns += [column(cost.heading, kind="cost") for cost in costs]
+    columns += [column("Runs"), *([column("Note", word=True)] if has_notes(part) else [])]
+    rows = []
+    for index, row in part.iterrows():
+        cells = [number(row["views"], 0), word(row["method"]), *([word(str(row["rank"]))] if ranks else [])]
+        for score in known:
+            strict = STRICT_COLUMNS.get(score.name)
+            text = cell(row, strict) if strict else None
+            cells.append(number(row[score.name], score.decimals, text=text, bold=marks.get((index, score.name), False)))
+        cells += [number(row[cost.name], cost.decimals) for cost in costs]
+        cells += [number(row["runs"], 0, text=counted(row)), *([word(row["note"])] if has_notes(part) else [])]
+        rows.append({"cells": cells, "failed": row["status"] != "ok", "views": int(row["views"])})
+    return {"columns": columns, "rows": rows}
+
+
+def runs_sheet(table: pd.DataFrame) -> dict[str, Any]:
+    """Every run with its strict scores, its cost and its outcome."""
+    words = {"case", "noise", "label", "engine", "device", "status", "reason", "run_id"}
+    rows = []
+    for _, row in table.iterrows():
+        cells = [word(str(row[n])) if n in words else number(row[n], _decimals(n)) for n in RUN_COLUMNS]
+        rows.append({"cells": cells, "failed": row["status"] != "ok", "views": int(row["views"])})
+    return {"columns": [column(name.replace("_", " "), word=name in words) for name in RUN_COLUMNS], "rows": rows}
+
+
+def column(heading: str, *, word: bool = False, kind: str = "", metric: str = "", protocol: str = "") -> dict[str, Any]:
+    """A heading; `kind`, `metric` and `protocol` are what the page's switches go by, and only the strict protocol shows at first."""
+    return {
+        "heading": heading,
+        "word": word,
+        "kind": kind,
+        "metric": metric,
+        "protocol": protocol,
+        "hidden": protocol not in ("", STRICT),
+    }
+
+
+def number(value: float | None, decimals: int, *, text: str | None = None, bold: bool = False) -> dict[str, Any]:
+    """A cell: what it shows and what it sorts by."""
+    return {
+        "text": text if text is not None else shown(value, decimals),
+        "sort": None if value is None or pd.isna(value) else float(value),
+        "bold": bold,
+    }
+
+
+def word(text: str) -> dict[str, Any]:
+    """A cell that sorts by what it shows."""
+    return {"text": text, "sort": None, "bold": False}
+
+
+def _heading(score: Quantity) -> str:
+    return score.heading if score.protocol == STRICT else f"{score.heading}, {score.protocol}"
+
+
+def _decimals(name: str) -> int:
+    return 2 if name.endswith("psnr") else 3 if name.endswith("ssim") else 1 if name.endswith("seconds") else 0

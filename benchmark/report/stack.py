@@ -1,0 +1,59 @@
+"""A stack of images in a page: numbers rounded to 1024 levels, deflated, written as text that a browser unpacks by itself."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import zlib
+from typing import Any
+
+import numpy as np
+
+LEVELS = 1024  # grey levels between `low` and `high`; a screen shows 256 of any window
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """float32 [plane, row, column] as text. A stored number q stands for low + q * step; what lies outside is clipped.
+
+    The text is base64 of a zlib stream of all low bytes, then all high bytes (alike bytes beside each other deflate better).
+    """
+
+    shape: tuple[int, int, int]
+    low: float
+    step: float
+    text: str
+
+    @property
+    def name(self) -> str:
+        """Equal stacks have equal names, so that each is written once."""
+        return hashlib.sha256(f"{self.shape}{self.low}{self.step}{self.text}".encode()).hexdigest()[:12]
+
+    def facts(self) -> dict[str, Any]:
+        """What a reader of the text has to know."""
+        return {"shape": self.shape, "low": self.low, "step": self.step}
+
+
+def pack(stack: np.ndarray, low: float, high: float) -> Packed:
+    """Round a stack [plane, row, column] to LEVELS levels between `low` and `high`."""
+    step = (high - low) / (LEVELS - 1)
+    numbers = np.clip(np.rint((np.asarray(stack, dtype=np.float64) - low) / step), 0, LEVELS - 1).astype("<u2")
+    data = (numbers & 255).astype(np.uint8).tobytes() + (numbers >> 8).astype(np.uint8).tobytes()
+    depth, rows, columns = stack.shape
+    return Packed((depth, rows, columns), low, step, base64.b64encode(zlib.compress(data, 9)).decode())
+
+
+def unpack(packed: Packed) -> np.ndarray:
+    """What a browser makes of it, float32 [plane, row, column]."""
+    data = np.frombuffer(zlib.decompress(base64.b64decode(packed.text)), dtype=np.uint8).astype(np.uint16)
+    low, high = data.reshape(2, -1)
+    return (packed.low + packed.step * (low + 256 * high)).reshape(packed.shape).astype(np.float32)
+
+
+def averaged(stack: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
+    """Means over blocks; what does not fill a block at the end of an axis is left out."""
+    shape = [count // factor for count, factor in zip(stack.shape, factors, strict=True)]
+    cut = stack[tuple(slice(count * factor) for count, factor in zip(shape, factors, strict=True))]
+    blocks = cut.reshape([n for pair in zip(shape, factors, strict=True) for n in pair])
+    return blocks.mean(axis=(1, 3, 5), dtype=np.float64).astype(np.float32)

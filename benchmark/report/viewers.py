@@ -1,0 +1,181 @@
+"""What the page's viewers show: slices of the truth and of every volume, held-out views as measured and as rendered.
+
+Volumes are embedded as packed stacks (see stack.py), the run of the lowest seed of each method. A report holds at most
+MOST_VOXELS voxels: above, all volumes are averaged over blocks until they fit, and the page says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.errors import MissingDependency
+from benchmark.report.mosaics import ERROR_SHARE, PLANES, window
+from benchmark.report.projections import render
+from benchmark.report.stack import Packed, averaged, pack
+from benchmark.types import RunRecord
+
+if TYPE_CHECKING:
+    from benchmark.store import Results, StoredCase
+
+MOST_VOXELS = 24_000_000  # of all volumes of a page together: about a byte of text each
+LONGEST_EDGE = 160  # [voxels] or [pixels]: more than a tile of the page shows
+MOST_VIEWS = 4  # held-out views of each case
+MARGIN = 0.25  # of the truth's range, kept below and above it
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """The runs of one case that stand side by side, by number of views, each list in the order of the ranking."""
+
+    section: str
+    case: str
+    groups: dict[int, list[RunRecord]]
+
+
+class Viewers:
+    """Collects viewers and the stacks they share."""
+
+    def __init__(self, results: Results, names: dict[str, str], shown: list[Shown]) -> None:
+        self.results, self.names = results, names
+        self.stacks: dict[str, Packed] = {}
+        records = [record for item in shown for group in item.groups.values() for record in group]
+        self.factor = block_size([record.volume_shape for record in records])
+        self.by_section: dict[str, list[dict[str, Any]]] = {}
+        for item in shown:
+            parts = [self._slices(item), self._projections(item)]
+            self.by_section.setdefault(item.section, []).extend(part for part in parts if part is not None)
+
+    def _slices(self, shown: Shown) -> dict[str, Any] | None:
+        """The three planes of every volume of a case."""
+        groups: list[dict[str, Any]] = []
+        facts: dict[str, Any] | None = None
+        for views, case, volumes in self._volumes(shown):
+            truth = case.truth
+            facts = facts or self._slice_facts(case, volumes[0][1] if truth is None else truth, known=truth is not None)
+            factors = (min(self.factor, n) for n in case.geometry.volume_shape)
+            z, y, x = factors
+            small = [(record, averaged(volume, (z, y, x))) for record, volume in volumes]
+            reference = None if truth is None else self._keep(averaged(truth, (z, y, x)), facts["range"])
+            groups.append(self._group(views, reference, small, facts["range"], "volume_psnr"))
+        if facts is None:
+            return None
+        return {"title": f"Slices: {shown.case}", "groups": groups, **facts}
+
+    def _slice_facts(self, case: StoredCase, reference: np.ndarray, known: bool) -> dict[str, Any]:
+        geometry = case.geometry
+        factors = [min(self.factor, n) for n in geometry.volume_shape]
+        spacing = [step * factor for step, factor in zip(geometry.volume_spacing, factors, strict=True)]
+        first = [
+            float(geometry.voxel_centres(axis)[0]) + (factors[axis] - 1) / 2 * geometry.volume_spacing[axis] for axis in range(3)
+        ]
+        low, high = window(reference)
+        lowest, highest = float(reference.min()), float(reference.max())
+        reach = MARGIN * max(highest - lowest, high - low)
+        planes = [{"name": name, "axis": axis, "label": "zyx"[axis]} for axis, name in enumerate(PLANES)]
+        source = (case.truth_note or "not described") if known else "none known: the grey window is that of the first volume"
+        return {
+            "planes": planes,
+            "spacing": spacing,
+            "first": first,
+            "lengths": case.length_unit,
+            "unit": f"1/{case.length_unit}",
+            "window": [low, high],
+            "error": ERROR_SHARE * (high - low),
+            "range": [lowest - reach, highest + reach],
+            "reference": "truth",
+            "note": f"Truth: {source}.{_block_note(factors, geometry.volume_shape, 'voxels')}",
+        }
+
+    def _projections(self, shown: Shown) -> dict[str, Any] | None:
+        """Some held-out views; None without any, and where the projector's kernels cannot be built (a page needs no compiler)."""
+        groups: list[dict[str, Any]] = []
+        facts: dict[str, Any] | None = None
+        for views, case, volumes in self._volumes(shown):
+            geometry, measured = case.heldout_geometry, case.heldout
+            if geometry is None or measured is None:
+                return None
+            chosen = np.unique(np.linspace(0, geometry.views - 1, MOST_VIEWS).round().astype(int))
+            factor = -(-max(geometry.detector_shape) // LONGEST_EDGE)
+            v, u = (min(factor, n) for n in geometry.detector_shape)
+            facts = facts or _projection_facts(case, chosen, (v, u))
+            try:
+                rendered = [(record, render(volume, geometry, chosen)) for record, volume in volumes]
+            except MissingDependency:
+                return None
+            small = [(record, averaged(stack, (1, v, u))) for record, stack in rendered]
+            reference = self._keep(averaged(measured[chosen], (1, v, u)), facts["range"])
+            groups.append(self._group(views, reference, small, facts["range"], "projection_psnr"))
+        if facts is None:
+            return None
+        return {"title": f"Held-out views: {shown.case}", "groups": groups, **facts}
+
+    def _volumes(self, shown: Shown) -> Iterator[tuple[int, StoredCase, list[tuple[RunRecord, np.ndarray]]]]:
+        for views, records in shown.groups.items():
+            case = self.results.case(records[0]) if records else None
+            volumes = [(record, volume) for record in records if (volume := self.results.volume(record)) is not None]
+            if case is not None and volumes:
+                yield views, case, volumes
+
+    def _group(
+        self, views: int, reference: str | None, stacks: list[tuple[RunRecord, np.ndarray]], span: list[float], metric: str
+    ) -> dict[str, Any]:
+        items = []
+        for record, stack in stacks:
+            score = record.metrics.get(metric)
+            text = "" if score is None else f"{score:.2f} dB"
+            items.append({"label": self.names[record.run_id], "score": text, "stack": self._keep(stack, span), "seed": record.spec.seed})
+        return {"name": f"{views} views", "reference": reference, "items": items}
+
+    def _keep(self, stack: np.ndarray, span: list[float]) -> str:
+        packed = pack(stack, span[0], span[1])
+        self.stacks.setdefault(packed.name, packed)
+        return packed.name
+
+
+def _projection_facts(case: StoredCase, chosen: np.ndarray, factors: tuple[int, int]) -> dict[str, Any]:
+    geometry, measured = case.heldout_geometry, case.heldout
+    assert geometry is not None and measured is not None
+    low, high = min(0.0, float(measured.min())), max(float(measured.max()), 1e-12)
+    pitch = [step * factor for step, factor in zip(geometry.detector_pitch, factors, strict=True)]
+    shape = [count // factor for count, factor in zip(geometry.detector_shape, factors, strict=True)]
+    centred = [-(count - 1) / 2 * step for count, step in zip(shape, pitch, strict=True)]
+    numbers = [int(case.heldout_views[index]) if case.heldout_views else int(index) for index in chosen]
+    blocks = _block_note([1, *factors], geometry.projection_shape, "pixels")
+    return {
+        "planes": [{"name": "view", "axis": 0, "label": "view"}],
+        "numbers": numbers,
+        "spacing": [1.0, *pitch],
+        "first": [0.0, *centred],
+        "lengths": case.length_unit,
+        "unit": "line integral",
+        "window": [low, high],
+        "error": ERROR_SHARE * (high - low),
+        "range": [low - MARGIN * (high - low), high + MARGIN * (high - low)],
+        "reference": "measured",
+        "note": f"{len(numbers)} of {geometry.views} held-out views, which no method has seen.{blocks}",
+    }
+
+
+def block_size(shapes: list[list[int]]) -> int:
+    """The smallest edge of a block of voxels whose means make all volumes small enough for a page."""
+    known = [shape for shape in shapes if shape]
+
+    def fits(factor: int) -> bool:
+        count = sum(math.prod(max(1, n // factor) for n in shape) for shape in known)
+        return count <= MOST_VOXELS and all(max(shape) <= LONGEST_EDGE * factor for shape in known)
+
+    return next(factor for factor in itertools.count(1) if fits(factor))
+
+
+def _block_note(factors: list[int], shape: tuple[int, ...], what: str) -> str:
+    """What an image leaves out, in words; '' if nothing."""
+    if max(factors) == 1:
+        return ""
+    blocks, whole = " x ".join(map(str, factors)), " x ".join(map(str, shape))
+    return f" Shown here: means over blocks of {blocks} of the {whole} {what}; the scores are of the whole, which lies in runs/ and cases/."

@@ -1,0 +1,106 @@
+"""Methods that break the contract, one way each; and one that keeps it."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.api import Field, InputError, MethodSpec, Params, Projector, Reconstruction, Run, Scan, hookimpl
+from benchmark.types import RunRecord  # not from the API: what the check "no truth" finds
+
+LEFT_BEHIND: list[float] = []
+
+
+class CrookedParams(Params):
+    how: str = Field("", description="what to do wrong")
+    gain: float = Field(1.0, gt=0, description="factor on the volume")
+    unused: int = Field(3, ge=1, description="has no effect")
+
+
+class LooseParams(Params):
+    model_config = {"extra": "ignore", "frozen": True}
+
+
+def sirt(scan: Scan, run: Run, count: int = 30) -> np.ndarray:
+    A, measured = Projector(scan.geometry), torch.tensor(scan.projections)
+    volume = torch.zeros(scan.geometry.volume_shape)
+    rows, columns = A.forward(volume + 1).clamp(min=1e-3), A.adjoint(torch.ones_like(measured)).clamp(min=1e-3)
+    for _ in run.steps(count):
+        volume = (volume + A.adjoint((measured - A.forward(volume)) / rows) / columns).clamp(min=0)
+    return volume.numpy()
+
+
+def reconstruct(scan: Scan, params: CrookedParams, run: Run) -> Any:
+    if params.how == "swallow":
+        try:
+            sirt(scan, run)
+        except BaseException:
+            pass
+    volume = params.gain * sirt(scan, Run() if params.how == "swallow" else run)
+    match params.how:
+        case "shape":
+            return Reconstruction(volume[1:])
+        case "array":
+            return volume
+        case "integers":
+            return Reconstruction((1000 * volume).astype(np.int32))
+        case "nan":
+            return Reconstruction((torch.tensor(volume) / float(scan.projections.mean())).numpy())
+        case "mirrored":
+            return Reconstruction(volume[::-1].copy())
+        case "swapped" if len(set(volume.shape)) == 1:
+            return Reconstruction(volume.transpose(0, 2, 1).copy())
+        case "random":
+            return Reconstruction(volume + 1e-6 * np.random.default_rng().random(volume.shape, dtype=np.float32))
+        case "one view" if scan.geometry.views == 1:
+            raise ValueError("needs two views")
+        case "cubes" if len(set(volume.shape)) > 1:
+            raise ValueError("cubes only")
+        case "slow":
+            time.sleep(3.5)
+        case "greedy" if run.budget_seconds is not None:
+            time.sleep(60)
+        case "memory":
+            LEFT_BEHIND.append(1e-4)
+            return Reconstruction(volume + np.float32(sum(LEFT_BEHIND)))
+        case "look":
+            for path in Path(".").rglob("truth*"):
+                path.read_bytes()
+        case "gain" if params.gain != 1:
+            raise ZeroDivisionError("gain")
+        case "write":
+            array = scan.projections.base if scan.projections.base is not None else scan.projections
+            array.setflags(write=True)
+            array[0] = 0
+        case "segfault" if scan.geometry.views == 1:
+            ctypes.string_at(0)
+        case "refuse" if scan.geometry.views < 3:
+            raise InputError("scan", expected="3 views")
+    return Reconstruction(volume)
+
+
+def constant(scan: Scan, params: Params, run: Run) -> Reconstruction:
+    return Reconstruction(np.full(scan.geometry.volume_shape, 0.01, dtype=np.float32))
+
+
+def few_views(scan: Scan, params: Params) -> str:
+    return "needs four views" if scan.geometry.views < 4 else ""
+
+
+def record(status: str) -> RunRecord:
+    raise NotImplementedError(status)
+
+
+@hookimpl
+def register_methods() -> list[MethodSpec]:
+    return [
+        MethodSpec(name="crooked", target=reconstruct, params=CrookedParams, presets={"broken": {"how": "array"}}),
+        MethodSpec(name="constant", target=constant),
+        MethodSpec(name="loose", target=constant, params=LooseParams),
+        MethodSpec(name="choosy", target=reconstruct, params=CrookedParams, skip=few_views),
+    ]

@@ -1,0 +1,158 @@
+"""Shell manners: examples in every help, completion, JSON, exit codes, NO_COLOR, faults and logs that are named."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import synthetic_results as synthetic
+import tiny_plugin
+import typer
+
+from benchmark import cli, doctor, plugins
+from benchmark.commands import completion, sweeps
+from benchmark.commands.examples import EXAMPLES, EXIT_CODES
+from benchmark.doctor import Check
+from benchmark.results import Results
+
+NAMES = [command.name or command.callback.__name__.replace("_", "-") for command in cli.app.registered_commands]
+
+
+def help_of(name: str, capsys) -> str:
+    assert cli.main([*([name] if name else []), "--help"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_examples_in_its_help_and_every_option_its_meaning(name, capsys):
+    text = help_of(name, capsys)
+    assert EXAMPLES[name], f"add examples to benchmark/commands/examples.py: {name}"
+    for example in EXAMPLES[name]:
+        assert f"  python -m benchmark {example}" in text.splitlines() or f"    python -m benchmark {example}" in text.splitlines()
+    options = text.partition("Options:")[2].partition("Examples:")[0]
+    for line in re.findall(r"^  (--[\w-]+.*)$", options, re.MULTILINE):
+        assert re.match(r"--\S+( <.*?>)?(  +\S|$)", line)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_example_is_a_line_that_is_understood(name):
+    """Parsed, not run: an option that no longer exists would be found."""
+    group = typer.main.get_command(cli.app)
+    for example in EXAMPLES[name]:
+        command, *rest = example.split()
+        with group.make_context("benchmark", [command]) as context:
+            group.get_command(context, command).make_context(command, rest, parent=context).close()
+
+
+def test_exit_codes_are_in_the_help_and_in_the_docs(capsys):
+    text, page = help_of("", capsys), (Path(__file__).parents[1] / "docs" / "commands.md").read_text()
+    for code, meaning in EXIT_CODES.items():
+        assert re.search(rf"^\s+{code}\s+{re.escape(meaning)}$", text, re.MULTILINE)
+        assert f"| {code} | {meaning} |" in page
+
+
+def test_completion_knows_names_presets_and_commas(capsys, monkeypatch):
+    assert "fdk" in completion.method_names("f") and "naf:paper" in completion.method_names("naf:")
+    assert completion.method_names("fdk,sar") == ["fdk,sart"]
+    assert set(completion.plugin_names("wal")) == {"walnut", "walnut_sample"} == set(completion.dataset_names("wal"))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    with pytest.raises(SystemExit):
+        cli.main(["--show-completion", "bash"])
+    assert "complete -o default -F _benchmark_completion benchmark" in capsys.readouterr().out
+
+
+def test_completion_in_a_shell(tmp_path):
+    code = "import sys; sys.argv = ['benchmark']; from benchmark.cli import main; sys.exit(main([]))"
+    words = {"_BENCHMARK_COMPLETE": "complete_bash", "COMP_WORDS": "benchmark run --methods fdk,zer", "COMP_CWORD": "3"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **words}, cwd=tmp_path)
+    assert done.stdout.split() == ["fdk,zerorf", "fdk,zerorf:paper"]
+
+
+def test_report_and_doctor_speak_json(tmp_path, capsys, monkeypatch):
+    results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
+    (results.folder_of(results.records[0]) / "attempt-0002.json").write_text("{")
+    monkeypatch.setattr("benchmark.report.figures.write_figures", lambda results: [])  # they take seconds and are tested elsewhere
+    assert cli.main(["report", str(tmp_path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert str(tmp_path / "report.html") in facts["files"] and "unreadable record" in facts["problems"][0]
+    found = [Check("python", "ok", "3.99"), Check("compiler", "broken", "none", "apt-get install g++")]
+    monkeypatch.setattr(doctor, "examine", lambda registry: iter(found))
+    assert cli.main(["doctor", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)[1] == {
+        "name": "compiler", "status": "broken", "detail": "none", "fix": "apt-get install g++",
+    }  # fmt: skip
+
+
+def on_terminal(*arguments: str, **environment: str) -> str:
+    """What a command prints on a terminal."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "benchmark", *arguments]
+    changed = {**{key: value for key, value in os.environ.items() if key != "NO_COLOR"}, "TERM": "xterm-256color", **environment}
+    process = subprocess.Popen(command, stdout=follower, stderr=follower, stdin=follower, env=changed)
+    os.close(follower)
+    text = b""
+    while True:
+        try:
+            block = os.read(leader, 1 << 16)
+        except OSError:
+            break
+        if not block:
+            break
+        text += block
+    os.close(leader)
+    process.wait(timeout=60)
+    return text.decode()
+
+
+def test_no_color_is_honoured(tmp_path):
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[benchmark]\nbroken = no_such_module_anywhere\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    colour = r"\x1b\[[0-9;]*(?<!\d)(3[0-8]|9[0-7])[;m]"
+    assert re.search(colour, on_terminal("list", PYTHONPATH=path))  # what was set aside is red
+    assert not re.search(colour, on_terminal("list", PYTHONPATH=path, NO_COLOR="1"))
+
+
+def test_a_fault_of_the_program_is_kept_in_a_file_that_is_named(tmp_path, capsys, monkeypatch):
+    def broken(*arguments):
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setenv("SEED_CACHE", str(tmp_path))
+    monkeypatch.setattr("benchmark.catalogue.describe", broken)
+    assert cli.main(["show", "fdk"]) == 1
+    said = capsys.readouterr().err
+    (path,) = (tmp_path / "faults").iterdir()
+    assert "Traceback" not in said and f"what is known about it is in {path}" in said
+    text = path.read_text()
+    assert text.startswith("python -m benchmark show fdk\n") and "ZeroDivisionError: nobody thought of this" in text and "torch: " in text
+    assert cli.main(["show", "fdk", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_after_a_failed_run_its_log_is_named(tmp_path, capsys, monkeypatch):
+    registry = plugins.load()
+    registry.add(tiny_plugin, "tiny")
+    monkeypatch.setattr(plugins, "registry", lambda: registry)
+    arguments = ["--methods", "bad", "--datasets", "tiny", "--size", "8", "--views", "4", "--no-report", "--in-process"]
+    assert cli.main(["run", *arguments, "--output", str(tmp_path)]) == 1
+    (path,) = re.findall(r"  log: (\S+) \(log_tail\)", capsys.readouterr().out)
+    assert "this method is broken" in json.loads(Path(path).read_text())["log_tail"]
+    (record,) = Results(tmp_path).records
+    assert record.run_id in path
+
+
+def test_only_some_of_many_logs_are_named(tmp_path, capsys):
+    results = None
+    for number in range(7):
+        results = synthetic.add_failure(tmp_path, f"broken{number}")
+    sweeps.print_logs(sweeps.open_console(), tmp_path, results.records)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6 and lines[-1] == "  and 2 more"
