@@ -17,6 +17,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "compare": ("compare results/first results/second",),
     "doctor": ("doctor", "doctor --json"),
     "speed": ("speed", "speed --json"),
+    "new-scan": ("new-scan my_scan",),
+    "render": (
+        "render results/first/runs/RUN/checkpoint.pt --angles '24 views'",
+        "render checkpoint.pt --angles 0,45,90 --output views.npy",
+    ),
+    "volume": ("volume results/first/runs/RUN/checkpoint.pt --size 256",),
     "check": ("check fdk", "check naf --set naf.steps=50 --only views,budget", "check my_method --json"),
     "new-method": ("new-method my_method", "new-method my_method ~/work"),
     "reevaluate": ("reevaluate results/first", "reevaluate results/first --protocols strict,r2"),

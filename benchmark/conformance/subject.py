@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.checkpoint import Stateful
 from benchmark.run_context import Run
 from benchmark.types import MethodSpec, Params, Reconstruction, Scan, resolve
 
@@ -30,9 +31,9 @@ class WatchedRun(Run):
         self.most, self.at_step = most, at_step
         self.taken = 0  # steps of all loops together
 
-    def steps(self, count: int) -> Iterator[int]:
+    def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
         """As in every run, but `most` steps at most."""
-        for index in super().steps(count if self.most is None else min(count, self.most)):
+        for index in super().steps(count if self.most is None else min(count, self.most), state):
             self.taken += 1
             if self.at_step is not None:
                 self.at_step(self.taken)
