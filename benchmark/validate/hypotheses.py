@@ -1,0 +1,152 @@
+"""The usual mistakes in the description of a scan, each with its correction as a change of the setup."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from benchmark.validate.setup import Setup
+
+Change = Callable[[Setup], Setup]
+
+
+@dataclasses.dataclass(frozen=True)
+class Hypothesis:
+    """A correction: its name, what to change in the description, the change itself, and how unlikely it is beforehand (0: nothing).
+
+    `parts` are the names of the single corrections it is made of.
+    """
+
+    name: str
+    advice: str
+    change: Change
+    cost: float = 1.0
+    parts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.parts and self.cost:
+            object.__setattr__(self, "parts", (self.name,))
+
+
+DECLARED = Hypothesis("as declared", "nothing", lambda setup: setup, 0.0)
+
+
+def after(first: Hypothesis, second: Hypothesis) -> Hypothesis:
+    """Both corrections."""
+    if not first.cost or not second.cost:
+        return first if first.cost else second
+    return Hypothesis(
+        f"{first.name} + {second.name}",
+        f"{first.advice}; {second.advice}",
+        lambda setup: second.change(first.change(setup)),
+        first.cost + second.cost,
+        first.parts + second.parts,
+    )
+
+
+def _flip(axis: int) -> Change:
+    return lambda setup: setup.with_projections(np.flip(setup.projections, axis))
+
+
+def _turn(angle: float) -> Change:
+    return lambda setup: setup.changed(angles=np.asarray(setup.geometry["angles"]) + angle)
+
+
+FLIP_U = Hypothesis("columns reversed (flip u)", "reverse the order of the detector columns", _flip(2))
+FLIP_V = Hypothesis("rows reversed (flip v)", "reverse the order of the detector rows (first row: top <-> bottom)", _flip(1))
+SWAP = Hypothesis(
+    "rows and columns swapped (u <-> v)",
+    "swap the two detector axes of the projections",
+    lambda setup: setup.with_projections(setup.projections.swapaxes(1, 2)),
+)
+SIGN = Hypothesis(
+    "rotation the other way (angle sign)",
+    "reverse the direction of rotation",
+    lambda setup: setup.changed(angles=-np.asarray(setup.geometry["angles"])),
+)
+STARTS = [
+    Hypothesis(f"start angle {degrees} degrees further", f"add {degrees} degrees to all angles", _turn(np.deg2rad(degrees)), 1.1)
+    for degrees in (90, 180, 270)
+]
+
+
+def _angle_unit(factor: float) -> Change:
+    return lambda setup: setup.changed(angles=np.asarray(setup.geometry["angles"]) * factor)
+
+
+ANGLE_UNITS = [
+    Hypothesis("angles are radians, read as degrees", "angle unit: radians", _angle_unit(180 / np.pi)),
+    Hypothesis("angles are degrees, read as radians", "angle unit: degrees", _angle_unit(np.pi / 180)),
+]
+
+OFFSETS = ("detector_offset", "volume_offset", "axis_shift")
+LENGTHS = ("source_to_origin", "source_to_detector", "detector_pitch", "volume_spacing", *OFFSETS)
+FACTORS = ((1000.0, 1.0), (1e-3, 1.0), (10.0, 1.3), (0.1, 1.3))  # m or um for mm, then cm
+UNLIKELY = 1.0  # added for offsets: a wrong unit makes them vanish, which explains any wrong offset
+
+
+def _scaled(name: str, factor: float) -> Change:
+    def change(setup: Setup) -> Setup:
+        value = np.multiply(setup.geometry.get(name, 0.0), factor)
+        return setup.changed(**{name: value if value.ndim == 1 and name == "axis_shift" else value.tolist()})
+
+    return change
+
+
+def _lengths(setup: Setup) -> Iterator[Hypothesis]:
+    for name in LENGTHS:
+        if not np.any(setup.geometry.get(name, 0.0)):
+            continue
+        for factor, cost in FACTORS[:2] if name in OFFSETS else FACTORS:
+            times = f"{name} times {factor:g}"
+            cost += UNLIKELY if name in OFFSETS else 0.0
+            yield Hypothesis(f"unit of {name} ({times})", f"multiply {name} by {factor:g} (it must be in mm)", _scaled(name, factor), cost)
+    for name in ("detector_offset", "axis_shift"):
+        if np.any(setup.geometry.get(name, 0.0)):
+            yield Hypothesis(f"sign of {name}", f"change the sign of {name}", _scaled(name, -1.0))
+    beyond = setup.geometry["source_to_origin"] + setup.geometry["source_to_detector"]
+    yield Hypothesis(
+        "source_to_detector is origin to detector",
+        f"source_to_detector: {beyond:g} (the distances source to origin and origin to detector together)",
+        lambda setup: setup.changed(source_to_detector=beyond),
+    )
+
+
+def _volume(setup: Setup) -> Iterator[Hypothesis]:
+    """Reversed and swapped axes of the truth."""
+    for axis, name in enumerate("zyx"):
+        yield Hypothesis(f"volume {name} reversed", f"reverse the {name} axis of the truth", _reversed_truth(axis), 1.2)
+    for order in itertools.permutations(range(3)):
+        if order != (0, 1, 2):
+            written = "".join("zyx"[axis] for axis in order)
+            yield Hypothesis(f"volume axes {written}", f"the truth's axes: {written} instead of zyx", _swapped_truth(order), 1.2)
+
+
+def _reversed_truth(axis: int) -> Change:
+    return lambda setup: setup if setup.truth is None else setup.with_truth(np.flip(setup.truth, axis))
+
+
+def _swapped_truth(order: tuple[int, ...]) -> Change:
+    return lambda setup: setup if setup.truth is None else setup.with_truth(setup.truth.transpose(order))
+
+
+def detector_hypotheses() -> list[Hypothesis]:
+    """The seven ways to flip or swap the detector's axes."""
+    flips = (DECLARED, FLIP_U, FLIP_V, after(FLIP_U, FLIP_V))
+    return [after(swap, flip) for swap in (DECLARED, SWAP) for flip in flips][1:]
+
+
+def single_hypotheses(setup: Setup) -> list[Hypothesis]:
+    """One mistake each. Without a truth: only those that a scan can reveal by itself."""
+    found = [*detector_hypotheses(), SIGN, *ANGLE_UNITS, *_lengths(setup)]
+    return found if setup.truth is None else [*found, *STARTS, *_volume(setup)]
+
+
+def orientation_hypotheses() -> list[Hypothesis]:
+    """Every way to flip or swap the detector, with both directions of rotation and four start angles, one mistake excluded."""
+    detector, signs, starts = [DECLARED, *detector_hypotheses()], (DECLARED, SIGN), [DECLARED, *STARTS]
+    combined = [(d, s, t) for d in detector for s in signs for t in starts if sum(h.cost > 0 for h in (d, s, t)) > 1]
+    return [after(after(d, s), t) for d, s, t in combined]
