@@ -55,20 +55,20 @@ def _turn(angle: float) -> Change:
     return lambda setup: setup.changed(angles=np.asarray(setup.geometry["angles"]) + angle)
 
 
-FLIP_U = Hypothesis("columns reversed (flip u)", "reverse the order of the detector columns", _flip(2))
-FLIP_V = Hypothesis("rows reversed (flip v)", "reverse the order of the detector rows (first row: top <-> bottom)", _flip(1))
+FLIP_U = Hypothesis("columns reversed (flip u)", "projections.first_column: the other side (left <-> right)", _flip(2))
+FLIP_V = Hypothesis("rows reversed (flip v)", "projections.first_row: the other end (bottom <-> top)", _flip(1))
 SWAP = Hypothesis(
     "rows and columns swapped (u <-> v)",
-    "swap the two detector axes of the projections",
+    "projections.axes: u and v in each other's place",
     lambda setup: setup.with_projections(setup.projections.swapaxes(1, 2)),
 )
 SIGN = Hypothesis(
     "rotation the other way (angle sign)",
-    "reverse the direction of rotation",
+    "angles.rotation: the other way (clockwise <-> counter_clockwise)",
     lambda setup: setup.changed(angles=-np.asarray(setup.geometry["angles"])),
 )
 STARTS = [
-    Hypothesis(f"start angle {degrees} degrees further", f"add {degrees} degrees to all angles", _turn(np.deg2rad(degrees)), 1.1)
+    Hypothesis(f"start angle {degrees} degrees further", f"angles.first: {degrees} degrees more", _turn(np.deg2rad(degrees)), 1.1)
     for degrees in (90, 180, 270)
 ]
 
@@ -78,8 +78,8 @@ def _angle_unit(factor: float) -> Change:
 
 
 ANGLE_UNITS = [
-    Hypothesis("angles are radians, read as degrees", "angle unit: radians", _angle_unit(180 / np.pi)),
-    Hypothesis("angles are degrees, read as radians", "angle unit: degrees", _angle_unit(np.pi / 180)),
+    Hypothesis("angles are radians, read as degrees", "angle_unit: radians", _angle_unit(180 / np.pi)),
+    Hypothesis("angles are degrees, read as radians", "angle_unit: degrees", _angle_unit(np.pi / 180)),
 ]
 
 OFFSETS = ("detector_offset", "volume_offset", "axis_shift")
@@ -96,6 +96,12 @@ def _scaled(name: str, factor: float) -> Change:
     return change
 
 
+def _advice(name: str, factor: float) -> str:
+    """Where scan.yaml says a length of the geometry."""
+    section = name.replace("volume_spacing", "volume.extent").replace("volume_offset", "volume.offset")
+    return f"{section if '.' in section else f'geometry.{section}'}: {factor:g} times as much (or length_unit)"
+
+
 def _lengths(setup: Setup) -> Iterator[Hypothesis]:
     for name in LENGTHS:
         if not np.any(setup.geometry.get(name, 0.0)):
@@ -103,14 +109,15 @@ def _lengths(setup: Setup) -> Iterator[Hypothesis]:
         for factor, cost in FACTORS[:2] if name in OFFSETS else FACTORS:
             times = f"{name} times {factor:g}"
             cost += UNLIKELY if name in OFFSETS else 0.0
-            yield Hypothesis(f"unit of {name} ({times})", f"multiply {name} by {factor:g} (it must be in mm)", _scaled(name, factor), cost)
+            text = f"unit of {name} ({times})"
+            yield Hypothesis(text, _advice(name, factor), _scaled(name, factor), cost)
     for name in ("detector_offset", "axis_shift"):
         if np.any(setup.geometry.get(name, 0.0)):
-            yield Hypothesis(f"sign of {name}", f"change the sign of {name}", _scaled(name, -1.0))
+            yield Hypothesis(f"sign of {name}", f"geometry.{name}: the other sign", _scaled(name, -1.0))
     beyond = setup.geometry["source_to_origin"] + setup.geometry["source_to_detector"]
     yield Hypothesis(
         "source_to_detector is origin to detector",
-        f"source_to_detector: {beyond:g} (the distances source to origin and origin to detector together)",
+        f"geometry.source_to_detector: {beyond:g} mm (source to origin and origin to detector together)",
         lambda setup: setup.changed(source_to_detector=beyond),
     )
 
@@ -118,11 +125,11 @@ def _lengths(setup: Setup) -> Iterator[Hypothesis]:
 def _volume(setup: Setup) -> Iterator[Hypothesis]:
     """Reversed and swapped axes of the truth."""
     for axis, name in enumerate("zyx"):
-        yield Hypothesis(f"volume {name} reversed", f"reverse the {name} axis of the truth", _reversed_truth(axis), 1.2)
+        yield Hypothesis(f"volume {name} reversed", f"truth.flip: {name}", _reversed_truth(axis), 1.2)
     for order in itertools.permutations(range(3)):
         if order != (0, 1, 2):
             written = "".join("zyx"[axis] for axis in order)
-            yield Hypothesis(f"volume axes {written}", f"the truth's axes: {written} instead of zyx", _swapped_truth(order), 1.2)
+            yield Hypothesis(f"volume axes {written}", f"truth.axes: as if {written} stood where zyx does", _swapped_truth(order), 1.2)
 
 
 def _reversed_truth(axis: int) -> Change:

@@ -50,11 +50,11 @@ def _best(setup: Setup, name: str) -> Hypothesis | None:
     pixel = setup.geometry["detector_pitch"][0 if name == "v" else 1]
     if name == "axis":
         declared = setup.geometry.get("axis_shift", 0.0)
-        where, value = f"rotation axis {SHIFTED}", f"axis_shift: {np.mean(declared) + amount:.4g} mm"
+        where, value = f"rotation axis {SHIFTED}", f"geometry.axis_shift: {np.mean(declared) + amount:.4g} mm"
         pixels = amount * small.geometry.magnification / pixel
     else:
-        v, u = setup.geometry.get("detector_offset", (0.0, 0.0))
-        where, value = f"detector {SHIFTED} along {name}", f"detector_offset {name}: {(u if name == 'u' else v) + amount:.4g} mm"
+        v, u = shifted(setup, name, amount).geometry["detector_offset"]
+        where, value = f"detector {SHIFTED} along {name}", f"geometry.detector_offset (v, u): [{v:.4g}, {u:.4g}] mm"
         pixels = amount / pixel
     text = f"{where} by {amount:+.3g} mm ({pixels:+.2f} pixels)"
     return Hypothesis(text, value, lambda setup: shifted(setup, name, amount))
