@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.geometry import ConeBeamGeometry, parallel_distances
 from benchmark.errors import InputError, MissingDependency
 from benchmark.hooks import hookimpl
 from benchmark.types import (
@@ -33,13 +33,18 @@ if TYPE_CHECKING:
     from benchmark.ct.fdk import filtered_backprojection, not_circular
     from benchmark.ct.held_back import ViewError, held_back_views
     from benchmark.ct.integrate import line_integral, march
+    from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
     from benchmark.ct.noise import add_noise
     from benchmark.ct.projector import Projector
     from benchmark.ct.rays import Rays, view_rays
     from benchmark.ct.simulate import Voxels
     from benchmark.ct.total_variation import TotalVariation
+    from benchmark.ct.views import heldout_views, training_views
     from benchmark.download import Package, fetch_member
+    from benchmark.files.arrays import read_npy
+    from benchmark.files.pickles import read_plain_pickle
     from benchmark.run_context import Run
+    from benchmark.scan_folder.load import open_scan_folder
 
 _LAZY = {
     "Projector": "benchmark.ct.projector",
@@ -52,6 +57,16 @@ _LAZY = {
     "add_noise": "benchmark.ct.noise",
     "Ellipsoids": "benchmark.ct.ellipsoids",
     "OrderedSubsets": "benchmark.ct.algebraic",
+    "Measured": "benchmark.ct.measured",
+    "MeasuredParams": "benchmark.ct.measured",
+    "measured_case": "benchmark.ct.measured",
+    "binned": "benchmark.ct.measured",
+    "usual_bin": "benchmark.ct.measured",
+    "read_npy": "benchmark.files.arrays",
+    "read_plain_pickle": "benchmark.files.pickles",
+    "heldout_views": "benchmark.ct.views",
+    "training_views": "benchmark.ct.views",
+    "open_scan_folder": "benchmark.scan_folder.load",
     "Package": "benchmark.download",
     "SimulatedParams": "benchmark.ct.acquisition",
     "Voxels": "benchmark.ct.simulate",
@@ -81,6 +96,8 @@ __all__ = [
     "Ellipsoids",
     "Field",
     "InputError",
+    "Measured",
+    "MeasuredParams",
     "MethodSpec",
     "MetricSpec",
     "MissingDependency",
@@ -100,16 +117,25 @@ __all__ = [
     "ViewError",
     "Voxels",
     "add_noise",
+    "binned",
     "cached_arrays",
     "composite_max",
     "composite_rays_xray",
     "filtered_backprojection",
     "fetch_member",
     "held_back_views",
+    "heldout_views",
     "hookimpl",
     "line_integral",
     "march",
+    "measured_case",
     "not_circular",
+    "open_scan_folder",
+    "parallel_distances",
+    "read_npy",
+    "read_plain_pickle",
     "simulated_case",
+    "training_views",
+    "usual_bin",
     "view_rays",
 ]

@@ -54,7 +54,10 @@ def validation_mistakes(mistakes: Mistakes, error: ValidationError, model: type[
     for key, details in by_key.items():
         place = origins.get(key) or (f"{where}.{key}" if key else where)
         first = details[0]
-        if first["type"] == "extra_forbidden":
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, InputError):  # in our words already
+            mistakes.note(InputError(f"{place}: {cause.where}", expected=cause.expected, found=cause.found, fix=cause.fix))
+        elif first["type"] == "extra_forbidden":
             mistakes.unknown(place, key, model.model_fields)
         elif first["type"] == "missing":
             mistakes.add(place, expected=f"a value ({_meaning(model, key)})", found="none")

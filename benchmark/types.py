@@ -168,7 +168,9 @@ class MethodSpec:
 class DatasetSpec:
     """A source of cases. `target(params) -> Case`; `prepare(params, progress) -> None` downloads and converts ahead.
 
-    `progress(done, total, what)` reports bytes or steps. `params` must derive from DatasetParams.
+    `progress(done, total, what)` reports bytes or steps. `params` must derive from DatasetParams. A dataset that reads files
+    of the user's names in `opens` what it is offered (`scan` for --scan PATH, `volume` for --volume PATH) with a function
+    that looks at a path and says whether it is one of its own; its params then have the key `path`.
     """
 
     name: str
@@ -176,6 +178,7 @@ class DatasetSpec:
     params: type[DatasetParams] = DatasetParams
     summary: str = ""
     prepare: Target | None = None
+    opens: Mapping[str, Target] = dataclasses.field(default_factory=dict)
     requires: tuple[str, ...] = ()
     revision: int = 1
     licence: str = ""

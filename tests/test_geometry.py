@@ -213,6 +213,7 @@ def test_every_number_counts_in_the_digest() -> None:
         "detector_offset": (0.0, 0.1),
         "volume_offset": (0.0, 0.1, 0.0),
         **dict.fromkeys(("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw"), 0.1),
+        "view_vectors": geometry.vectors() + 0.1,
     }
     assert set(other) == {field.name for field in dataclasses.fields(geometry)}
     changed = [dataclasses.replace(geometry, **{name: value}) for name, value in other.items()]

@@ -12,9 +12,11 @@ from packages import make_sdist
 from pydantic import ValidationError
 
 from benchmark import cache
+from benchmark.ct import views
+from benchmark.ct.measured import binned
 from benchmark.ct.projector import Projector
 from benchmark.errors import InputError
-from datasets.walnut import SampleParams, WalnutParams, case, measurement, truth, views
+from datasets.walnut import SampleParams, WalnutParams, case, measurement, truth
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +167,7 @@ def test_air_is_zero_and_nothing_else_changes():
 
 def test_bins_are_means_and_what_is_left_over_is_cut():
     values = np.arange(2 * 5 * 7, dtype=np.float32).reshape(2, 5, 7)
-    got = measurement.binned(values, 2)
+    got = binned(values, 2)
     assert got.shape == (2, 2, 3) and got.dtype == np.float32
     assert got[0, 0, 0] == np.mean([0, 1, 7, 8]) and got[1, 1, 2] == np.mean(values[1, 2:4, 4:6])
     scan = case.load_sample(SampleParams(size=16, bin=3)).scan
@@ -241,5 +243,5 @@ def test_published_comes_from_the_package(monkeypatch, tmp_path):
 def test_the_sample_is_the_published_walnut(monkeypatch):
     monkeypatch.undo()  # the real cache
     whole, part = measurement.published(), measurement.sample()
-    np.testing.assert_allclose(measurement.binned(whole.projections[::4], 4), part.projections, atol=1e-3)
+    np.testing.assert_allclose(binned(whole.projections[::4], 4), part.projections, atol=1e-3)
     np.testing.assert_allclose(whole.angles[::4], part.angles)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def run(
     methods: Annotated[str | None, typer.Option(help="Names with commas between; name:preset picks a preset.")] = None,
     datasets: Annotated[str | None, typer.Option(help="Names with commas between.")] = None,
+    scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of the peers'.")] = None,
+    volume: Annotated[str | None, typer.Option(help="A CT volume to simulate a scan of: DICOM folder, NIfTI, NRRD, ...")] = None,
     views: Annotated[str | None, typer.Option(help="Numbers of views, or lists of indices: 10,50,[0,5,9].")] = None,
     size: Annotated[str | None, typer.Option(help="Voxels along the longest edge; several with commas.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
@@ -38,6 +40,7 @@ def run(
     from benchmark.config import Flags, load_plan
     from benchmark.plugins import registry
 
+    datasets, sets = _own_data(registry(), datasets, list(sets or ()), scan=scan, volume=volume)
     flags = Flags(
         methods=methods,
         datasets=datasets,
@@ -54,6 +57,22 @@ def run(
     if dry_run:
         return _list_runs(plan)
     return _sweep(registry(), plan, options, report=not no_report)
+
+
+def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths: str | None) -> tuple[str | None, list[str]]:
+    """--scan and --volume as the --datasets and --set they stand for."""
+    from benchmark.errors import InputError
+    from benchmark.sources import flags_for
+
+    given = {what: path for what, path in paths.items() if path is not None}
+    if not given:
+        return datasets, sets
+    if datasets is not None or len(given) > 1:
+        found = ", ".join(f"--{what}" for what in (*given, *(["datasets"] if datasets is not None else [])))
+        raise InputError("command line", expected="one of --datasets, --scan and --volume", found=found)
+    ((what, path),) = given.items()
+    name, value = flags_for(registry, what, path)
+    return name, [value, *sets]
 
 
 def _run_options(device: str, threads: int | None, timeout: str | None, in_process: bool) -> Any:

@@ -46,6 +46,8 @@ def not_circular(geometry: ConeBeamGeometry) -> str | None:
     """Why FDK cannot reconstruct this orbit, or None if it can."""
     if geometry.is_circular:
         return None
+    if geometry.view_vectors is not None:
+        return "the orbit is given by a table of vectors"
     if np.ptp(geometry.source_height):
         return "the source moves along the axis (a helix)"
     return "the detector is turned (roll, pitch or yaw)"

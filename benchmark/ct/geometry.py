@@ -28,6 +28,7 @@ class ConeBeamGeometry:
     `axis_shift` moves source and detector together along u (a rotation axis that is off centre);
     `source_height` moves both along z (a helix); roll, pitch and yaw turn the detector about the central ray,
     about u and about v. Each of these four (and `axis_shift`) is a number or one number per view.
+    `view_vectors` [view, 4, 3] (as `vectors()` gives them) replaces all of this for any other orbit: see `from_vectors`.
     Raises InputError, naming the field, for values that describe no scanner.
     """
 
@@ -45,11 +46,12 @@ class ConeBeamGeometry:
     detector_roll: float | np.ndarray = 0.0  # [rad]
     detector_pitch_angle: float | np.ndarray = 0.0  # [rad]
     detector_yaw: float | np.ndarray = 0.0  # [rad]
+    view_vectors: np.ndarray | None = None  # [view, 4, 3] [mm]
 
     _PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw")
 
     def __post_init__(self) -> None:
-        angles = np.array(self.angles, dtype=np.float64, ndmin=1)
+        angles = np.atleast_1d(_numbers("angles", self.angles))
         if angles.ndim != 1 or angles.size == 0:
             raise InputError("geometry.angles", expected="at least one view, shape [view]", found=f"shape {angles.shape}")
         if not np.isfinite(angles).all():
@@ -72,7 +74,7 @@ class ConeBeamGeometry:
                 fix="Check that the two distances are not swapped and that both are in mm.",
             )
         for name in self._PER_VIEW:
-            value = np.array(getattr(self, name), dtype=np.float64)  # a copy: the caller's array stays writable, and apart
+            value = _numbers(name, getattr(self, name))
             if value.ndim > 1 or (value.ndim == 1 and value.size != angles.size) or not np.isfinite(value).all():
                 raise InputError(
                     f"geometry.{name}",
@@ -81,6 +83,8 @@ class ConeBeamGeometry:
                 )
             value.setflags(write=False)
             self._set(name, float(value) if value.ndim == 0 else value)
+        if self.view_vectors is not None:
+            self._set("view_vectors", _checked_vectors(self.view_vectors, angles.size))
         radius = float(np.hypot(*(np.abs(self.volume_offset[1:]) + np.multiply(self.volume_extent[1:], 0.5))))
         if radius >= self.source_to_origin:
             raise InputError(
@@ -131,6 +135,8 @@ class ConeBeamGeometry:
 
         Pixel (row j, column i) lies at centre + (i - (W - 1) / 2) u + (j - (H - 1) / 2) v.
         """
+        if self.view_vectors is not None:
+            return self.view_vectors.copy()
         cos, sin = np.cos(self.angles), np.sin(self.angles)
         zero, one = np.zeros_like(cos), np.ones_like(cos)
         ray = np.stack([-cos, -sin, zero], -1)  # central ray, from the source to the detector
@@ -152,7 +158,7 @@ class ConeBeamGeometry:
     def is_circular(self) -> bool:
         """True for a plain circular orbit with an upright detector (offsets and an axis shift allowed): what FDK can do."""
         turned = (self.detector_roll, self.detector_pitch_angle, self.detector_yaw)
-        return not (np.ptp(self.source_height) or any(np.any(angle) for angle in turned))
+        return self.view_vectors is None and not (np.ptp(self.source_height) or any(np.any(angle) for angle in turned))
 
     @property
     def fan_angle(self) -> float:
@@ -170,6 +176,30 @@ class ConeBeamGeometry:
             return 0.0
         return float(min(2 * np.pi, 2 * np.pi - gaps.max() + np.median(gaps)))
 
+    # -- other beams and orbits --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_vectors(cls, vectors: np.ndarray, **grid: Any) -> ConeBeamGeometry:
+        """An orbit given view by view: source, detector centre, u step and v step (one pixel), x y z [mm], [view, 4, 3].
+
+        `grid` is the rest: detector_shape, volume_shape, volume_spacing, volume_offset. Angles, distances and pixel size
+        become the sources' angles about z and means over the views; what needs a circular orbit refuses.
+        """
+        return cls(**cls.nominal(vectors), **grid)
+
+    @staticmethod
+    def nominal(vectors: np.ndarray) -> dict[str, Any]:
+        """The fields that vectors [view, 4, 3] determine: themselves, and the angles, distances and pixel size nearest to them."""
+        vectors = _checked_vectors(vectors, None)
+        source, centre, u, v = vectors.transpose(1, 0, 2)
+        return {
+            "view_vectors": vectors,
+            "angles": np.arctan2(source[:, 1], source[:, 0]),
+            "source_to_origin": float(np.linalg.norm(source - [0, 0, source[:, 2].mean()], axis=1).mean()),
+            "source_to_detector": float(np.linalg.norm(centre - source, axis=1).mean()),
+            "detector_pitch": (float(np.linalg.norm(v, axis=1).mean()), float(np.linalg.norm(u, axis=1).mean())),
+        }
+
     # -- other geometries from this one -----------------------------------------------------------------------------
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ConeBeamGeometry:
@@ -180,7 +210,8 @@ class ConeBeamGeometry:
         if indices.min() < 0 or indices.max() >= self.views:
             raise InputError("views", expected=f"indices 0 .. {self.views - 1}", found=f"{indices.min()} .. {indices.max()}")
         per_view = {n: getattr(self, n)[indices] for n in self._PER_VIEW if isinstance(getattr(self, n), np.ndarray)}
-        return dataclasses.replace(self, angles=self.angles[indices], **per_view)
+        vectors = None if self.view_vectors is None else self.view_vectors[indices]
+        return dataclasses.replace(self, angles=self.angles[indices], view_vectors=vectors, **per_view)
 
     def with_volume(self, shape: tuple[int, int, int], spacing: Triple | None = None) -> ConeBeamGeometry:
         """The same scanner and box sampled by another grid (the spacing that keeps the box, unless given)."""
@@ -201,13 +232,21 @@ class ConeBeamGeometry:
             self.detector_offset[1] - (columns % factor) / 2 * self.detector_pitch[1],
         )
         pitch = (self.detector_pitch[0] * factor, self.detector_pitch[1] * factor)
-        return dataclasses.replace(self, detector_shape=shape, detector_pitch=pitch, detector_offset=offset)
+        vectors = self.view_vectors
+        if vectors is not None:
+            source, centre, u, v = vectors.transpose(1, 0, 2)
+            centre = centre - (rows % factor) / 2 * v - (columns % factor) / 2 * u
+            vectors = np.stack([source, centre, u * factor, v * factor], 1)
+            offset = self.detector_offset
+        return dataclasses.replace(self, detector_shape=shape, detector_pitch=pitch, detector_offset=offset, view_vectors=vectors)
 
     # -- identity ---------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and lists, for JSON; `from_dict` is its inverse."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if self.view_vectors is None:  # as if the field did not exist
+            del values["view_vectors"]
         return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
 
     @classmethod
@@ -249,15 +288,52 @@ class ConeBeamGeometry:
                 )
 
 
+def parallel_distances(detector_shape: tuple[int, int], detector_pitch: Pair) -> Pair:
+    """source_to_origin and source_to_detector [mm] of a parallel beam: a source so far away that its rays are parallel within a
+    twentieth of a pixel (farther ones would cost float32 rays as much), measured by a detector that is put on the axis.
+    """
+    diagonal = float(np.hypot(*np.multiply(detector_shape, detector_pitch)))
+    return 2000 * diagonal, 2000 * diagonal * (1 + 1e-9)
+
+
+def _numbers(name: str, value: Any) -> np.ndarray:
+    """A copy as float64: the caller's array stays writable, and apart. Raises InputError for what are no numbers."""
+    try:
+        array = np.array(value)
+        if array.dtype.kind in "biuf":
+            return array.astype(np.float64)
+        found = f"{value!r}"
+    except (ValueError, TypeError, OverflowError):  # rows of different lengths
+        found = f"{value!r}"
+    raise InputError(f"geometry.{name}", expected="numbers", found=found if len(found) <= 100 else f"{found[:100]} ...")
+
+
+def _checked_vectors(value: Any, views: int | None) -> np.ndarray:
+    """float64 [view, 4, 3], read-only: finite, the detector in front of the source and its steps not parallel."""
+    vectors = _numbers("view_vectors", value)
+    count = max(1, len(vectors)) if views is None and vectors.ndim else views
+    if vectors.shape != (count, 4, 3) or not np.isfinite(vectors).all():
+        raise InputError("geometry.view_vectors", expected=f"finite numbers [{views or 'view'}, 4, 3]", found=f"shape {vectors.shape}")
+    source, centre, u, v = vectors.transpose(1, 0, 2)
+    flat = np.abs(np.einsum("vx,vx->v", np.cross(u, v), centre - source))
+    flat = flat <= 1e-9 * np.prod([np.linalg.norm(a, axis=1) for a in (u, v, centre - source)], axis=0)
+    if flat.any():
+        raise InputError(
+            "geometry.view_vectors", expected="a detector plane that the source is not in", found=f"none in view {int(flat.argmax())}"
+        )
+    vectors.setflags(write=False)
+    return vectors
+
+
 def _integers(name: str, value: Any, count: int) -> tuple[int, ...]:
-    array = np.asarray(value)
+    array = _numbers(name, value)
     if array.shape != (count,) or not np.equal(np.mod(array, 1), 0).all() or (array < 1).any():
         raise InputError(f"geometry.{name}", expected=f"{count} positive whole numbers", found=f"{value!r}")
     return tuple(int(n) for n in array)
 
 
 def _floats(name: str, value: Any, count: int, *, positive: bool = False) -> tuple[float, ...]:
-    array = np.asarray(value, dtype=np.float64)
+    array = _numbers(name, value)
     if array.shape != (count,) or not np.isfinite(array).all() or (positive and (array <= 0).any()):
         kind = "positive" if positive else "finite"
         raise InputError(f"geometry.{name}", expected=f"{count} {kind} number{'s' * (count > 1)}", found=f"{value!r}")

@@ -18,13 +18,15 @@ from benchmark.errors import InputError
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Voxels:
-    """Piecewise-constant attenuation on the grid where it was measured, centred at the origin; outside is air (0).
+    """Piecewise-constant attenuation on the grid where it was measured; outside is air (0).
 
-    values: float32 [z, y, x], 1/mm. spacing: (z, y, x) [mm], any three lengths. Raises InputError for anything else.
+    values: float32 [z, y, x], 1/mm. spacing: (z, y, x) [mm], any three lengths. centre: (z, y, x) [mm], of the grid.
+    Raises InputError for anything else.
     """
 
     values: np.ndarray
     spacing: tuple[float, float, float]
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         values = np.ascontiguousarray(self.values, dtype=np.float32)
@@ -32,6 +34,8 @@ class Voxels:
             raise InputError("voxels", expected="a finite volume [z, y, x]", found=f"shape {values.shape} or NaN or Inf")
         if len(self.spacing) != 3 or not all(np.isfinite(length) and length > 0 for length in self.spacing):
             raise InputError("voxels.spacing", expected="three positive lengths (z, y, x) in mm", found=f"{self.spacing}")
+        if len(self.centre) != 3 or not np.isfinite(self.centre).all():
+            raise InputError("voxels.centre", expected="three numbers (z, y, x) in mm", found=f"{self.centre}")
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "spacing", tuple(float(length) for length in self.spacing))
 
@@ -46,7 +50,7 @@ class Voxels:
         volume = self.values
         for axis in range(3):
             faces = np.linspace(-0.5, 0.5, geometry.volume_shape[axis] + 1) * geometry.volume_extent[axis] + geometry.volume_offset[axis]
-            native = np.linspace(-0.5, 0.5, self.values.shape[axis] + 1) * self.extent[axis]
+            native = np.linspace(-0.5, 0.5, self.values.shape[axis] + 1) * self.extent[axis] + self.centre[axis]
             volume = np.moveaxis(np.tensordot(_overlaps(faces, native), volume, axes=(1, axis)), 0, axis)
         return np.ascontiguousarray(volume, dtype=np.float32)
 
@@ -62,7 +66,7 @@ class Voxels:
         low, high = np.ascontiguousarray(geometry.volume_bounds)
         spacing = np.array(self.spacing[::-1])
         count = np.array(self.values.shape[::-1], dtype=np.int64)
-        corner = -np.array(self.extent[::-1]) / 2
+        corner = np.array(self.centre[::-1]) - np.array(self.extent[::-1]) / 2
         vectors = np.ascontiguousarray(geometry.vectors())
         projections = np.empty(geometry.projection_shape, dtype=np.float32)
         grid = (self.values, count, spacing, corner, low, high)

@@ -6,20 +6,15 @@ from typing import ClassVar
 
 from pydantic import model_validator
 
-from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, hookimpl
-
-from .views import heldout_views, training_views
+from benchmark.api import DatasetSpec, Field, InputError, MeasuredParams, heldout_views, hookimpl, training_views
 
 LICENCE = "CC BY 4.0"
 CITE = "Meaney, Cone-Beam Computed Tomography Dataset of a Walnut (2022), doi 10.5281/zenodo.6986012"
 
 
-class WalnutParams(DatasetParams):
+class WalnutParams(MeasuredParams):
     """Which part of the measurement to use."""
 
-    bin: int | None = Field(
-        None, ge=1, description="detector pixels averaged along each direction; none = as many as leave at least `size` pixels a side"
-    )
     correct_air: bool = Field(True, description="subtract each view's mean line integral beside the object, which should be 0 but is 0.03")
 
 
@@ -32,8 +27,6 @@ class WalnutParams(DatasetParams):
         heldout_views(views, training_views(views, self.views), self.heldout, self.data_seed)
         if self.bin is not None and self.bin > pixels // 4:
             raise InputError("bin", expected=f"at most {pixels // 4} for a detector of {pixels} pixels a side", found=f"{self.bin}")
-        if self.photons is not None or self.electronic:
-            raise InputError("photons, electronic", expected="none (real measurements bring their own noise)", found="added noise")
         return self
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.api import Case, Scan, Voxels, cached_arrays
+from benchmark.api import Case, Scan, Voxels, binned, cached_arrays, heldout_views, training_views, usual_bin
 
 from . import WalnutParams
-from .measurement import SIDE, Measurement, Progress, binned, published, sample, without_air
+from .measurement import SIDE, Measurement, Progress, published, sample, without_air
 from .truth import best_fit
-from .views import heldout_views, training_views
 
 VERSION = 1  # of the truth: raise it whenever its numbers change
 
@@ -32,7 +31,8 @@ def load_sample(params: WalnutParams) -> Case:
 def _case(name: str, measurement: Measurement, params: WalnutParams) -> Case:
     training = training_views(measurement.views, params.views)
     heldout = heldout_views(measurement.views, training, params.heldout, params.data_seed)
-    everything = _scan(measurement, params.correct_air, params.size, params.bin or _usual_bin(measurement, params.size))
+    factor = params.bin or usual_bin(measurement.projections.shape[1:], params.size)
+    everything = _scan(measurement, params.correct_air, params.size, factor)
     return Case(
         name=name,
         scan=_subset(everything, training),
@@ -52,12 +52,6 @@ def _scan(measurement: Measurement, correct_air: bool, size: int, factor: int) -
 
 def _subset(scan: Scan, views: tuple[int, ...]) -> Scan:
     return Scan(scan.projections[list(views)], scan.geometry.subset(views))
-
-
-def _usual_bin(measurement: Measurement, size: int) -> int:
-    """The most pixels to average that leave at least `size` a side: pixels at the axis are then no larger than voxels."""
-    pixels = measurement.projections.shape[1]
-    return max((n for n in range(1, pixels // 4 + 1) if pixels % n == 0 and pixels // n >= size), default=1)
 
 
 def _truth(measurement: Measurement, params: WalnutParams, progress: Progress | None = None) -> np.ndarray:

@@ -106,11 +106,3 @@ def without_air(projections: np.ndarray) -> np.ndarray:
     above = projections[:, rows // 8 :]
     air = (above[:, :, :strip].mean((1, 2), dtype=np.float64) + above[:, :, -strip:].mean((1, 2), dtype=np.float64)) / 2
     return projections - air[:, None, None].astype(np.float32)
-
-
-def binned(projections: np.ndarray, factor: int) -> np.ndarray:
-    """Means of factor x factor pixels, [view, v // factor, u // factor]; what does not fill a bin is cut at the end."""
-    views, rows, columns = projections.shape
-    rows, columns = rows // factor, columns // factor
-    cut = projections[:, : rows * factor, : columns * factor]
-    return cut.reshape(views, rows, factor, columns, factor).mean((2, 4), dtype=np.float64).astype(np.float32)

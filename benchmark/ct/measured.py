@@ -1,0 +1,120 @@
+"""Measured projections as a case: evenly spaced training views, other views held out, pixels binned to the voxels' size."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.simulate import Voxels
+from benchmark.ct.views import heldout_views, training_views
+from benchmark.errors import InputError
+from benchmark.types import Case, DatasetParams, Scan
+
+
+class MeasuredParams(DatasetParams):
+    """What every measured scan understands."""
+
+    bin: int | None = Field(
+        None, ge=1, description="detector pixels averaged along each direction; none = as many as leave at least `size` pixels a side"
+    )
+
+    @model_validator(mode="after")
+    def _no_noise(self) -> MeasuredParams:
+        if self.photons is not None or self.electronic:
+            raise InputError("photons, electronic", expected="none (real measurements bring their own noise)", found="added noise")
+        return self
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measured:
+    """A scan as it was measured, read view by view.
+
+    geometry: all views, with the volume's box; `size` rescales its grid. view(i): line integrals float32 [v, u] of view i.
+    truth: attenuation on a grid of its own and where its centre is (z, y, x), loaded when needed. training: the views that
+    training subsets are taken from, in order of measurement (all unless given); heldout: those that are held out (drawn
+    from the rest unless given).
+    """
+
+    name: str
+    geometry: ConeBeamGeometry
+    view: Callable[[int], np.ndarray]
+    truth: Callable[[], Voxels] | None = None
+    truth_note: str = ""
+    photons: float | None = None
+    length_unit: str = "mm"
+    training: tuple[int, ...] | None = None
+    heldout: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("training", "heldout"):
+            wrong = [index for index in getattr(self, name) or () if not 0 <= index < self.geometry.views]
+            if wrong:
+                raise InputError(f"views.{name}", expected=f"indices 0 .. {self.geometry.views - 1}", found=f"{wrong[0]}")
+
+    def choose(self, params: DatasetParams) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Training and held-out views. Raises InputError for numbers that the scan does not have."""
+        total, angles = self.geometry.views, self.geometry.angles
+        pool = self.training
+        if pool is None:
+            kept = set(self.heldout or ())
+            pool = tuple(index for index in range(total) if index not in kept)
+        if isinstance(params.views, int):
+            training = tuple(pool[k] for k in training_views(len(pool), params.views, angles[list(pool)]))
+        else:
+            training = training_views(total, params.views)
+        if self.heldout is None:
+            return training, heldout_views(total, training, params.heldout, params.data_seed, angles)
+        own = [index for index in self.heldout if index not in set(training)]
+        order = np.random.default_rng([params.data_seed, 0]).permutation(len(own))[: params.heldout]
+        return training, tuple(sorted(own[k] for k in order))
+
+    def grid(self, size: int) -> ConeBeamGeometry:
+        """The geometry with `size` voxels along the box's longest edge, as many along the others as keep the voxels' proportions."""
+        shape = self.geometry.volume_shape
+        z, y, x = (max(1, round(count * size / max(shape))) for count in shape)
+        return self.geometry.with_volume((z, y, x))
+
+    def scan(self, views: Sequence[int], size: int, factor: int = 1) -> Scan:
+        """These views with `factor` x `factor` pixels averaged."""
+        geometry = self.grid(size).binned(factor).subset(list(views))
+        projections = np.empty(geometry.projection_shape, dtype=np.float32)
+        for place, index in enumerate(views):
+            projections[place] = binned(self.view(index)[None], factor)[0]
+        return Scan(projections, geometry, photons=self.photons and self.photons * factor**2, length_unit=self.length_unit)
+
+
+def measured_case(measured: Measured, params: MeasuredParams) -> Case:
+    """The case of a measured scan; a held-out view is never in the methods' scan."""
+    training, heldout = measured.choose(params)
+    factor = params.bin or usual_bin(measured.geometry.detector_shape, params.size)
+    grid = measured.grid(params.size)
+    return Case(
+        name=measured.name,
+        scan=measured.scan(training, params.size, factor),
+        truth=measured.truth().averaged(grid) if measured.truth else None,
+        heldout=measured.scan(heldout, params.size, factor) if heldout else None,
+        truth_note=measured.truth_note,
+        training_views=training,
+        heldout_views=heldout,
+    )
+
+
+def usual_bin(detector_shape: tuple[int, int], size: int) -> int:
+    """The most pixels to average that divide both sides of the detector and leave at least `size` along the longer one."""
+    rows, columns = detector_shape
+    longest = max(rows, columns)
+    return max((n for n in range(1, longest // 4 + 1) if rows % n == 0 == columns % n and longest // n >= size), default=1)
+
+
+def binned(projections: np.ndarray, factor: int) -> np.ndarray:
+    """Means of factor x factor pixels, [view, v // factor, u // factor]; what does not fill a bin is cut at the end."""
+    if factor == 1:
+        return projections
+    views, rows, columns = projections.shape
+    rows, columns = rows // factor, columns // factor
+    cut = projections[:, : rows * factor, : columns * factor]
+    return cut.reshape(views, rows, factor, columns, factor).mean((2, 4), dtype=np.float64).astype(np.float32)

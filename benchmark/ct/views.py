@@ -1,0 +1,85 @@
+"""Which of the measured views train and which are held out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.errors import InputError
+
+USUAL = (10, 50, 100)  # numbers of training views that the held-out views avoid, whichever of them is in use
+
+
+def evenly_spaced(total: int, count: int) -> tuple[int, ...]:
+    """`count` of `total` views at equal steps, from view 0, each the nearest to its ideal place (halves go up)."""
+    if not 1 <= count <= total:
+        raise InputError("views", expected=f"1 .. {total} views", found=f"{count}")
+    return tuple((2 * k * total + count) // (2 * count) for k in range(count))
+
+
+def training_views(total: int, views: int | tuple[int, ...], angles: np.ndarray | None = None) -> tuple[int, ...]:
+    """Indices of the training views: evenly spaced over the arc for a number, themselves for a list.
+
+    `angles` [rad] are needed where the views are not taken at equal steps. For `count` views the arc (its last step included)
+    is cut into `count` equal parts and the view nearest to the start of each is taken, none twice: never the first `count`.
+    """
+    if isinstance(views, int):
+        chosen = evenly_spaced(total, views)
+        if angles is None:
+            return chosen
+        order, place = along_arc(angles)
+        return tuple(sorted(int(order[index]) for index in _nearest(place, views)))
+    outside = [index for index in views if not 0 <= index < total]
+    if not views or outside or len(set(views)) < len(views):
+        found = f"index {outside[0]}" if outside else "a view twice" if views else "none"
+        raise InputError("views", expected=f"different indices 0 .. {total - 1} of the measured views", found=found)
+    return tuple(views)
+
+
+def heldout_views(total: int, training: tuple[int, ...], count: int, seed: int, angles: np.ndarray | None = None) -> tuple[int, ...]:
+    """`count` views, seeded, none of them in training.
+
+    They are drawn from the views that no usual subset (10, 50 or 100 evenly spaced) contains, in an order that depends
+    on the seed alone: the same views for every usual number of training views. Only a training set that takes some of
+    them itself gets others in their place.
+    """
+    usual = {index for number in USUAL if number < total for index in training_views(total, number, angles)}
+    shuffled = np.random.default_rng([seed, 0]).permutation(total).tolist()
+    order = sorted(shuffled, key=lambda index: index in usual)  # stable: first those in no usual subset
+    free = [index for index in order if index not in set(training)]
+    if count > len(free):
+        raise InputError("heldout", expected=f"at most {len(free)} (all views less the training views)", found=f"{count}")
+    return tuple(sorted(free[:count]))
+
+
+def along_arc(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The views in the order they stand on the arc, and the share of the arc (0 .. 1) where each begins.
+
+    Views that were taken in one direction keep their order, also over several turns; others are sorted by their angle,
+    beginning after the widest gap. A last view that repeats the first after whole turns adds nothing to the arc.
+    """
+    steps = np.diff(angles)
+    if (steps >= 0).all() or (steps <= 0).all():
+        order, travelled = np.arange(len(angles)), np.abs(angles - angles[0])
+    else:
+        wrapped = np.mod(angles, 2 * np.pi)
+        order = np.argsort(wrapped, kind="stable")
+        gaps = np.diff(np.append(wrapped[order], wrapped[order[0]] + 2 * np.pi))
+        order = np.roll(order, -(int(gaps.argmax()) + 1))
+        travelled = np.mod(angles[order] - angles[order[0]], 2 * np.pi)
+    step = float(np.median(np.diff(travelled))) if len(angles) > 1 else 1.0
+    turns = travelled[-1] / (2 * np.pi)
+    closed = turns > 0.5 and abs(turns - round(turns)) * 2 * np.pi < 1e-3 * max(step, 1e-9)
+    length = travelled[-1] if closed else travelled[-1] + step
+    return order, travelled / max(length, 1e-12)
+
+
+def _nearest(place: np.ndarray, count: int) -> list[int]:
+    """Indices into the sorted places nearest to k / count (halves go up), strictly increasing."""
+    chosen: list[int] = []
+    for k in range(count):
+        right = int(np.searchsorted(place, k / count - 1e-9))
+        left = max(0, right - 1)
+        nearest = right if right < len(place) and place[right] - k / count <= k / count - place[left] + 1e-9 else left
+        least = chosen[-1] + 1 if chosen else 0
+        chosen.append(min(max(nearest, least), len(place) - count + k))
+    return chosen

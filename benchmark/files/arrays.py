@@ -1,0 +1,94 @@
+"""NumPy files (.npy, .npz) and raw numbers, mapped from the disk where they are not compressed."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from benchmark.errors import InputError
+from benchmark.files.limits import check_array
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """A .npy file, mapped. Raises InputError for objects (which could run code), truncated or oversized files."""
+    with _readable(str(path)):
+        with path.open("rb") as file:
+            shape, _, dtype = _npy_header(file)
+            check_array(str(path), shape, dtype, stored=path.stat().st_size - file.tell())
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and type of each array in a .npz file, without unpacking any."""
+    with _readable(str(path)), zipfile.ZipFile(path) as content:
+        found = {}
+        for name in content.namelist():
+            with content.open(name) as file:
+                shape, _, dtype = _npy_header(file)
+            found[name.removesuffix(".npy")] = shape, dtype
+        return found
+
+
+def read_npz(path: Path, key: str | None = None) -> np.ndarray:
+    """One array of a .npz file: `key`, or the only one with three axes. The header inside is checked before unpacking."""
+    where = f"{path}: {key}" if key else str(path)
+    headers = npz_headers(path)
+    chosen = key if key is not None else _only_stack(where, headers)
+    if chosen not in headers:
+        raise InputError(where, expected=f"one of the arrays {', '.join(headers)}", found=f"'{chosen}'")
+    size = check_array(where, *headers[chosen])
+    with _readable(where), zipfile.ZipFile(path) as content:
+        name = chosen if chosen in content.namelist() else f"{chosen}.npy"
+        if content.getinfo(name).file_size < size:
+            raise InputError(where, expected=f"{size} bytes of numbers", found=f"{content.getinfo(name).file_size} bytes")
+        with content.open(name) as file:
+            return npy.read_array(file, allow_pickle=False)
+
+
+def read_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool = False, header_bytes: int = 0) -> np.ndarray:
+    """Numbers without a description, mapped. Raises InputError unless the file is exactly as long as stated."""
+    kind = np.dtype(dtype).newbyteorder(">" if big_endian else "<")
+    stored = path.stat().st_size - header_bytes
+    size = check_array(str(path), shape, kind, stored=max(0, stored))
+    if stored != size:
+        raise InputError(
+            str(path),
+            expected=f"{size} bytes (shape {tuple(shape)}, type {dtype}) after a header of {header_bytes}",
+            found=f"{stored} bytes",
+            fix="Check raw.shape, raw.dtype and raw.header_bytes.",
+        )
+    return np.memmap(path, dtype=kind, mode="r", offset=header_bytes, shape=tuple(shape))
+
+
+def _only_stack(where: str, headers: dict[str, tuple[tuple[int, ...], np.dtype]]) -> str:
+    stacks = [name for name, (shape, _) in headers.items() if len(shape) == 3]
+    if len(stacks) == 1:
+        return stacks[0]
+    found = ", ".join(f"{name} {shape}" for name, (shape, _) in headers.items())
+    raise InputError(where, expected="one array with three axes", found=found or "nothing", fix="Name the array (key: ...).")
+
+
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = npy.read_magic(file)
+    read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
+    if read is None:
+        raise ValueError(f"format version {version}")
+    return read(file)
+
+
+@contextlib.contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Turns what NumPy, zipfile and its decompressors raise for a damaged file into one clear error."""
+    try:
+        yield
+    except (InputError, FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # each decompressor brings kinds of its own
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(where, expected="an undamaged NumPy file of numbers", found=reason) from error

@@ -1,0 +1,134 @@
+"""TIFF and PNG: one file a page, or one TIFF with many pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.files.limits import check_array
+from benchmark.files.stack import Stack
+
+TIFF, PNG = (".tif", ".tiff"), (".png",)
+
+
+def in_order(paths: Sequence[Path]) -> list[Path]:
+    """Sorted as people count: img2 before img10."""
+    return sorted(paths, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)])
+
+
+def image_folder(folder: Path, pattern: str = "*") -> list[Path]:
+    """The numbered images of a folder. Raises InputError if there are none, several kinds, or one is missing within the numbers."""
+    files = [path for path in folder.glob(pattern) if path.is_file() and path.suffix.lower() in TIFF + PNG]
+    kinds = sorted({path.suffix.lower() for path in files})
+    where = str(folder / pattern)
+    if len(kinds) != 1 and tuple(kinds) != tuple(sorted(TIFF)):
+        found = f"both {' and '.join(kinds)}" if kinds else "none"
+        raise InputError(where, expected="numbered images of one kind (TIFF or PNG)", found=found)
+    files = in_order(files)
+    numbers = [int(match[-1]) for path in files if (match := re.findall(r"\d+", path.stem))]
+    gaps = [a + 1 for a, b in zip(numbers, numbers[1:], strict=False) if b - a == 2]
+    if gaps and len(gaps) <= max(1, len(files) // 20):
+        raise InputError(where, expected="a gapless series of images", found=f"no image with number {gaps[0]}")
+    return files
+
+
+def image_stack(files: Sequence[Path]) -> Stack:
+    """One image a file, all of the same shape and type (the first one's), each read when it is needed."""
+    first = files[0]
+    shape, dtype = _header(first)
+    check_array(str(first), shape, dtype)
+
+    def page(index: int) -> np.ndarray:
+        found = _header(files[index])
+        if found != (shape, dtype):
+            expected = f"shape {shape} and type {dtype} as in {first.name}"
+            raise InputError(str(files[index]), expected=expected, found=f"{found[0]}, {found[1]}")
+        return _pixels(files[index])
+
+    return Stack(str(first.parent), (len(files), *shape), dtype, page)
+
+
+def tiff_pages(path: Path) -> Stack:
+    """One TIFF file with many pages (or one page with three axes)."""
+    import tifffile
+
+    with _readable(path), tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        shape = tuple(length for length in series.shape if length > 1 or len(series.shape) <= 3)
+        dtype = np.dtype(series.dtype)
+        if len(shape) != 3:
+            raise InputError(str(path), expected="grey pages of one shape", found=f"shape {series.shape}")
+        check_array(str(path), shape, dtype)
+        if series.dataoffset is not None:  # not compressed and in one piece
+            check_array(str(path), shape, dtype, stored=path.stat().st_size - series.dataoffset)
+            return Stack.of(str(path), tifffile.memmap(path, mode="r").reshape(shape))
+        return Stack.of(str(path), series.asarray().reshape(shape))
+
+
+def page_count(path: Path) -> int:
+    """Pages of a TIFF or PNG file."""
+    if path.suffix.lower() in PNG:
+        return 1
+    import tifffile
+
+    with _readable(path), tifffile.TiffFile(path) as file:
+        return len(file.pages)
+
+
+def _header(path: Path) -> tuple[tuple[int, int], np.dtype]:
+    """Shape (rows, columns) and type of one grey image, without its pixels."""
+    with _readable(path):
+        if path.suffix.lower() in TIFF:
+            import tifffile
+
+            with tifffile.TiffFile(path) as file:
+                page = file.pages[0]
+                shape, dtype = tuple(page.shape), np.dtype(page.dtype)
+        else:
+            from PIL import Image
+
+            with Image.open(path) as image:
+                kinds = {"I;16": np.uint16, "I;16B": np.uint16, "I": np.int32, "L": np.uint8}
+                shape = (image.height, image.width)
+                dtype = np.dtype(kinds.get(image.mode, object))
+    if len(shape) != 2 or dtype.kind not in "uif":
+        raise InputError(str(path), expected="one grey image", found=f"shape {shape}" if dtype.kind in "uif" else "colours")
+    return (int(shape[0]), int(shape[1])), dtype
+
+
+def _pixels(path: Path) -> np.ndarray:
+    with _readable(path):
+        if path.suffix.lower() in TIFF:
+            import tifffile
+
+            return tifffile.imread(path, key=0)
+        from PIL import Image
+
+        with Image.open(path) as image:
+            return np.asarray(image)
+
+
+class _readable:
+    """Turns whatever a decoder raises into one clear error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        import logging
+        import warnings
+
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs what it also raises
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")  # Pillow's about size: the header is checked here
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        self._warnings.__exit__(None, None, None)
+        if isinstance(error, Exception) and not isinstance(error, InputError | FileNotFoundError):
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(str(self.path), expected="an undamaged TIFF or PNG image", found=reason) from error

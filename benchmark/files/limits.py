@@ -1,0 +1,52 @@
+"""How much memory a file may ask for: known from its header, checked before anything is allocated."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmark.errors import InputError
+
+MOST_VIEWS = 100_000  # more than any scanner takes; a header that declares more is broken
+NUMBERS = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
+
+
+def memory_limit() -> int:
+    """Bytes that one array from a file may take: half of this machine's memory."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):  # a system that does not tell
+        return 8 << 30
+
+
+def check_array(where: str, shape: Sequence[int], dtype: np.dtype, *, stored: int | None = None) -> int:
+    """The bytes of an array of this shape and type. `stored` is what the file holds, where it is not compressed.
+
+    Raises InputError for what is no array of numbers, for more than the file holds and for more than `memory_limit`.
+    """
+    if dtype.kind not in NUMBERS:
+        raise InputError(where, expected="an array of real numbers", found=f"type {dtype}")
+    if not shape or any(length < 1 for length in shape):
+        raise InputError(where, expected="a shape of positive lengths", found=f"{tuple(shape)}")
+    size = math.prod(shape) * dtype.itemsize
+    if stored is not None and size > stored:
+        raise InputError(
+            where,
+            expected=f"{size} bytes of numbers (shape {tuple(shape)}, type {dtype})",
+            found=f"{stored} bytes",
+            fix="The file is cut off, or its shape or type is not this one.",
+        )
+    if size > memory_limit():
+        raise InputError(
+            where,
+            expected=f"an array that fits into half of this machine's memory ({memory_limit() / 2**30:.1f} GiB)",
+            found=f"shape {_short(shape)}, type {dtype}: {size / 2**30:.1f} GiB",
+        )
+    return size
+
+
+def _short(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape[:6]))

@@ -1,0 +1,134 @@
+"""NIfTI, NRRD and MetaImage: numbers with the place of each voxel."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import InputError, MissingDependency
+from benchmark.files.limits import check_array
+
+NIFTI, ITK = (".nii", ".nii.gz"), (".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Image:
+    """A volume with its place in space.
+
+    values: [k, j, i], i fastest in the file. axes: [3, 3], column n is the step along index i, j, k (in this order) in x, y, z
+    [mm]; x to the patient's right, y to the front, z to the head (RAS, as in NIfTI). origin: centre of voxel (0, 0, 0) [mm].
+    """
+
+    values: np.ndarray
+    axes: np.ndarray
+    origin: np.ndarray
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance of neighbours along k, j, i [mm]."""
+        i, j, k = np.linalg.norm(self.axes, axis=0)
+        return (float(k), float(j), float(i))
+
+
+def read_nifti(path: Path) -> Image:
+    """A NIfTI-1 or -2 file. Its slope and intercept are applied. Raises InputError for anything else."""
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    broken = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
+    try:
+        image: Any = nibabel.load(path)
+        dtype = np.dtype(image.header.get_data_dtype())
+        plain = path.stat().st_size - int(image.header["vox_offset"]) if path.suffix == ".nii" else None
+        check_array(str(path), image.shape, dtype, stored=plain)
+        check_array(str(path), image.shape, np.dtype(np.float32))
+        values = np.asanyarray(image.dataobj)
+        affine = np.asarray(image.affine, dtype=np.float64)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(str(path), expected="a file", found="none") from None
+    except broken as error:
+        raise InputError(str(path), expected="a NIfTI image", found=" ".join(str(error).split())[:200] or type(error).__name__) from error
+    shape = tuple(length for axis, length in enumerate(values.shape) if axis < 3 or length > 1)
+    if len(shape) != 3:
+        raise InputError(str(path), expected="three axes", found=f"shape {values.shape}")
+    return _image(path, values.reshape(shape).transpose(2, 1, 0), affine[:3, :3], affine[:3, 3])
+
+
+def read_itk(path: Path) -> Image:
+    """An NRRD or MetaImage file, through SimpleITK. Raises InputError for anything else, MissingDependency without SimpleITK."""
+    itk = simple_itk()
+    if not path.is_file():
+        raise InputError(str(path), expected="a file", found="none")
+    data = _check_data_file(path)
+    reader = itk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        shape = reader.GetSize()[::-1]
+        if reader.GetNumberOfComponents() != 1 or len(shape) != 3:
+            found = f"shape {shape} with {reader.GetNumberOfComponents()} numbers a voxel"
+            raise InputError(str(path), expected="three axes and one number a voxel", found=found)
+        check_array(str(path), shape, np.dtype(np.float32), stored=None)
+        _check_stored(path, data, shape, reader.GetPixelID(), itk)
+        image = reader.Execute()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1][:200]
+        raise InputError(str(path), expected="an NRRD or MetaImage file", found=reason) from error
+    directions = np.array(image.GetDirection()).reshape(3, 3)
+    axes = directions * np.array(image.GetSpacing())  # columns: steps along i, j, k in x, y, z of LPS
+    to_ras = np.array([-1.0, -1.0, 1.0])
+    return _image(path, itk.GetArrayFromImage(image), to_ras[:, None] * axes, to_ras * np.array(image.GetOrigin()))
+
+
+def simple_itk() -> Any:
+    """The module, silent. Raises MissingDependency."""
+    try:
+        import SimpleITK
+    except ImportError:
+        raise MissingDependency("NRRD, MetaImage and DICOM need SimpleITK and pydicom (install: pip install -e '.[medical]')") from None
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    return SimpleITK
+
+
+def _image(path: Path, values: np.ndarray, axes: np.ndarray, origin: np.ndarray) -> Image:
+    if not (np.isfinite(axes).all() and np.isfinite(origin).all()) or abs(np.linalg.det(axes)) < 1e-12:
+        raise InputError(str(path), expected="three finite axes of positive spacing", found=f"{axes.tolist()}, origin {origin.tolist()}")
+    return Image(values, axes, origin)
+
+
+def _check_data_file(path: Path) -> Path:
+    """The file with the numbers: this one or its neighbour. A header must not lead out of its folder."""
+    match = re.search(r"^\s*(?:ElementDataFile\s*=|data ?file:)\s*(\S.*?)\s*$", _head(path), re.IGNORECASE | re.MULTILINE)
+    if match is None or match.group(1).upper() in ("LOCAL", "LIST"):
+        if match is not None and match.group(1).upper() == "LIST":
+            raise InputError(str(path), expected="one file with the numbers", found="a list of files")
+        return path
+    neighbour = path.parent / match.group(1)
+    if neighbour.resolve().parent != path.parent.resolve() or "%" in match.group(1):
+        raise InputError(str(path), expected="its numbers in a file beside it", found=match.group(1))
+    if not neighbour.is_file():
+        raise InputError(str(path), expected=f"its numbers in {match.group(1)} beside it", found="no such file")
+    return neighbour
+
+
+def _check_stored(path: Path, data: Path, shape: tuple[int, ...], pixel: int, itk: Any) -> None:
+    """Refuse a file that cannot hold its image: ITK would fill up with whatever is in memory."""
+    head = _head(path).lower()
+    compressed = bool(re.search(r"compresseddata\s*=\s*true|encoding:\s*(gz|gzip|bz2|bzip2|txt|text|ascii|hex)", head))
+    binary = not re.search(r"binarydata\s*=\s*false", head)
+    if binary and not compressed:
+        check_array(str(path), shape, itk.GetArrayViewFromImage(itk.Image(1, 1, 1, pixel)).dtype, stored=data.stat().st_size)
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(1 << 16).decode("latin-1")

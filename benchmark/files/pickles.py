@@ -1,0 +1,175 @@
+"""Pickles of NumPy arrays and plain values, read without running anything that is in them.
+
+A pickle is a program: the usual reader calls whatever function it names. This one knows only the handful of names that
+NumPy's arrays need, and these stand for small classes of this module that remember what they are given; arrays are made from
+that afterwards, with their sizes checked. Everything else is refused. Python's own C reader and NumPy's own
+reconstruction are not used: both can be made to allocate any amount of memory.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.files.limits import NUMBERS, check_array, memory_limit
+
+DEPTH = 6  # of dicts and lists within each other
+ITEMS = 1_000_000  # values outside of arrays
+
+
+class _Refused(Exception):
+    """Something that does not belong into a file of numbers."""
+
+
+class _Type:
+    """numpy.dtype('f4'), and its byte order, which comes later."""
+
+    def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
+        self.code, self.order = code, "|"
+
+    def __setstate__(self, state: Any) -> None:
+        plain = isinstance(state, tuple) and len(state) >= 5 and state[1] in ("<", ">", "|", "=")
+        if not plain or any(part is not None for part in state[2:5]):
+            raise _Refused("a structured NumPy type")
+        self.order = state[1]
+
+    def real(self) -> np.dtype:
+        if not isinstance(self.code, str) or len(self.code) > 4 or self.code[:1] not in NUMBERS:
+            raise _Refused(f"an array of type {self.code!r:.20}, not of real numbers")
+        dtype = np.dtype(self.code)
+        return dtype.newbyteorder(">") if self.order == ">" else dtype
+
+
+class _Array:
+    """numpy.ndarray before and after its content is known."""
+
+    state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def real(self) -> np.ndarray:
+        if not isinstance(self.state, tuple) or len(self.state) != 5:
+            raise _Refused("an array without content")
+        _, shape, kind, fortran, content = self.state
+        return _made(shape, kind, content, "F" if fortran is True else "C")
+
+
+def _made(shape: Any, kind: Any, content: Any, order: Any) -> np.ndarray:
+    if not isinstance(kind, _Type) or not isinstance(content, bytes | bytearray) or order not in ("C", "F"):
+        raise _Refused("an array of objects")
+    if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape) or len(shape) > 8:
+        raise _Refused("an array without a shape")
+    dtype = kind.real()
+    if shape and 0 not in shape:
+        check_array("array", shape, dtype, stored=len(content))
+    return np.frombuffer(content, dtype=dtype, count=int(np.prod(shape, dtype=object))).reshape(shape, order=order)
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
+    """numpy.core.multiarray._reconstruct(ndarray, (0,), b'b')."""
+    if kind is not _Array:
+        raise _Refused("an unknown kind of array")
+    return _Array()
+
+
+def _scalar(kind: Any, content: Any = b"") -> Any:
+    """numpy.core.multiarray.scalar(dtype, bytes)."""
+    return _made((), kind, content, "C").item()
+
+
+def _from_buffer(content: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
+    """numpy.core.numeric._frombuffer, of pickle protocol 5."""
+    return _made(shape, kind, content, order)
+
+
+def _encode(text: Any, encoding: Any = "latin1") -> bytes:
+    """_codecs.encode, with which old pickles write bytes."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise _Refused("text in an unknown encoding")
+    return text.encode("latin1")
+
+
+_NAMES: dict[tuple[str, str], Any] = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Type, ("_codecs", "encode"): _encode}
+for _core in ("numpy.core", "numpy._core"):
+    _NAMES[f"{_core}.multiarray", "_reconstruct"] = _reconstruct
+    _NAMES[f"{_core}.multiarray", "scalar"] = _scalar
+    _NAMES[f"{_core}.numeric", "_frombuffer"] = _from_buffer
+
+
+_PYTHON_READER: Any = pickle._Unpickler  # type: ignore[attr-defined]
+
+
+class _Reader(_PYTHON_READER):
+    """Python's own reader in Python (its memo is a dict), with the names above and no others."""
+
+    dispatch = dict(_PYTHON_READER.dispatch)
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _NAMES:
+            raise _Refused(f"the name {module}.{name}, which no array needs")
+        return _NAMES[module, name]
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise _Refused("a reference to something outside of the file")
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        if type(self.stack[-1]) not in (_Array, _Type):
+            raise _Refused("the state of an object that is no array")
+        self.stack[-1].__setstate__(state)
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+
+def read_plain_pickle(path: Path) -> dict[str, Any]:
+    """The dict in a pickle: numbers, texts, lists, dicts, arrays of real numbers. Runs nothing; raises InputError for all else."""
+    where = str(path)
+    try:
+        size = path.stat().st_size
+        if size > memory_limit():
+            raise InputError(where, expected="a file smaller than half of this machine's memory", found=f"{size / 2**30:.1f} GiB")
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(where, expected="a file that can be read", found=error.strerror or str(error)) from None
+    try:
+        found = _Plain().value(_Reader(io.BytesIO(content)).load())
+    except _Refused as error:
+        fix = "Pickles can run code; this file holds more than arrays and plain values and was not opened."
+        raise InputError(where, expected="a pickle of arrays and plain values", found=str(error), fix=fix) from None
+    except InputError as error:
+        raise InputError(f"{where}: {error.where}", expected=error.expected, found=error.found, fix=error.fix) from None
+    except Exception as error:  # a broken pickle raises anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(where, expected="an undamaged pickle", found=reason) from None
+    if not isinstance(found, dict):
+        raise InputError(where, expected="a pickled dict", found=type(found).__name__)
+    return found
+
+
+class _Plain:
+    """Turns what was read into plain values, within limits."""
+
+    def __init__(self) -> None:
+        self.items = 0
+
+    def value(self, thing: Any, depth: int = 0) -> Any:
+        self.items += 1
+        if depth > DEPTH or self.items > ITEMS:
+            raise _Refused("values nested too deeply, or too many of them")
+        if isinstance(thing, _Array):
+            return thing.real()
+        if thing is None or isinstance(thing, bool | int | float | str | bytes | np.ndarray):
+            return thing
+        if isinstance(thing, dict):
+            if not all(isinstance(key, str) for key in thing):
+                raise _Refused("a dict with keys that are no texts")
+            return {key: self.value(item, depth + 1) for key, item in thing.items()}
+        if isinstance(thing, list | tuple):
+            return [self.value(item, depth + 1) for item in thing]
+        raise _Refused(f"a value of type {type(thing).__name__.lstrip('_')}")

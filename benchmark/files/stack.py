@@ -1,0 +1,48 @@
+"""Images behind one another: projections or the slices of a volume, read one at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.files.limits import check_array
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stack:
+    """`shape[0]` images of `shape[1:]` numbers; `page(i)` reads one, so that a scan larger than memory can be used in pieces.
+
+    `where` names the file in messages. `spacing` is the distance of neighbours along each axis, where the file tells.
+    """
+
+    where: str
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+    page: Callable[[int], np.ndarray]
+    spacing: tuple[float, float, float] | None = None
+
+    @classmethod
+    def of(cls, where: str, array: np.ndarray, spacing: tuple[float, float, float] | None = None) -> Stack:
+        """The images of an array with three axes (which may be mapped from a file)."""
+        if array.ndim != 3:
+            raise InputError(where, expected="three axes", found=f"shape {array.shape}")
+        return cls(where, array.shape, array.dtype, lambda index: np.asarray(array[index]), spacing)
+
+    def load(self) -> np.ndarray:
+        """All of it at once, in the machine's own byte order. Raises InputError if it is too much."""
+        kind = self.dtype.newbyteorder("=")
+        check_array(self.where, self.shape, kind)
+        whole = np.empty(self.shape, dtype=kind)
+        for index in range(self.shape[0]):
+            whole[index] = self.page(index)
+        return whole
+
+    def transposed(self, order: Sequence[int]) -> Stack:
+        """The same numbers with the axes in this order."""
+        if tuple(order) == (0, 1, 2):
+            return self
+        spacing = None if self.spacing is None else (self.spacing[order[0]], self.spacing[order[1]], self.spacing[order[2]])
+        return Stack.of(self.where, self.load().transpose(order), spacing)

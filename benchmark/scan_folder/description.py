@@ -1,0 +1,235 @@
+"""What scan.yaml may say, section by section; every mistake in it is said at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from benchmark.errors import InputError
+from benchmark.files.limits import MOST_VIEWS
+from benchmark.mistakes import Mistakes, validation_mistakes
+from benchmark.types import Params
+from benchmark.yaml_file import read_yaml
+
+FILE = "scan.yaml"
+VERSION = 1
+UNITS = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001}  # [mm]; any other name is kept, and so are its numbers
+
+PerView = float | tuple[float, ...] | str  # a number, one per view, or a file with them
+
+
+class General(Params):
+    """Keys outside of any section."""
+
+    version: Literal[1] = Field(1, description="of this format")
+    name: str = Field("", description="of the case in tables; the folder's name if empty")
+    length_unit: str = Field("mm", description="of every length below: mm, cm, m or um; any other name is kept and nothing converted")
+    angle_unit: Literal["degrees", "radians"] = Field("degrees", description="of every angle below")
+
+
+class Raw(Params):
+    """Numbers without a description of their own."""
+
+    shape: tuple[int, int, int] = Field(description="numbers along each axis, the fastest last")
+    dtype: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"]
+    byte_order: Literal["little", "big"] = "little"
+    header_bytes: int = Field(0, ge=0, description="to skip at the beginning")
+
+
+class Projections(Params):
+    """Where the measured numbers are and what they mean."""
+
+    file: str = Field(description="a file, a folder of numbered images, or a pattern such as images/view*.tif")
+    key: str | None = Field(None, description="the array's name in an .npz file")
+    raw: Raw | None = Field(None, description="shape, dtype, byte_order, header_bytes of a file of raw numbers")
+    axes: tuple[Literal["view", "v", "u"], ...] = Field(("view", "v", "u"), description="order of the axes, the fastest last")
+    first_row: Literal["bottom", "top"] = Field("bottom", description="where row 0 is; +z is up")
+    first_column: Literal["left", "right"] = Field("left", description="where column 0 is, seen from the source with +z up")
+    values: Literal["line_integrals", "intensities"] = Field("line_integrals", description="line integrals of mu, or intensities")
+    scale: float = Field(1.0, description="factor on stored line integrals", gt=0)
+    flat: float | str | None = Field(None, description="intensity without object: I0, or a file with one or more images")
+    dark: float | str = Field(0.0, description="intensity without beam: a number, or a file with one or more images")
+    photons: float | None = Field(None, gt=0, description="per pixel of the unattenuated beam, where known")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Projections:
+        if sorted(self.axes) != ["u", "v", "view"]:
+            raise InputError("axes", expected="view, v and u, each once", found=f"{list(self.axes)}")
+        if self.values == "intensities" and self.flat is None:
+            raise InputError("flat", expected="the intensity without object (a number or a file) for intensities", found="none")
+        if self.values == "intensities" and self.scale != 1.0:
+            raise InputError("scale", expected="1 for intensities", found=f"{self.scale:g}")
+        if self.values == "line_integrals" and (self.flat is not None or self.dark != 0):
+            raise InputError("flat, dark", expected="values: intensities", found="values: line_integrals")
+        return self
+
+
+class Geometry(Params):
+    """The scanner; signs and axes as in benchmark.ct.geometry. Pairs are (v, u): vertical, horizontal."""
+
+    beam: Literal["cone", "parallel"] = "cone"
+    source_to_origin: float | None = Field(None, gt=0, description="from the source to the rotation axis")
+    source_to_detector: float | None = Field(None, gt=0, description="from the source to the detector")
+    detector_pitch: float | tuple[float, float] | None = Field(None, description="pixel size, one number or (v, u)")
+    detector_offset: tuple[float, float] = Field((0.0, 0.0), description="(v, u) of the detector's centre from the central ray")
+    axis_shift: PerView = Field(0.0, description="source and detector moved together along u")
+    source_height: PerView = Field(0.0, description="source and detector moved together along z (helix)")
+    detector_roll: PerView = Field(0.0, description="detector turned about the central ray")
+    detector_pitch_angle: PerView = Field(0.0, description="detector turned about u")
+    detector_yaw: PerView = Field(0.0, description="detector turned about v")
+    vectors: str | None = Field(None, description="instead of all others and of angles: a file with 12 numbers per view")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Geometry:
+        if self.vectors is not None:
+            others = self.model_fields_set - {"vectors"}
+            if others:
+                raise InputError("vectors", expected="nothing beside vectors", found=", ".join(sorted(others)))
+            return self
+        needed = ("detector_pitch",) if self.beam == "parallel" else ("source_to_origin", "source_to_detector", "detector_pitch")
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise InputError(missing[0], expected="a number", found="none")
+        return self
+
+
+class Angles(Params):
+    """One way to say the angle of each view: file, values, first and step, or first and arc."""
+
+    file: str | None = Field(None, description="text (one number a line) or .npy")
+    values: tuple[float, ...] | None = Field(None, description="all of them", max_length=MOST_VIEWS)
+    first: float = Field(0.0, description="angle of view 0")
+    step: float | None = Field(None, description="from view to view")
+    arc: float | None = Field(None, description="from view 0 to one step after the last view")
+    rotation: Literal["counter_clockwise", "clockwise"] = Field(
+        "counter_clockwise", description="of the source around the object for growing angles, seen from above (+z)"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Angles:
+        given = [name for name in ("file", "values", "step", "arc") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise InputError("angles", expected="one of file, values, step, arc", found=", ".join(given) or "none")
+        return self
+
+
+class Volume(Params):
+    """Where the reconstruction grid lies; without it the grid covers the detector's field of view. Triples are (z, y, x)."""
+
+    extent: tuple[float, float, float] = Field(description="edge lengths, faces included")
+    offset: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="of its centre from the origin")
+    shape: tuple[int, int, int] | None = Field(None, description="voxels; only their ratios count, unless --size is the largest of them")
+
+
+class Truth(Params):
+    """A volume to score against, on a grid of its own that fills `extent` around `offset` (the volume's unless given)."""
+
+    file: str
+    key: str | None = None
+    raw: Raw | None = None
+    axes: tuple[Literal["z", "y", "x"], ...] = Field(("z", "y", "x"), description="order of the axes, the fastest last")
+    flip: tuple[Literal["z", "y", "x"], ...] = Field((), description="axes that run the other way in the file")
+    unit: Literal["attenuation", "HU"] = Field("attenuation", description="attenuation per length_unit, or Hounsfield units")
+    water: float = Field(0.0206, gt=0, description="attenuation of water per mm, for HU")
+    extent: tuple[float, float, float] | None = Field(None, description="edge lengths (z, y, x)")
+    offset: tuple[float, float, float] | None = Field(None, description="centre (z, y, x)")
+    note: str = Field("", description="where it comes from")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Truth:
+        if sorted(self.axes) != ["x", "y", "z"]:
+            raise InputError("axes", expected="z, y and x, each once", found=f"{list(self.axes)}")
+        return self
+
+
+class Views(Params):
+    """Which views train and which are held out, where the scan's owner has decided; indices from 0."""
+
+    training: tuple[int, ...] | None = Field(None, description="views that training subsets are taken from")
+    heldout: tuple[int, ...] | None = Field(None, description="held-out views")
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """The content of one scan.yaml."""
+
+    folder: Path
+    general: General
+    projections: Projections
+    geometry: Geometry
+    angles: Angles | None
+    volume: Volume | None
+    truth: Truth | None
+    views: Views
+
+    def path(self, where: str, name: str) -> Path:
+        """A file of the scan. Raises InputError for a name that leads out of the folder."""
+        path = Path(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            fix = "Copy the file into the folder or put a link there."
+            raise InputError(f"{self.folder / FILE}: {where}", expected=f"a file inside {self.folder}", found=f"'{name}'", fix=fix)
+        return self.folder / path
+
+
+SECTIONS: dict[str, type[Params]] = {
+    "projections": Projections,
+    "geometry": Geometry,
+    "angles": Angles,
+    "volume": Volume,
+    "truth": Truth,
+    "views": Views,
+}
+Model = TypeVar("Model", bound=Params)
+
+
+def read_description(folder: Path) -> Description:
+    """Read and check scan.yaml (or that file itself, given by its path). Raises InputError with every mistake in it."""
+    folder = folder.parent if folder.name == FILE else folder
+    path = folder / FILE
+    if not path.is_file():
+        fix = f"Write one: python -m benchmark new-scan {folder}" if folder.is_dir() else ""
+        raise InputError(str(path), expected="a description of the scan", found="no such file", fix=fix)
+    if path.stat().st_size > 16 << 20:
+        raise InputError(str(path), expected="a text of at most 16 MiB", found=f"{path.stat().st_size >> 20} MiB", fix="Use an angle file.")
+    content = read_yaml(path)
+    mistakes = Mistakes()
+    mistakes.check_keys("", content, [*General.model_fields, *SECTIONS])
+    general = _section("", General, {key: value for key, value in content.items() if key in General.model_fields}, mistakes)
+    found: dict[str, Any] = {}
+    for name, model in SECTIONS.items():
+        given = content.get(name)
+        if given is None:
+            if name in ("projections", "geometry"):
+                mistakes.add(name, expected="a section with its keys", found="none")
+            continue
+        found[name] = _section(name, model, given, mistakes)
+    geometry = found.get("geometry")
+    if geometry is not None and (geometry.vectors is None) == (content.get("angles") is None):
+        expected = "angles" if geometry.vectors is None else "no angles beside geometry.vectors"
+        mistakes.add("angles", expected=expected, found="none" if geometry.vectors is None else "both")
+    mistakes.raise_if_any(str(path))
+    assert general is not None
+    return Description(
+        folder,
+        general,
+        found["projections"],
+        found["geometry"],
+        found.get("angles"),
+        found.get("volume"),
+        found.get("truth"),
+        found.get("views") or Views(training=None, heldout=None),
+    )
+
+
+def _section(name: str, model: type[Model], given: Any, mistakes: Mistakes) -> Model | None:
+    if not isinstance(given, dict):
+        mistakes.add(name, expected=f"keys and values ({', '.join(model.model_fields)})", found=repr(given))
+        return None
+    try:
+        return model.model_validate({str(key): value for key, value in given.items()})
+    except ValidationError as error:
+        validation_mistakes(mistakes, error, model, name, {})
+        return None

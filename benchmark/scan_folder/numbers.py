@@ -1,0 +1,103 @@
+"""From the numbers in a user's files to line integrals [v, u], row 0 lowest, column 0 left as seen from the source."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.files.arrays import read_raw
+from benchmark.files.door import open_stack
+from benchmark.files.stack import Stack
+from benchmark.scan_folder.description import FILE, Description, Projections, Raw
+
+MOST = 1000.0  # no detector counts a beam attenuated by e^-1000: such numbers are no line integrals
+HALF_A_COUNT = 0.5  # the least intensity of whole numbers, as in benchmark.ct.noise
+
+
+def open_array(path: Path, key: str | None, raw: Raw | None) -> Stack:
+    """A file of scan.yaml, raw or self-describing."""
+    if raw is None:
+        return open_stack(path, key)
+    if not path.is_file():
+        raise InputError(str(path), expected="a file", found="none")
+    array = read_raw(path, raw.shape, raw.dtype, big_endian=raw.byte_order == "big", header_bytes=raw.header_bytes)
+    return Stack.of(str(path), array)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Images:
+    """The projections of a scan, converted when they are read."""
+
+    stack: Stack  # [view, v, u] as stored
+    given: Projections
+    flat: np.ndarray | None  # as stored
+    dark: np.ndarray
+
+    @classmethod
+    def open(cls, description: Description) -> Images:
+        """Open the files and check that they fit each other."""
+        given = description.projections
+        stack = open_array(description.path("projections.file", given.file), given.key, given.raw)
+        stack = stack.transposed([given.axes.index(name) for name in ("view", "v", "u")])
+        flat = None if given.flat is None else _image(description, "flat", given.flat, stack)
+        dark = _image(description, "dark", given.dark, stack)
+        if flat is not None and not (flat - dark > 0).all():
+            raise InputError(
+                f"{description.folder / FILE}: projections.flat",
+                expected="more than projections.dark in every pixel",
+                found=f"{int((flat - dark <= 0).sum())} pixels with no more",
+                fix="Repair dead pixels of the flat image first.",
+            )
+        return cls(stack, given, flat, dark)
+
+    def view(self, index: int) -> np.ndarray:
+        """Line integrals of one view, float32 [v, u]. Raises InputError, naming the file, for numbers that cannot be any."""
+        stored = np.asarray(self.stack.page(index), dtype=np.float32)
+        if not np.isfinite(stored).all():
+            raise InputError(f"{self.stack.where}: view {index}", expected="finite numbers", found="NaN or Inf")
+        if self.flat is None:
+            found = stored * np.float32(self.given.scale)
+            if np.abs(found).max(initial=0) > MOST:
+                raise InputError(
+                    f"{self.stack.where}: view {index}",
+                    expected=f"line integrals (-log of I / I0, a few units, {MOST:g} at most)",
+                    found=f"{found.flat[np.abs(found).argmax()]:g}",
+                    fix="If these are intensities say so (values: intensities, flat: ...); else check scale and raw.byte_order.",
+                )
+        else:
+            beam = self.flat - self.dark
+            floor = HALF_A_COUNT if self.stack.dtype.kind in "iub" else 1e-6 * float(beam.max())
+            found = -np.log(np.maximum(stored - self.dark, floor) / beam)
+        found = found[::-1] if self.given.first_row == "top" else found
+        found = found[:, ::-1] if self.given.first_column == "right" else found
+        return np.ascontiguousarray(found, dtype=np.float32)
+
+
+def _image(description: Description, name: str, value: float | str, stack: Stack) -> np.ndarray:
+    """A number, or the mean of the images in a file, as stored [v, u] or [1, 1]."""
+    if not isinstance(value, str):
+        return np.full((1, 1), value, dtype=np.float32)
+    images = _open_images(description.path(f"projections.{name}", value))
+    if images.shape[1:] != stack.shape[1:]:
+        raise InputError(images.where, expected=f"images of {stack.shape[1]} x {stack.shape[2]} pixels", found=f"{images.shape[1:]}")
+    total = np.zeros(images.shape[1:], dtype=np.float64)
+    for index in range(images.shape[0]):
+        total += images.page(index)
+    if not np.isfinite(total).all():
+        raise InputError(images.where, expected="finite numbers", found="NaN or Inf")
+    return (total / images.shape[0]).astype(np.float32)
+
+
+def _open_images(path: Path) -> Stack:
+    """One image or several; a single one may have two axes."""
+    from benchmark.files import arrays, images
+
+    if path.is_file() and path.suffix.lower() == ".npy":
+        found = arrays.read_npy(path)
+        return Stack.of(str(path), found[None] if found.ndim == 2 else found)
+    if path.is_file() and path.suffix.lower() in images.TIFF and images.page_count(path) == 1:
+        return images.image_stack([path])
+    return open_stack(path)

@@ -1,0 +1,121 @@
+"""From scan.yaml to the geometry of every view, in mm and rad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmark.ct.geometry import ConeBeamGeometry, Triple, parallel_distances
+from benchmark.errors import InputError
+from benchmark.files.door import read_rows
+from benchmark.scan_folder.description import FILE, UNITS, Description, PerView
+
+
+def orbit(description: Description, views: int, detector: tuple[int, int]) -> ConeBeamGeometry:
+    """The geometry of all views. Raises InputError for what does not fit the projections."""
+    if description.geometry.vectors is not None:
+        return _from_vectors(description, views, detector)
+    given, unit = description.geometry, length(description)
+    angle = np.pi / 180 if description.general.angle_unit == "degrees" else 1.0
+    rows, columns = given.detector_pitch if isinstance(given.detector_pitch, tuple) else (given.detector_pitch or 0.0,) * 2
+    pitch = (rows * unit, columns * unit)
+    _check_positive(description, "geometry.detector_pitch", pitch)
+    if given.beam == "parallel":
+        origin, distance = parallel_distances(detector, pitch)
+    else:
+        origin, distance = (given.source_to_origin or 0) * unit, (given.source_to_detector or 0) * unit
+    units = dict(axis_shift=unit, source_height=unit, detector_roll=angle, detector_pitch_angle=angle, detector_yaw=angle)
+    scanner: dict[str, Any] = dict(
+        source_to_origin=origin,
+        source_to_detector=distance,
+        detector_shape=detector,
+        detector_pitch=pitch,
+        detector_offset=(given.detector_offset[0] * unit, given.detector_offset[1] * unit),
+        angles=angles(description, views) * angle,
+        **{name: _per_view(description, f"geometry.{name}", getattr(given, name), views) * factor for name, factor in units.items()},
+    )
+    return ConeBeamGeometry(**scanner, **_box(description, scanner))
+
+
+def scaled(triple: Triple, unit: float) -> Triple:
+    """A triple of the file in mm."""
+    return (triple[0] * unit, triple[1] * unit, triple[2] * unit)
+
+
+def spacing_of(extent: Triple, shape: tuple[int, ...]) -> Triple:
+    """Voxel edges (z, y, x) of a box cut into `shape` voxels."""
+    return (extent[0] / shape[0], extent[1] / shape[1], extent[2] / shape[2])
+
+
+def length(description: Description) -> float:
+    """mm per length unit of the file; 1 for a unit that is not known."""
+    return UNITS.get(description.general.length_unit, 1.0)
+
+
+def angles(description: Description, views: int) -> np.ndarray:
+    """The angle of each view, in the file's unit, counter-clockwise."""
+    given = description.angles
+    assert given is not None
+    if given.file is not None:
+        found = read_rows(description.path("angles.file", given.file))
+    elif given.values is not None:
+        found = np.array(given.values, dtype=np.float64)
+    else:
+        found = given.first + np.arange(views) * (given.step if given.step is not None else (given.arc or 0) / views)
+    if found.shape != (views,):
+        raise InputError(
+            f"{description.folder / FILE}: angles", expected=f"one angle for each of the {views} views", found=f"shape {found.shape}"
+        )
+    return -found if given.rotation == "clockwise" else found
+
+
+def _per_view(description: Description, where: str, value: PerView, views: int) -> np.ndarray:
+    found = read_rows(description.path(where, value)) if isinstance(value, str) else np.asarray(value, dtype=np.float64)
+    if found.ndim > 1 or (found.ndim == 1 and len(found) != views):
+        raise InputError(f"{description.folder / FILE}: {where}", expected=f"a number or {views} of them", found=f"shape {found.shape}")
+    return found
+
+
+def _box(description: Description, scanner: dict[str, Any]) -> dict[str, Any]:
+    """The reconstruction grid; its voxels are cubes of a thousandth of the longest edge unless their number is given."""
+    unit, given = length(description), description.volume
+    extent = scaled(given.extent, unit) if given else field_of_view(scanner)
+    _check_positive(description, "volume.extent", extent)
+    shape = given.shape if given and given.shape else tuple(max(1, round(1000 * edge / max(extent))) for edge in extent)
+    if min(shape) < 1:
+        raise InputError(f"{description.folder / FILE}: volume.shape", expected="positive numbers of voxels", found=f"{shape}")
+    offset = scaled(given.offset, unit) if given else (0.0, 0.0, 0.0)
+    return {"volume_shape": shape, "volume_spacing": spacing_of(extent, shape), "volume_offset": offset}
+
+
+def field_of_view(scanner: dict[str, Any]) -> Triple:
+    """Edge lengths (z, y, x) [mm] of the box around what the detector sees at the axis (its longer side counts where it is displaced)."""
+    distance, origin = scanner["source_to_detector"], scanner["source_to_origin"]
+    half_v, half_u = (
+        count * pitch / 2 + abs(offset)
+        for count, pitch, offset in zip(scanner["detector_shape"], scanner["detector_pitch"], scanner["detector_offset"], strict=True)
+    )
+    radius = min(origin * half_u / float(np.hypot(distance, half_u)), 0.7 * origin)
+    return (2 * half_v * origin / distance + float(np.ptp(scanner.get("source_height", 0.0))), 2 * radius, 2 * radius)
+
+
+def _check_positive(description: Description, where: str, values: tuple[float, ...]) -> None:
+    if not all(np.isfinite(value) and value > 0 for value in values):
+        raise InputError(f"{description.folder / FILE}: {where}", expected="positive lengths", found=f"{values}")
+
+
+def _from_vectors(description: Description, views: int, detector: tuple[int, int]) -> ConeBeamGeometry:
+    """Twelve numbers a view: source, detector centre, step from column to column, step from row to row; x y z each."""
+    assert description.geometry.vectors is not None
+    table = read_rows(description.path("geometry.vectors", description.geometry.vectors))
+    if table.shape not in ((views, 12), (views, 4, 3)):
+        where = f"{description.folder / FILE}: geometry.vectors"
+        raise InputError(where, expected=f"{views} rows (one for each view) of 12 numbers", found=f"shape {table.shape}")
+    vectors = table.reshape(views, 4, 3) * length(description)
+    if description.projections.first_row == "top":
+        vectors[:, 3] *= -1  # rows are turned upright when they are read
+    if description.projections.first_column == "right":
+        vectors[:, 2] *= -1
+    scanner = {**ConeBeamGeometry.nominal(vectors), "detector_shape": detector, "detector_offset": (0.0, 0.0)}
+    return ConeBeamGeometry(**scanner, **_box(description, scanner))

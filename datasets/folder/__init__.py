@@ -1,0 +1,44 @@
+"""A scan of the user's own: a folder with scan.yaml and the files it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import model_validator
+
+from benchmark.api import Case, DatasetSpec, Field, MeasuredParams, hookimpl, measured_case, open_scan_folder
+
+
+class FolderParams(MeasuredParams):
+    """Which scan."""
+
+    path: str = Field(description="folder with scan.yaml (python -m benchmark new-scan FOLDER writes one)")
+
+    @model_validator(mode="after")
+    def _possible(self) -> FolderParams:
+        """Mistakes in scan.yaml, and views that the scan does not have, are known before anything runs."""
+        open_scan_folder(Path(self.path)).choose(self)
+        return self
+
+
+def load(params: FolderParams) -> Case:
+    """The scan's projections, and its truth where it has one."""
+    return measured_case(open_scan_folder(Path(params.path)), params)
+
+
+def is_scan(path: Path) -> bool:
+    """Whether `--scan PATH` means a folder with scan.yaml, or that file itself."""
+    return path.name == "scan.yaml" or (path / "scan.yaml").is_file()
+
+
+@hookimpl
+def register_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="folder",
+            target=load,
+            params=FolderParams,
+            opens={"scan": is_scan},
+            summary="your own scan: a folder with scan.yaml (docs/data.md)",
+        )
+    ]

@@ -1,0 +1,38 @@
+"""Pickles of NAF, SAX-NeRF and X2: projections, geometry and truth in one file, read as they are published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from benchmark.api import DatasetSpec, Field, MeasuredParams, hookimpl
+
+
+class NafParams(MeasuredParams):
+    """Which file."""
+
+    path: str = Field(description="the .pickle file")
+    heldout: int = Field(50, ge=0, description="held-out views, at most: the file's own validation views, or others where it has none")
+    offset_v: Literal["loader", "generator"] = Field(
+        "loader",
+        description="sense of a vertical detector offset: down as in the published loader, or up as in the published generator",
+    )
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether `--scan PATH` means such a file."""
+    return path.is_file() and path.suffix.lower() in (".pickle", ".pkl")
+
+
+@hookimpl
+def register_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="naf",
+            target="datasets.naf.scan:load",
+            params=NafParams,
+            opens={"scan": is_pickle},
+            summary="a .pickle file of NAF, SAX-NeRF or X2",
+            cite="Zha, Zhang, Li, NAF, MICCAI 2022, doi 10.1007/978-3-031-16446-0_42",
+        )
+    ]

@@ -1,0 +1,33 @@
+"""Folders of R2-Gaussian: meta_data.json, one .npy file per projection, and the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmark.api import DatasetSpec, Field, MeasuredParams, hookimpl
+
+
+class R2Params(MeasuredParams):
+    """Which folder."""
+
+    path: str = Field(description="folder with meta_data.json")
+    heldout: int = Field(100, ge=0, description="held-out views, at most: the folder's own test views")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `--scan PATH` means such a folder."""
+    return (path / "meta_data.json").is_file()
+
+
+@hookimpl
+def register_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="r2",
+            target="datasets.r2.scan:load",
+            params=R2Params,
+            opens={"scan": is_folder},
+            summary="a folder of R2-Gaussian with meta_data.json",
+            cite="Zha, Lin, Cai, Cao, Zhang, Li, R2-Gaussian, NeurIPS 2024",
+        )
+    ]
