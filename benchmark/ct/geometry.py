@@ -157,8 +157,11 @@ class ConeBeamGeometry:
     @property
     def is_circular(self) -> bool:
         """True for a plain circular orbit with an upright detector (offsets and an axis shift allowed): what FDK can do."""
-        turned = (self.detector_roll, self.detector_pitch_angle, self.detector_yaw)
-        return self.view_vectors is None and not (np.ptp(self.source_height) or any(np.any(angle) for angle in turned))
+        return self.view_vectors is None and not (np.ptp(self.source_height) or self._is_turned)
+
+    @property
+    def _is_turned(self) -> bool:
+        return any(np.any(angle) for angle in (self.detector_roll, self.detector_pitch_angle, self.detector_yaw))
 
     @property
     def fan_angle(self) -> float:
@@ -233,6 +236,8 @@ class ConeBeamGeometry:
         )
         pitch = (self.detector_pitch[0] * factor, self.detector_pitch[1] * factor)
         vectors = self.view_vectors
+        if self._is_turned and (rows % factor or columns % factor):  # offsets go along u and v, a turned detector's pixels do not
+            vectors = self.vectors()
         if vectors is not None:
             source, centre, u, v = vectors.transpose(1, 0, 2)
             centre = centre - (rows % factor) / 2 * v - (columns % factor) / 2 * u

@@ -73,7 +73,7 @@ def diagnose(setup: Setup, progress: Progress = lambda done, total, what: None) 
     """Try every single mistake, then shifts on top of the likeliest, then a second mistake on top of the best."""
     declared = _candidate(setup, DECLARED, DECLARED)
     known = setup.truth is not None
-    found = [declared, *_tried(setup, DECLARED, single_hypotheses(setup) + (orientation_hypotheses() if known else []), progress)]
+    found = [declared, *_tried(setup, DECLARED, single_hypotheses(setup) + (orientation_hypotheses() if known and not setup.any_orbit else []), progress)]
     bases = _distinct(sorted(found, key=_score), 1e-3)[: 3 if known else 1]
     for base in dict.fromkeys([declared, *bases]):
         if math.isfinite(base.residual):

@@ -104,7 +104,7 @@ def _advice(name: str, factor: float) -> str:
 
 def _lengths(setup: Setup) -> Iterator[Hypothesis]:
     for name in LENGTHS:
-        if not np.any(setup.geometry.get(name, 0.0)):
+        if not np.any(setup.geometry.get(name, 0.0)) or (name == "volume_spacing" and setup.box_follows):
             continue
         for factor, cost in FACTORS[:2] if name in OFFSETS else FACTORS:
             times = f"{name} times {factor:g}"
@@ -114,6 +114,11 @@ def _lengths(setup: Setup) -> Iterator[Hypothesis]:
     for name in ("detector_offset", "axis_shift"):
         if np.any(setup.geometry.get(name, 0.0)):
             yield Hypothesis(f"sign of {name}", f"geometry.{name}: the other sign", _scaled(name, -1.0))
+    yield Hypothesis(
+        "source_to_origin and source_to_detector swapped",
+        "geometry.source_to_origin, geometry.source_to_detector: each the other's value",
+        lambda s: s.changed(source_to_origin=s.geometry["source_to_detector"], source_to_detector=s.geometry["source_to_origin"]),
+    )
     beyond = setup.geometry["source_to_origin"] + setup.geometry["source_to_detector"]
     yield Hypothesis(
         "source_to_detector is origin to detector",
@@ -124,6 +129,8 @@ def _lengths(setup: Setup) -> Iterator[Hypothesis]:
 
 def _volume(setup: Setup) -> Iterator[Hypothesis]:
     """Reversed and swapped axes of the truth."""
+    if setup.truth is None:
+        return
     for axis, name in enumerate("zyx"):
         yield Hypothesis(f"volume {name} reversed", f"truth.flip: {name}", _reversed_truth(axis), 1.2)
     for order in itertools.permutations(range(3)):
@@ -133,11 +140,16 @@ def _volume(setup: Setup) -> Iterator[Hypothesis]:
 
 
 def _reversed_truth(axis: int) -> Change:
-    return lambda setup: setup if setup.truth is None else setup.with_truth(np.flip(setup.truth, axis))
+    return lambda setup: setup.with_truth(np.flip(_truth(setup), axis))
 
 
 def _swapped_truth(order: tuple[int, ...]) -> Change:
-    return lambda setup: setup if setup.truth is None else setup.with_truth(setup.truth.transpose(order))
+    return lambda setup: setup.with_truth(_truth(setup).transpose(order))
+
+
+def _truth(setup: Setup) -> np.ndarray:
+    assert setup.truth is not None
+    return setup.truth
 
 
 def detector_hypotheses() -> list[Hypothesis]:
@@ -148,8 +160,10 @@ def detector_hypotheses() -> list[Hypothesis]:
 
 def single_hypotheses(setup: Setup) -> list[Hypothesis]:
     """One mistake each. Without a truth: only those that a scan can reveal by itself."""
-    found = [*detector_hypotheses(), SIGN, *ANGLE_UNITS, *_lengths(setup)]
-    return found if setup.truth is None else [*found, *STARTS, *_volume(setup)]
+    found = detector_hypotheses()
+    if not setup.any_orbit:
+        found += [SIGN, *ANGLE_UNITS, *_lengths(setup), *(STARTS if setup.truth is not None else [])]
+    return [*found, *_volume(setup)]
 
 
 def orientation_hypotheses() -> list[Hypothesis]:

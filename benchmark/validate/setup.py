@@ -11,19 +11,24 @@ import numpy as np
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.simulate import Voxels
 from benchmark.errors import InputError
+from benchmark.scan_folder.orbit import field_of_view
 from benchmark.types import Case
+
+PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw", "view_vectors")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setup:
     """Measured numbers [view, v, u], the keywords of a ConeBeamGeometry (which need not describe a scanner), truth [z, y, x] or None.
 
-    `detector_shape` and `volume_shape` always follow the arrays.
+    `detector_shape` and `volume_shape` always follow the arrays. `box_follows`: nobody said where the volume lies, so that it is
+    whatever the detector sees.
     """
 
     projections: np.ndarray
     geometry: Mapping[str, Any]
     truth: np.ndarray | None = None
+    box_follows: bool = False
 
     @classmethod
     def of(cls, case: Case) -> Setup:
@@ -43,10 +48,19 @@ class Setup:
         """With the volume's axes reversed or swapped."""
         return dataclasses.replace(self, truth=truth, geometry={**self.geometry, "volume_shape": truth.shape})
 
+    @property
+    def any_orbit(self) -> bool:
+        """True where a table of vectors gives the orbit: angles, distances and offsets then mean nothing."""
+        return self.geometry.get("view_vectors") is not None
+
     def possible(self) -> ConeBeamGeometry | None:
         """The geometry, or None if it describes no scanner, or one that does not see the volume."""
+        values = dict(self.geometry)
+        if self.box_follows:
+            z, y, x = (edge / count for edge, count in zip(field_of_view(values), values["volume_shape"], strict=True))
+            values["volume_spacing"] = (z, y, x)
         try:
-            geometry = ConeBeamGeometry(**self.geometry)
+            geometry = ConeBeamGeometry(**values)
             geometry.check_sees_volume()
             return geometry
         except InputError:
@@ -61,7 +75,7 @@ class Setup:
         per_view = {
             name: np.asarray(value)[chosen]
             for name, value in self.geometry.items()
-            if name == "angles" or (name in ConeBeamGeometry._PER_VIEW and np.ndim(value) == 1)
+            if name == "angles" or (name in PER_VIEW and np.ndim(value) > 0)
         }
         return dataclasses.replace(self, projections=self.projections[chosen], geometry={**self.geometry, **per_view})
 
@@ -76,8 +90,7 @@ class Setup:
         grid = geometry.binned(factor).with_volume((z, y, x))
         volume = self.truth
         if volume is not None and share < 1:
-            centred = dataclasses.replace(grid, volume_offset=(0.0, 0.0, 0.0))
-            volume = Voxels(volume, geometry.volume_spacing).averaged(centred)
+            volume = Voxels(volume, geometry.volume_spacing, geometry.volume_offset).averaged(grid)
         return Coarse(measured.astype(np.float32), grid, volume)
 
 

@@ -24,6 +24,8 @@ def shifted(setup: Setup, name: str, amount: float) -> Setup:
 
 def shift_hypotheses(setup: Setup) -> list[Hypothesis]:
     """The best shift along u, along v and of the axis. Without a truth, v is left out: a scan hardly depends on it."""
+    if setup.any_orbit:
+        return []
     names = ("u", "axis") if setup.truth is None else ("u", "v", "axis")
     return [found for name in names if (found := _best(setup, name))]
 

@@ -1,0 +1,82 @@
+"""What a user wants validated: a scan folder, a file of the peers', or a dataset by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.config import apply_sets
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.simulate import Voxels
+from benchmark.entries import Entry, resolve_entry
+from benchmark.errors import InputError, MissingDependency
+from benchmark.environment import install_hint, missing_modules
+from benchmark.mistakes import Mistakes
+from benchmark.plugins import Registry
+from benchmark.scan_folder.description import FILE, Description, read_description
+from benchmark.scan_folder.load import read_truth
+from benchmark.scan_folder.numbers import Images
+from benchmark.scan_folder.orbit import orbit_values
+from benchmark.sources import dataset_for
+from benchmark.types import Case, resolve
+from benchmark.validate.setup import Setup
+
+MOST_VIEWS, VOXELS = 60, 64
+
+
+def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[str, ...]) -> Case:
+    """The case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raises InputError."""
+    mistakes = Mistakes()
+    values = dict(given)
+    if scan in registry.datasets or not Path(scan).exists():
+        spec = registry.dataset(scan, "scan")
+    else:
+        spec = dataset_for(registry, "scan", Path(scan))
+        sets = (f"datasets.{spec.name}.path={json.dumps(scan)}", *sets)
+    entry = Entry("scan", spec.name, {})
+    apply_sets(registry, sets, [entry], [], mistakes)
+    found = resolve_entry(entry, spec, values, mistakes)
+    mistakes.raise_if_any("scan")
+    missing = missing_modules(spec.requires)
+    if missing:
+        raise MissingDependency(f"{spec.name} needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
+    return resolve(spec.target)(spec.params(**found[0]))
+
+
+def is_scan_folder(text: str) -> bool:
+    """Whether this is a folder with scan.yaml, or that file."""
+    path = Path(text)
+    return path.is_dir() and (path / FILE).is_file() or path.name == FILE and path.is_file()
+
+
+def folder_setup(folder: Path) -> tuple[str, Setup]:
+    """Name and setup of a scan folder, even where its geometry describes no scanner: some of all views, at the detector's resolution."""
+    description = read_description(folder)
+    images = Images.open(description)
+    views, rows, columns = images.stack.shape
+    values = orbit_values(description, views, (rows, columns))
+    chosen = np.linspace(0, views, min(views, MOST_VIEWS), endpoint=False).astype(int)
+    setup = Setup(np.zeros((views, 1, 1), np.float32), values, box_follows=description.volume is None).some_views(MOST_VIEWS)
+    setup = setup.with_projections(np.stack([images.view(int(index)) for index in chosen]))
+    z, y, x = (max(1, round(count * VOXELS / max(values["volume_shape"]))) for count in values["volume_shape"])
+    spacing = tuple(
+        old * length / new for old, length, new in zip(values["volume_shape"], values["volume_spacing"], (z, y, x), strict=True)
+    )
+    setup = setup.changed(volume_shape=(z, y, x), volume_spacing=spacing)
+    name = description.general.name or description.folder.resolve().name
+    return name, setup if description.truth is None else setup.with_truth(_truth(description, setup))
+
+
+def _truth(description: Description, setup: Setup) -> np.ndarray:
+    """The truth on the setup's grid, whether or not a scanner could stand around it."""
+    shape, spacing, offset = (setup.geometry[f"volume_{name}"] for name in ("shape", "spacing", "offset"))
+    z, y, x = (count * length for count, length in zip(shape, spacing, strict=True))
+    far = 10 * float(np.linalg.norm([z, y, x]) + np.linalg.norm(offset))
+    grid = ConeBeamGeometry(
+        source_to_origin=far, source_to_detector=2 * far, detector_shape=(1, 1), detector_pitch=(far, far), angles=np.zeros(1),
+        volume_shape=shape, volume_spacing=spacing, volume_offset=offset,
+    )  # fmt: skip
+    voxels: Voxels = read_truth(description, (z, y, x), offset)
+    return voxels.averaged(grid)
