@@ -36,18 +36,19 @@ def validate(
         setup = dataclasses.replace(setup, truth=None)
     geometry = setup.possible()
     remarks = number_remarks(setup.projections) + (orbit_remarks(geometry) if geometry is not None else [])
-    console = Console(stderr=True)
-    with console.status("validating") as status:
-        diagnosis = diagnose(setup, lambda done, total, what: status.update(escape(f"{done + 1}/{total} {what}")))
+    diagnosis = path = None
+    if all(remark.level != "error" for remark in remarks):  # else nothing could fit
+        with Console(stderr=True).status("validating") as status:
+            diagnosis = diagnose(setup, lambda done, total, what: status.update(escape(f"{done + 1}/{total} {what}")))
     report = Report(name, setup, remarks, diagnosis)
-    path = output or Path(f"validate-{name}.png")
-    write_picture(diagnosis, f"{name}: {report.headline}", path)
+    if diagnosis is not None:
+        path = write_picture(diagnosis, f"{name}: {report.headline}", output or Path(f"validate-{name}.png"))
     if as_json:
         from benchmark.plain import dumps
 
-        typer.echo(dumps({**report.facts(), "picture": str(path)}, indent=1))
+        typer.echo(dumps({**report.facts(), "picture": path}, indent=1))
     else:
-        for line in [*report.lines(), f"picture: {path}"]:
+        for line in [*report.lines(), *([f"picture: {path}"] if path else [])]:
             open_console().print(escape(line), soft_wrap=True)
     return report.exit_code
 

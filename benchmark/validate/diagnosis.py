@@ -73,9 +73,9 @@ def diagnose(setup: Setup, progress: Progress = lambda done, total, what: None) 
     """Try every single mistake, then shifts on top of the likeliest, then a second mistake on top of the best."""
     declared = _candidate(setup, DECLARED, DECLARED)
     known = setup.truth is not None
-    found = [declared, *_tried(setup, DECLARED, single_hypotheses(setup) + (orientation_hypotheses() if known and not setup.any_orbit else []), progress)]
-    bases = _distinct(sorted(found, key=_score), 1e-3)[: 3 if known else 1]
-    for base in dict.fromkeys([declared, *bases]):
+    more = orientation_hypotheses() if known and not setup.any_orbit else []
+    found = [declared, *_tried(setup, DECLARED, single_hypotheses(setup) + more, progress)]
+    for base in dict.fromkeys([declared, min(found, key=_score)]):
         if math.isfinite(base.residual):
             found += _tried(setup, base.hypothesis, shift_hypotheses(base.setup), progress)
     best = min(found, key=_score)
@@ -111,15 +111,6 @@ def _tried(setup: Setup, before: Hypothesis, hypotheses: Iterable[Hypothesis], p
         progress(index, len(hypotheses), hypothesis.name)
         found.append(_candidate(setup, before, hypothesis))
     return found
-
-
-def _distinct(candidates: list[Candidate], tolerance: float) -> list[Candidate]:
-    """Without those that do as well as one before them, to this relative tolerance."""
-    kept: list[Candidate] = []
-    for candidate in candidates:
-        if math.isfinite(candidate.residual) and all(abs(candidate.residual / k.residual - 1) > tolerance for k in kept):
-            kept.append(candidate)
-    return kept
 
 
 def _residual(candidate: Candidate) -> float:

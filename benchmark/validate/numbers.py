@@ -34,7 +34,7 @@ def number_remarks(projections: np.ndarray) -> list[Remark]:
         return [Remark("error", f"nearly all numbers are negative ({low:.3g} .. {high:.3g})", "line integrals are -log(I / I0): the sign")]
     if air - low > 0.6 * (high - low):
         text = f"the detector's edges ({air:.3g}) are brighter than what is behind the object ({low:.3g}): these are intensities"
-        return [Remark("error", text, f"projections.values: intensities, projections.flat: {air:.4g} (or a flat image)")]
+        return [Remark("error", text, f"projections.values: intensities, projections.flat: {air:.6g} (or a flat image)")]
     return [*_range_remarks(projections, low, high, air), *_pixel_remarks(projections)]
 
 
@@ -47,7 +47,8 @@ def beside(projections: np.ndarray) -> np.ndarray:
 def _range_remarks(projections: np.ndarray, low: float, high: float, air: float) -> list[Remark]:
     found = []
     if high > 12:
-        found.append(Remark("warning", f"line integrals up to {high:.3g}: hardly a photon of e^{high:.0f} arrives", "check units and scale"))
+        text = f"line integrals up to {high:.3g}: hardly one photon of e^{high:.0f} arrives"
+        found.append(Remark("warning", text, "check units and projections.scale"))
     if high < 0.05:
         found.append(Remark("warning", f"line integrals of {high:.2g} at most: nearly air", "check units (mm, m) and projections.scale"))
     if low < -0.05 * high:

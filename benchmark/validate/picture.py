@@ -17,23 +17,25 @@ VIEWS = 3  # shown
 SIDE = 1.9  # [inch] of a panel
 
 
-def write_picture(diagnosis: Diagnosis, title: str, path: Path) -> None:
-    """Write a PNG. Raises StorageError."""
+def write_picture(diagnosis: Diagnosis, title: str, path: Path) -> Path | None:
+    """Write a PNG; None if no hypothesis could predict anything. Raises StorageError."""
     candidates = [diagnosis.best] if diagnosis.as_declared else [diagnosis.declared, diagnosis.best]
     candidates = [candidate for candidate in candidates if candidate.fit.predicted is not None]
     if not candidates:
-        return
+        return None
     with styled():
         figure = _draw(candidates, title)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     atomic.replace(path, buffer.getvalue())
+    return path
 
 
 def _draw(candidates: list[Candidate], title: str) -> Figure:
     columns, rows = 3 * len(candidates), VIEWS + 1
-    figure = canvas(SIDE * columns, SIDE * (rows + 0.4))
-    axes = figure.subplots(rows, columns, squeeze=False)
+    figure = canvas(SIDE * columns, SIDE * (rows + 0.6), layout=None)
+    places = {"left": 0.02, "right": 0.98, "bottom": 0.02, "top": 1 - 0.55 / (rows + 0.6), "wspace": 0.06, "hspace": 0.12}
+    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw=places)
     for axis in axes.flat:
         axis.set_axis_off()
     for index, candidate in enumerate(candidates):
@@ -54,8 +56,8 @@ def _block(axes: np.ndarray, candidate: Candidate) -> None:
         for axis, image, heading in zip(axes[row], images, ("measured", "predicted", "difference"), strict=True):
             grey = heading != "difference"
             limits = span if grey else (-limit, limit)
-            pitch = fit.geometry.detector_pitch
-            axis.imshow(image, origin="lower", cmap="gray" if grey else "RdBu_r", vmin=limits[0], vmax=limits[1], aspect=pitch[0] / pitch[1])
+            colours, aspect = "gray" if grey else "RdBu_r", fit.geometry.detector_pitch[0] / fit.geometry.detector_pitch[1]
+            axis.imshow(image, origin="lower", cmap=colours, vmin=limits[0], vmax=limits[1], aspect=aspect)
             if row == 0:
                 axis.set_title(f"{name}\nresidual {candidate.residual:.1%}\n{heading}" if heading == "predicted" else heading, fontsize=8)
     z, y, x = fit.geometry.volume_spacing

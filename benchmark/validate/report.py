@@ -33,7 +33,7 @@ class Report:
     name: str
     setup: Setup
     remarks: list[Remark]
-    diagnosis: Diagnosis
+    diagnosis: Diagnosis | None  # None where the numbers are wrong already
 
     @property
     def known(self) -> bool:
@@ -42,24 +42,28 @@ class Report:
     @property
     def wrong_scale(self) -> bool:
         """True if the numbers are not what the truth predicts, whatever the geometry."""
+        if self.diagnosis is None or not self.known or not self.diagnosis.explains:
+            return False
         scale = self.diagnosis.best.fit.scale
-        return self.known and self.diagnosis.explains and (scale <= 0 or abs(math.log(scale)) > RIGHT_SCALE)
+        return scale <= 0 or abs(math.log(scale)) > RIGHT_SCALE
 
     @property
     def exit_code(self) -> int:
         """0 if the scan as declared fits best and its numbers are in order, else 1."""
-        wrong = not self.diagnosis.as_declared or not self.diagnosis.explains or self.wrong_scale
-        return int(wrong or any(remark.level == "error" for remark in self.remarks))
+        if self.diagnosis is None or any(remark.level == "error" for remark in self.remarks):
+            return 1
+        return int(not self.diagnosis.as_declared or not self.diagnosis.explains or self.wrong_scale)
 
     @property
     def headline(self) -> str:
+        if self.diagnosis is None:
+            return "the numbers are no line integrals"
         if not self.diagnosis.explains:
             return "nothing that was tried explains the projections"
         return "as declared" if self.diagnosis.as_declared else self.diagnosis.best.hypothesis.name
 
-    @property
-    def certainty(self) -> str:
-        ratio = self.diagnosis.certainty
+    @staticmethod
+    def _certainty(ratio: float) -> str:
         return "sure" if ratio >= SURE else "likely" if ratio >= LIKELY else "barely better than the next best"
 
     def lines(self) -> list[str]:
@@ -68,50 +72,43 @@ class Report:
         how = "the truth's projections" if self.known else "views predicted by a reconstruction from the other views (no truth)"
         lines = [f"{self.name}: {views} views of {rows} x {columns} pixels, compared with {how}"]
         lines += [f"numbers: {r.level}: {r.text}{'. ' + r.fix if r.fix else ''}" for r in self.remarks] or ["numbers: line integrals"]
-        lines += self._geometry()
-        if not self.known:
-            lines.append(BLIND)
-        return lines
+        if self.diagnosis is None:
+            return [*lines, "geometry: not tried before the numbers are right"]
+        return [*lines, *self._geometry(self.diagnosis), *([] if self.known else [BLIND])]
 
-    def _geometry(self) -> list[str]:
-        diagnosis, best = self.diagnosis, self.diagnosis.best
+    def _geometry(self, diagnosis: Diagnosis) -> list[str]:
+        best = diagnosis.best
         if not math.isfinite(best.residual):
             return ["geometry: error: impossible as declared, and so is every correction that was tried"]
         lines = []
         if not diagnosis.explains:
             lines.append(f"geometry: error: {self.headline}; the best ({best.hypothesis.name}) leaves {best.residual:.0%} of them")
         elif diagnosis.as_declared:
-            lines.append(f"geometry: as declared fits best, {self.certainty}: {best.residual:.1%} of the projections remain unexplained")
+            text = f"{best.residual:.1%} of the projections remain unexplained"
+            lines.append(f"geometry: as declared fits best, {self._certainty(diagnosis.certainty)}: {text}")
         else:
-            lines.append(f"geometry: error: {best.hypothesis.name}, {self.certainty}: {self._improvement()}")
+            lines.append(f"geometry: error: {best.hypothesis.name}, {self._certainty(diagnosis.certainty)}: {_improvement(diagnosis)}")
             lines.append(f"  change in scan.yaml: {best.hypothesis.advice}")
         lines += [f"  fits as well: {c.hypothesis.name} ({c.hypothesis.advice})" for c in diagnosis.same]
         if diagnosis.rival is not None:
             ratio = f"{diagnosis.certainty:.2f} times as much unexplained"
             lines.append(f"  next best: {diagnosis.rival.hypothesis.name} ({ratio}); {diagnosis.tried} hypotheses tried")
         if self.wrong_scale:
-            lines.append(self._scale())
+            lines.append(_scale(best.fit.scale))
         return lines
-
-    def _improvement(self) -> str:
-        declared, best = self.diagnosis.declared.residual, self.diagnosis.best.residual
-        was = f"instead of {declared:.1%} as declared" if math.isfinite(declared) else "while as declared no scanner is possible"
-        return f"{best:.1%} of the projections remain unexplained {was}"
-
-    def _scale(self) -> str:
-        scale = self.diagnosis.best.fit.scale
-        if scale <= 0:
-            return "scale: error: the projections are the negative of what the truth predicts"
-        near = [text for factor, text in SCALES.items() if abs(math.log(scale / factor)) < RIGHT_SCALE]
-        return f"scale: error: the projections are {scale:.4g} times what the truth predicts{': ' + near[0] if near else ''}"
 
     def facts(self) -> dict[str, Any]:
         """The same as plain values."""
         diagnosis = self.diagnosis
-        return {
+        facts = {
             "name": self.name,
             "truth": self.known,
             "remarks": [dataclasses.asdict(remark) for remark in self.remarks],
+            "exit_code": self.exit_code,
+        }
+        if diagnosis is None:
+            return facts
+        return facts | {
             "as_declared": diagnosis.as_declared,
             "explained": diagnosis.explains,
             "declared_residual": diagnosis.declared.residual,
@@ -120,8 +117,20 @@ class Report:
             "next_best": None if diagnosis.rival is None else _facts(diagnosis.rival),
             "certainty": diagnosis.certainty,
             "tried": diagnosis.tried,
-            "exit_code": self.exit_code,
         }
+
+
+def _improvement(diagnosis: Diagnosis) -> str:
+    declared, best = diagnosis.declared.residual, diagnosis.best.residual
+    was = f"instead of {declared:.1%} as declared" if math.isfinite(declared) else "while as declared no scanner is possible"
+    return f"{best:.1%} of the projections remain unexplained {was}"
+
+
+def _scale(scale: float) -> str:
+    if scale <= 0:
+        return "scale: error: the projections are the negative of what the truth predicts"
+    near = [text for factor, text in SCALES.items() if abs(math.log(scale / factor)) < RIGHT_SCALE]
+    return f"scale: error: the projections are {scale:.4g} times what the truth predicts{': ' + near[0] if near else ''}"
 
 
 def _facts(candidate: Candidate) -> dict[str, Any]:

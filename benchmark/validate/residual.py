@@ -13,8 +13,8 @@ from benchmark.ct.projector import Projector
 from benchmark.types import Scan
 from benchmark.validate.setup import Coarse, Setup
 
-VIEWS, PIXELS, VOXELS = 16, 64, 64  # at most, where the volume is known
-BLIND_VIEWS, BLIND_PIXELS, BLIND_VOXELS, UPDATES = 60, 32, 32, 240  # at most, where it must be reconstructed first
+VIEWS, PIXELS, VOXELS = 12, 64, 64  # at most, where the volume is known
+BLIND_VIEWS, BLIND_PIXELS, BLIND_VOXELS, UPDATES = 60, 32, 32, 160  # at most, where it must be reconstructed first
 FOLD = 4  # every fourth view is predicted from the others
 
 

@@ -57,8 +57,10 @@ class Setup:
         """The geometry, or None if it describes no scanner, or one that does not see the volume."""
         values = dict(self.geometry)
         if self.box_follows:
-            z, y, x = (edge / count for edge, count in zip(field_of_view(values), values["volume_shape"], strict=True))
-            values["volume_spacing"] = (z, y, x)
+            box, longest = field_of_view(values), max(values["volume_shape"])
+            if self.truth is None:
+                values["volume_shape"] = tuple(max(1, round(longest * edge / max(box))) for edge in box)
+            values["volume_spacing"] = tuple(edge / count for edge, count in zip(box, values["volume_shape"], strict=True))
         try:
             geometry = ConeBeamGeometry(**values)
             geometry.check_sees_volume()

@@ -11,8 +11,8 @@ from benchmark.config import apply_sets
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.simulate import Voxels
 from benchmark.entries import Entry, resolve_entry
-from benchmark.errors import InputError, MissingDependency
 from benchmark.environment import install_hint, missing_modules
+from benchmark.errors import MissingDependency
 from benchmark.mistakes import Mistakes
 from benchmark.plugins import Registry
 from benchmark.scan_folder.description import FILE, Description, read_description
