@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands import catalogue, machine, results, scans, sweeps, validation, volumes
+from benchmark.commands import catalogue, exports, machine, results, scans, sweeps, validation, volumes
 from benchmark.errors import InputError, MissingDependency
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -26,7 +26,7 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show traceback
     pass  # main() has taken it out of the arguments
 
 
-for group in (sweeps, catalogue, results, volumes, machine, scans, validation):
+for group in (sweeps, catalogue, results, volumes, machine, scans, validation, exports):
     group.add_to(app)
 
 

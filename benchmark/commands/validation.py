@@ -55,8 +55,9 @@ def validate(
 
 def _open(scan: str, given: dict[str, int | None], sets: tuple[str, ...]) -> tuple[str, Setup]:
     from benchmark.plugins import registry
+    from benchmark.sources import open_case
     from benchmark.validate.setup import Setup
-    from benchmark.validate.source import folder_setup, is_scan_folder, open_case
+    from benchmark.validate.source import folder_setup, is_scan_folder
 
     values = {key: value for key, value in given.items() if value is not None}
     if is_scan_folder(scan) and not values and not sets:

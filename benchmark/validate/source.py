@@ -1,48 +1,20 @@
-"""What a user wants validated: a scan folder, a file of the peers', or a dataset by name."""
+"""A scan folder as a setup, whether or not its geometry is possible."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.config import apply_sets
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.simulate import Voxels
-from benchmark.entries import Entry, resolve_entry
-from benchmark.environment import install_hint, missing_modules
-from benchmark.errors import MissingDependency
-from benchmark.mistakes import Mistakes
-from benchmark.plugins import Registry
 from benchmark.scan_folder.description import FILE, Description, read_description
 from benchmark.scan_folder.load import read_truth
 from benchmark.scan_folder.numbers import Images
 from benchmark.scan_folder.orbit import orbit_values
-from benchmark.sources import dataset_for
-from benchmark.types import Case, resolve
 from benchmark.validate.setup import Setup
 
 MOST_VIEWS, VOXELS = 60, 64
-
-
-def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[str, ...]) -> Case:
-    """The case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raises InputError."""
-    mistakes = Mistakes()
-    values = dict(given)
-    if scan in registry.datasets or not Path(scan).exists():
-        spec = registry.dataset(scan, "scan")
-    else:
-        spec = dataset_for(registry, "scan", Path(scan))
-        sets = (f"datasets.{spec.name}.path={json.dumps(scan)}", *sets)
-    entry = Entry("scan", spec.name, {})
-    apply_sets(registry, sets, [entry], [], mistakes)
-    found = resolve_entry(entry, spec, values, mistakes)
-    mistakes.raise_if_any("scan")
-    missing = missing_modules(spec.requires)
-    if missing:
-        raise MissingDependency(f"{spec.name} needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
-    return resolve(spec.target)(spec.params(**found[0]))
 
 
 def is_scan_folder(text: str) -> bool:
