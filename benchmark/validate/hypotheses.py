@@ -127,7 +127,7 @@ def _lengths(setup: Setup) -> Iterator[Hypothesis]:
     )
 
 
-def _volume(setup: Setup) -> Iterator[Hypothesis]:
+def volume_hypotheses(setup: Setup) -> Iterator[Hypothesis]:
     """Reversed and swapped axes of the truth."""
     if setup.truth is None:
         return
@@ -163,7 +163,7 @@ def single_hypotheses(setup: Setup) -> list[Hypothesis]:
     found = detector_hypotheses()
     if not setup.any_orbit:
         found += [SIGN, *ANGLE_UNITS, *_lengths(setup), *(STARTS if setup.truth is not None else [])]
-    return [*found, *_volume(setup)]
+    return [*found, *volume_hypotheses(setup)]
 
 
 def orientation_hypotheses() -> list[Hypothesis]:
