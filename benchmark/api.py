@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from benchmark.ct.ellipsoids import Ellipsoids
     from benchmark.ct.fdk import filtered_backprojection, not_circular
     from benchmark.ct.held_back import ViewError, held_back_views
+    from benchmark.ct.hounsfield import attenuation
     from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
     from benchmark.ct.noise import add_noise
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from benchmark.download import Package, fetch_member
     from benchmark.files.arrays import read_npy
     from benchmark.files.pickles import read_plain_pickle
+    from benchmark.files.volume import read_volume_file, volume_format
     from benchmark.run_context import Run
     from benchmark.scan_folder.load import open_scan_folder
 
@@ -62,6 +64,9 @@ _LAZY = {
     "measured_case": "benchmark.ct.measured",
     "binned": "benchmark.ct.measured",
     "usual_bin": "benchmark.ct.measured",
+    "attenuation": "benchmark.ct.hounsfield",
+    "read_volume_file": "benchmark.files.volume",
+    "volume_format": "benchmark.files.volume",
     "read_npy": "benchmark.files.arrays",
     "read_plain_pickle": "benchmark.files.pickles",
     "heldout_views": "benchmark.ct.views",
@@ -117,6 +122,7 @@ __all__ = [
     "ViewError",
     "Voxels",
     "add_noise",
+    "attenuation",
     "binned",
     "cached_arrays",
     "composite_max",
@@ -134,8 +140,10 @@ __all__ = [
     "parallel_distances",
     "read_npy",
     "read_plain_pickle",
+    "read_volume_file",
     "simulated_case",
     "training_views",
     "usual_bin",
     "view_rays",
+    "volume_format",
 ]

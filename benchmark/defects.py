@@ -20,11 +20,12 @@ def defect(kind: type, spec: Any) -> str | None:
     name = getattr(spec, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return "expected a name of letters, digits, '_' and '-' that starts with a letter"
-    for field in ("target", "skip", "prepare"):
-        target = getattr(spec, field, None)
+    targets = {field: getattr(spec, field, None) for field in ("target", "skip", "prepare")}
+    targets |= {f"opens.{what}": target for what, target in getattr(spec, "opens", {}).items()}
+    for field, target in targets.items():
         if isinstance(target, str) and not re.fullmatch(r"[\w.]+:[\w.]+", target):
             return f"{field}: expected a callable or 'package.module:name', found {target!r}"
-        if not isinstance(target, str) and not callable(target) and (field == "target" or target is not None):
+        if not isinstance(target, str) and not callable(target) and (target is not None or field == "target"):
             return f"{field}: expected a callable or 'package.module:name', found {type(target).__name__}"
     return _params_defect(spec) if isinstance(spec, MethodSpec | DatasetSpec) else None
 

@@ -66,11 +66,10 @@ def view_count(spec: RunSpec) -> int:
 
 
 def noise(spec: RunSpec) -> str:
-    """The noise that was added to the data: 'none', 'poisson 1e+05', 'poisson 1e+05 + gaussian 10'."""
-    photons, electronic = spec.dataset_params.get("photons"), spec.dataset_params.get("electronic")
-    if photons is None:
-        return "none"
-    return f"poisson {photons:.4g}" + (f" + gaussian {electronic:.4g}" if electronic else "")
+    """The noise that was added to the data: 'none', 'poisson 1e+05', 'poisson 1e+05 + gaussian 10', 'blur 1 + poisson 1e+05'."""
+    names = {"blur": "blur", "scatter": "scatter", "photons": "poisson", "electronic": "gaussian"}
+    added = [f"{word} {spec.dataset_params[key]:.4g}" for key, word in names.items() if spec.dataset_params.get(key)]
+    return " + ".join(added) or "none"
 
 
 def labels(records: Iterable[RunRecord]) -> dict[str, str]:

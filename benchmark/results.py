@@ -38,6 +38,8 @@ class StoredCase:
         self.truth_note: str = facts["truth_note"]
         self.length_unit: str = facts["length_unit"]
         self.photons: float | None = facts["photons"]
+        self.view_labels: dict[str, Any] = facts.get("view_labels", {})  # absent in older folders
+        self.heldout_view_labels: dict[str, Any] = facts.get("heldout_view_labels", {})
 
     @functools.cached_property
     def truth(self) -> np.ndarray | None:
@@ -57,10 +59,11 @@ class StoredCase:
 
     def load(self) -> Case:
         """The case as the dataset made it."""
-        scan = Scan(self.training, self.geometry, photons=self.photons, length_unit=self.length_unit)
+        common: dict[str, Any] = dict(photons=self.photons, length_unit=self.length_unit)
+        scan = Scan(self.training, self.geometry, view_labels=self.view_labels, **common)
         heldout = None
         if self.heldout is not None and self.heldout_geometry is not None:
-            heldout = Scan(self.heldout, self.heldout_geometry, photons=self.photons, length_unit=self.length_unit)
+            heldout = Scan(self.heldout, self.heldout_geometry, view_labels=self.heldout_view_labels, **common)
         return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views)
 
 

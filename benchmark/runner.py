@@ -99,6 +99,7 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "geometry": case.scan.geometry.to_dict(),
         "photons": case.scan.photons,
         "length_unit": case.scan.length_unit,
+        "view_labels": case.scan.view_labels,
         "parent": os.getpid(),
         "sys_path": sys.path,
     }

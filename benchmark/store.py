@@ -112,6 +112,8 @@ class Store:
             "dataset_params": dataset_params,
             "truth_note": case.truth_note,
             "length_unit": case.scan.length_unit,
+            "view_labels": case.scan.view_labels,
+            "heldout_view_labels": heldout.view_labels if heldout is not None else {},
             "photons": case.scan.photons,
             "training_views": case.training_views,
             "heldout_views": case.heldout_views,

@@ -50,6 +50,7 @@ class Scan:
     geometry: ConeBeamGeometry
     photons: float | None = None  # per pixel of the unattenuated beam, where known
     length_unit: str = "mm"
+    view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of each view: time [s], breathing phase, ...
 
     def __post_init__(self) -> None:
         projections = np.array(self.projections, dtype=np.float32, order="C")  # a copy: nobody else can change it
@@ -70,6 +71,12 @@ class Scan:
                 fix="Line integrals are -log(I / I0): zero or negative intensities must be repaired first.",
             )
         self.geometry.check_sees_volume()
+        labels = {str(name): np.array(values, dtype=np.float64) for name, values in self.view_labels.items()}
+        for name, values in labels.items():
+            if values.shape != (self.geometry.views,) or not np.isfinite(values).all():
+                found = f"shape {values.shape}" if np.isfinite(values).all() else "NaN or Inf"
+                raise InputError(f"scan.view_labels.{name}", expected="a finite number for each view", found=found)
+        object.__setattr__(self, "view_labels", labels)
         projections.setflags(write=False)
         object.__setattr__(self, "projections", projections)
 
@@ -78,6 +85,8 @@ class Scan:
         """Hash of the measured numbers and of the geometry."""
         content = hashlib.sha256(self.projections.tobytes())
         content.update(self.geometry.digest.encode())
+        for name in sorted(self.view_labels):
+            content.update(name.encode() + self.view_labels[name].tobytes())
         return content.hexdigest()[:16]
 
 

@@ -141,7 +141,8 @@ def read_scan(folder: Path, job: dict[str, Any]) -> Scan:
     with np.load(folder / "scan.npz", allow_pickle=False) as file:
         projections = file["projections"]
     geometry = ConeBeamGeometry.from_dict(job["geometry"])
-    return Scan(projections, geometry, photons=job["photons"], length_unit=job["length_unit"])
+    labels = job.get("view_labels", {})
+    return Scan(projections, geometry, photons=job["photons"], length_unit=job["length_unit"], view_labels=labels)
 
 
 def _method(job: dict[str, Any]) -> tuple[Callable[..., Any], Any]:

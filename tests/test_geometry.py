@@ -233,6 +233,48 @@ def test_values_are_frozen_and_apart_from_the_callers_arrays() -> None:
         geometry.source_to_origin = 1.0  # type: ignore[misc]
 
 
+# -- any orbit --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_of_vectors_is_the_orbit_it_was_made_from() -> None:
+    source = scanner(angles=[0.1, 0.9, 2.0], detector_roll=[0.1, 0.2, 0.3], source_height=[1.0, 2.0, 4.0], detector_offset=(0.5, -0.7))
+    grid = {name: getattr(source, name) for name in ("detector_shape", "volume_shape", "volume_spacing", "volume_offset")}
+    table = ConeBeamGeometry.from_vectors(source.vectors(), **grid)
+    close(table.vectors(), source.vectors())
+    close(table.subset([2, 0]).vectors(), source.subset([2, 0]).vectors())
+    close(table.binned(2).vectors(), source.binned(2).vectors())
+    assert not table.is_circular and table.digest != source.digest
+    assert "view_vectors" not in source.to_dict()  # geometries without a table keep their digests
+    again = ConeBeamGeometry.from_dict(json.loads(json.dumps(table.to_dict())))
+    assert again == table
+
+
+@pytest.mark.parametrize(
+    ("vectors", "found"),
+    [
+        (np.zeros((2, 4, 3)), "a detector plane that the source is not in"),
+        (np.zeros((2, 3, 4)), "finite numbers"),
+        (np.full((1, 4, 3), np.nan), "finite numbers"),
+        (np.zeros((0, 4, 3)), "finite numbers"),
+        (5.0, "finite numbers"),
+        ("text", "expected numbers, found 'text'"),
+    ],
+)
+def test_vectors_that_are_no_orbit(vectors: Any, found: str) -> None:
+    with pytest.raises(InputError, match=f"geometry.view_vectors: .*{found}"):
+        ConeBeamGeometry.from_vectors(vectors, detector_shape=(4, 4), volume_shape=(4, 4, 4), volume_spacing=(1, 1, 1))
+
+
+@pytest.mark.parametrize("value", ["far", None, [1, "two"], [[1], [2, 3]], {"a": 1}, 10**400, 1j])
+@pytest.mark.parametrize(
+    "name",
+    ["source_to_origin", "detector_shape", "detector_pitch", "volume_shape", "volume_spacing", "angles", "detector_offset", "axis_shift"],
+)
+def test_what_is_no_number_is_an_input_error(name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"geometry.{name}"):
+        scanner(**{name: value})
+
+
 # -- mistakes -----------------------------------------------------------------------------------------------------------
 
 

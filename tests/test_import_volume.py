@@ -12,6 +12,8 @@ from tiny_plugin import geometry as tiny_geometry
 from benchmark import nifti, plugins
 from benchmark.cli import main
 from benchmark.errors import InputError
+from benchmark.exchange.volume_formats import usual_name, write
+from benchmark.exchange.volume_image import VolumeImage
 from benchmark.exchange.volume_import import read_volume
 from benchmark.results import Results
 from benchmark.sources import open_case
@@ -51,6 +53,13 @@ def test_any_orientation_of_a_placed_file_becomes_ours(tmp_path, values, codes):
     assert np.array_equal(read_volume(tmp_path / "turned.nii.gz", GEOMETRY), values)
 
 
+@pytest.mark.parametrize("format", ["nifti", "dicom", "nrrd", "mha", "tiff", "npy"])
+def test_what_export_writes_comes_back(tmp_path, values, format):
+    pytest.importorskip("SimpleITK")
+    path = write(format, tmp_path / usual_name(format, "v"), VolumeImage(values, GEOMETRY, "v"))[0]
+    assert np.abs(read_volume(path, GEOMETRY) - values).max() < 1e-4
+
+
 def test_files_without_a_place_are_turned_by_the_user(tmp_path, values):
     np.save(tmp_path / "v.npy", values.transpose(2, 0, 1))
     assert np.array_equal(read_volume(tmp_path / "v.npy", GEOMETRY, "xzy"), values)
@@ -61,7 +70,7 @@ def test_files_without_a_place_are_turned_by_the_user(tmp_path, values):
 def test_a_volume_elsewhere_or_of_another_size_is_refused(tmp_path, values):
     affine = nifti.affine(GEOMETRY)
 
-    def write(array: np.ndarray, matrix: np.ndarray) -> Path:
+    def save(array: np.ndarray, matrix: np.ndarray) -> Path:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.nii"
         nibabel.save(nibabel.Nifti1Image(array, matrix), path)
         return path
@@ -70,10 +79,10 @@ def test_a_volume_elsewhere_or_of_another_size_is_refused(tmp_path, values):
     moved[0, 3] += 1.0
     oblique[:3, :3] = [[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]] @ affine[:3, :3]
     for path, text in (
-        (write(values.T, moved), "first voxel"),
-        (write(values.T, oblique), "axes along x, y and z"),
-        (write(values.T, affine @ np.diag([1.1, 1, 1, 1])), "spacing"),
-        (write(values.T[:7], affine), "shape"),
+        (save(values.T, moved), "first voxel"),
+        (save(values.T, oblique), "axes along x, y and z"),
+        (save(values.T, affine @ np.diag([1.1, 1, 1, 1])), "spacing"),
+        (save(values.T[:7], affine), "shape"),
     ):
         with pytest.raises(InputError, match=text):
             read_volume(path, GEOMETRY)

@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("benchmark", "methods", "datasets")
-HEAVY = {"torch", "pandas", "matplotlib", "seaborn", "scipy", "skimage", "nibabel", "rich", "typer"}
+FORMATS = {"nibabel", "tifffile", "PIL", "SimpleITK", "pydicom"}
+HEAVY = {"torch", "pandas", "matplotlib", "seaborn", "scipy", "skimage", "rich", "typer"} | FORMATS
 
 
 def sources(folder: str) -> list[Path]:

@@ -39,7 +39,7 @@ def export(
 
 
 def import_volume(
-    path: Annotated[Path, typer.Argument(help="NIfTI, NRRD, MHA, npy, npz or a TIFF stack.")],
+    path: Annotated[Path, typer.Argument(help="NIfTI, NRRD, MHA, a DICOM folder, npy, npz or TIFF.")],
     results: Annotated[Path, typer.Option(help="Results folder that holds the case.")],
     case: Annotated[str, typer.Option(help="The case: its name, its digest, or a part of the id of one of its runs.")],
     name: Annotated[str, typer.Option(help="Name of the method in the tables.")],
@@ -52,6 +52,7 @@ def import_volume(
 ) -> int:
     import re
 
+    from benchmark.ct.hounsfield import attenuation
     from benchmark.errors import InputError
     from benchmark.exchange.volume_import import check_fit, find_case, import_record, read_volume
     from benchmark.plugins import registry
@@ -66,7 +67,7 @@ def import_volume(
     stored = find_case(folder, case)
     volume = read_volume(path, stored.geometry, axes)
     if hu:
-        volume = (water * (1 + volume / 1000)).clip(min=0).astype("float32")
+        volume = attenuation(volume, water)
     elif scale is not None:
         volume = volume * volume.dtype.type(scale)
     if not as_is:

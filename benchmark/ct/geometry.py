@@ -157,11 +157,8 @@ class ConeBeamGeometry:
     @property
     def is_circular(self) -> bool:
         """True for a plain circular orbit with an upright detector (offsets and an axis shift allowed): what FDK can do."""
-        return self.view_vectors is None and not (np.ptp(self.source_height) or self._is_turned)
-
-    @property
-    def _is_turned(self) -> bool:
-        return any(np.any(angle) for angle in (self.detector_roll, self.detector_pitch_angle, self.detector_yaw))
+        turned = (self.detector_roll, self.detector_pitch_angle, self.detector_yaw)
+        return self.view_vectors is None and not (np.ptp(self.source_height) or any(np.any(angle) for angle in turned))
 
     @property
     def fan_angle(self) -> float:
@@ -235,9 +232,8 @@ class ConeBeamGeometry:
             self.detector_offset[1] - (columns % factor) / 2 * self.detector_pitch[1],
         )
         pitch = (self.detector_pitch[0] * factor, self.detector_pitch[1] * factor)
-        vectors = self.view_vectors
-        if self._is_turned and (rows % factor or columns % factor):  # offsets go along u and v, a turned detector's pixels do not
-            vectors = self.vectors()
+        turned = any(np.any(angle) for angle in (self.detector_roll, self.detector_pitch_angle, self.detector_yaw))
+        vectors = self.vectors() if turned and (rows % factor or columns % factor) else self.view_vectors  # the cut is along turned axes
         if vectors is not None:
             source, centre, u, v = vectors.transpose(1, 0, 2)
             centre = centre - (rows % factor) / 2 * v - (columns % factor) / 2 * u

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.simulate import Voxels
 from benchmark.ct.views import heldout_views, training_views
 from benchmark.errors import InputError
 from benchmark.types import Case, DatasetParams, Scan
+
+if TYPE_CHECKING:
+    from benchmark.ct.simulate import Voxels
 
 
 class MeasuredParams(DatasetParams):
@@ -36,7 +39,7 @@ class Measured:
     geometry: all views, with the volume's box; `size` rescales its grid. view(i): line integrals float32 [v, u] of view i.
     truth: attenuation on a grid of its own and where its centre is (z, y, x), loaded when needed. training: the views that
     training subsets are taken from, in order of measurement (all unless given); heldout: those that are held out (drawn
-    from the rest unless given).
+    from the rest unless given). view_labels: see Scan.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Measured:
     length_unit: str = "mm"
     training: tuple[int, ...] | None = None
     heldout: tuple[int, ...] | None = None
+    view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("training", "heldout"):
@@ -84,7 +88,9 @@ class Measured:
         projections = np.empty(geometry.projection_shape, dtype=np.float32)
         for place, index in enumerate(views):
             projections[place] = binned(self.view(index)[None], factor)[0]
-        return Scan(projections, geometry, photons=self.photons and self.photons * factor**2, length_unit=self.length_unit)
+        labels = {name: values[list(views)] for name, values in self.view_labels.items()}
+        photons = self.photons and self.photons * factor**2  # averaging pixels adds up what they counted
+        return Scan(projections, geometry, photons=photons, length_unit=self.length_unit, view_labels=labels)
 
 
 def measured_case(measured: Measured, params: MeasuredParams) -> Case:

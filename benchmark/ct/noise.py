@@ -1,4 +1,4 @@
-"""Photon and electronic noise on simulated line integrals."""
+"""What a real detector does to simulated line integrals: blur, scattered background, photon and electronic noise."""
 
 from __future__ import annotations
 
@@ -30,3 +30,27 @@ def add_noise(projections: np.ndarray, photons: float, electronic: float, rng: n
     if electronic:
         counts += rng.normal(0.0, electronic, counts.shape)
     return -np.log(np.maximum(counts, FLOOR) / photons).astype(np.float32)
+
+
+def detected(projections: np.ndarray, blur: float = 0.0, scatter: float = 0.0) -> np.ndarray:
+    """Line integrals [view, v, u] after a detector that blurs and sees scattered radiation, float32 of the same shape; no noise.
+
+        p' = -log(B I + scatter W I),  I = exp(-p)
+
+    B: Gaussian blur of `blur` pixels (the detector's point spread). W: Gaussian blur of a sixth of the detector's width, the
+    smooth background that scatter leaves, as strong as `scatter` times the local mean intensity (the scatter-to-primary
+    ratio where nothing attenuates). The edges are repeated. Returns the projections themselves where both are 0.
+    """
+    for name, value in (("blur", blur), ("scatter", scatter)):
+        if not (np.isfinite(value) and value >= 0):
+            raise InputError(name, expected="a number from 0", found=f"{value}")
+    if blur == 0 and scatter == 0:
+        return projections
+    from scipy.ndimage import gaussian_filter
+
+    intensity = np.exp(-np.asarray(projections, dtype=np.float64))
+    seen = gaussian_filter(intensity, (0, blur, blur), mode="nearest") if blur else intensity
+    if scatter:
+        width = projections.shape[2] / 6
+        seen = seen + scatter * gaussian_filter(intensity, (0, width, width), mode="nearest")
+    return -np.log(np.maximum(seen, np.finfo(np.float64).tiny)).astype(np.float32)

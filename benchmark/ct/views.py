@@ -66,10 +66,12 @@ def along_arc(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         gaps = np.diff(np.append(wrapped[order], wrapped[order[0]] + 2 * np.pi))
         order = np.roll(order, -(int(gaps.argmax()) + 1))
         travelled = np.mod(angles[order] - angles[order[0]], 2 * np.pi)
-    step = float(np.median(np.diff(travelled))) if len(angles) > 1 else 1.0
-    turns = travelled[-1] / (2 * np.pi)
-    closed = turns > 0.5 and abs(turns - round(turns)) * 2 * np.pi < 1e-3 * max(step, 1e-9)
-    length = travelled[-1] if closed else travelled[-1] + step
+    if len(angles) == 1:
+        return order, travelled
+    steps = np.diff(travelled)
+    left = float(np.mod(-travelled[-1], 2 * np.pi))  # to the end of the turn
+    left = 0.0 if 2 * np.pi - left < 1e-3 * np.median(steps) else left
+    length = travelled[-1] + (left if left <= 1.5 * steps.max() else float(np.median(steps)))
     return order, travelled / max(length, 1e-12)
 
 

@@ -14,8 +14,11 @@ import numpy as np
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.environment import environment
 from benchmark.errors import InputError
+from benchmark.files.dicom import read_series
 from benchmark.files.door import kind, open_stack
 from benchmark.files.medical import ITK, NIFTI, Image, read_itk, read_nifti
+from benchmark.files.upright import upright
+from benchmark.files.volume import volume_format
 from benchmark.plugins import Registry
 from benchmark.results import Results, StoredCase
 from benchmark.score import Scorer
@@ -49,10 +52,10 @@ def read_volume(path: Path, geometry: ConeBeamGeometry, axes: str = "zyx") -> np
 
     Raises InputError for another shape, spacing or place.
     """
-    if kind(path) in (*NIFTI, *ITK):
+    if volume_format(path) in ("dicom", *NIFTI, *ITK):
         if axes != "zyx":
             raise InputError("--axes", expected="nothing for a file that knows its place", found=axes)
-        values = _placed(str(path), read_nifti(path) if kind(path) in NIFTI else read_itk(path), geometry)
+        values = _placed(str(path), _image(path), geometry)
     else:
         if sorted(axes) != ["x", "y", "z"]:
             raise InputError("--axes", expected="z, y and x, each once, such as xyz", found=f"'{axes}'")
@@ -64,24 +67,25 @@ def read_volume(path: Path, geometry: ConeBeamGeometry, axes: str = "zyx") -> np
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
+def _image(path: Path) -> Image:
+    if volume_format(path) == "dicom":
+        return read_series(path if path.is_dir() else path.parent)
+    return read_nifti(path) if kind(path) in NIFTI else read_itk(path)
+
+
 def _placed(where: str, image: Image, geometry: ConeBeamGeometry) -> np.ndarray:
     """The image with its axes along ours; it must lie where the case's volume lies, to a tenth of a voxel."""
-    steps = image.axes / np.linalg.norm(image.axes, axis=0)
-    order = np.abs(steps).argmax(0)  # which of x, y, z each of i, j, k runs along
-    if sorted(order) != [0, 1, 2] or np.abs(steps).max(0).min() < 0.999:
-        raise InputError(where, expected="axes along x, y and z", found=f"directions {np.round(steps, 3).tolist()}")
-    values, first = image.values, image.origin.copy()
-    for index, axis in enumerate(order):
-        if steps[axis, index] < 0:  # the array's axes are k, j, i
-            first += image.axes[:, index] * (values.shape[2 - index] - 1)
-            values = np.flip(values, 2 - index)
-    values = values.transpose([2 - list(order).index(axis) for axis in (2, 1, 0)])
-    spacing = np.abs(image.axes).max(1)[::-1]
+    values, spacing, oblique = upright(image, 0.0, where)
+    if oblique:
+        directions = np.round(image.axes / np.linalg.norm(image.axes, axis=0), 3).tolist()
+        raise InputError(where, expected="axes along x, y and z", found=f"directions {directions}")
+    ends = image.axes * (np.array(image.values.shape[::-1]) - 1)  # from the first voxel to the last along i, j, k
+    first = image.origin + np.minimum(ends, 0).sum(1)
     if values.shape != geometry.volume_shape or not np.allclose(spacing, geometry.volume_spacing, rtol=1e-3):
         expected = f"shape [z, y, x] = {geometry.volume_shape} and spacing {_short(geometry.volume_spacing)} mm"
         raise InputError(where, expected=expected, found=f"{values.shape} and {_short(spacing)} mm")
     wanted = np.array([geometry.voxel_centres(axis)[0] for axis in (2, 1, 0)])
-    if (np.abs(first - wanted) > 0.1 * spacing[::-1]).any():
+    if (np.abs(first - wanted) > 0.1 * np.array(spacing[::-1])).any():
         expected = f"the first voxel at x, y, z = {_short(wanted)} mm"
         raise InputError(where, expected=expected, found=_short(first), fix="As `export` writes it; or import a .npy file.")
     return values

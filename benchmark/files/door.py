@@ -34,12 +34,12 @@ def open_stack(path: Path, key: str | None = None) -> Stack:
         raise InputError(str(path), expected="a file or folder", found="none")
     try:
         return _open_file(path, key)
-    except (PermissionError, OSError) as error:
+    except OSError as error:
         raise InputError(str(path), expected="a file that can be read", found=error.strerror or str(error)) from error
 
 
 def read_rows(path: Path) -> np.ndarray:
-    """A flat table of numbers (angles, vectors): .npy, .npz, or text with spaces or commas between. float64, 1 or 2 axes."""
+    """A flat table of numbers (angles, vectors): .npy, or text with spaces or commas between. float64, up to 3 axes."""
     if not path.is_file():
         raise InputError(str(path), expected="a file", found="none")
     if kind(path) == ".npy":

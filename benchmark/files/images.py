@@ -22,7 +22,8 @@ def in_order(paths: Sequence[Path]) -> list[Path]:
 
 def image_folder(folder: Path, pattern: str = "*") -> list[Path]:
     """The numbered images of a folder. Raises InputError if there are none, several kinds, or one is missing within the numbers."""
-    files = [path for path in folder.glob(pattern) if path.is_file() and path.suffix.lower() in TIFF + PNG]
+    named = [path for path in folder.glob(pattern) if path.suffix.lower() in TIFF + PNG and not path.name.startswith(".")]
+    files = [path for path in named if path.is_file()]
     kinds = sorted({path.suffix.lower() for path in files})
     where = str(folder / pattern)
     if len(kinds) != 1 and tuple(kinds) != tuple(sorted(TIFF)):
@@ -30,9 +31,11 @@ def image_folder(folder: Path, pattern: str = "*") -> list[Path]:
         raise InputError(where, expected="numbered images of one kind (TIFF or PNG)", found=found)
     files = in_order(files)
     numbers = [int(match[-1]) for path in files if (match := re.findall(r"\d+", path.stem))]
-    gaps = [a + 1 for a, b in zip(numbers, numbers[1:], strict=False) if b - a == 2]
-    if gaps and len(gaps) <= max(1, len(files) // 20):
-        raise InputError(where, expected="a gapless series of images", found=f"no image with number {gaps[0]}")
+    steps = np.diff(np.array(numbers, dtype=object))
+    holes = np.flatnonzero(steps != np.median(steps)) if len(steps) else np.empty(0, dtype=int)
+    if 0 < len(holes) <= len(steps) / 10:  # more are another way of counting
+        hole = f"none between number {numbers[holes[0]]} and {numbers[holes[0] + 1]}"
+        raise InputError(where, expected="a gapless series of images", found=hole)
     return files
 
 

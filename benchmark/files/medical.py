@@ -44,11 +44,13 @@ def read_nifti(path: Path) -> Image:
 
     broken = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
     try:
+        _check_pixdim(path)
         image: Any = nibabel.load(path)
         dtype = np.dtype(image.header.get_data_dtype())
         plain = path.stat().st_size - int(image.header["vox_offset"]) if path.suffix == ".nii" else None
         check_array(str(path), image.shape, dtype, stored=plain)
-        check_array(str(path), image.shape, np.dtype(np.float32))
+        rescaled = image.header.get_slope_inter() not in ((None, None), (1.0, 0.0))
+        check_array(str(path), image.shape, np.dtype(np.float64) if rescaled else dtype)
         values = np.asanyarray(image.dataobj)
         affine = np.asarray(image.affine, dtype=np.float64)
     except InputError:
@@ -63,12 +65,27 @@ def read_nifti(path: Path) -> Image:
     return _image(path, values.reshape(shape).transpose(2, 1, 0), affine[:3, :3], affine[:3, 3])
 
 
+def _check_pixdim(path: Path) -> None:
+    """Refuse spacings that nibabel would quietly make positive."""
+    import nibabel
+    from nibabel.openers import ImageOpener
+
+    with ImageOpener(str(path)) as file:
+        block = file.read(nibabel.Nifti2Header.sizeof_hdr)
+    second = block[:4] in ((540).to_bytes(4, "little"), (540).to_bytes(4, "big"))
+    kind = nibabel.Nifti2Header if second else nibabel.Nifti1Header
+    spacing = np.asarray(kind(block[: kind.sizeof_hdr], check=False)["pixdim"][1:4])
+    if not (spacing > 0).all():
+        raise InputError(str(path), expected="positive voxel spacings (pixdim)", found=f"{spacing.tolist()}")
+
+
 def read_itk(path: Path) -> Image:
     """An NRRD or MetaImage file, through SimpleITK. Raises InputError for anything else, MissingDependency without SimpleITK."""
     itk = simple_itk()
     if not path.is_file():
         raise InputError(str(path), expected="a file", found="none")
     data = _check_data_file(path)
+    _check_spacing(path)
     reader = itk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -118,6 +135,14 @@ def _check_data_file(path: Path) -> Path:
     if not neighbour.is_file():
         raise InputError(str(path), expected=f"its numbers in {match.group(1)} beside it", found="no such file")
     return neighbour
+
+
+def _check_spacing(path: Path) -> None:
+    """Refuse spacings that ITK would quietly make positive."""
+    match = re.search(r"^\s*(?:ElementSpacing\s*=|spacings:)(.*)$", _head(path), re.IGNORECASE | re.MULTILINE)
+    words = match.group(1).split() if match else []
+    if any(re.fullmatch(r"-.*|[+]?0*[.]?0*(e.*)?|nan|inf", word, re.IGNORECASE) for word in words):
+        raise InputError(str(path), expected="positive voxel spacings", found=" ".join(words))
 
 
 def _check_stored(path: Path, data: Path, shape: tuple[int, ...], pixel: int, itk: Any) -> None:

@@ -95,7 +95,13 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _nothing() -> bytes:
+    """bytes(), with which old pickles write an empty text."""
+    return b""
+
+
 _NAMES: dict[tuple[str, str], Any] = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Type, ("_codecs", "encode"): _encode}
+_NAMES["builtins", "bytes"] = _NAMES["__builtin__", "bytes"] = _nothing
 for _core in ("numpy.core", "numpy._core"):
     _NAMES[f"{_core}.multiarray", "_reconstruct"] = _reconstruct
     _NAMES[f"{_core}.multiarray", "scalar"] = _scalar

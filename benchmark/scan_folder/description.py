@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.errors import InputError
 from benchmark.files.limits import MOST_VIEWS
@@ -21,7 +21,13 @@ UNITS = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001}  # [mm]; any other nam
 PerView = float | tuple[float, ...] | str  # a number, one per view, or a file with them
 
 
-class General(Params):
+class Section(Params):
+    """Base of all sections: numbers are finite."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class General(Section):
     """Keys outside of any section."""
 
     version: Literal[1] = Field(1, description="of this format")
@@ -30,7 +36,7 @@ class General(Params):
     angle_unit: Literal["degrees", "radians"] = Field("degrees", description="of every angle below")
 
 
-class Raw(Params):
+class Raw(Section):
     """Numbers without a description of their own."""
 
     shape: tuple[int, int, int] = Field(description="numbers along each axis, the fastest last")
@@ -39,7 +45,7 @@ class Raw(Params):
     header_bytes: int = Field(0, ge=0, description="to skip at the beginning")
 
 
-class Projections(Params):
+class Projections(Section):
     """Where the measured numbers are and what they mean."""
 
     file: str = Field(description="a file, a folder of numbered images, or a pattern such as images/view*.tif")
@@ -67,7 +73,7 @@ class Projections(Params):
         return self
 
 
-class Geometry(Params):
+class Geometry(Section):
     """The scanner; signs and axes as in benchmark.ct.geometry. Pairs are (v, u): vertical, horizontal."""
 
     beam: Literal["cone", "parallel"] = "cone"
@@ -96,7 +102,7 @@ class Geometry(Params):
         return self
 
 
-class Angles(Params):
+class Angles(Section):
     """One way to say the angle of each view: file, values, first and step, or first and arc."""
 
     file: str | None = Field(None, description="text (one number a line) or .npy")
@@ -116,7 +122,7 @@ class Angles(Params):
         return self
 
 
-class Volume(Params):
+class Volume(Section):
     """Where the reconstruction grid lies; without it the grid covers the detector's field of view. Triples are (z, y, x)."""
 
     extent: tuple[float, float, float] = Field(description="edge lengths, faces included")
@@ -124,7 +130,7 @@ class Volume(Params):
     shape: tuple[int, int, int] | None = Field(None, description="voxels; only their ratios count, unless --size is the largest of them")
 
 
-class Truth(Params):
+class Truth(Section):
     """A volume to score against, on a grid of its own that fills `extent` around `offset` (the volume's unless given)."""
 
     file: str
@@ -145,7 +151,7 @@ class Truth(Params):
         return self
 
 
-class Views(Params):
+class Views(Section):
     """Which views train and which are held out, where the scan's owner has decided; indices from 0."""
 
     training: tuple[int, ...] | None = Field(None, description="views that training subsets are taken from")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.ct.geometry import Triple
+from benchmark.ct.hounsfield import attenuation
 from benchmark.ct.measured import Measured
-from benchmark.ct.simulate import Voxels
 from benchmark.errors import InputError
 from benchmark.scan_folder.description import FILE, UNITS, Description, read_description
 from benchmark.scan_folder.numbers import Images, open_array
 from benchmark.scan_folder.orbit import length, orbit, scaled, spacing_of
+
+if TYPE_CHECKING:
+    from benchmark.ct.simulate import Voxels
 
 
 def open_scan_folder(folder: Path) -> Measured:
@@ -40,6 +44,8 @@ def open_scan_folder(folder: Path) -> Measured:
 
 def read_truth(description: Description, extent: Triple, offset: Triple) -> Voxels:
     """The truth that scan.yaml names; `extent` and `offset` (z, y, x) [mm] are those of the volume's box. Raises InputError."""
+    from benchmark.ct.simulate import Voxels  # brings torch, which checking a plan does not need
+
     given, unit = description.truth, length(description)
     assert given is not None
     extent = scaled(given.extent, unit) if given.extent else extent
@@ -50,7 +56,7 @@ def read_truth(description: Description, extent: Triple, offset: Triple) -> Voxe
     if not np.isfinite(values).all():
         raise InputError(stack.where, expected="finite numbers", found="NaN or Inf")
     if given.unit == "HU":
-        values = np.maximum(given.water * (1 + values / 1000), 0, dtype=np.float32)
+        values = attenuation(values, given.water)
     else:
         values /= np.float32(unit)
     if not min(extent) > 0:

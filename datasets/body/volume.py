@@ -14,7 +14,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from benchmark.api import Case, InputError, Package, Voxels, cached_arrays, fetch_member, simulated_case
+from benchmark.api import Case, InputError, Package, Voxels, attenuation, cached_arrays, fetch_member, simulated_case
 from datasets.body import BodyParams
 
 VERSION = 1  # of the converted file
@@ -66,14 +66,6 @@ def upright(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(where, expected="finite Hounsfield units", found="NaN or Inf")
     hounsfield = np.clip(np.round(values), AIR, np.iinfo(np.int16).max).astype(np.int16)
     return np.ascontiguousarray(hounsfield.transpose(2, 1, 0)), spacing[::-1].copy()
-
-
-def attenuation(hounsfield: np.ndarray, water: float, ceiling: float | None = None) -> np.ndarray:
-    """mu = mu_water (1 + HU / 1000), air clipped to 0 and metal to `ceiling` [HU]; float32 in water's unit."""
-    values = hounsfield.astype(np.float32)
-    if ceiling is not None:
-        np.minimum(values, np.float32(ceiling), out=values)
-    return np.maximum(water * (1 + values / 1000), 0, dtype=np.float32)
 
 
 def native(body: Body, progress: Progress | None = None) -> tuple[np.ndarray, tuple[float, float, float]]:

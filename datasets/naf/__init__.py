@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from benchmark.api import DatasetSpec, Field, MeasuredParams, hookimpl
+from pydantic import model_validator
+
+from benchmark.api import DatasetSpec, Field, InputError, MeasuredParams, hookimpl
 
 
 class NafParams(MeasuredParams):
@@ -17,6 +19,12 @@ class NafParams(MeasuredParams):
         "loader",
         description="sense of a vertical detector offset: down as in the published loader, or up as in the published generator",
     )
+
+    @model_validator(mode="after")
+    def _there(self) -> NafParams:
+        if not Path(self.path).is_file():
+            raise InputError("path", expected="a file", found=f"'{self.path}', which is not there")
+        return self
 
 
 def is_pickle(path: Path) -> bool:

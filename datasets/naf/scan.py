@@ -16,6 +16,7 @@ from benchmark.api import Case, ConeBeamGeometry, InputError, Measured, Voxels, 
 from datasets.naf import NafParams
 
 METRE = 1000.0  # [mm]
+LABELS = ("time", "phase")  # of X2, per view
 
 
 def load(params: NafParams) -> Case:
@@ -74,6 +75,7 @@ def open_pickle(path: Path, offset_v_is_down: bool = True) -> Measured:
         truth_note="the file's image, averaged over each voxel",
         training=tuple(range(training)),
         heldout=tuple(range(training, len(angles))) if len(parts) > 1 else None,
+        view_labels=content.labels(["train", "val"][: len(parts)], [len(part) for part in projections]),
     )
 
 
@@ -130,6 +132,19 @@ class _Content:
             expected = f"{len(projections)} angles, one for each projection"
             raise InputError(f"{self.where}: {part}.angles", expected=expected, found=f"shape {angles.shape}")
         return angles, projections
+
+    def labels(self, parts: list[str], counts: list[int]) -> dict[str, np.ndarray]:
+        """X2's time and phase of each view, where every part has them."""
+        found = {}
+        for name in LABELS:
+            values = [self.values[part].get(name) for part in parts]
+            if any(value is None for value in values):
+                continue
+            for part, value, count in zip(parts, values, counts, strict=True):
+                if not _flat(value) or np.shape(value) != (count,):
+                    raise InputError(f"{self.where}: {part}.{name}", expected=f"{count} numbers", found=f"{value!r:.80}")
+            found[name] = np.concatenate([np.asarray(value, dtype=np.float64) for value in values])
+        return found
 
     def volume(self, key: str) -> np.ndarray:
         value = self._get(key)

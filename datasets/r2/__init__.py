@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import model_validator
+
 from benchmark.api import DatasetSpec, Field, MeasuredParams, hookimpl
 
 
@@ -12,6 +14,14 @@ class R2Params(MeasuredParams):
 
     path: str = Field(description="folder with meta_data.json")
     heldout: int = Field(100, ge=0, description="held-out views, at most: the folder's own test views")
+
+    @model_validator(mode="after")
+    def _possible(self) -> R2Params:
+        """Mistakes in meta_data.json, and views that it does not have, are known before anything runs."""
+        from datasets.r2.scan import open_folder
+
+        open_folder(Path(self.path)).choose(self)
+        return self
 
 
 def is_folder(path: Path) -> bool:

@@ -1,0 +1,51 @@
+"""Volumes turned so that their axes are the patient's: z to the head, y to the front, x to the right."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.files.limits import check_array
+from benchmark.files.medical import Image
+
+ALONG = 1e-3  # axes off by less than this share are the patient's own
+
+Triple = tuple[float, float, float]
+
+
+def upright(image: Image, outside: float, where: str) -> tuple[np.ndarray, Triple, bool]:
+    """Values [z, y, x], spacing (z, y, x) [mm], and whether they had to be interpolated.
+
+    Axes along the patient's are only exchanged and turned round. Oblique ones are interpolated linearly onto a grid of
+    the same spacing that holds the whole volume; `outside` fills its corners.
+    """
+    lengths = np.linalg.norm(image.axes, axis=0)
+    directions = image.axes / lengths  # column n: index i, j, k in x, y, z
+    # Which index runs most along which axis: the assignment with the largest total.
+    order = max(itertools.permutations(range(3)), key=lambda columns: sum(abs(directions[axis, columns[axis]]) for axis in range(3)))
+    ordered = directions[:, order]
+    signs = np.sign(np.diag(ordered))
+    values = image.values.transpose([2 - order[axis] for axis in (2, 1, 0)])  # [z, y, x]
+    values = np.flip(values, tuple(2 - axis for axis in range(3) if signs[axis] < 0))
+    x, y, z = (float(lengths[index]) for index in order)
+    turned = ordered * signs
+    if np.abs(turned - np.eye(3)).max() <= ALONG:
+        return np.ascontiguousarray(values), (z, y, x), False
+    return _interpolated(values, turned, (z, y, x), outside, where), (z, y, x), True
+
+
+def _interpolated(values: np.ndarray, directions: np.ndarray, spacing: Triple, outside: float, where: str) -> np.ndarray:
+    from scipy.ndimage import affine_transform
+
+    to_place = directions[::-1, ::-1] * np.array(spacing)  # index (z, y, x) to place (z, y, x) [mm], from the centre
+    half = np.array(values.shape) / 2
+    reach = np.abs(to_place) @ half  # [mm]
+    shape = tuple(int(n) for n in np.maximum(1, np.ceil(2 * reach / np.array(spacing) - 1e-6)))
+    check_array(where, shape, np.dtype(np.float32))
+    back = np.linalg.inv(to_place) * np.array(spacing)
+    centre = (np.array(values.shape) - 1) / 2 - back @ ((np.array(shape) - 1) / 2)
+    if abs(np.linalg.det(directions)) < 0.1:
+        raise InputError(where, expected="three axes in different directions", found=f"{directions.tolist()}")
+    return affine_transform(values.astype(np.float32), back, centre, output_shape=shape, order=1, mode="constant", cval=outside)

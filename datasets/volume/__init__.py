@@ -1,0 +1,55 @@
+"""A CT volume of the user's, scanned again in simulation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
+
+from benchmark.api import DatasetSpec, Field, InputError, SimulatedParams, hookimpl, volume_format
+
+
+class VolumeParams(SimulatedParams):
+    """Which volume, what its numbers are, and which part of it."""
+
+    path: str = Field(description="folder with a DICOM series or numbered TIFF slices; or a NIfTI, NRRD, MHA, TIFF, .npy or .npz file")
+    key: str | None = Field(None, description="the array's name in an .npz file")
+    unit: Literal["auto", "HU", "attenuation"] = Field(
+        "auto", description="HU, or attenuation per mm; auto = HU where values below -100 show it, an error where nothing does"
+    )
+    spacing: float | tuple[float, float, float] | None = Field(None, description="voxel edge, or (z, y, x) [mm], where the file has none")
+    water: float = Field(0.0206, gt=0, description="attenuation of water, which Hounsfield units are relative to [1/mm]")
+    ceiling: float | None = Field(None, gt=-1000, description="higher Hounsfield units (metal) become this; none = as measured [HU]")
+    crop: tuple[float, float, float, float, float, float] = Field(
+        (0, 1, 0, 1, 0, 1), description="part of the volume to keep: from, to along z, y and x, in shares of its edges"
+    )
+    side: float | None = Field(
+        None, gt=0, description="edge of the reconstruction cube around the kept part [mm]; none = its longest edge in the axial plane"
+    )
+
+    @model_validator(mode="after")
+    def _box(self) -> VolumeParams:
+        if not all(0 <= low < high <= 1 for low, high in zip(self.crop[::2], self.crop[1::2], strict=True)):
+            raise InputError("crop", expected="from < to within 0 .. 1, for z, y and x", found=f"{list(self.crop)}")
+        if not Path(self.path).exists():
+            raise InputError("path", expected="a file or folder", found=f"'{self.path}', which is not there")
+        return self
+
+
+def is_volume(path: Path) -> bool:
+    """Whether `--volume PATH` means something that can be read."""
+    return bool(volume_format(path))
+
+
+@hookimpl
+def register_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="volume",
+            target="datasets.volume.simulate:load",
+            params=VolumeParams,
+            opens={"volume": is_volume},
+            summary="a CT volume of your own, projections simulated from its voxels",
+        )
+    ]
