@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import atomic, nifti
-from benchmark.environment import install_hint, missing_modules
+from benchmark.environment import missing_modules
 from benchmark.errors import InputError, MissingDependency
 from benchmark.exchange.dicom import write_series
 from benchmark.exchange.volume_image import VolumeImage
@@ -35,7 +35,7 @@ def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
     format = FORMATS[kind]
     missing = missing_modules(format.requires)
     if missing:
-        raise MissingDependency(f"--format {kind} needs {missing[0]} (install: {install_hint(missing[0])})")
+        raise MissingDependency(f"--format {kind} needs {missing[0]} (install: pip install -e '.[medical]')")
     if not path.name.endswith(format.suffix):
         raise InputError("--output", expected=f"a name that ends in {format.suffix}", found=f"'{path.name}'")
     paths = [path] if format.placed else [path, path.with_name(f"{path.name}.json")]

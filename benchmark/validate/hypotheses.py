@@ -59,7 +59,7 @@ FLIP_U = Hypothesis("columns reversed (flip u)", "projections.first_column: the 
 FLIP_V = Hypothesis("rows reversed (flip v)", "projections.first_row: the other end (bottom <-> top)", _flip(1))
 SWAP = Hypothesis(
     "rows and columns swapped (u <-> v)",
-    "projections.axes: u and v in each other's place",
+    "projections.axes: u and v in each other's place (and first_row, first_column exchanged, if given)",
     lambda setup: setup.with_projections(setup.projections.swapaxes(1, 2)),
 )
 SIGN = Hypothesis(
@@ -68,8 +68,8 @@ SIGN = Hypothesis(
     lambda setup: setup.changed(angles=-np.asarray(setup.geometry["angles"])),
 )
 STARTS = [
-    Hypothesis(f"start angle {degrees} degrees further", f"angles.first: {degrees} degrees more", _turn(np.deg2rad(degrees)), 1.1)
-    for degrees in (90, 180, 270)
+    Hypothesis(f"start angle {angle} degrees further", f"angles.first: {angle} more, counter-clockwise", _turn(np.deg2rad(angle)), 1.1)
+    for angle in (90, 180, 270)
 ]
 
 

@@ -71,7 +71,9 @@ class Report:
         views, rows, columns = self.setup.projections.shape
         how = "the truth's projections" if self.known else "views predicted by a reconstruction from the other views (no truth)"
         lines = [f"{self.name}: {views} views of {rows} x {columns} pixels, compared with {how}"]
-        lines += [f"numbers: {r.level}: {r.text}{'. ' + r.fix if r.fix else ''}" for r in self.remarks] or ["numbers: line integrals"]
+        lines += [f"numbers: {r.level}: {r.text}{'. ' + r.fix if r.fix else ''}" for r in self.remarks]
+        if not self.remarks:
+            lines.append("numbers: nothing odd for line integrals")
         if self.diagnosis is None:
             return [*lines, "geometry: not tried before the numbers are right"]
         return [*lines, *self._geometry(self.diagnosis), *([] if self.known else [BLIND])]

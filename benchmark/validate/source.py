@@ -14,7 +14,8 @@ from benchmark.scan_folder.numbers import Images
 from benchmark.scan_folder.orbit import orbit_values
 from benchmark.validate.setup import Setup
 
-MOST_VIEWS, VOXELS = 60, 64
+MOST_VIEWS, FEWEST_VIEWS, MOST_BYTES = 60, 12, 1 << 30
+VOXELS = 64
 
 
 def is_scan_folder(text: str) -> bool:
@@ -29,9 +30,10 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
     images = Images.open(description)
     views, rows, columns = images.stack.shape
     values = orbit_values(description, views, (rows, columns))
-    chosen = np.linspace(0, views, min(views, MOST_VIEWS), endpoint=False).astype(int)
-    setup = Setup(np.zeros((views, 1, 1), np.float32), values, box_follows=description.volume is None).some_views(MOST_VIEWS)
-    setup = setup.with_projections(np.stack([images.view(int(index)) for index in chosen]))
+    most = min(MOST_VIEWS, max(FEWEST_VIEWS, MOST_BYTES // (4 * rows * columns)))
+    # Each view is stood for by its index, until it is known which ones are read.
+    setup = Setup(np.arange(views)[:, None, None], values, box_follows=description.volume is None).some_views(most)
+    setup = setup.with_projections(np.stack([images.view(int(index)) for index in setup.projections.ravel()]))
     z, y, x = (max(1, round(count * VOXELS / max(values["volume_shape"]))) for count in values["volume_shape"])
     spacing = tuple(
         old * length / new for old, length, new in zip(values["volume_shape"], values["volume_spacing"], (z, y, x), strict=True)
