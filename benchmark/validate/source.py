@@ -34,7 +34,8 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
     # Each view is stood for by its index, until it is known which ones are read.
     setup = Setup(np.arange(views)[:, None, None], values, box_follows=description.volume is None).some_views(most)
     setup = setup.with_projections(np.stack([images.view(int(index)) for index in setup.projections.ravel()]))
-    z, y, x = (max(1, round(count * VOXELS / max(values["volume_shape"]))) for count in values["volume_shape"])
+    finest = min(VOXELS, max(rows, columns))
+    z, y, x = (max(1, round(count * finest / max(values["volume_shape"]))) for count in values["volume_shape"])
     spacing = tuple(
         old * length / new for old, length, new in zip(values["volume_shape"], values["volume_spacing"], (z, y, x), strict=True)
     )
