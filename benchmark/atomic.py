@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,21 @@ def create(path: Path, data: bytes) -> None:
         except OSError:  # a file system without hard links
             _create_exclusively(path, data)
         _flush(path.parent)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder; when the block ends well, it becomes `path`, which must not hold anything. Raises StorageError."""
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        os.replace(temporary, path)
+        _flush(path.parent)
+    except OSError as error:
+        raise StorageError(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _create_exclusively(path: Path, data: bytes) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmark.errors import InputError
+from benchmark.config import apply_sets
+from benchmark.entries import Entry, resolve_entry
+from benchmark.environment import install_hint, missing_modules
+from benchmark.errors import InputError, MissingDependency
+from benchmark.mistakes import Mistakes
 from benchmark.plugins import Registry
-from benchmark.types import DatasetSpec, resolve
+from benchmark.types import Case, DatasetSpec, resolve
 
 
 def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
@@ -28,3 +32,21 @@ def flags_for(registry: Registry, what: str, path: str) -> tuple[str, str]:
     """What `--datasets` and `--set` would have to say."""
     name = dataset_for(registry, what, Path(path)).name
     return name, f"datasets.{name}.path={json.dumps(path)}"
+
+
+def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[str, ...]) -> Case:
+    """The case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raises InputError."""
+    if scan in registry.datasets or not Path(scan).exists():
+        spec = registry.dataset(scan, "scan")
+    else:
+        spec = dataset_for(registry, "scan", Path(scan))
+        sets = (flags_for(registry, "scan", scan)[1], *sets)
+    mistakes = Mistakes()
+    entry = Entry("scan", spec.name, {})
+    apply_sets(registry, sets, [entry], [], mistakes)
+    found = resolve_entry(entry, spec, given, mistakes)
+    mistakes.raise_if_any("scan")
+    missing = missing_modules(spec.requires)
+    if missing:
+        raise MissingDependency(f"{spec.name} needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
+    return resolve(spec.target)(spec.params(**found[0]))

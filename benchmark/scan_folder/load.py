@@ -12,7 +12,7 @@ from benchmark.ct.geometry import Triple
 from benchmark.ct.hounsfield import attenuation
 from benchmark.ct.measured import Measured
 from benchmark.errors import InputError
-from benchmark.scan_folder.description import FILE, UNITS, Description, Truth, read_description
+from benchmark.scan_folder.description import FILE, UNITS, Description, read_description
 from benchmark.scan_folder.numbers import Images, open_array
 from benchmark.scan_folder.orbit import length, orbit, scaled, spacing_of
 
@@ -25,7 +25,7 @@ def open_scan_folder(folder: Path) -> Measured:
     description = read_description(folder)
     images = Images.open(description)
     views, rows, columns = images.stack.shape
-    unit, general = length(description), description.general
+    general = description.general
     measured = Measured(
         name=general.name or description.folder.resolve().name,
         geometry=orbit(description, views, (rows, columns)),
@@ -37,16 +37,19 @@ def open_scan_folder(folder: Path) -> Measured:
     )
     if description.truth is None:
         return measured
-    given, box = description.truth, measured.geometry
-    extent = scaled(given.extent, unit) if given.extent else box.volume_extent
-    offset = scaled(given.offset, unit) if given.offset else box.volume_offset
-    note = given.note or f"{given.file}, averaged over each voxel"
-    return dataclasses.replace(measured, truth=lambda: _truth(description, given, extent, offset), truth_note=note)
+    box = measured.geometry
+    note = description.truth.note or f"{description.truth.file}, averaged over each voxel"
+    return dataclasses.replace(measured, truth=lambda: read_truth(description, box.volume_extent, box.volume_offset), truth_note=note)
 
 
-def _truth(description: Description, given: Truth, extent: Triple, offset: Triple) -> Voxels:
+def read_truth(description: Description, extent: Triple, offset: Triple) -> Voxels:
+    """The truth that scan.yaml names; `extent` and `offset` (z, y, x) [mm] are those of the volume's box. Raises InputError."""
     from benchmark.ct.simulate import Voxels  # brings torch, which checking a plan does not need
 
+    given, unit = description.truth, length(description)
+    assert given is not None
+    extent = scaled(given.extent, unit) if given.extent else extent
+    offset = scaled(given.offset, unit) if given.offset else offset
     stack = open_array(description.path("truth.file", given.file), given.key, given.raw)
     values = stack.load().transpose([given.axes.index(name) for name in ("z", "y", "x")])
     values = np.flip(values, tuple("zyx".index(name) for name in given.flip)).astype(np.float32)
@@ -55,7 +58,7 @@ def _truth(description: Description, given: Truth, extent: Triple, offset: Tripl
     if given.unit == "HU":
         values = attenuation(values, given.water)
     else:
-        values /= np.float32(length(description))
+        values /= np.float32(unit)
     if not min(extent) > 0:
         raise InputError(f"{description.folder / FILE}: truth.extent", expected="positive lengths", found=f"{extent}")
     return Voxels(values, spacing_of(extent, values.shape), offset)

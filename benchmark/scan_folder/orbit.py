@@ -13,7 +13,12 @@ from benchmark.scan_folder.description import FILE, UNITS, Description, PerView
 
 
 def orbit(description: Description, views: int, detector: tuple[int, int]) -> ConeBeamGeometry:
-    """The geometry of all views. Raises InputError for what does not fit the projections."""
+    """The geometry of all views. Raises InputError for what does not fit the projections or is no scanner."""
+    return ConeBeamGeometry(**orbit_values(description, views, detector))
+
+
+def orbit_values(description: Description, views: int, detector: tuple[int, int]) -> dict[str, Any]:
+    """The keywords of that geometry, possible or not. Raises InputError for what does not fit the projections."""
     if description.geometry.vectors is not None:
         return _from_vectors(description, views, detector)
     given, unit = description.geometry, length(description)
@@ -35,7 +40,7 @@ def orbit(description: Description, views: int, detector: tuple[int, int]) -> Co
         angles=angles(description, views) * angle,
         **{name: _per_view(description, f"geometry.{name}", getattr(given, name), views) * factor for name, factor in units.items()},
     )
-    return ConeBeamGeometry(**scanner, **_box(description, scanner))
+    return {**scanner, **_box(description, scanner)}
 
 
 def scaled(triple: Triple, unit: float) -> Triple:
@@ -105,7 +110,7 @@ def _check_positive(description: Description, where: str, values: tuple[float, .
         raise InputError(f"{description.folder / FILE}: {where}", expected="positive lengths", found=f"{values}")
 
 
-def _from_vectors(description: Description, views: int, detector: tuple[int, int]) -> ConeBeamGeometry:
+def _from_vectors(description: Description, views: int, detector: tuple[int, int]) -> dict[str, Any]:
     """Twelve numbers a view: source, detector centre, step from column to column, step from row to row; x y z each."""
     assert description.geometry.vectors is not None
     table = read_rows(description.path("geometry.vectors", description.geometry.vectors))
@@ -118,4 +123,4 @@ def _from_vectors(description: Description, views: int, detector: tuple[int, int
     if description.projections.first_column == "right":
         vectors[:, 2] *= -1
     scanner = {**ConeBeamGeometry.nominal(vectors), "detector_shape": detector, "detector_offset": (0.0, 0.0)}
-    return ConeBeamGeometry(**scanner, **_box(description, scanner))
+    return {**scanner, **_box(description, scanner)}

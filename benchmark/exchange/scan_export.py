@@ -1,0 +1,84 @@
+"""A case as a folder with scan.yaml, and the one way to export a scan in any format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from benchmark import atomic
+from benchmark.errors import InputError
+from benchmark.exchange.peers import attenuation_unit, write_naf, write_r2
+from benchmark.types import Case
+
+PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw")
+WRITERS: dict[str, Callable[[Path, Case, float], Path]] = {"naf": write_naf, "r2": write_r2}
+FORMATS = (*WRITERS, "folder")
+
+
+def export_scan(case: Case, format: str, folder: Path) -> tuple[Path, float]:
+    """Write a new folder, complete or not at all; the file to open and what 1 in a volume of that format stands for [1/mm].
+
+    Raises InputError for a folder that exists and for scanners that the format cannot describe.
+    """
+    if folder.exists():
+        raise InputError(str(folder), expected="a new folder", found="one that exists", fix="Remove it or choose another --output.")
+    if not folder.parent.is_dir():
+        raise InputError(str(folder.parent), expected="a folder", found="none", fix="Create it or choose another --output.")
+    unit = 1.0 if format == "folder" else attenuation_unit(case.scan)
+    with atomic.new_folder(folder) as temporary:
+        written = _write_folder(temporary, case) if format == "folder" else WRITERS[format](temporary, case, unit)
+    return folder / written.name, unit
+
+
+def _write_folder(folder: Path, case: Case) -> Path:
+    """scan.yaml, projections.npy (training views, then held-out ones) and truth.npy, all numbers as they are."""
+    geometry, scans = case.scan.geometry, [case.scan, *([case.heldout] if case.heldout else [])]
+    np.save(folder / "projections.npy", np.concatenate([scan.projections for scan in scans]))
+    content: dict[str, Any] = {
+        "version": 1,
+        "name": case.name,
+        "length_unit": case.scan.length_unit,
+        "angle_unit": "radians",
+        "projections": {"file": "projections.npy"},
+        "volume": {
+            "extent": list(geometry.volume_extent),
+            "offset": list(geometry.volume_offset),
+            "shape": list(geometry.volume_shape),
+        },
+        "views": {"training": list(range(geometry.views))},
+    }
+    if case.heldout:
+        content["views"]["heldout"] = list(range(geometry.views, geometry.views + case.heldout.geometry.views))
+    if case.scan.photons is not None:
+        content["projections"]["photons"] = case.scan.photons
+    if geometry.view_vectors is not None:
+        np.save(folder / "vectors.npy", np.concatenate([scan.geometry.vectors() for scan in scans]).reshape(-1, 12))
+        content["geometry"] = {"vectors": "vectors.npy"}
+    else:
+        content["geometry"] = _scanner(case, scans)
+        content["angles"] = {"values": np.concatenate([scan.geometry.angles for scan in scans]).tolist()}
+    if case.truth is not None:
+        np.save(folder / "truth.npy", case.truth)
+        content["truth"] = {"file": "truth.npy", "note": case.truth_note}
+    path = folder / "scan.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120))
+    return path
+
+
+def _scanner(case: Case, scans: list[Any]) -> dict[str, Any]:
+    geometry = case.scan.geometry
+    values: dict[str, Any] = {
+        "source_to_origin": geometry.source_to_origin,
+        "source_to_detector": geometry.source_to_detector,
+        "detector_pitch": list(geometry.detector_pitch),
+        "detector_offset": list(geometry.detector_offset),
+    }
+    for name in PER_VIEW:
+        per_view = np.concatenate([np.broadcast_to(getattr(scan.geometry, name), scan.geometry.views) for scan in scans])
+        if per_view.any():
+            values[name] = float(per_view[0]) if np.ptp(per_view) == 0 else per_view.tolist()
+    return values

@@ -1,0 +1,40 @@
+"""A run of a results folder, found by what a user types, and its volume as an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmark.errors import InputError
+from benchmark.exchange.volume_image import VolumeImage
+from benchmark.results import Results
+from benchmark.types import RunRecord
+
+
+def find_run(text: str, folder: Path | None) -> tuple[Results, RunRecord]:
+    """A run by its folder (.../runs/<run id>), or by its id or a part of it that no other run has. Raises InputError."""
+    path = Path(text)
+    if folder is None:
+        path = path.resolve() if path.is_dir() else path
+        if path.parent.name != "runs" or not path.is_dir():
+            raise InputError(text, expected="a run folder (results/<name>/runs/<run id>)", found="none", fix="Or: RUN_ID --results DIR.")
+        results, wanted = Results.open(path.parent.parent), path.name
+    else:
+        results, wanted = Results.open(folder), text
+    found = [record for record in results.records if wanted == record.run_id] or [
+        record for record in results.records if wanted in record.run_id
+    ]
+    if len(found) != 1:
+        known = ", ".join(record.run_id for record in (found or results.records)[:20]) or "none"
+        raise InputError(f"run '{wanted}' in {results.folder}", expected="one run", found=f"{len(found)}", fix=f"Runs: {known}.")
+    return results, found[0]
+
+
+def stored_image(results: Results, record: RunRecord, *, truth: bool = False) -> VolumeImage:
+    """The reconstruction of a run, or the truth of its case. Raises InputError where there is none."""
+    case = results.case(record)
+    values = results.truth(record) if truth else results.volume(record)
+    if case is None or values is None:
+        why = "no truth is known" if truth and case else f"{record.status}: {record.reason}".rstrip(": ")
+        raise InputError(f"run '{record.run_id}'", expected="a truth" if truth else "a reconstruction", found=why)
+    title = f"truth-{case.digest}" if truth else record.run_id
+    return VolumeImage(values, case.geometry, title, length_unit=case.length_unit)

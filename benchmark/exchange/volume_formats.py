@@ -1,0 +1,101 @@
+"""Volumes in the formats of viewers and of other programs; the same voxel lies at the same physical point in each of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmark import atomic, nifti
+from benchmark.environment import missing_modules
+from benchmark.errors import InputError, MissingDependency
+from benchmark.exchange.dicom import write_series
+from benchmark.exchange.volume_image import VolumeImage
+from benchmark.plain import dumps
+
+LPS_FROM_OURS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)  # direction cosines, row by row
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """How names end ('' is a folder), who writes, what must be installed, and whether the file itself says where the volume lies."""
+
+    suffix: str
+    write: Callable[[Path, VolumeImage], None]
+    requires: tuple[str, ...] = ()
+    placed: bool = True
+
+
+def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
+    """Write one of FORMATS, complete or not at all, with a JSON file of its place beside formats that have no room for it.
+
+    Returns the paths. Raises InputError if something is there already, MissingDependency if a library is not installed.
+    """
+    format = FORMATS[kind]
+    missing = missing_modules(format.requires)
+    if missing:
+        raise MissingDependency(f"--format {kind} needs {missing[0]} (install: pip install -e '.[medical]')")
+    if not path.name.endswith(format.suffix):
+        raise InputError("--output", expected=f"a name that ends in {format.suffix}", found=f"'{path.name}'")
+    paths = [path] if format.placed else [path, path.with_name(f"{path.name}.json")]
+    for target in paths:
+        if target.exists():
+            raise InputError(str(target), expected="a new file", found="one that exists", fix="Remove it or choose another --output.")
+    if not path.parent.is_dir():
+        raise InputError(str(path.parent), expected="a folder", found="none", fix="Create it or choose another --output.")
+    with atomic.replacing(path) if format.suffix else atomic.new_folder(path) as temporary:
+        format.write(temporary, image)
+    if not format.placed:
+        atomic.create(paths[1], (dumps(image.facts(), indent=1) + "\n").encode())
+    return paths
+
+
+def usual_name(kind: str, title: str) -> str:
+    """The file (for dicom the folder) of an image when the user names none."""
+    return title + (FORMATS[kind].suffix or f"-{kind}")
+
+
+def _nifti(path: Path, image: VolumeImage) -> None:
+    nifti.write_volume(path, image.values, image.geometry, image.length_unit)
+
+
+def _itk(path: Path, image: VolumeImage) -> None:
+    """NRRD and MetaImage, both in LPS."""
+    import SimpleITK
+
+    written = SimpleITK.GetImageFromArray(np.ascontiguousarray(image.values, dtype=np.float32))
+    x, y, z = image.first_ras
+    written.SetOrigin((-x, -y, z))
+    written.SetSpacing(image.spacing_xyz)
+    written.SetDirection(LPS_FROM_OURS)
+    SimpleITK.WriteImage(written, str(path), useCompression=True)
+
+
+def _tiff(path: Path, image: VolumeImage) -> None:
+    """One page per z, with the spacing where ImageJ and ITK look for it; TIFF has no place for the origin."""
+    import tifffile
+
+    x, y, z = (length / 10 for length in image.spacing_xyz)  # [cm], the only metric unit of TIFF
+    tifffile.imwrite(
+        path,
+        np.ascontiguousarray(image.values, dtype=np.float32),
+        imagej=True,
+        resolution=(1 / x, 1 / y),
+        resolutionunit="CENTIMETER",
+        metadata={"axes": "ZYX", "spacing": z, "unit": "cm"},
+    )
+
+
+def _npy(path: Path, image: VolumeImage) -> None:
+    np.save(path, np.ascontiguousarray(image.values, dtype=np.float32), allow_pickle=False)
+
+
+FORMATS = {
+    "nifti": Format(".nii.gz", _nifti),
+    "dicom": Format("", write_series, ("pydicom",)),
+    "nrrd": Format(".nrrd", _itk, ("SimpleITK",)),
+    "mha": Format(".mha", _itk, ("SimpleITK",)),
+    "tiff": Format(".tif", _tiff, ("tifffile",), placed=False),
+    "npy": Format(".npy", _npy, placed=False),
+}

@@ -1,0 +1,61 @@
+"""A volume with its place in the world, as every image format needs it.
+
+Our axes are the patient's in the order right, anterior, superior (RAS): x grows to the right, y to the front, z to the
+head, as in NIfTI. DICOM, MetaImage and NRRD count to the left and to the back (LPS): x and y change their sign there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from benchmark.ct.geometry import ConeBeamGeometry, Triple
+from benchmark.errors import InputError
+
+WATER = 0.0206  # [1/mm] near 60 keV
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class VolumeImage:
+    """values: [z, y, x] in `unit` ('1/mm' or 'HU') on the grid of `geometry`; `title` says what it is (a run id)."""
+
+    values: np.ndarray
+    geometry: ConeBeamGeometry
+    title: str
+    unit: str = "1/mm"
+    length_unit: str = "mm"
+
+    def in_hounsfield(self, water: float = WATER) -> VolumeImage:
+        """HU = 1000 (mu / water - 1), with the attenuation of water in 1/mm. Raises InputError where lengths are not mm."""
+        if self.length_unit != "mm":
+            raise InputError("--hu", expected="a volume whose lengths are mm", found=f"'{self.length_unit}'", fix="Export without --hu.")
+        values = (1000 * (self.values.astype(np.float64) / water - 1)).astype(np.float32)
+        return dataclasses.replace(self, values=values, unit="HU")
+
+    @property
+    def spacing_xyz(self) -> Triple:
+        """[mm]."""
+        z, y, x = self.geometry.volume_spacing
+        return (x, y, z)
+
+    @property
+    def first_ras(self) -> Triple:
+        """Centre of voxel [0, 0, 0], x y z in our axes [mm]."""
+        x, y, z = (float(self.geometry.voxel_centres(axis)[0]) for axis in (2, 1, 0))
+        return (x, y, z)
+
+    def facts(self) -> dict[str, Any]:
+        """What a format without a place in the world cannot say itself, for a JSON file beside it."""
+        x, y, z = self.spacing_xyz
+        return {
+            "title": self.title,
+            "axes": "zyx",
+            "shape": self.values.shape,
+            "unit": self.unit,
+            "length_unit": self.length_unit,
+            "spacing_zyx": (z, y, x),
+            "first_voxel_centre_xyz": self.first_ras,
+            "orientation": "RAS (x to the right, y to the front, z to the head)",
+        }

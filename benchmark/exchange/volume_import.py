@@ -1,0 +1,157 @@
+"""A volume reconstructed elsewhere, brought into our axes and scored as a run of its case."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.environment import environment
+from benchmark.errors import InputError
+from benchmark.files.dicom import read_series
+from benchmark.files.door import kind, open_stack
+from benchmark.files.medical import ITK, NIFTI, Image, read_itk, read_nifti
+from benchmark.files.upright import upright
+from benchmark.files.volume import volume_format
+from benchmark.plugins import Registry
+from benchmark.results import Results, StoredCase
+from benchmark.score import Scorer
+from benchmark.store import Store
+from benchmark.types import Case, RunRecord, RunSpec
+from benchmark.validate.residual import fit
+from benchmark.validate.setup import Setup
+
+PRESET = "imported"
+CLEARLY = 0.8  # a residual below this share of the other's: the volume lies differently
+RIGHT_SCALE = 0.3  # of the logarithm
+
+
+def find_case(results: Results, text: str) -> StoredCase:
+    """A case of a results folder by its digest (or the beginning of it), its name, or a part of a run id. Raises InputError."""
+    folders = sorted(path.parent for path in results.folder.glob("cases/*/case.json"))
+    cases = [StoredCase(folder) for folder in folders]
+    runs = {record.spec.data_digest for record in results.records if text in record.run_id}
+    for fits in (lambda c: c.digest.startswith(text), lambda c: c.name == text or c.dataset == text, lambda c: c.digest in runs):
+        found = [case for case in cases if fits(case)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            break
+    known = "; ".join(f"{c.digest} = {c.name}, {c.geometry.views} views, {max(c.geometry.volume_shape)} voxels" for c in cases)
+    raise InputError(f"--case {text}", expected="one case of the results folder", found=f"{len(found)}", fix=f"Cases: {known or 'none'}.")
+
+
+def read_volume(path: Path, geometry: ConeBeamGeometry, axes: str = "zyx") -> np.ndarray:
+    """A volume [z, y, x] on the geometry's grid. A file with a place in space must lie on the grid; others are turned by `axes`.
+
+    Raises InputError for another shape, spacing or place.
+    """
+    if volume_format(path) in ("dicom", *NIFTI, *ITK):
+        if axes != "zyx":
+            raise InputError("--axes", expected="nothing for a file that knows its place", found=axes)
+        values = _placed(str(path), _image(path), geometry)
+    else:
+        if sorted(axes) != ["x", "y", "z"]:
+            raise InputError("--axes", expected="z, y and x, each once, such as xyz", found=f"'{axes}'")
+        values = open_stack(path).load().transpose([axes.index(name) for name in "zyx"])
+    if values.shape != geometry.volume_shape:
+        raise InputError(str(path), expected=f"a volume [z, y, x] = {geometry.volume_shape}", found=f"{values.shape}")
+    if not np.isfinite(values).all():
+        raise InputError(str(path), expected="finite numbers", found="NaN or Inf")
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _image(path: Path) -> Image:
+    if volume_format(path) == "dicom":
+        return read_series(path if path.is_dir() else path.parent)
+    return read_nifti(path) if kind(path) in NIFTI else read_itk(path)
+
+
+def _placed(where: str, image: Image, geometry: ConeBeamGeometry) -> np.ndarray:
+    """The image with its axes along ours; it must lie where the case's volume lies, to a tenth of a voxel."""
+    values, spacing, oblique = upright(image, 0.0, where)
+    if oblique:
+        directions = np.round(image.axes / np.linalg.norm(image.axes, axis=0), 3).tolist()
+        raise InputError(where, expected="axes along x, y and z", found=f"directions {directions}")
+    ends = image.axes * (np.array(image.values.shape[::-1]) - 1)  # from the first voxel to the last along i, j, k
+    first = image.origin + np.minimum(ends, 0).sum(1)
+    if values.shape != geometry.volume_shape or not np.allclose(spacing, geometry.volume_spacing, rtol=1e-3):
+        expected = f"shape [z, y, x] = {geometry.volume_shape} and spacing {_short(geometry.volume_spacing)} mm"
+        raise InputError(where, expected=expected, found=f"{values.shape} and {_short(spacing)} mm")
+    wanted = np.array([geometry.voxel_centres(axis)[0] for axis in (2, 1, 0)])
+    if (np.abs(first - wanted) > 0.1 * np.array(spacing[::-1])).any():
+        expected = f"the first voxel at x, y, z = {_short(wanted)} mm"
+        raise InputError(where, expected=expected, found=_short(first), fix="As `export` writes it; or import a .npy file.")
+    return values
+
+
+def check_fit(volume: np.ndarray, case: Case) -> None:
+    """Raise InputError if the measured views say that the volume is turned, mirrored, or in another unit."""
+    setup = Setup.of(case).with_truth(volume)
+    right = fit(setup)
+    residual, best = min((fit(setup.with_truth(turned)).residual, name) for name, turned in _turned(volume))
+    if residual < CLEARLY * right.residual:
+        text = f"{residual:.1%} instead of {right.residual:.1%} of the measured views unexplained by {best}"
+        raise InputError("volume", expected="the axes of the case", found=text, fix="Turn it, or import it --as-is.")
+    if right.scale <= 0 or abs(math.log(right.scale)) > RIGHT_SCALE:
+        fix = f"If that is its unit: --scale {right.scale:.4g}; else --as-is."
+        raise InputError("volume", expected="attenuation in 1/mm", found=f"values that are {1 / right.scale:.4g} times as large", fix=fix)
+
+
+def _turned(volume: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """All 48 ways to swap and reverse the axes that keep the shape, less the one that changes nothing."""
+    for order in itertools.permutations(range(3)):
+        for reversed_axes in itertools.chain.from_iterable(itertools.combinations(range(3), n) for n in range(4)):
+            turned = np.flip(volume.transpose(order), reversed_axes)
+            if turned.shape == volume.shape and (reversed_axes or order != (0, 1, 2)):
+                swapped = "" if order == (0, 1, 2) else f"axes {''.join('zyx'[axis] for axis in order)} in place of zyx"
+                other = f"{', '.join('zyx'[axis] for axis in reversed_axes)} reversed" if reversed_axes else ""
+                yield ", ".join(filter(None, (swapped, other))), turned
+
+
+def import_record(registry: Registry, results: Results, stored: StoredCase, volume: np.ndarray, name: str, source: str) -> RunRecord:
+    """Score the volume, append a record that says it is imported, and bring the table up to date. Raises StorageError."""
+    case = stored.load()
+    digest = hashlib.sha256(volume.tobytes()).hexdigest()[:16]
+    same = next((record.spec for record in results.records if record.spec.data_digest == stored.digest), None)
+    spec = RunSpec(
+        dataset=stored.dataset,
+        dataset_params=stored.dataset_params,
+        dataset_revision=same.dataset_revision if same else 1,
+        data_digest=stored.digest,
+        method=name,
+        preset=PRESET,
+        method_params={"source": source, "volume": digest},
+    )
+    metrics, problems = Scorer(case, registry.metrics.values()).score(volume)
+    record = RunRecord(
+        run_id=spec.id,
+        spec=spec,
+        status="ok",
+        reason="; ".join(problems),
+        case=case.name,
+        views=case.scan.geometry.views,
+        training_views=list(case.training_views),
+        heldout_views=list(case.heldout_views),
+        volume_shape=list(volume.shape),
+        engine=f"imported: {source}",
+        metrics=metrics,
+        info={"imported": True, "source": source},
+        environment=environment(),
+        started=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
+    store = Store(results.folder)
+    with store.locked():
+        store.write_record(record, volume, case)
+        store.write_table(Results(results.folder).records)
+    return record
+
+
+def _short(values: np.ndarray | tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)

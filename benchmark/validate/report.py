@@ -1,0 +1,140 @@
+"""A diagnosis in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from benchmark.validate.diagnosis import Candidate, Diagnosis
+from benchmark.validate.numbers import Remark
+from benchmark.validate.setup import Setup
+
+SURE, LIKELY = 1.5, 1.15  # residual of the next best over that of the best
+RIGHT_SCALE = 0.15  # the truth may be a little off
+# Found where numbers are this many times what the truth predicts.
+SCALES = {
+    1000.0: "line integrals of mu in 1/m over mm, or a truth in 1/m",
+    0.001: "line integrals over metres, or a truth that is 1000 times too large",
+    10.0: "mm and cm mixed",
+    0.1: "mm and cm mixed",
+    1 / math.log(10): "the logarithm to base 10 instead of the natural one (multiply by 2.3026)",
+}
+BLIND = (
+    "without a truth these cannot be told: the scan and its mirror image (flip v; flip u with the rotation reversed), the start angle,"
+    " the scale of the numbers, a shift along v"
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Report:
+    """What `validate` says."""
+
+    name: str
+    setup: Setup
+    remarks: list[Remark]
+    diagnosis: Diagnosis | None  # None where the numbers are wrong already
+
+    @property
+    def known(self) -> bool:
+        return self.setup.truth is not None
+
+    @property
+    def wrong_scale(self) -> bool:
+        """True if the numbers are not what the truth predicts, whatever the geometry."""
+        if self.diagnosis is None or not self.known or not self.diagnosis.explains:
+            return False
+        scale = self.diagnosis.best.fit.scale
+        return scale <= 0 or abs(math.log(scale)) > RIGHT_SCALE
+
+    @property
+    def exit_code(self) -> int:
+        """0 if the scan as declared fits best and its numbers are in order, else 1."""
+        if self.diagnosis is None or any(remark.level == "error" for remark in self.remarks):
+            return 1
+        return int(not self.diagnosis.as_declared or not self.diagnosis.explains or self.wrong_scale)
+
+    @property
+    def headline(self) -> str:
+        if self.diagnosis is None:
+            return "the numbers are no line integrals"
+        if not self.diagnosis.explains:
+            return "nothing that was tried explains the projections"
+        return "as declared" if self.diagnosis.as_declared else self.diagnosis.best.hypothesis.name
+
+    @staticmethod
+    def _certainty(ratio: float) -> str:
+        return "sure" if ratio >= SURE else "likely" if ratio >= LIKELY else "barely better than the next best"
+
+    def lines(self) -> list[str]:
+        """The report, line by line."""
+        views, rows, columns = self.setup.projections.shape
+        how = "the truth's projections" if self.known else "views predicted by a reconstruction from the other views (no truth)"
+        lines = [f"{self.name}: {views} views of {rows} x {columns} pixels, compared with {how}"]
+        lines += [f"numbers: {r.level}: {r.text}{'. ' + r.fix if r.fix else ''}" for r in self.remarks]
+        if not self.remarks:
+            lines.append("numbers: nothing odd for line integrals")
+        if self.diagnosis is None:
+            return [*lines, "geometry: not tried before the numbers are right"]
+        return [*lines, *self._geometry(self.diagnosis), *([] if self.known else [BLIND])]
+
+    def _geometry(self, diagnosis: Diagnosis) -> list[str]:
+        best = diagnosis.best
+        if not math.isfinite(best.residual):
+            return ["geometry: error: impossible as declared, and so is every correction that was tried"]
+        lines = []
+        if not diagnosis.explains:
+            lines.append(f"geometry: error: {self.headline}; the best ({best.hypothesis.name}) leaves {best.residual:.0%} of them")
+        elif diagnosis.as_declared:
+            text = f"{best.residual:.1%} of the projections remain unexplained"
+            lines.append(f"geometry: as declared fits best, {self._certainty(diagnosis.certainty)}: {text}")
+        else:
+            lines.append(f"geometry: error: {best.hypothesis.name}, {self._certainty(diagnosis.certainty)}: {_improvement(diagnosis)}")
+            lines.append(f"  change in scan.yaml: {best.hypothesis.advice}")
+        lines += [f"  fits as well: {c.hypothesis.name} ({c.hypothesis.advice})" for c in diagnosis.same]
+        if diagnosis.rival is not None:
+            ratio = f"{diagnosis.certainty:.2f} times as much unexplained"
+            lines.append(f"  next best: {diagnosis.rival.hypothesis.name} ({ratio}); {diagnosis.tried} hypotheses tried")
+        if self.wrong_scale:
+            lines.append(_scale(best.fit.scale))
+        return lines
+
+    def facts(self) -> dict[str, Any]:
+        """The same as plain values."""
+        diagnosis = self.diagnosis
+        facts = {
+            "name": self.name,
+            "truth": self.known,
+            "remarks": [dataclasses.asdict(remark) for remark in self.remarks],
+            "exit_code": self.exit_code,
+        }
+        if diagnosis is None:
+            return facts
+        return facts | {
+            "as_declared": diagnosis.as_declared,
+            "explained": diagnosis.explains,
+            "declared_residual": diagnosis.declared.residual,
+            "best": _facts(diagnosis.best),
+            "same": [_facts(candidate) for candidate in diagnosis.same],
+            "next_best": None if diagnosis.rival is None else _facts(diagnosis.rival),
+            "certainty": diagnosis.certainty,
+            "tried": diagnosis.tried,
+        }
+
+
+def _improvement(diagnosis: Diagnosis) -> str:
+    declared, best = diagnosis.declared.residual, diagnosis.best.residual
+    was = f"instead of {declared:.1%} as declared" if math.isfinite(declared) else "while as declared no scanner is possible"
+    return f"{best:.1%} of the projections remain unexplained {was}"
+
+
+def _scale(scale: float) -> str:
+    if scale <= 0:
+        return "scale: error: the projections are the negative of what the truth predicts"
+    near = [text for factor, text in SCALES.items() if abs(math.log(scale / factor)) < RIGHT_SCALE]
+    return f"scale: error: the projections are {scale:.4g} times what the truth predicts{': ' + near[0] if near else ''}"
+
+
+def _facts(candidate: Candidate) -> dict[str, Any]:
+    hypothesis = candidate.hypothesis
+    return {"name": hypothesis.name, "change": hypothesis.advice, "residual": candidate.residual, "scale": candidate.fit.scale}

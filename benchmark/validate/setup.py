@@ -1,0 +1,105 @@
+"""A scan as it was described, possible or not: what hypotheses change and what residuals are computed from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.simulate import Voxels
+from benchmark.errors import InputError
+from benchmark.scan_folder.orbit import field_of_view
+from benchmark.types import Case
+
+PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw", "view_vectors")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Setup:
+    """Measured numbers [view, v, u], the keywords of a ConeBeamGeometry (which need not describe a scanner), truth [z, y, x] or None.
+
+    `detector_shape` and `volume_shape` always follow the arrays. `box_follows`: nobody said where the volume lies, so that it is
+    whatever the detector sees.
+    """
+
+    projections: np.ndarray
+    geometry: Mapping[str, Any]
+    truth: np.ndarray | None = None
+    box_follows: bool = False
+
+    @classmethod
+    def of(cls, case: Case) -> Setup:
+        """The training views and the truth of a case."""
+        values = {field.name: getattr(case.scan.geometry, field.name) for field in dataclasses.fields(case.scan.geometry)}
+        return cls(case.scan.projections, values, case.truth)
+
+    def changed(self, **values: Any) -> Setup:
+        """With other geometry keywords."""
+        return dataclasses.replace(self, geometry={**self.geometry, **values})
+
+    def with_projections(self, projections: np.ndarray) -> Setup:
+        """With the detector's axes flipped or swapped."""
+        return dataclasses.replace(self, projections=projections, geometry={**self.geometry, "detector_shape": projections.shape[1:]})
+
+    def with_truth(self, truth: np.ndarray) -> Setup:
+        """With the volume's axes reversed or swapped."""
+        return dataclasses.replace(self, truth=truth, geometry={**self.geometry, "volume_shape": truth.shape})
+
+    @property
+    def any_orbit(self) -> bool:
+        """True where a table of vectors gives the orbit: angles, distances and offsets then mean nothing."""
+        return self.geometry.get("view_vectors") is not None
+
+    def possible(self) -> ConeBeamGeometry | None:
+        """The geometry, or None if it describes no scanner, or one that does not see the volume."""
+        values = dict(self.geometry)
+        if self.box_follows:
+            box, longest = field_of_view(values), max(values["volume_shape"])
+            if self.truth is None:
+                values["volume_shape"] = tuple(max(1, round(longest * edge / max(box))) for edge in box)
+            values["volume_spacing"] = tuple(edge / count for edge, count in zip(box, values["volume_shape"], strict=True))
+        try:
+            geometry = ConeBeamGeometry(**values)
+            geometry.check_sees_volume()
+            return geometry
+        except InputError:
+            return None
+
+    def some_views(self, count: int) -> Setup:
+        """At most `count` views, evenly chosen."""
+        total = len(self.projections)
+        if total <= count:
+            return self
+        chosen = np.linspace(0, total, count, endpoint=False).astype(int)
+        per_view = {
+            name: np.asarray(value)[chosen]
+            for name, value in self.geometry.items()
+            if name == "angles" or (name in PER_VIEW and np.ndim(value) > 0)
+        }
+        return dataclasses.replace(self, projections=self.projections[chosen], geometry={**self.geometry, **per_view})
+
+    def coarse(self, geometry: ConeBeamGeometry, pixels: int, voxels: int) -> Coarse:
+        """On a detector of at most about `pixels` and a grid of at most `voxels` along the longest edges."""
+        factor = max(1, min(round(max(geometry.detector_shape) / pixels), min(geometry.detector_shape)))
+        rows, columns = (count // factor * factor for count in geometry.detector_shape)
+        cut = self.projections[:, :rows, :columns]
+        measured = cut.reshape(len(cut), rows // factor, factor, columns // factor, factor).mean((2, 4), dtype=np.float64)
+        share = min(1.0, voxels / max(geometry.volume_shape))
+        z, y, x = (max(1, round(count * share)) for count in geometry.volume_shape)
+        grid = geometry.binned(factor).with_volume((z, y, x))
+        volume = self.truth
+        if volume is not None and share < 1:
+            volume = Voxels(volume, geometry.volume_spacing, geometry.volume_offset).averaged(grid)
+        return Coarse(measured.astype(np.float32), grid, volume)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Coarse:
+    """A scan small enough to be projected a hundred times in seconds."""
+
+    measured: np.ndarray  # [view, v, u]
+    geometry: ConeBeamGeometry
+    volume: np.ndarray | None

@@ -1,0 +1,57 @@
+"""A scan folder as a setup, whether or not its geometry is possible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.simulate import Voxels
+from benchmark.scan_folder.description import FILE, Description, read_description
+from benchmark.scan_folder.load import read_truth
+from benchmark.scan_folder.numbers import Images
+from benchmark.scan_folder.orbit import orbit_values
+from benchmark.validate.setup import Setup
+
+MOST_VIEWS, FEWEST_VIEWS, MOST_BYTES = 60, 12, 1 << 30
+VOXELS = 64
+
+
+def is_scan_folder(text: str) -> bool:
+    """Whether this is a folder with scan.yaml, or that file."""
+    path = Path(text)
+    return path.is_dir() and (path / FILE).is_file() or path.name == FILE and path.is_file()
+
+
+def folder_setup(folder: Path) -> tuple[str, Setup]:
+    """Name and setup of a scan folder, even where its geometry describes no scanner: some of all views, at the detector's resolution."""
+    description = read_description(folder)
+    images = Images.open(description)
+    views, rows, columns = images.stack.shape
+    values = orbit_values(description, views, (rows, columns))
+    most = min(MOST_VIEWS, max(FEWEST_VIEWS, MOST_BYTES // (4 * rows * columns)))
+    # Each view is stood for by its index, until it is known which ones are read.
+    setup = Setup(np.arange(views)[:, None, None], values, box_follows=description.volume is None).some_views(most)
+    setup = setup.with_projections(np.stack([images.view(int(index)) for index in setup.projections.ravel()]))
+    finest = min(VOXELS, max(rows, columns))
+    z, y, x = (max(1, round(count * finest / max(values["volume_shape"]))) for count in values["volume_shape"])
+    spacing = tuple(
+        old * length / new for old, length, new in zip(values["volume_shape"], values["volume_spacing"], (z, y, x), strict=True)
+    )
+    setup = setup.changed(volume_shape=(z, y, x), volume_spacing=spacing)
+    name = description.general.name or description.folder.resolve().name
+    return name, setup if description.truth is None else setup.with_truth(_truth(description, setup))
+
+
+def _truth(description: Description, setup: Setup) -> np.ndarray:
+    """The truth on the setup's grid, whether or not a scanner could stand around it."""
+    shape, spacing, offset = (setup.geometry[f"volume_{name}"] for name in ("shape", "spacing", "offset"))
+    z, y, x = (count * length for count, length in zip(shape, spacing, strict=True))
+    far = 10 * float(np.linalg.norm([z, y, x]) + np.linalg.norm(offset))
+    grid = ConeBeamGeometry(
+        source_to_origin=far, source_to_detector=2 * far, detector_shape=(1, 1), detector_pitch=(far, far), angles=np.zeros(1),
+        volume_shape=shape, volume_spacing=spacing, volume_offset=offset,
+    )  # fmt: skip
+    voxels: Voxels = read_truth(description, (z, y, x), offset)
+    return voxels.averaged(grid)

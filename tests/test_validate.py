@@ -1,0 +1,272 @@
+"""validate finds every planted mistake, alone, and leaves correct scans alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from benchmark import plugins
+from benchmark.cli import main
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.types import Case, resolve
+from benchmark.validate.diagnosis import Diagnosis, diagnose
+from benchmark.validate.numbers import number_remarks, orbit_remarks
+from benchmark.validate.report import Report
+from benchmark.validate.residual import fit, project
+from benchmark.validate.setup import Setup
+from benchmark.validate.shifts import shifted
+
+SIZE, VIEWS = 32, 20
+SLOW = pytest.mark.slow
+CASES = [
+    "walnut_sample",
+    pytest.param("anatomy", marks=pytest.mark.slow),
+    pytest.param("chest", marks=pytest.mark.network),
+    pytest.param("walnut", marks=pytest.mark.network),
+]
+
+
+@cache
+def case(name: str) -> Case:
+    dataset, own = ("phantom", {"kind": "anatomy"}) if name == "anatomy" else (name, {})
+    spec = plugins.registry().datasets[dataset]
+    return resolve(spec.target)(spec.params(size=SIZE, views=VIEWS, heldout=2, **own))
+
+
+def setup(name: str, *, blind: bool = False) -> Setup:
+    found = Setup.of(case(name))
+    return dataclasses.replace(found, truth=None) if blind else found
+
+
+def said(diagnosis: Diagnosis) -> str:
+    """The best hypothesis and all that cannot be told from it."""
+    return " | ".join(c.hypothesis.name for c in (diagnosis.best, *diagnosis.same))
+
+
+def multiplied(name: str, factor: float):
+    return lambda s: s.changed(**{name: np.multiply(s.geometry[name], factor).tolist()})
+
+
+# What is planted, and what must be said: a part of the best hypothesis's name, or of one that is the same scan.
+PLANTED = {
+    "flip u": (lambda s: s.with_projections(s.projections[:, :, ::-1]), "columns reversed"),
+    "flip v": (lambda s: s.with_projections(s.projections[:, ::-1]), "rows reversed"),
+    "swapped u v": (lambda s: s.with_projections(s.projections.swapaxes(1, 2)), "rows and columns swapped"),
+    "angle sign": (lambda s: s.changed(angles=-s.geometry["angles"]), "rotation the other way"),
+    "volume z": (lambda s: s.with_truth(s.truth[::-1]), "volume z reversed"),
+    "volume y": (lambda s: s.with_truth(s.truth[:, ::-1]), "volume y reversed"),
+    "volume x": (lambda s: s.with_truth(s.truth[:, :, ::-1]), "volume x reversed"),
+    "volume xyz": (lambda s: s.with_truth(s.truth.transpose(2, 1, 0)), "volume axes xyz"),
+    "radians": (lambda s: s.changed(angles=np.deg2rad(s.geometry["angles"])), "angles are radians"),
+    "degrees": (lambda s: s.changed(angles=np.rad2deg(s.geometry["angles"])), "angles are degrees"),
+    "source_to_origin m": (multiplied("source_to_origin", 1e-3), "source_to_origin times 1000"),
+    "source_to_origin um": (multiplied("source_to_origin", 1e3), "source_to_origin times 0.001"),
+    "source_to_detector m": (multiplied("source_to_detector", 1e-3), "source_to_detector times 1000"),
+    "source_to_detector um": (multiplied("source_to_detector", 1e3), "source_to_detector times 0.001"),
+    "detector_pitch m": (multiplied("detector_pitch", 1e-3), "detector_pitch times 1000"),
+    "detector_pitch um": (multiplied("detector_pitch", 1e3), "detector_pitch times 0.001"),
+    "volume_spacing m": (multiplied("volume_spacing", 1e-3), "volume_spacing times 1000"),
+    "volume_spacing um": (multiplied("volume_spacing", 1e3), "volume_spacing times 0.001"),
+}
+ALIKE = ("volume y", "source_to_origin um", "source_to_detector um", "detector_pitch um", "volume_spacing um")  # others are tested always
+SCAN_ONLY = ("flip u", "swapped u v", "angle sign", "radians", "degrees", "source_to_origin m", "source_to_detector um", "detector_pitch m")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_correct_scan_is_left_alone(name):
+    found = diagnose(setup(name))
+    assert found.as_declared and found.explains
+    assert found.best.residual < 0.05
+    assert found.certainty > 1.3
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("mistake", [pytest.param(name, marks=SLOW if name in ALIKE else ()) for name in PLANTED])
+def test_each_planted_mistake_is_found(name, mistake):
+    plant, expected = PLANTED[mistake]
+    found = diagnose(plant(setup(name)))
+    assert not found.as_declared
+    assert expected in found.best.hypothesis.name or (mistake == "volume z" and expected in said(found))
+    assert found.best.residual == pytest.approx(diagnose_declared(name), rel=1e-3)
+
+
+@cache
+def diagnose_declared(name: str) -> float:
+    return fit(setup(name)).residual
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("axis", ["u", "v", "axis"])
+@pytest.mark.parametrize("pixels", [0.5, -2.0])
+def test_small_shifts_are_measured(name, axis, pixels):
+    good = setup(name)
+    step = good.geometry["detector_pitch"][1]
+    if axis == "axis":
+        step *= good.geometry["source_to_origin"] / good.geometry["source_to_detector"]
+    found = diagnose(shifted(good, axis, pixels * step))
+    assert not found.as_declared
+    wanted = "rotation axis shifted" if axis == "axis" else f"detector shifted along {axis}"
+    assert wanted in said(found)
+    corrected = {c.hypothesis.name: c.setup.geometry for c in (found.best, *found.same) if wanted in c.hypothesis.name}
+    for geometry in corrected.values():
+        left = geometry["axis_shift"] if axis == "axis" else geometry["detector_offset"]["vu".index(axis)]
+        assert abs(left) < 0.1 * step
+
+
+@pytest.mark.parametrize("name", ["walnut_sample", pytest.param("chest", marks=pytest.mark.network)])
+@pytest.mark.parametrize("mistake", SCAN_ONLY)
+@pytest.mark.slow
+def test_without_a_truth_the_scan_alone_tells(name, mistake):
+    plant, expected = PLANTED[mistake]
+    found = diagnose(plant(setup(name, blind=True)))
+    assert not found.as_declared
+    assert expected in said(found)
+
+
+def test_without_a_truth_the_direction_of_rotation_and_the_mirror_image():
+    """Flipped columns and reversed rotation are seen, both together are the scan's mirror image, as flipped rows are."""
+    good = setup("walnut_sample", blind=True)
+    residual = {name: fit(PLANTED[name][0](good)).residual for name in ("flip u", "flip v", "angle sign")}
+    right = fit(good).residual
+    assert min(residual["flip u"], residual["angle sign"]) > 1.5 * right
+    assert residual["flip v"] == pytest.approx(right, rel=1e-3)
+    mirrored = PLANTED["flip u"][0](PLANTED["angle sign"][0](good))
+    assert fit(mirrored).residual == pytest.approx(right, rel=0.01)
+
+
+@pytest.mark.slow
+def test_without_a_truth_an_axis_shift_is_measured():
+    good = setup("walnut_sample", blind=True)
+    found = diagnose(shifted(good, "axis", 0.8))
+    assert "rotation axis shifted" in said(found)
+    (geometry,) = [c.setup.geometry for c in (found.best, *found.same) if "axis shifted" in c.hypothesis.name]
+    assert geometry["axis_shift"] == pytest.approx(0, abs=0.1)
+
+
+def test_two_mistakes_at_once():
+    good = setup("walnut_sample")
+    found = diagnose(shifted(good.with_projections(good.projections[:, :, ::-1]), "u", 3.0))
+    assert "columns reversed" in said(found) and "shifted" in said(found)
+    assert found.best.residual == pytest.approx(diagnose_declared("walnut_sample"), rel=0.03)
+
+
+def test_a_ball_in_the_middle_has_no_orientation():
+    """All flips explain it: the declared one wins, the others are named."""
+    scan = setup("walnut_sample")
+    z, y, x = np.meshgrid(*(np.arange(SIZE) - (SIZE - 1) / 2,) * 3, indexing="ij")
+    ball = (x**2 + y**2 + z**2 < 100).astype(np.float32)
+    geometry = ConeBeamGeometry(**scan.geometry)
+    noise = np.random.default_rng(0).normal(0, 1.0, geometry.projection_shape).astype(np.float32)
+    found = diagnose(Setup(project(ball, geometry) + noise, scan.geometry, ball))
+    assert found.as_declared
+    assert {"columns reversed (flip u)", "rows reversed (flip v)", "volume x reversed"} <= {c.hypothesis.name for c in found.same}
+
+
+def test_noise_is_explained_by_nothing():
+    scan = setup("walnut_sample")
+    noise = np.random.default_rng(0).random(scan.projections.shape, dtype=np.float32) - 0.5
+    report = Report("noise", scan, [], diagnose(scan.with_projections(noise)))
+    assert report.exit_code == 1
+    assert "nothing that was tried" in "\n".join(report.lines())
+
+
+def test_numbers_that_are_no_line_integrals():
+    good = setup("walnut_sample").projections
+    assert number_remarks(good) == []
+    counts = np.exp(-good) * 60000
+    for wrong, text in (
+        (counts, "these are intensities"),
+        (np.exp(-good), "these are intensities"),
+        (-good, "negative"),
+        (np.where(good > 1, np.nan, good), "NaN"),
+        (np.zeros_like(good), "all numbers are 0"),
+    ):
+        (remark,) = number_remarks(wrong.astype(np.float32))
+        assert remark.level == "error" and text in remark.text
+    assert "flat: 59970" in number_remarks(counts.astype(np.float32))[0].fix
+    dead = good.copy()
+    dead[:, 3, 16] = 1.234
+    for odd, text in (
+        (np.minimum(good, 0.8), "exactly the largest"),
+        (good + 0.3, "edges show"),
+        (good * 20, "hardly one photon"),
+        (good * 0.005, "nearly air"),
+        (good - 0.4 * (good < 0.01), "clearly negative"),
+        (dead, "1 pixels have the same value"),
+        (np.concatenate([good, good[:1]]), "views 0 and 20 are the same"),
+    ):
+        assert any(text in remark.text and remark.level == "warning" for remark in number_remarks(odd.astype(np.float32))), text
+
+
+def test_odd_angles_are_said():
+    geometry = case("walnut_sample").scan.geometry
+    assert orbit_remarks(geometry) == []
+    twice = dataclasses.replace(geometry, angles=np.linspace(0, 2 * np.pi, VIEWS))
+    assert "occur twice" in orbit_remarks(twice)[0].text
+    assert "cover 90 degrees" in orbit_remarks(dataclasses.replace(geometry, angles=np.deg2rad(np.arange(VIEWS) * 90 / VIEWS)))[0].text
+
+
+def scan_folder(path: Path, **changes: dict) -> Path:
+    """The walnut sample as a user's own scan."""
+    found, path = case("walnut_sample"), path / "mine"
+    path.mkdir()
+    geometry = found.scan.geometry
+    np.save(path / "projections.npy", found.scan.projections)
+    np.save(path / "truth.npy", found.truth)
+    content = {
+        "projections": {"file": "projections.npy"},
+        "geometry": {
+            "source_to_origin": geometry.source_to_origin,
+            "source_to_detector": geometry.source_to_detector,
+            "detector_pitch": list(geometry.detector_pitch),
+        },
+        "angles": {"values": np.rad2deg(geometry.angles).tolist()},
+        "volume": {"extent": list(geometry.volume_extent)},
+        "truth": {"file": "truth.npy"},
+    }
+    for section, values in changes.items():
+        content[section].update(values)
+    (path / "scan.yaml").write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "code"),
+    [
+        ({}, "as declared fits best", 0),
+        ({"projections": {"first_row": "top"}}, "projections.first_row: the other end", 1),
+        ({"geometry": {"source_to_origin": 0.21066}}, "geometry.source_to_origin: 1000 times as much", 1),
+        ({"projections": {"scale": 0.4342945}}, "the logarithm to base 10", 1),
+        pytest.param({"geometry": {"source_to_detector": 210.66, "source_to_origin": 553.74}}, "each the other's value", 1, marks=SLOW),
+        pytest.param({"truth": {"flip": ["x"]}}, "truth.flip: x", 1, marks=SLOW),
+    ],
+)
+def test_the_command_says_what_to_change(tmp_path, monkeypatch, capsys, changes, text, code):
+    folder = scan_folder(tmp_path, **changes)
+    monkeypatch.chdir(tmp_path)
+    assert main(["validate", str(folder)]) == code
+    assert text in capsys.readouterr().out
+    assert (tmp_path / "validate-mine.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_on_a_dataset_as_json_and_its_mistakes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["validate", "walnut_sample", "--views", "12", "--set", "walnut_sample.heldout=0", "--output", "p.png", "--json"]
+    assert main(arguments) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["as_declared"] and facts["truth"] and facts["picture"] == "p.png"
+    assert main(["validate", "walnut_sampel"]) == 2
+    assert "Did you mean 'walnut_sample'" in capsys.readouterr().err
+    assert main(["validate", "walnut_sample", "--views", "70"]) == 2
+    assert main(["validate", str(tmp_path)]) == 2
+    folder = scan_folder(tmp_path)
+    np.save(folder / "projections.npy", np.exp(-case("walnut_sample").scan.projections))
+    assert main(["validate", str(folder), "--output", "none.png"]) == 1
+    assert "these are intensities" in capsys.readouterr().out
+    assert not Path("none.png").exists()
