@@ -28,8 +28,13 @@ def write_volume(path: Path, volume: np.ndarray, geometry: ConeBeamGeometry, len
 
 
 def read_volume(path: Path) -> np.ndarray:
-    """The volume [z, y, x] of a file written by `write_volume`, float32."""
+    """The volume [z, y, x] of a file written by `write_volume`, float32. Raises OSError for a file that is missing, cut off or foreign."""
+    import zlib
+
     import nibabel
 
-    image = nibabel.Nifti1Image.from_filename(path)
-    return np.ascontiguousarray(np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0))
+    try:
+        image = nibabel.Nifti1Image.from_filename(path)
+        return np.ascontiguousarray(np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0))
+    except (EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
+        raise OSError(f"{path}: not a complete NIfTI volume ({error})") from error

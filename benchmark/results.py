@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ class StoredCase:
         self.truth_note: str = facts["truth_note"]
         self.length_unit: str = facts["length_unit"]
         self.photons: float | None = facts["photons"]
+        self.facts: dict[str, Any] = facts.get("facts", {})  # since schema version 2
 
     @functools.cached_property
     def truth(self) -> np.ndarray | None:
@@ -61,7 +63,7 @@ class StoredCase:
         heldout = None
         if self.heldout is not None and self.heldout_geometry is not None:
             heldout = Scan(self.heldout, self.heldout_geometry, photons=self.photons, length_unit=self.length_unit)
-        return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views)
+        return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views, self.facts)
 
 
 class Results:
@@ -113,17 +115,18 @@ class Results:
 
     def case(self, record: RunRecord) -> StoredCase | None:
         """The problem that a run solved; None if it was never loaded."""
-        return self._case(record.spec.data_digest)
+        return self.case_of(record.spec.data_digest)
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 (a Results lives as long as the program's one report)
-    def _case(self, digest: str) -> StoredCase | None:
+    def case_of(self, digest: str) -> StoredCase | None:
+        """The stored case of a data digest."""
         folder = self.folder / "cases" / digest
         return StoredCase(folder) if digest and (folder / "case.json").exists() else None
 
     def cases(self) -> list[StoredCase]:
         """Every case that the records refer to, once each, in their order."""
         digests = dict.fromkeys(record.spec.data_digest for record in self.records)
-        return [case for digest in digests if (case := self._case(digest)) is not None]
+        return [case for digest in digests if (case := self.case_of(digest)) is not None]
 
     def truth(self, record: RunRecord) -> np.ndarray | None:
         """The truth [z, y, x] of a run's case."""
@@ -155,5 +158,9 @@ def _order(record: RunRecord) -> tuple:
 
 
 def _load_array(path: Path) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as file:
-        return file["projections"]
+    """The projections of a file of ours. Raises OSError for one that is missing, cut off or foreign."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file["projections"]
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise OSError(f"{path}: not a complete file of projections ({error})") from error

@@ -21,7 +21,7 @@ from benchmark.plain import dumps
 from benchmark.plugins import Registry
 from benchmark.schedule import OnEvent, Options, Outcome
 from benchmark.score import Scorer
-from benchmark.types import Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve
+from benchmark.types import Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve, volume_digest
 
 
 def perform(
@@ -69,6 +69,7 @@ def blank_record(spec: RunSpec, case: Case | None, options: Options) -> RunRecor
         status="failed",
         started=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         environment={**environment(), "threads": options.threads, "isolation": "none" if options.in_process else "process"},
+        command=options.command,
         **facts,
     )
 
@@ -122,7 +123,7 @@ def import_path(thing: Any) -> str | None:
 def _judge(record: RunRecord, outcome: Outcome, folder: Path, case: Case, registry: Registry) -> tuple[RunRecord, np.ndarray | None]:
     """The finished record: what the worker said, unless the volume tells otherwise."""
     result = outcome.result
-    known = ("status", "reason", "engine", "device", "seconds", "cpu_seconds", "peak_memory_mb", "steps", "losses", "info")
+    known = ("status", "reason", "engine", "device", "seconds", "cpu_seconds", "peak_memory_mb", "steps", "counters", "losses", "info")
     values: dict[str, Any] = record.model_dump() | {key: result[key] for key in known if key in result}
     values |= {"log_tail": outcome.log_tail, "environment": record.environment | result.get("facts", {})}
     volume: np.ndarray | None = None
@@ -134,7 +135,8 @@ def _judge(record: RunRecord, outcome: Outcome, folder: Path, case: Case, regist
     values["curve"] = _curve(folder, result.get("snapshots", []), scorer)
     if volume is not None:
         values["metrics"], problems = scorer.score(volume)
-        values["reason"] = "; ".join(problems)
+        values |= {"reason": "; ".join(problems), "metric_versions": scorer.versions(values["metrics"])}
+        values["volume_digest"] = volume_digest(volume)
         final = CurvePoint(
             step=values["steps"],
             seconds=values["seconds"],

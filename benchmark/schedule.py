@@ -31,6 +31,7 @@ class Options:
     timeout: float | None = None  # [s] of wall time per run, start-up included
     in_process: bool = False
     snapshots: int = 12  # volumes kept along a run for its convergence curve
+    command: str = ""  # the command line, for the records
 
 
 @dataclasses.dataclass

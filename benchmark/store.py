@@ -113,6 +113,7 @@ class Store:
             "truth_note": case.truth_note,
             "length_unit": case.scan.length_unit,
             "photons": case.scan.photons,
+            "facts": case.facts,
             "training_views": case.training_views,
             "heldout_views": case.heldout_views,
             "geometry": geometry.to_dict(),

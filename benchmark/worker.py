@@ -23,9 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmark import counters
 from benchmark.clock import peak_memory_mb
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.library import library
+from benchmark.environment import available_cores
 from benchmark.errors import InputError, MissingDependency
 from benchmark.plain import dumps, plain
 from benchmark.run_context import Run
@@ -101,8 +103,8 @@ def work(folder: Path, emit: Emit) -> None:
         result["reason"] = text if isinstance(error, InputError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
     result.setdefault("peak_memory_mb", peak_memory_mb())
     if run is not None:
-        result |= {"seconds": run.clock.seconds, "cpu_seconds": run.clock.cpu_seconds, "steps": run.step}
-        result |= {"losses": tracker.thinned_losses(), "snapshots": tracker.snapshots, "facts": _device_facts(run.device)}
+        result |= {"seconds": run.clock.seconds, "cpu_seconds": run.clock.cpu_seconds, "steps": run.step, "counters": counters.totals()}
+        result |= {"losses": tracker.thinned_losses(), "snapshots": tracker.snapshots, "facts": _facts(run.device)}
     temporary = folder / "result.json.part"
     temporary.write_text(dumps(result))
     os.replace(temporary, folder / "result.json")
@@ -111,6 +113,7 @@ def work(folder: Path, emit: Emit) -> None:
 def _timed(target: Callable[..., Any], scan: Scan, params: Any, run: Run) -> Any:
     """The method's return value; the clock runs only while the method does, pending work on a GPU included."""
     _synchronise(run.device)
+    counters.reset()
     run.clock.start()
     try:
         result = target(scan, params, run)
@@ -192,12 +195,22 @@ def _set_up_libraries(job: dict[str, Any]) -> None:
             torch.set_num_threads(job["threads"])
 
 
-def _device_facts(device: str) -> dict[str, Any]:
+def _thread_count() -> int:
+    """Threads that the kernels and torch use in this process."""
+    if "torch" in sys.modules:
+        import torch
+
+        return torch.get_num_threads()
+    return int(os.environ.get("OMP_NUM_THREADS") or available_cores())
+
+
+def _facts(device: str) -> dict[str, Any]:
+    threads = {"threads": _thread_count()}
     if not device.startswith("cuda"):
-        return {}
+        return threads
     import torch
 
-    return {"gpu": torch.cuda.get_device_name(device), "gpu_peak_memory_mb": torch.cuda.max_memory_allocated(device) / 2**20}
+    return threads | {"gpu": torch.cuda.get_device_name(device), "gpu_peak_memory_mb": torch.cuda.max_memory_allocated(device) / 2**20}
 
 
 def _number(value: Any) -> Any:

@@ -202,7 +202,7 @@ def test_a_case_without_truth_and_heldout_views(store):
     bare = dataclasses.replace(tiny_plugin.load(tiny_plugin.TinyParams(heldout=0)), truth=None)
     store.write_case(bare, "tiny", {})
     results = Results(store.folder)
-    found = results._case(bare.digest)
+    found = results.case_of(bare.digest)
     assert found.truth is None and found.heldout is None
     assert found.load().digest == bare.digest
 

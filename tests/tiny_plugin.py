@@ -109,6 +109,11 @@ def bad(scan: Scan, params: BadParams, run: Run) -> object:
     return None
 
 
+def noisy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
+    """Draws from the clock, not from the seed."""
+    return Reconstruction(np.random.default_rng(time.time_ns()).random(scan.geometry.volume_shape, dtype=np.float32))
+
+
 def spy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
     """Writes down everything it can find about its job."""
     folder = Path(sys.argv[1])
@@ -170,6 +175,7 @@ def register_methods() -> list[MethodSpec]:
     return [
         MethodSpec(name="grey", target=grey, params=GreyParams, summary="one grey level", presets={"dark": {"level": 0.001}}),
         MethodSpec(name="bad", target=bad, params=BadParams),
+        MethodSpec(name="noisy", target=noisy, params=BadParams),
         MethodSpec(name="spy", target="tiny_plugin:spy", params=BadParams),
         MethodSpec(name="patient", target=patient, params=BadParams),
         MethodSpec(name="choosy", target=grey, params=GreyParams, skip=too_few),

@@ -71,7 +71,8 @@ def markdown(summary: pd.DataFrame) -> str:
     blocks = []
     for title, part in sections(summary):
         notes, ranks = has_notes(part), has_ranks(part)
-        heads = ["Views", "Method", *(["Rank"] if ranks else []), *(column.heading for column in COLUMNS), "Runs", *(["Note"] if notes else [])]
+        place = ["Rank"] if ranks else []
+        heads = ["Views", "Method", *place, *(column.heading for column in COLUMNS), "Runs", *(["Note"] if notes else [])]
         marks = best(part)
         lines = [heads, ["---:", "---", *["---:"] * (len(heads) - 2 - notes), *(["---"] if notes else [])]]
         for index, row in part.iterrows():
@@ -99,7 +100,8 @@ def latex(summary: pd.DataFrame) -> str:
         ]
         for views, rows in part.groupby("views", sort=False):
             lines.append(r"    \midrule")
-            lines += [f"    {views} & {escape(row['method'])} & {_latex_cells(index, row, marks, ranks)} \\\\" for index, row in rows.iterrows()]
+            for index, row in rows.iterrows():
+                lines.append(f"    {views} & {escape(row['method'])} & {_latex_cells(index, row, marks, ranks)} \\\\")
         lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
