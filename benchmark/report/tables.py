@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark import atomic
+from benchmark.report.curves import curves, times_to_quality
+from benchmark.report.published import markdown as quoted
+from benchmark.report.published import side_by_side
 from benchmark.report.summary import COLUMNS, Column, best, labelled, sections, shown, summarise
 
 if TYPE_CHECKING:
@@ -18,11 +21,21 @@ _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciic
 
 
 def write_tables(results: Results) -> list[Path]:
-    """Write tables/summary.csv, .md and .tex; returns the files. Raises StorageError if one cannot be written."""
-    summary = summarise(labelled(results))
+    """Write summary.csv, .md and .tex, curves.csv, time_to_quality.csv and, where there is something to set beside ours,
+    published.csv into tables/; returns the files. Raises StorageError if one cannot be written.
+    """
+    summary, beside = summarise(labelled(results)), side_by_side(results)
     folder = results.folder / "tables"
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"summary.csv": summary.to_csv(index=False), "summary.md": markdown(summary), "summary.tex": latex(summary)}
+    texts = {
+        "summary.csv": summary.to_csv(index=False),
+        "summary.md": "\n".join(filter(None, [markdown(summary), quoted(beside)])),
+        "summary.tex": latex(summary),
+        "curves.csv": curves(results).to_csv(index=False),
+        "time_to_quality.csv": times_to_quality(results).to_csv(index=False),
+    }
+    if len(beside):
+        texts["published.csv"] = beside.to_csv(index=False)
     for name, text in texts.items():
         atomic.replace(folder / name, text.encode())
     return [folder / name for name in texts]
