@@ -74,7 +74,7 @@ class Results:
         self.problems: list[str] = []  # files that could not be read
         latest: dict[str, RunRecord] = {}
         for path in sorted(self.folder.glob("runs/*/attempt-*.json")):  # sorted: later attempts replace earlier ones
-            record = self._read(path)
+            record = read_record(path, self.problems)
             if record is not None:
                 latest[record.run_id] = record
         self.records = arranged(latest.values())
@@ -86,19 +86,6 @@ class Results:
         if not (folder / "runs").is_dir():
             raise InputError(str(folder), expected="a results folder (with runs/ inside)", found="none", fix="Give the --output of a run.")
         return cls(folder)
-
-    def _read(self, path: Path) -> RunRecord | None:
-        try:
-            values = json.loads(path.read_text())
-            if not isinstance(values, dict):
-                raise ValueError(f"expected an object, found a {type(values).__name__}")
-            if values.get("schema_version", 0) > SCHEMA_VERSION:
-                raise ValueError(f"schema version {values['schema_version']} is newer than this program's {SCHEMA_VERSION}")
-            return RunRecord.model_validate(values)
-        except (OSError, ValueError) as error:  # ValidationError and JSONDecodeError are ValueErrors
-            text = f"{error.error_count()} wrong fields" if isinstance(error, ValidationError) else str(error)
-            self.problems.append(f"{path}: unreadable record ({text})")
-            return None
 
     def record(self, run_id: str) -> RunRecord | None:
         """The latest record of a run."""
@@ -138,6 +125,30 @@ class Results:
         from benchmark.frame import frame
 
         return frame(self.records)
+
+
+def read_record(path: Path, problems: list[str]) -> RunRecord | None:
+    """The record of one attempt; None, and one more problem, if it cannot be read. Records of older schemas are read as they are."""
+    try:
+        values = json.loads(path.read_text())
+        if not isinstance(values, dict):
+            raise ValueError(f"expected an object, found a {type(values).__name__}")
+        if values.get("schema_version", 0) > SCHEMA_VERSION:
+            raise ValueError(f"schema version {values['schema_version']} is newer than this program's {SCHEMA_VERSION}")
+        return RunRecord.model_validate(values)
+    except (OSError, ValueError) as error:  # ValidationError and JSONDecodeError are ValueErrors
+        text = f"{error.error_count()} wrong fields" if isinstance(error, ValidationError) else str(error)
+        problems.append(f"{path}: unreadable record ({text})")
+        return None
+
+
+def latest_record(folder: Path, run_id: str) -> tuple[int, RunRecord | None]:
+    """The number of the latest attempt at a run in a results folder, and its record: as it is on the disk now."""
+    for path in sorted(folder.glob(f"runs/{run_id}/attempt-*.json"), reverse=True):
+        record = read_record(path, [])
+        if record is not None:
+            return int(path.stem[-4:]), record
+    return 0, None
 
 
 def without_digest(spec: RunSpec) -> RunSpec:

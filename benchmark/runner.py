@@ -19,17 +19,18 @@ from benchmark.environment import environment, install_hint, missing_modules
 from benchmark.frame import view_count
 from benchmark.plain import dumps
 from benchmark.plugins import Registry
-from benchmark.schedule import OnEvent, Options, Outcome
+from benchmark.schedule import OnEvent, Options, Outcome, Stop
 from benchmark.score import Scorer
 from benchmark.types import Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve, volume_digest
 
 
 def perform(
-    registry: Registry, spec: RunSpec, case: Case, jobs: Path, options: Options, on_event: OnEvent
+    registry: Registry, spec: RunSpec, case: Case, jobs: Path, options: Options, on_event: OnEvent, stop: Stop = lambda: False
 ) -> tuple[RunRecord, np.ndarray | None]:
     """Run a method on a case, check and score what came back. Returns the record and, if it is ok, the volume [z, y, x].
 
-    `jobs` is a folder for scratch files; nothing stays in it. Raises StorageError if it cannot be written.
+    `jobs` is a folder for scratch files; nothing stays in it. Raises StorageError if it cannot be written, Stopped soon after
+    `stop()` is true.
     """
     record = blank_record(spec, case, options)
     method = registry.method(spec.method)
@@ -39,16 +40,26 @@ def perform(
         return record.model_copy(update={"reason": f"skip() failed: {type(error).__name__}: {error}"}), None
     if reason:
         return record.model_copy(update={"status": "skipped", "reason": reason}), None
-    folder = Path(tempfile.mkdtemp(prefix=f"{spec.id}-", dir=jobs))
+    folder = _scratch(jobs, spec)
     try:
         try:
             write_job(folder, method, spec, case, options)
         except OSError as error:
             raise StorageError(folder, error) from error
-        outcome = schedule.execute(folder, options, on_event)
+        outcome = schedule.execute(folder, options, on_event, stop)
         return _judge(record, outcome, folder, case, registry)
+    except FileNotFoundError as error:
+        return record.model_copy(update={"reason": f"its scratch files were removed while it ran ({error.filename})"}), None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _scratch(jobs: Path, spec: RunSpec) -> Path:
+    try:
+        jobs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
+        return Path(tempfile.mkdtemp(prefix=f"{spec.id}-", dir=jobs))
+    except OSError as error:
+        raise StorageError(jobs, error) from error
 
 
 def blank_record(spec: RunSpec, case: Case | None, options: Options) -> RunRecord:

@@ -18,6 +18,7 @@ from typing import Any
 from benchmark import worker
 
 OnEvent = Callable[[dict[str, Any]], None]
+Stop = Callable[[], bool]
 LOG_TAIL = 4000  # characters of the log that a record keeps
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -42,9 +43,16 @@ class Outcome:
     log_tail: str = ""
 
 
-def execute(folder: Path, options: Options, on_event: OnEvent) -> Outcome:
-    """Run the job of a folder to its end. Only KeyboardInterrupt gets out, and then nothing of the job is left running."""
-    return _execute_here(folder, on_event) if options.in_process else _execute_in_child(folder, options, on_event)
+class Stopped(Exception):
+    """The sweep wants to end; nothing of the job is left running."""
+
+
+def execute(folder: Path, options: Options, on_event: OnEvent, stop: Stop = lambda: False) -> Outcome:
+    """Run the job of a folder to its end.
+
+    Only Stopped (soon after `stop()` is true) and KeyboardInterrupt get out, and then nothing of the job is left running.
+    """
+    return _execute_here(folder, on_event) if options.in_process else _execute_in_child(folder, options, on_event, stop)
 
 
 def _execute_here(folder: Path, on_event: OnEvent) -> Outcome:
@@ -70,10 +78,10 @@ class _Tee:
             target.flush()
 
 
-def _execute_in_child(folder: Path, options: Options, on_event: OnEvent) -> Outcome:
+def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: Stop) -> Outcome:
     log = folder / "log.txt"
     with log.open("wb") as file, _child(folder, options, file) as process:
-        in_time = _follow(process, options.timeout, on_event)
+        in_time = _follow(process, options.timeout, on_event, stop)
     path = folder / "result.json"
     if path.exists():  # written last and in one step: complete, even if the process then fell over while it ended
         return Outcome(json.loads(path.read_text()), _tail(log))
@@ -109,8 +117,8 @@ def _child(folder: Path, options: Options, log: Any) -> Iterator[subprocess.Pope
             process.stdout.close()
 
 
-def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: OnEvent) -> bool:
-    """Pass on progress lines until the process ends (True) or its time is up (False)."""
+def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: OnEvent, stop: Stop) -> bool:
+    """Pass on progress lines until the process ends (True) or its time is up (False). Raises Stopped."""
     assert process.stdout is not None
     deadline = time.monotonic() + timeout if timeout else float("inf")
     os.set_blocking(process.stdout.fileno(), False)
@@ -119,9 +127,11 @@ def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: O
         selector.register(process.stdout, selectors.EVENT_READ)
         open_pipe = True
         while process.poll() is None:
+            if stop():
+                raise Stopped
             if time.monotonic() >= deadline:
                 return False
-            wait = min(0.5, max(0.0, deadline - time.monotonic()))
+            wait = min(0.2, max(0.0, deadline - time.monotonic()))
             if not open_pipe:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(wait)

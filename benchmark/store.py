@@ -13,7 +13,6 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,26 +59,6 @@ class Store:
                 fix="Free some space or choose another --output.",
             )
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """One sweep at a time per folder. Raises InputError if another one is at work."""
-        import filelock
-
-        lock = filelock.FileLock(str(self.folder / ".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise InputError(
-                f"output folder {self.folder}",
-                expected="one sweep at a time",
-                found="another one that is writing here",
-                fix="Wait for it to end or choose another --output.",
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
-
     def write_case(self, case: Case, dataset: str, dataset_params: dict[str, Any]) -> None:
         """Keep everything that scoring needs, once per digest."""
         final = self.folder / "cases" / case.digest
@@ -121,8 +100,13 @@ class Store:
         }
         (folder / "case.json").write_text(dumps(facts, indent=1))
 
-    def write_record(self, record: RunRecord, volume: np.ndarray | None = None, case: Case | None = None) -> Path:
-        """Append one attempt (and its volume first, so that an 'ok' record always has one). Raises StorageError."""
+    def write_record(
+        self, record: RunRecord, volume: np.ndarray | None = None, case: Case | None = None, attempt: int | None = None
+    ) -> Path:
+        """Append one attempt (and its volume first, so that an 'ok' record always has one). Raises StorageError.
+
+        `attempt` is the claimed number, by default the next one. A number that is taken all the same becomes the next free one.
+        """
         folder = self.folder / "runs" / record.run_id
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +116,7 @@ class Store:
             with atomic.replacing(folder / "volume.nii.gz") as temporary:
                 nifti.write_volume(temporary, volume, case.scan.geometry, case.scan.length_unit)
         data = (dumps(record.model_dump(), indent=1) + "\n").encode()
-        number = 1 + max((int(path.stem[-4:]) for path in folder.glob("attempt-????.json")), default=0)
+        number = attempt or 1 + max((int(path.stem[-4:]) for path in folder.glob("attempt-????.json")), default=0)
         while True:
             path = folder / f"attempt-{number:04d}.json"
             try:

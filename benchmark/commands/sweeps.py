@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +16,7 @@ from benchmark.commands.output import open_console, print_paths, write_reports
 if TYPE_CHECKING:
     from benchmark.config import Plan
     from benchmark.plugins import Registry
+    from benchmark.schedule import Options
     from benchmark.sweep import Summary
 
 
@@ -30,7 +33,9 @@ def run(
     budget: Annotated[str | None, typer.Option(help="Time budget per run that methods keep to, such as 300s or 5min.")] = None,
     timeout: Annotated[str | None, typer.Option(help="End a run that takes longer than this, such as 20min.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:0.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each run (default: all cores).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each run (default: its share of the cores).")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Runs at a time on this machine; one per GPU where there are GPUs.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Run on the workers of this Dask scheduler, such as tcp://head:8786.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and what is done already; run nothing.")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: no process per run.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
@@ -50,13 +55,15 @@ def run(
         sets=tuple(sets or ()),
     )
     plan = load_plan(registry(), config, flags)
-    options = _run_options(device, threads, timeout, in_process)
+    options = _run_options(device, threads, timeout, in_process, workers, scheduler)
     if dry_run:
         return _list_runs(plan)
-    return _sweep(registry(), plan, options, report=not no_report)
+    return _sweep(registry(), plan, options, workers, scheduler, report=not no_report)
 
 
-def _run_options(device: str, threads: int | None, timeout: str | None, in_process: bool) -> Any:
+def _run_options(
+    device: str, threads: int | None, timeout: str | None, in_process: bool, workers: int, scheduler: str | None
+) -> Options:
     from benchmark import axes
     from benchmark.mistakes import Mistakes
     from benchmark.schedule import Options
@@ -66,12 +73,19 @@ def _run_options(device: str, threads: int | None, timeout: str | None, in_proce
     seconds = axes.duration(timeout, "--timeout", mistakes)
     if seconds is not None and in_process:
         mistakes.add("--timeout", expected="a process per run that can be ended", found="--in-process", fix="Give one of the two.")
+    if in_process and (workers > 1 or scheduler):
+        mistakes.add("--in-process", expected="one run at a time here", found="--scheduler" if scheduler else f"--workers {workers}")
+    if scheduler and workers > 1:
+        mistakes.add("--workers", expected="none with --scheduler, whose workers are used", found=str(workers))
+    if scheduler and not re.fullmatch(r"\w+://\S+", scheduler):
+        mistakes.add("--scheduler", expected="an address such as tcp://head:8786", found=repr(scheduler))
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         mistakes.add("--device", expected="auto, cpu, cuda or cuda:0", found=repr(device))
     mistakes.raise_if_any("command line")
-    if device.startswith("cuda"):
+    if device.startswith("cuda") and not scheduler:
         device = resolve_device(device)  # said now, not by every run
-    return Options(device=device, threads=threads, timeout=seconds, in_process=in_process)
+    command = shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
+    return Options(device=device, threads=threads, timeout=seconds, in_process=in_process, command=command)
 
 
 def _list_runs(plan: Plan) -> int:
@@ -91,7 +105,7 @@ def _list_runs(plan: Plan) -> int:
     return 0
 
 
-def _sweep(registry: Registry, plan: Plan, options: Any, *, report: bool) -> int:
+def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, scheduler: str | None, *, report: bool) -> int:
     from benchmark.display import make_display
     from benchmark.results import Results
     from benchmark.summary import summary_table
@@ -101,7 +115,7 @@ def _sweep(registry: Registry, plan: Plan, options: Any, *, report: bool) -> int
     with make_display(console) as display:
         for problem in registry.problems:
             display.warning(f"set aside: {problem}")
-        summary = Sweep(registry, plan, options, display).run()
+        summary = Sweep(registry, plan, options, display, workers=workers, scheduler=scheduler).run()
     if summary.records:
         console.print(summary_table(summary.records))
     if summary.interrupted:
