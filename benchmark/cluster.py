@@ -20,10 +20,12 @@ import numpy as np
 from benchmark.engine import LaneLost
 from benchmark.environment import environment
 from benchmark.errors import InputError, MissingDependency
+from benchmark.runner import blank_record, perform
 from benchmark.schedule import OnEvent, Options, Stop, Stopped
 from benchmark.types import SCHEMA_VERSION, Case, RunRecord, RunSpec
 
 POLL = 0.3  # [s]
+TIMEOUT = 15  # [s] to find the scheduler
 EVENT_INTERVAL = 1.0  # [s] between progress messages of one run
 
 
@@ -41,9 +43,9 @@ class Cluster:
         except ImportError as error:
             raise MissingDependency("--scheduler needs distributed (install: pip install 'seed-ct[dask]')") from error
         try:
-            self.client = Client(self.address, timeout="15s", set_as_default=False)
+            self.client = Client(self.address, timeout=TIMEOUT, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise InputError("--scheduler", expected="the address of a running Dask scheduler", found=f"{self.address} ({error})") from error
+            raise _mistake("the address of a running Dask scheduler", f"{self.address} ({error})") from error
         try:
             self._wait_for_workers()
             self._check_workers()
@@ -59,7 +61,7 @@ class Cluster:
         try:
             self.client.wait_for_workers(1, timeout=60)
         except TimeoutError:
-            raise InputError("--scheduler", expected="at least one worker within 60 s", found="none", fix="Start some dask workers.") from None
+            raise _mistake("at least one worker within 60 s", "none", "Start some dask workers.") from None
 
     def _check_workers(self) -> None:
         """Every worker must run this version. Those that join later are recorded with what they run."""
@@ -67,10 +69,10 @@ class Cluster:
         try:
             found: dict[str, Any] = self.client.run(_about)
         except Exception as error:  # whatever importing us raises there
-            raise InputError("--scheduler", expected="workers that can import benchmark", found=f"{type(error).__name__}: {error}") from error
+            raise _mistake("workers that can import benchmark", f"{type(error).__name__}: {error}") from error
         for worker, there in found.items():
             if there != here:
-                raise InputError(f"--scheduler: worker {worker}", expected=f"benchmark {here}", found=f"{there}", fix="Install the same there.")
+                raise _mistake(f"benchmark {here}", f"{there} on worker {worker}", "Install the same there.")
 
     def lanes(self) -> list[str]:
         """Addresses of the workers that are there now."""
@@ -92,8 +94,8 @@ class Cluster:
                 if lane not in self.lanes():
                     raise LaneLost(f"worker {lane} was lost while the run was under way")
                 time.sleep(POLL)
-            return self._result(future, lane)
-        except (OSError, TimeoutError) as error:  # of the connection, or nobody there to take the data
+            return self._result(future, lane, spec, case)
+        except (OSError, TimeoutError, ValueError) as error:  # of the connection, or nobody there to take the data
             raise LaneLost(f"worker {lane} could not be reached ({error})") from error
         finally:
             with contextlib.suppress(Exception):  # on a connection that is gone there is nothing to tidy up
@@ -101,7 +103,7 @@ class Cluster:
                     future.cancel()
                 self.client.unsubscribe_topic(topic)
 
-    def _result(self, future: Any, lane: str) -> tuple[RunRecord, np.ndarray | None]:
+    def _result(self, future: Any, lane: str, spec: RunSpec, case: Case) -> tuple[RunRecord, np.ndarray | None]:
         from distributed import CancelledError, KilledWorker
 
         if future.status == "finished":
@@ -109,7 +111,8 @@ class Cluster:
         error = future.exception() if future.status == "error" else CancelledError(future.status)
         if isinstance(error, KilledWorker | CancelledError):
             raise LaneLost(f"worker {lane} was lost while the run was under way")
-        raise LaneLost(f"worker {lane} could not do the run: {type(error).__name__}: {error}")
+        reason = f"worker {lane}: {type(error).__name__}: {error}"
+        return blank_record(spec, case, self.options).model_copy(update={"reason": reason}), None
 
 
 def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tuple[RunRecord, np.ndarray | None]:
@@ -117,7 +120,6 @@ def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tu
     from distributed import get_worker
 
     from benchmark.plugins import registry
-    from benchmark.runner import perform
 
     worker = get_worker()
     next_event = 0.0
@@ -141,3 +143,7 @@ def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tu
 def _about() -> tuple[str, int, str]:
     """What must agree between machines: version, schema of the records, and the state of the code where it is a checkout."""
     return environment()["benchmark"], SCHEMA_VERSION, environment()["git"].removesuffix("+changes")
+
+
+def _mistake(expected: str, found: str, fix: str = "") -> InputError:
+    return InputError("--scheduler", expected=expected, found=found, fix=fix)

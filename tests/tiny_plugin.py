@@ -73,6 +73,11 @@ def patient(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
     return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32))
 
 
+def once(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
+    """Patient as long as its marker is not there, then quick."""
+    return (grey if Path(params.marker).exists() else patient)(scan, GreyParams() if Path(params.marker).exists() else params, run)
+
+
 def bad(scan: Scan, params: BadParams, run: Run) -> object:
     shape = scan.geometry.volume_shape
     zeros = np.zeros(shape, np.float32)
@@ -178,6 +183,7 @@ def register_methods() -> list[MethodSpec]:
         MethodSpec(name="noisy", target=noisy, params=BadParams),
         MethodSpec(name="spy", target="tiny_plugin:spy", params=BadParams),
         MethodSpec(name="patient", target=patient, params=BadParams),
+        MethodSpec(name="once", target=once, params=BadParams),
         MethodSpec(name="choosy", target=grey, params=GreyParams, skip=too_few),
         MethodSpec(name="needy", target=grey, params=GreyParams, requires=("tigre_that_is_nowhere",)),
         MethodSpec(name="anonymous", target=lambda scan, params, run: grey(scan, params, run), params=GreyParams),
