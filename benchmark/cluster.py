@@ -75,8 +75,12 @@ class Cluster:
                 raise _mistake(f"benchmark {here}", f"{there} on worker {worker}", "Install the same there.")
 
     def lanes(self) -> list[str]:
-        """Addresses of the workers that are there now."""
-        return list(self.client.scheduler_info(n_workers=-1)["workers"])
+        """Addresses of the workers that are there now. Raises InputError when the scheduler is gone."""
+        try:
+            return list(self.client.nthreads())
+        except (OSError, ValueError, RuntimeError) as error:
+            kept = "What is finished is kept: start a scheduler and run the same command with its address."
+            raise _mistake("a scheduler that answers", f"none any more ({error})", kept) from error
 
     def perform(self, lane: str, spec: RunSpec, case: Case, on_event: OnEvent, stop: Stop) -> tuple[RunRecord, np.ndarray | None]:
         """Run on one worker. Raises LaneLost when it is gone, Stopped soon after `stop()` is true."""

@@ -32,9 +32,12 @@ def read_volume(path: Path) -> np.ndarray:
     import zlib
 
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
 
     try:
         image = nibabel.Nifti1Image.from_filename(path)
         return np.ascontiguousarray(np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0))
-    except (EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
+    except (ImageFileError, HeaderDataError, WrapStructError, EOFError, ValueError, zlib.error) as error:
         raise OSError(f"{path}: not a complete NIfTI volume ({error})") from error

@@ -79,7 +79,12 @@ def blank_record(spec: RunSpec, case: Case | None, options: Options) -> RunRecor
         spec=spec,
         status="failed",
         started=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        environment={**environment(), "threads": options.threads, "isolation": "none" if options.in_process else "process"},
+        environment={
+            **environment(),
+            "process": os.getpid(),
+            "threads": options.threads,
+            "isolation": "none" if options.in_process else "process",
+        },
         command=options.command,
         **facts,
     )

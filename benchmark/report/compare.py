@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SHOWN = tuple(column for column in COLUMNS if column.name != "fit_ssim")  # as many as fit beside each other
 MACHINE = ("platform", "processor", "cores")
 CODE = ("benchmark", "git")
+INCIDENTAL = ("process", "worker")  # never the same twice
 
 _VERDICTS = (
     "Paired differences over cases (data and number of views) and seeds; the interval is the wider of a bootstrap over both and\n"
@@ -178,6 +179,8 @@ def environment_changes(a: RunRecord, b: RunRecord) -> list[str]:
     facts = (("engine", a.engine, b.engine), ("device", a.device, b.device))
     texts = [f"{name}: {_text(old)} -> {_text(new)}" for name, old, new in facts if old != new]
     for name, old, new in _changes(a.environment, b.environment):
+        if name in INCIDENTAL:
+            continue
         kind = "machine" if name in MACHINE else "code" if name in CODE else "software"
         texts.append(f"{kind}: {name} {_text(old)} -> {_text(new)}")
     return texts
