@@ -43,20 +43,20 @@ class Claims:
         self._seen: dict[str, tuple[int, float]] = {}  # token -> (time stamp of its file, when it was first seen so)
 
     def __enter__(self) -> Claims:
-        for folder in (self.scratch, self._lease.parent):
-            folder.mkdir(parents=True, exist_ok=True)
+        self._lease.parent.mkdir(parents=True, exist_ok=True)
         self._lock.acquire(timeout=10)
-        self._write_lease()
+        self._write_lease()  # before there is anything that it stands for
+        self.scratch.mkdir(parents=True, exist_ok=True)
         self._clear_away_the_dead()
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._ended.set()
+        shutil.rmtree(self.scratch, ignore_errors=True)
         self._lease.unlink(missing_ok=True)
         self._lock.release()
         self._lease.with_suffix(".lock").unlink(missing_ok=True)
-        shutil.rmtree(self.scratch, ignore_errors=True)
         _remove_if_empty(self.scratch.parent)
         _remove_if_empty(self._lease.parent)
 
@@ -85,6 +85,10 @@ class Claims:
     def release(self, run_id: str, attempt: int) -> None:
         """Give an attempt back: it has its record, or it will not be made."""
         _claim(self.folder / "runs" / run_id, attempt).unlink(missing_ok=True)
+
+    def alone(self) -> bool:
+        """Whether no other sweep is alive in this folder."""
+        return not any(self._is_alive(lease.stem) for lease in self._lease.parent.glob("*.json") if lease != self._lease)
 
     def _is_alive(self, token: str) -> bool:
         lease = self.folder / ".sweeps" / f"{token}.json"

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import uuid
@@ -59,6 +58,10 @@ class Store:
                 fix="Free some space or choose another --output.",
             )
 
+    def leftovers(self) -> list[Path]:
+        """Half-written volumes and cases: of writes that are under way, or of sweeps that were killed. Nobody reads them."""
+        return [*self.folder.glob("runs/*/.????????-*.nii.gz"), *self.folder.glob("cases/.????????-*")]
+
     def write_case(self, case: Case, dataset: str, dataset_params: dict[str, Any]) -> None:
         """Keep everything that scoring needs, once per digest."""
         final = self.folder / "cases" / case.digest
@@ -68,10 +71,10 @@ class Store:
         try:
             temporary.mkdir(parents=True)
             self._write_case_files(temporary, case, dataset, dataset_params)
-            with contextlib.suppress(FileExistsError):
-                os.rename(temporary, final)
+            os.rename(temporary, final)
         except OSError as error:
-            raise atomic.StorageError(final, error) from error
+            if not (final / "case.json").exists():  # else another sweep was faster
+                raise atomic.StorageError(final, error) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

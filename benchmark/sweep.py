@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import shutil
 from typing import Any, Protocol
 
 import numpy as np
@@ -88,6 +89,10 @@ class Sweep:
             return self._run(claims)
 
     def _run(self, claims: Claims) -> Summary:
+        leftovers = self.store.leftovers()
+        if claims.alone():  # asked after looking: whoever is writing one of them was alive before
+            for path in leftovers:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self._load_cases()
         specs = [self._with_digest(spec) for spec in self.plan.runs]
         results = Results(self.plan.output)

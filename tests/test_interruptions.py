@@ -103,7 +103,8 @@ def resume(processes, folder: Path, runs: int) -> None:
     assert final.exitcode == 0 and check(folder) == runs
     assert {path: path.read_bytes() for path in before} == before
     assert len(list(folder.glob("runs/*/attempt-*.json"))) == runs  # one attempt each: a killed one leaves no record
-    assert not list(folder.glob(".jobs/*")) and not list(folder.glob(".sweeps/*"))
+    assert not Store(folder).leftovers() and not list(folder.glob("runs/*/*.claim"))
+    assert not list(folder.glob(".jobs/*")) and not list(folder.glob(".sweeps/*.json"))
 
 
 def test_killed_at_random_moments_and_resumed(processes, tmp_path):
@@ -115,7 +116,7 @@ def test_killed_at_random_moments_and_resumed(processes, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 2])
 def test_killed_at_hundreds_of_random_moments_and_resumed(processes, tmp_path, together):
-    done = kill_often(processes, tmp_path / "out", 300, 0.5, together)
+    done = kill_often(processes, tmp_path / "out", 300 // together, 0.5, together)
     assert len(set(done)) > 20  # the kills did fall into the middle of work
     resume(processes, tmp_path / "out", 2 * (done[-1] // 2 + 1))
 

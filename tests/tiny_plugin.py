@@ -124,6 +124,19 @@ def noisy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
     return Reconstruction(np.random.default_rng(time.time_ns()).random(scan.geometry.volume_shape, dtype=np.float32))
 
 
+def working(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
+    """Applies A twice and its transpose to two of the views."""
+    import torch
+
+    from benchmark.api import Projector
+
+    projector = Projector(scan.geometry)
+    for _ in range(2):
+        projector.forward(torch.zeros(scan.geometry.volume_shape))
+    projector.subset([0, 1]).adjoint(torch.tensor(scan.projections[:2]))
+    return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32))
+
+
 def spy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
     """Writes down everything it can find about its job."""
     folder = Path(sys.argv[1])
@@ -185,6 +198,7 @@ def register_methods() -> list[MethodSpec]:
     return [
         MethodSpec(name="grey", target=grey, params=GreyParams, summary="one grey level", presets={"dark": {"level": 0.001}}),
         MethodSpec(name="bad", target=bad, params=BadParams),
+        MethodSpec(name="working", target=working, params=BadParams),
         MethodSpec(name="noisy", target=noisy, params=BadParams),
         MethodSpec(name="spy", target="tiny_plugin:spy", params=BadParams),
         MethodSpec(name="patient", target=patient, params=BadParams),

@@ -139,7 +139,9 @@ class Comparison:
                 if change is not None:
                     bounds = "" if change.low is None else f"{_signed(change.low, column)} to {_signed(change.high, column)}"
                     counts = [str(change.cases), str(change.count)]
-                    rows.append([label, column.heading, _signed(change.mean, column), bounds, *counts, change.verdict])
+                    mean = _signed(change.mean, column)
+                    verdict = change.verdict if float(mean) else "no difference seen"  # less than is shown is not worth a claim
+                    rows.append([label, column.heading, mean, bounds, *counts, verdict])
         return ["Method", "Score", "B - A", "95% interval", "Cases", "Pairs", "B is"], rows
 
     def _differences(self) -> str:
