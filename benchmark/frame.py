@@ -63,8 +63,8 @@ def row(record: RunRecord) -> dict[str, Any]:
 
 
 def _work(record: RunRecord) -> dict[str, float | None]:
-    """The counters; empty for records of before they were kept, and for runs that ended without a result."""
-    if not record.counters and (record.schema_version < 2 or record.status != "ok"):
+    """The counters; empty for records of before they were kept, and where nothing was counted."""
+    if not record.counters:
         return {"ray_samples": None, "projections": None, "backprojections": None}
     views = record.views or 1
     forward, adjoint = (record.counters.get(name, 0) / views for name in ("forward_views", "adjoint_views"))

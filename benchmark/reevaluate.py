@@ -13,7 +13,7 @@ from benchmark.metrics.similarity import ssim_map
 from benchmark.results import Results
 from benchmark.score import Scorer
 from benchmark.store import Store
-from benchmark.types import MetricSpec, RunRecord, volume_digest
+from benchmark.types import SCHEMA_VERSION, MetricSpec, RunRecord, volume_digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,8 @@ def _one(results: Results, record: RunRecord, metrics: list[MetricSpec], maps: b
         "git": environment()["git"],
     }
     new = {"metrics": merged, "metric_versions": merged_versions, "reason": "; ".join(problems), "reevaluated": note}
-    return Evaluation(record, record.model_copy(update={**new, "volume_digest": volume_digest(volume)}), "; ".join(problems))
+    new |= {"volume_digest": volume_digest(volume), "schema_version": SCHEMA_VERSION}
+    return Evaluation(record, record.model_copy(update=new), "; ".join(problems))
 
 
 def _write_map(results: Results, record: RunRecord) -> None:
