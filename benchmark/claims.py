@@ -83,8 +83,13 @@ class Claims:
         return attempt
 
     def release(self, run_id: str, attempt: int) -> None:
-        """Give an attempt back: it has its record, or it will not be made."""
-        _claim(self.folder / "runs" / run_id, attempt).unlink(missing_ok=True)
+        """Give an attempt back: it has its record, or it will not be made. A record also ends the claims of dead sweeps before it."""
+        folder = self.folder / "runs" / run_id
+        if (folder / f"attempt-{attempt:04d}.json").exists():
+            for path in folder.glob("attempt-*.claim"):
+                if number(path.name) < attempt:
+                    path.unlink(missing_ok=True)
+        _claim(folder, attempt).unlink(missing_ok=True)
 
     def alone(self) -> bool:
         """Whether no other sweep is alive in this folder."""

@@ -19,7 +19,7 @@ from tiny import Watcher, sweep
 from benchmark import atomic, claims
 from benchmark.claims import Claims
 from benchmark.errors import InputError
-from benchmark.results import Results
+from benchmark.results import Results, latest_record
 from benchmark.schedule import Options
 from benchmark.store import Store
 from benchmark.types import RunRecord, volume_digest
@@ -74,8 +74,10 @@ def at_work(folder: Path) -> set[int]:
     return found
 
 
-def kill_often(processes, folder: Path, kills: int, longest: float, together: int = 1) -> list[int]:
-    """Kill `together` sweeps at random moments after their start, that often; the numbers of finished runs after each time."""
+def kill_often(processes, folder: Path, kills: int, longest: float, together: int = 1) -> tuple[list[int], list[int]]:
+    """Kill `together` sweeps at random moments after their start, that often; the numbers of finished runs after each time, and
+    the seeds that were asked for in the end.
+    """
     rng, seeds, done = random.Random(0), list(SEEDS), []
     for _ in range(kills):
         running = [processes.Process(target=many, args=(str(folder), seeds)) for _ in range(together)]
@@ -90,12 +92,12 @@ def kill_often(processes, folder: Path, kills: int, longest: float, together: in
         if done[-1] == 2 * len(seeds):  # all is done: more to do
             seeds.append(len(seeds))
     assert done == sorted(done)  # nothing that was finished is ever lost
-    return done
+    return done, seeds
 
 
-def resume(processes, folder: Path, runs: int) -> None:
+def resume(processes, folder: Path, seeds: list[int]) -> None:
     """Once more without a kill: everything is there, and nothing was done twice."""
-    seeds = list(range(runs // 2))
+    runs = 2 * len(seeds)
     before = {path: path.read_bytes() for path in folder.glob("runs/*/attempt-*.json")}
     final = processes.Process(target=many, args=(str(folder), seeds))
     final.start()
@@ -103,22 +105,24 @@ def resume(processes, folder: Path, runs: int) -> None:
     assert final.exitcode == 0 and check(folder) == runs
     assert {path: path.read_bytes() for path in before} == before
     assert len(list(folder.glob("runs/*/attempt-*.json"))) == runs  # one attempt each: a killed one leaves no record
-    assert not Store(folder).leftovers() and not list(folder.glob("runs/*/*.claim"))
+    assert not Store(folder).leftovers()
+    for claim in folder.glob("runs/*/*.claim"):  # of a sweep that was killed between a record and the end of its claim
+        assert latest_record(folder, claim.parent.name)[0] >= claims.number(claim.name)
     assert not list(folder.glob(".jobs/*")) and not list(folder.glob(".sweeps/*.json"))
 
 
 def test_killed_at_random_moments_and_resumed(processes, tmp_path):
-    done = kill_often(processes, tmp_path / "out", 8, 0.5)
+    done, seeds = kill_often(processes, tmp_path / "out", 8, 0.5)
     assert done[-1] > 0
-    resume(processes, tmp_path / "out", 2 * (done[-1] // 2 + 1))
+    resume(processes, tmp_path / "out", seeds)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 2])
 def test_killed_at_hundreds_of_random_moments_and_resumed(processes, tmp_path, together):
-    done = kill_often(processes, tmp_path / "out", 300 // together, 0.5, together)
+    done, seeds = kill_often(processes, tmp_path / "out", 300 // together, 0.5, together)
     assert len(set(done)) > 20  # the kills did fall into the middle of work
-    resume(processes, tmp_path / "out", 2 * (done[-1] // 2 + 1))
+    resume(processes, tmp_path / "out", seeds)
 
 
 def test_two_sweeps_at_once_share_the_work(processes, tmp_path):
