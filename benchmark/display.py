@@ -44,7 +44,7 @@ def progress_text(event: dict[str, Any]) -> str:
     """'step 120/500, loss 0.00123, 12 s, 38 s to go'."""
     step, total, seconds = event.get("step", 0), event.get("total", 0), event.get("seconds", 0.0)
     parts = [f"step {step}/{total}" if total else f"step {step}"]
-    extra = {key: value for key, value in event.items() if key not in ("event", "step", "total", "seconds", "budget")}
+    extra = {key: value for key, value in event.items() if key not in ("event", "run_id", "step", "total", "seconds", "budget")}
     parts += [f"{key} {value:.4g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in extra.items()]
     parts.append(f"{seconds:.0f} s")
     if total and step and total > step:
@@ -61,7 +61,8 @@ class PlainDisplay:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.total = self.position = 0
-        self._next_line = 0.0
+        self._places: dict[str, int] = {}  # run id -> its number
+        self._next_line: dict[str, float] = {}  # run id -> when its progress is shown next
 
     def __enter__(self) -> PlainDisplay:
         return self
@@ -80,25 +81,32 @@ class PlainDisplay:
         self.total, self.position = total, finished
         self.line(f"{total} runs" + (f", {finished} of them finished earlier" if finished else ""))
 
+    def place(self, run_id: str) -> str:
+        """'[3/40]': a number that a run keeps, also when it is tried again."""
+        if run_id not in self._places:
+            self.position += 1
+            self._places[run_id] = self.position
+        return f"[{self._places[run_id]}/{self.total}]"
+
     def run_started(self, spec: RunSpec) -> None:
-        self.position += 1
-        self._next_line = time.monotonic() + LINE_INTERVAL
-        self.line(f"[{self.position}/{self.total}] {run_title(spec)} ...")
+        self._next_line[spec.id] = time.monotonic() + LINE_INTERVAL
+        self.line(f"{self.place(spec.id)} {run_title(spec)} ...")
 
     def progress(self, event: dict[str, Any]) -> None:
-        if time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + LINE_INTERVAL
-            self.line(f"[{self.position}/{self.total}]   {progress_text(event)}")
+        run_id = event["run_id"]
+        if time.monotonic() >= self._next_line.get(run_id, 0.0):
+            self._next_line[run_id] = time.monotonic() + LINE_INTERVAL
+            self.line(f"{self.place(run_id)}   {progress_text(event)}")
 
     def run_finished(self, record: RunRecord) -> None:
-        self.line(f"[{self.position}/{self.total}] {run_title(record.spec)}: {outcome(record)}")
+        self.line(f"{self.place(record.run_id)} {run_title(record.spec)}: {outcome(record)}")
 
     def warning(self, text: str) -> None:
         self.line(f"warning: {text}")
 
 
 class LiveDisplay(PlainDisplay):
-    """The same lines for finished runs, with a bar for the sweep and one for the current run below them."""
+    """The same lines for finished runs, with a bar for the sweep and one for each run under way below them."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -113,7 +121,7 @@ class LiveDisplay(PlainDisplay):
             transient=True,
         )
         self._sweep: TaskID | None = None
-        self._run: TaskID | None = None
+        self._runs: dict[str, TaskID] = {}
 
     def __enter__(self) -> LiveDisplay:
         self._bars.start()
@@ -135,18 +143,17 @@ class LiveDisplay(PlainDisplay):
         self._overall("sweep", finished, total)
 
     def run_started(self, spec: RunSpec) -> None:
-        self.position += 1
-        self._run = self._bars.add_task(escape(run_title(spec)), total=None, text="starting")
+        self.place(spec.id)
+        self._runs[spec.id] = self._bars.add_task(escape(run_title(spec)), total=None, text="starting")
 
     def progress(self, event: dict[str, Any]) -> None:
-        if self._run is not None:
+        if event["run_id"] in self._runs:
             step, total = event.get("step", 0), event.get("total") or None
-            self._bars.update(self._run, completed=step, total=total, text=escape(progress_text(event)))
+            self._bars.update(self._runs[event["run_id"]], completed=step, total=total, text=escape(progress_text(event)))
 
     def run_finished(self, record: RunRecord) -> None:
-        if self._run is not None:
-            self._bars.remove_task(self._run)
-            self._run = None
+        if record.run_id in self._runs:
+            self._bars.remove_task(self._runs.pop(record.run_id))
         super().run_finished(record)
         self._overall("sweep", self.position, self.total)
 

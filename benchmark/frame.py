@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 IDENTITY = ("dataset", "case", "size", "views", "noise", "method", "preset", "params", "engine", "device", "seed", "status", "reason")
 METRICS = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim", "fit_psnr", "fit_ssim")
-COST = ("seconds", "cpu_seconds", "peak_memory_mb", "steps")
+COST = ("seconds", "cpu_seconds", "peak_memory_mb", "steps", "ray_samples", "projections", "backprojections", "budget_seconds")
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run. Columns: who and what (IDENTITY), the strict metrics (METRICS), every other metric by name, COST, run_id.
 
     A metric that does not apply (no truth, a failed run) is empty. Metrics [dB] or dimensionless, seconds [s], memory [MiB].
+    projections and backprojections count applications of A and its transpose to all training views (a subset counts its share).
     """
     import pandas as pd
 
@@ -28,7 +29,7 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     others = sorted({name for record in records for name in record.metrics} - set(METRICS))
     columns = [*IDENTITY, *METRICS, *others, *COST, "run_id"]
     table = pd.DataFrame([row(record) for record in records], columns=columns)
-    for name in (*METRICS, *others, "seconds", "cpu_seconds", "peak_memory_mb"):
+    for name in (*METRICS, *others, *(name for name in COST if name != "steps")):
         table[name] = pd.to_numeric(table[name]).astype(float)
     return table
 
@@ -55,8 +56,19 @@ def row(record: RunRecord) -> dict[str, Any]:
         "cpu_seconds": record.cpu_seconds,
         "peak_memory_mb": record.peak_memory_mb,
         "steps": record.steps,
+        **_work(record),
+        "budget_seconds": spec.budget_seconds,
         "run_id": record.run_id,
     }
+
+
+def _work(record: RunRecord) -> dict[str, float | None]:
+    """The counters; empty for records of before they were kept, and where nothing was counted."""
+    if not record.counters:
+        return {"ray_samples": None, "projections": None, "backprojections": None}
+    views = record.views or 1
+    forward, adjoint = (record.counters.get(name, 0) / views for name in ("forward_views", "adjoint_views"))
+    return {"ray_samples": record.counters.get("ray_samples", 0), "projections": forward, "backprojections": adjoint}
 
 
 def view_count(spec: RunSpec) -> int:
@@ -81,8 +93,14 @@ def labels(records: Iterable[RunRecord]) -> dict[str, str]:
     found = {}
     for (method, preset), members in groups.items():
         name = method if preset == "default" else f"{method}:{preset}"
-        differing = [key for key in members[0].spec.method_params if len({repr(m.spec.method_params.get(key)) for m in members}) > 1]
+        settings = {member.run_id: _settings(member.spec) for member in members}
+        differing = [key for key in _settings(members[0].spec) if len({repr(values.get(key)) for values in settings.values()}) > 1]
         for member in members:
-            values = ", ".join(f"{key}={member.spec.method_params.get(key)}" for key in differing)
+            values = ", ".join(f"{key}={settings[member.run_id].get(key)}" for key in differing)
             found[member.run_id] = f"{name} ({values})" if values else name
     return found
+
+
+def _settings(spec: RunSpec) -> dict[str, Any]:
+    """All that makes two runs of a method different things to compare."""
+    return {**spec.method_params, "budget": spec.budget_seconds, "revision": spec.method_revision}

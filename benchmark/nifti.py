@@ -28,8 +28,16 @@ def write_volume(path: Path, volume: np.ndarray, geometry: ConeBeamGeometry, len
 
 
 def read_volume(path: Path) -> np.ndarray:
-    """The volume [z, y, x] of a file written by `write_volume`, float32."""
-    import nibabel
+    """The volume [z, y, x] of a file written by `write_volume`, float32. Raises OSError for a file that is missing, cut off or foreign."""
+    import zlib
 
-    image = nibabel.Nifti1Image.from_filename(path)
-    return np.ascontiguousarray(np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0))
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    try:
+        image = nibabel.Nifti1Image.from_filename(path)
+        return np.ascontiguousarray(np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0))
+    except (ImageFileError, HeaderDataError, WrapStructError, EOFError, ValueError, zlib.error) as error:
+        raise OSError(f"{path}: not a complete NIfTI volume ({error})") from error

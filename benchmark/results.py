@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ class StoredCase:
         self.photons: float | None = facts["photons"]
         self.view_labels: dict[str, Any] = facts.get("view_labels", {})  # absent in older folders
         self.heldout_view_labels: dict[str, Any] = facts.get("heldout_view_labels", {})
+        self.facts: dict[str, Any] = facts.get("facts", {})  # since schema version 2
 
     @functools.cached_property
     def truth(self) -> np.ndarray | None:
@@ -64,7 +66,7 @@ class StoredCase:
         heldout = None
         if self.heldout is not None and self.heldout_geometry is not None:
             heldout = Scan(self.heldout, self.heldout_geometry, view_labels=self.heldout_view_labels, **common)
-        return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views)
+        return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views, self.facts)
 
 
 class Results:
@@ -75,7 +77,7 @@ class Results:
         self.problems: list[str] = []  # files that could not be read
         latest: dict[str, RunRecord] = {}
         for path in sorted(self.folder.glob("runs/*/attempt-*.json")):  # sorted: later attempts replace earlier ones
-            record = self._read(path)
+            record = read_record(path, self.problems)
             if record is not None:
                 latest[record.run_id] = record
         self.records = arranged(latest.values())
@@ -87,19 +89,6 @@ class Results:
         if not (folder / "runs").is_dir():
             raise InputError(str(folder), expected="a results folder (with runs/ inside)", found="none", fix="Give the --output of a run.")
         return cls(folder)
-
-    def _read(self, path: Path) -> RunRecord | None:
-        try:
-            values = json.loads(path.read_text())
-            if not isinstance(values, dict):
-                raise ValueError(f"expected an object, found a {type(values).__name__}")
-            if values.get("schema_version", 0) > SCHEMA_VERSION:
-                raise ValueError(f"schema version {values['schema_version']} is newer than this program's {SCHEMA_VERSION}")
-            return RunRecord.model_validate(values)
-        except (OSError, ValueError) as error:  # ValidationError and JSONDecodeError are ValueErrors
-            text = f"{error.error_count()} wrong fields" if isinstance(error, ValidationError) else str(error)
-            self.problems.append(f"{path}: unreadable record ({text})")
-            return None
 
     def record(self, run_id: str) -> RunRecord | None:
         """The latest record of a run."""
@@ -116,17 +105,18 @@ class Results:
 
     def case(self, record: RunRecord) -> StoredCase | None:
         """The problem that a run solved; None if it was never loaded."""
-        return self._case(record.spec.data_digest)
+        return self.case_of(record.spec.data_digest)
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 (a Results lives as long as the program's one report)
-    def _case(self, digest: str) -> StoredCase | None:
+    def case_of(self, digest: str) -> StoredCase | None:
+        """The stored case of a data digest."""
         folder = self.folder / "cases" / digest
         return StoredCase(folder) if digest and (folder / "case.json").exists() else None
 
     def cases(self) -> list[StoredCase]:
         """Every case that the records refer to, once each, in their order."""
         digests = dict.fromkeys(record.spec.data_digest for record in self.records)
-        return [case for digest in digests if (case := self._case(digest)) is not None]
+        return [case for digest in digests if (case := self.case_of(digest)) is not None]
 
     def truth(self, record: RunRecord) -> np.ndarray | None:
         """The truth [z, y, x] of a run's case."""
@@ -138,6 +128,30 @@ class Results:
         from benchmark.frame import frame
 
         return frame(self.records)
+
+
+def read_record(path: Path, problems: list[str]) -> RunRecord | None:
+    """The record of one attempt; None, and one more problem, if it cannot be read. Records of older schemas are read as they are."""
+    try:
+        values = json.loads(path.read_text())
+        if not isinstance(values, dict):
+            raise ValueError(f"expected an object, found a {type(values).__name__}")
+        if values.get("schema_version", 0) > SCHEMA_VERSION:
+            raise ValueError(f"schema version {values['schema_version']} is newer than this program's {SCHEMA_VERSION}")
+        return RunRecord.model_validate(values)
+    except (OSError, ValueError) as error:  # ValidationError and JSONDecodeError are ValueErrors
+        text = f"{error.error_count()} wrong fields" if isinstance(error, ValidationError) else str(error)
+        problems.append(f"{path}: unreadable record ({text})")
+        return None
+
+
+def latest_record(folder: Path, run_id: str) -> tuple[int, RunRecord | None]:
+    """The number of the latest attempt at a run in a results folder, and its record: as it is on the disk now."""
+    for path in sorted(folder.glob(f"runs/{run_id}/attempt-*.json"), reverse=True):
+        record = read_record(path, [])
+        if record is not None:
+            return int(path.stem[-4:]), record
+    return 0, None
 
 
 def without_digest(spec: RunSpec) -> RunSpec:
@@ -158,5 +172,9 @@ def _order(record: RunRecord) -> tuple:
 
 
 def _load_array(path: Path) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as file:
-        return file["projections"]
+    """The projections of a file of ours. Raises OSError for one that is missing, cut off or foreign."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file["projections"]
+    except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise OSError(f"{path}: not a complete file of projections ({error})") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark import counters
 from benchmark.checkpoint import Checkpoint, Checkpoints, Stateful
 from benchmark.clock import Clock
 
@@ -106,6 +107,6 @@ class Run:
         progress = (self.step + 1) / max(1, self._total)
         if progress < self._next_snapshot:
             return
-        with self.clock.paused():
+        with self.clock.paused(), counters.paused():
             self._on_snapshot(self.step, self.clock.seconds, np.asarray(volume(), dtype=np.float32))
             self._next_snapshot = progress + 1 / self._snapshots

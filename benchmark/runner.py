@@ -19,17 +19,18 @@ from benchmark.environment import environment, install_hint, missing_modules
 from benchmark.frame import view_count
 from benchmark.plain import dumps
 from benchmark.plugins import Registry
-from benchmark.schedule import OnEvent, Options, Outcome
+from benchmark.schedule import OnEvent, Options, Outcome, Stop
 from benchmark.score import Scorer
-from benchmark.types import Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve
+from benchmark.types import Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve, volume_digest
 
 
 def perform(
-    registry: Registry, spec: RunSpec, case: Case, jobs: Path, options: Options, on_event: OnEvent
+    registry: Registry, spec: RunSpec, case: Case, jobs: Path, options: Options, on_event: OnEvent, stop: Stop = lambda: False
 ) -> tuple[RunRecord, np.ndarray | None]:
     """Run a method on a case, check and score what came back. Returns the record and, if it is ok, the volume [z, y, x].
 
-    `jobs` is a folder for scratch files; nothing stays in it. Raises StorageError if it cannot be written.
+    `jobs` is a folder for scratch files; nothing stays in it. Raises StorageError if it cannot be written, Stopped soon after
+    `stop()` is true.
     """
     record = blank_record(spec, case, options)
     method = registry.method(spec.method)
@@ -39,16 +40,26 @@ def perform(
         return record.model_copy(update={"reason": f"skip() failed: {type(error).__name__}: {error}"}), None
     if reason:
         return record.model_copy(update={"status": "skipped", "reason": reason}), None
-    folder = Path(tempfile.mkdtemp(prefix=f"{spec.id}-", dir=jobs))
+    folder = _scratch(jobs, spec)
     try:
         try:
             write_job(folder, method, spec, case, options)
         except OSError as error:
             raise StorageError(folder, error) from error
-        outcome = schedule.execute(folder, options, on_event)
+        outcome = schedule.execute(folder, options, on_event, stop)
         return _judge(record, outcome, folder, case, registry)
+    except FileNotFoundError as error:
+        return record.model_copy(update={"reason": f"its scratch files were removed while it ran ({error.filename})"}), None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _scratch(jobs: Path, spec: RunSpec) -> Path:
+    try:
+        jobs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
+        return Path(tempfile.mkdtemp(prefix=f"{spec.id}-", dir=jobs))
+    except OSError as error:
+        raise StorageError(jobs, error) from error
 
 
 def blank_record(spec: RunSpec, case: Case | None, options: Options) -> RunRecord:
@@ -68,7 +79,13 @@ def blank_record(spec: RunSpec, case: Case | None, options: Options) -> RunRecor
         spec=spec,
         status="failed",
         started=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        environment={**environment(), "threads": options.threads, "isolation": "none" if options.in_process else "process"},
+        environment={
+            **environment(),
+            "process": os.getpid(),
+            "threads": options.threads,
+            "isolation": "none" if options.in_process else "process",
+        },
+        command=options.command,
         **facts,
     )
 
@@ -100,10 +117,34 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "photons": case.scan.photons,
         "length_unit": case.scan.length_unit,
         "view_labels": case.scan.view_labels,
+        "checkpoint": _own_path(options.checkpoints, spec.id, "checkpoint.pt"),
+        "checkpoint_every": options.checkpoint_every,
+        "facts": checkpoint_facts(method, spec, case),
+        "tensorboard": _own_path(options.tensorboard, spec.id),
+        "own_process": not options.in_process,
         "parent": os.getpid(),
         "sys_path": sys.path,
     }
     (folder / "job.json").write_text(dumps(job))
+
+
+def _own_path(folder: Path | None, *parts: str) -> str | None:
+    return None if folder is None else str(folder.absolute().joinpath(*parts))
+
+
+def checkpoint_facts(method: MethodSpec, spec: RunSpec, case: Case) -> dict[str, Any]:
+    """What a checkpoint of this run belongs to, and what it takes to ask its field."""
+    field = method.field if isinstance(method.field, str) or method.field is None else import_path(method.field)
+    return {
+        "method": spec.method,
+        "revision": spec.method_revision,
+        "params": spec.method_params,
+        "params_model": import_path(method.params),
+        "field": field,
+        "seed": spec.seed,
+        "scan": case.scan.digest,
+        "geometry": case.scan.geometry.to_dict(),
+    }
 
 
 def import_path(thing: Any) -> str | None:
@@ -123,7 +164,7 @@ def import_path(thing: Any) -> str | None:
 def _judge(record: RunRecord, outcome: Outcome, folder: Path, case: Case, registry: Registry) -> tuple[RunRecord, np.ndarray | None]:
     """The finished record: what the worker said, unless the volume tells otherwise."""
     result = outcome.result
-    known = ("status", "reason", "engine", "device", "seconds", "cpu_seconds", "peak_memory_mb", "steps", "losses", "info")
+    known = ("status", "reason", "engine", "device", "seconds", "cpu_seconds", "peak_memory_mb", "steps", "counters", "losses", "info")
     values: dict[str, Any] = record.model_dump() | {key: result[key] for key in known if key in result}
     values |= {"log_tail": outcome.log_tail, "environment": record.environment | result.get("facts", {})}
     volume: np.ndarray | None = None
@@ -135,7 +176,8 @@ def _judge(record: RunRecord, outcome: Outcome, folder: Path, case: Case, regist
     values["curve"] = _curve(folder, result.get("snapshots", []), scorer)
     if volume is not None:
         values["metrics"], problems = scorer.score(volume)
-        values["reason"] = "; ".join(problems)
+        values |= {"reason": "; ".join(problems), "metric_versions": scorer.versions(values["metrics"])}
+        values["volume_digest"] = volume_digest(volume)
         final = CurvePoint(
             step=values["steps"],
             seconds=values["seconds"],

@@ -18,6 +18,8 @@ from typing import Any
 from benchmark import worker
 
 OnEvent = Callable[[dict[str, Any]], None]
+Stop = Callable[[], bool]
+GRACE = 10.0  # [s] to finish a step and write a checkpoint
 LOG_TAIL = 4000  # characters of the log that a record keeps
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -31,6 +33,10 @@ class Options:
     timeout: float | None = None  # [s] of wall time per run, start-up included
     in_process: bool = False
     snapshots: int = 12  # volumes kept along a run for its convergence curve
+    command: str = ""  # the command line, for the records
+    checkpoints: Path | None = None  # <here>/<run id>/checkpoint.pt, from which interrupted runs go on; none = no checkpoints
+    checkpoint_every: float = 60.0  # [s] of method time
+    tensorboard: Path | None = None  # <here>/<run id>/ gets event files
 
 
 @dataclasses.dataclass
@@ -41,9 +47,16 @@ class Outcome:
     log_tail: str = ""
 
 
-def execute(folder: Path, options: Options, on_event: OnEvent) -> Outcome:
-    """Run the job of a folder to its end. Only KeyboardInterrupt gets out, and then nothing of the job is left running."""
-    return _execute_here(folder, on_event) if options.in_process else _execute_in_child(folder, options, on_event)
+class Stopped(Exception):
+    """The sweep wants to end; nothing of the job is left running."""
+
+
+def execute(folder: Path, options: Options, on_event: OnEvent, stop: Stop = lambda: False) -> Outcome:
+    """Run the job of a folder to its end.
+
+    Only Stopped (soon after `stop()` is true) and KeyboardInterrupt get out, and then nothing of the job is left running.
+    """
+    return _execute_here(folder, on_event) if options.in_process else _execute_in_child(folder, options, on_event, stop)
 
 
 def _execute_here(folder: Path, on_event: OnEvent) -> Outcome:
@@ -69,14 +82,16 @@ class _Tee:
             target.flush()
 
 
-def _execute_in_child(folder: Path, options: Options, on_event: OnEvent) -> Outcome:
+def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: Stop) -> Outcome:
     log = folder / "log.txt"
     with log.open("wb") as file, _child(folder, options, file) as process:
-        in_time = _follow(process, options.timeout, on_event)
+        in_time = _follow(process, options.timeout, on_event, stop)
     path = folder / "result.json"
     if path.exists():  # written last and in one step: complete, even if the process then fell over while it ended
         return Outcome(json.loads(path.read_text()), _tail(log))
     reason = _death(process.returncode, None if in_time else options.timeout, log)
+    if not in_time and options.checkpoints:
+        reason += " (a method that keeps checkpoints goes on from its last one when the same command is given again)"
     return Outcome({"status": "failed", "reason": reason, "device": "" if options.device == "auto" else options.device}, _tail(log))
 
 
@@ -101,6 +116,10 @@ def _child(folder: Path, options: Options, log: Any) -> Iterator[subprocess.Pope
     try:
         yield process
     finally:
+        if options.checkpoints:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -108,8 +127,8 @@ def _child(folder: Path, options: Options, log: Any) -> Iterator[subprocess.Pope
             process.stdout.close()
 
 
-def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: OnEvent) -> bool:
-    """Pass on progress lines until the process ends (True) or its time is up (False)."""
+def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: OnEvent, stop: Stop) -> bool:
+    """Pass on progress lines until the process ends (True) or its time is up (False). Raises Stopped."""
     assert process.stdout is not None
     deadline = time.monotonic() + timeout if timeout else float("inf")
     os.set_blocking(process.stdout.fileno(), False)
@@ -118,9 +137,11 @@ def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: O
         selector.register(process.stdout, selectors.EVENT_READ)
         open_pipe = True
         while process.poll() is None:
+            if stop():
+                raise Stopped
             if time.monotonic() >= deadline:
                 return False
-            wait = min(0.5, max(0.0, deadline - time.monotonic()))
+            wait = min(0.2, max(0.0, deadline - time.monotonic()))
             if not open_pipe:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(wait)

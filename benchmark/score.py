@@ -8,6 +8,8 @@ import numpy as np
 
 from benchmark.types import Case, MetricSpec, Scan, resolve
 
+PREFIXES = {"volume": ("volume",), "projection": ("projection", "fit")}  # kind of a metric -> prefixes of its columns
+
 
 class Scorer:
     """Scores for one case; keeps its projectors. `metrics` are all specs; names become volume_*, projection_* and fit_*."""
@@ -25,21 +27,28 @@ class Scorer:
         values: dict[str, float | None] = {}
         problems: list[str] = []
         if self.case.truth is not None:
-            self._apply("volume", "volume", volume, self.case.truth, values, problems)
-        if self.case.heldout is not None:
-            self._apply("projection", "projection", _project(self.case.heldout, volume), self.case.heldout.projections, values, problems)
-        self._apply("fit", "projection", _project(self.case.scan, volume), self.case.scan.projections, values, problems)
+            self._apply("volume", self.case.scan, volume, self.case.truth, values, problems)
+        rendered = any(metric.kind == "projection" for metric in self.metrics)
+        for prefix, scan in (("projection", self.case.heldout), ("fit", self.case.scan)):
+            if rendered and scan is not None:
+                self._apply(prefix, scan, _project(scan, volume), scan.projections, values, problems)
         return values, problems
 
+    def versions(self, names: Iterable[str]) -> dict[str, int]:
+        """The revision of the metric behind each name."""
+        known = {f"{prefix}_{metric.name}": metric.revision for metric in self.metrics for prefix in PREFIXES[metric.kind]}
+        return {name: known[name] for name in names if name in known}
+
     def _apply(
-        self, prefix: str, kind: str, found: np.ndarray, true: np.ndarray, values: dict[str, float | None], problems: list[str]
+        self, prefix: str, scan: Scan, found: np.ndarray, true: np.ndarray, values: dict[str, float | None], problems: list[str]
     ) -> None:
+        known = {**self.case.facts, "geometry": scan.geometry}
         for metric in self.metrics:
-            if metric.kind != kind:
+            if prefix not in PREFIXES[metric.kind] or not set(metric.needs) <= set(known):
                 continue
             name = f"{prefix}_{metric.name}"
             try:
-                value = resolve(metric.target)(found, true)  # None: does not apply here
+                value = resolve(metric.target)(found, true, **{need: known[need] for need in metric.needs})  # None: does not apply here
                 values[name] = None if value is None else float(value)
             except Exception as error:
                 values[name] = None

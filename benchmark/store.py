@@ -9,11 +9,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,25 +58,9 @@ class Store:
                 fix="Free some space or choose another --output.",
             )
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """One sweep at a time per folder. Raises InputError if another one is at work."""
-        import filelock
-
-        lock = filelock.FileLock(str(self.folder / ".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise InputError(
-                f"output folder {self.folder}",
-                expected="one sweep at a time",
-                found="another one that is writing here",
-                fix="Wait for it to end or choose another --output.",
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+    def leftovers(self) -> list[Path]:
+        """Half-written volumes and cases: of writes that are under way, or of sweeps that were killed. Nobody reads them."""
+        return [*self.folder.glob("runs/*/.????????-*.nii.gz"), *self.folder.glob("cases/.????????-*")]
 
     def write_case(self, case: Case, dataset: str, dataset_params: dict[str, Any]) -> None:
         """Keep everything that scoring needs, once per digest."""
@@ -89,10 +71,10 @@ class Store:
         try:
             temporary.mkdir(parents=True)
             self._write_case_files(temporary, case, dataset, dataset_params)
-            with contextlib.suppress(FileExistsError):
-                os.rename(temporary, final)
+            os.rename(temporary, final)
         except OSError as error:
-            raise atomic.StorageError(final, error) from error
+            if not (final / "case.json").exists():  # else another sweep was faster
+                raise atomic.StorageError(final, error) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -115,6 +97,7 @@ class Store:
             "view_labels": case.scan.view_labels,
             "heldout_view_labels": heldout.view_labels if heldout is not None else {},
             "photons": case.scan.photons,
+            "facts": case.facts,
             "training_views": case.training_views,
             "heldout_views": case.heldout_views,
             "geometry": geometry.to_dict(),
@@ -122,8 +105,13 @@ class Store:
         }
         (folder / "case.json").write_text(dumps(facts, indent=1))
 
-    def write_record(self, record: RunRecord, volume: np.ndarray | None = None, case: Case | None = None) -> Path:
-        """Append one attempt (and its volume first, so that an 'ok' record always has one). Raises StorageError."""
+    def write_record(
+        self, record: RunRecord, volume: np.ndarray | None = None, case: Case | None = None, attempt: int | None = None
+    ) -> Path:
+        """Append one attempt (and its volume first, so that an 'ok' record always has one). Raises StorageError.
+
+        `attempt` is the claimed number, by default the next one. A number that is taken all the same becomes the next free one.
+        """
         folder = self.folder / "runs" / record.run_id
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +121,7 @@ class Store:
             with atomic.replacing(folder / "volume.nii.gz") as temporary:
                 nifti.write_volume(temporary, volume, case.scan.geometry, case.scan.length_unit)
         data = (dumps(record.model_dump(), indent=1) + "\n").encode()
-        number = 1 + max((int(path.stem[-4:]) for path in folder.glob("attempt-????.json")), default=0)
+        number = attempt or 1 + max((int(path.stem[-4:]) for path in folder.glob("attempt-????.json")), default=0)
         while True:
             path = folder / f"attempt-{number:04d}.json"
             try:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import shutil
-from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from benchmark.atomic import StorageError
+from benchmark.claims import Claims
 from benchmark.config import Plan
 from benchmark.ct.kernels.library import library
+from benchmark.engine import Engine, Here
 from benchmark.errors import InputError, MissingDependency
+from benchmark.lanes import Lanes
 from benchmark.plugins import Problem, Registry
 from benchmark.results import Results, arranged, without_digest
-from benchmark.runner import blank_record, perform
+from benchmark.runner import blank_record
 from benchmark.schedule import Options
 from benchmark.shelf import Shelf, case_key, size_in_bytes
 from benchmark.store import Store
-from benchmark.types import RunRecord, RunSpec
+from benchmark.types import Case, RunRecord, RunSpec
 
 
 class Display(Protocol):
@@ -34,7 +39,7 @@ class Display(Protocol):
         """A run begins."""
 
     def progress(self, event: dict[str, Any]) -> None:
-        """The current run's step, total, seconds and whatever it logs."""
+        """The step, total, seconds of the run with this `run_id`, and whatever it logs."""
 
     def run_finished(self, record: RunRecord) -> None:
         """A run has ended and its record is stored."""
@@ -60,10 +65,13 @@ class Summary:
 
 
 class Sweep:
-    """Executes a plan into its output folder."""
+    """Executes a plan into its output folder. Several sweeps may share one: each run is made by one of them."""
 
-    def __init__(self, registry: Registry, plan: Plan, options: Options, display: Display) -> None:
+    def __init__(
+        self, registry: Registry, plan: Plan, options: Options, display: Display, *, workers: int = 1, scheduler: str | None = None
+    ) -> None:
         self.registry, self.plan, self.options, self.display = registry, plan, options, display
+        self.workers, self.scheduler = workers, scheduler  # runs at a time here, or the address of a Dask scheduler
         self.store = Store(plan.output)
         self.shelf = Shelf(registry)
         self.digests: dict[str, str] = {}  # by case key
@@ -77,16 +85,14 @@ class Sweep:
         """
         self.store.prepare()
         library()
-        with self.store.locked():
-            jobs = self.plan.output / ".jobs"
-            shutil.rmtree(jobs, ignore_errors=True)  # of a sweep that was killed
-            jobs.mkdir()
-            try:
-                return self._run(jobs)
-            finally:
-                shutil.rmtree(jobs, ignore_errors=True)
+        with Claims(self.plan.output) as claims:
+            return self._run(claims)
 
-    def _run(self, jobs: Path) -> Summary:
+    def _run(self, claims: Claims) -> Summary:
+        leftovers = self.store.leftovers()
+        if claims.alone():  # asked after looking: whoever is writing one of them was alive before
+            for path in leftovers:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self._load_cases()
         specs = [self._with_digest(spec) for spec in self.plan.runs]
         results = Results(self.plan.output)
@@ -94,17 +100,19 @@ class Sweep:
             self.display.warning(problem)
         self.latest = {record.run_id: record for record in results.records}
         todo = [spec for spec in specs if spec.id not in self.latest or self.latest[spec.id].status != "ok"]
-        self.store.check_space(self._space(todo))
-        self.display.sweep_started(len(specs), len(specs) - len(todo))
-        interrupted = False
-        while todo and not interrupted:
-            try:
-                self._one(todo[0], jobs)
-                todo.pop(0)
-            except KeyboardInterrupt:
-                interrupted = True
-        self.store.write_table(arranged(self.latest.values()))
-        return Summary([self.latest[spec.id] for spec in specs if spec.id in self.latest], todo, interrupted)
+        with self._open_engine(claims) as engine:
+            self.store.check_space(self._space(todo, len(engine.lanes())))
+            self.display.sweep_started(len(specs), len(specs) - len(todo))
+            remaining = Lanes(self, engine, claims).work_off(todo)
+        self.store.write_table(Results(self.plan.output).records)  # with what other sweeps may have added
+        return Summary([self.latest[spec.id] for spec in specs if spec.id in self.latest], remaining, bool(remaining))
+
+    def _open_engine(self, claims: Claims) -> contextlib.AbstractContextManager[Engine]:
+        if self.scheduler is None:
+            return contextlib.nullcontext(Here(self.registry, self.options, claims.scratch, self.workers))
+        from benchmark.cluster import Cluster
+
+        return Cluster(self.scheduler, self.options)
 
     def _load_cases(self) -> None:
         """Load every case once, so that bad data are known before hours are spent. Raises one InputError for all of them."""
@@ -129,8 +137,8 @@ class Sweep:
     def _with_digest(self, spec: RunSpec) -> RunSpec:
         return spec.model_copy(update={"data_digest": self.digests.get(case_key(spec), "")})
 
-    def _space(self, todo: list[RunSpec]) -> int:
-        """Bytes that the runs may take: volumes, cases, and the scratch files of one run."""
+    def _space(self, todo: list[RunSpec], lanes: int) -> int:
+        """Bytes that the runs may take: volumes, cases, and the scratch files of the runs under way."""
         total, cases, scratch = 0, {}, 0
         for spec in todo:
             key = case_key(spec)
@@ -141,27 +149,32 @@ class Sweep:
                 cases[key] = (size_in_bytes(case), 4 * math.prod(case.scan.geometry.volume_shape))
             total += cases[key][1] + 100_000
             scratch = max(scratch, cases[key][0] + (self.options.snapshots + 2) * cases[key][1])
-        return total + scratch + sum(size for size, _ in cases.values())
+        return total + scratch * lanes + sum(size for size, _ in cases.values())
 
-    def _one(self, spec: RunSpec, jobs: Path) -> None:
-        """Perform one run and store its record."""
+    def prepare_run(self, spec: RunSpec) -> Case | RunRecord:
+        """Announce a run; its case, written into the folder, or at once the record of why there is none."""
         self.display.run_started(spec)
         self._warn(self.registry.run_started(spec))
         key = case_key(spec)
-        volume = case = None
         if key in self.unavailable:
             status, reason = self.unavailable[key]
-            record = blank_record(spec, None, self.options).model_copy(update={"status": status, "reason": reason})
-        else:
-            case = self.shelf.get(spec)
-            self.store.write_case(case, spec.dataset, spec.dataset_params)
-            record, volume = perform(self.registry, spec, case, jobs, self.options, self.display.progress)
+            return blank_record(spec, None, self.options).model_copy(update={"status": status, "reason": reason})
+        case = self.shelf.get(spec)
+        self.store.write_case(case, spec.dataset, spec.dataset_params)
+        return case
+
+    def keep(self, spec: RunSpec, record: RunRecord, volume: np.ndarray | None, case: Case | None, attempt: int) -> None:
+        """Store the record of an attempt and tell everybody."""
         before = self.latest.get(spec.id)
         if not (before is not None and before.status == record.status == "skipped" and before.reason == record.reason):
-            self.store.write_record(record, volume, case)
+            self.store.write_record(record, volume, case, attempt)
+        self.adopt(spec, record)
+        self._warn(self.registry.run_finished(record))
+
+    def adopt(self, spec: RunSpec, record: RunRecord) -> None:
+        """Take a record that is in the folder as this run's."""
         self.latest[spec.id] = record
         self._write_table()
-        self._warn(self.registry.run_finished(record))
         self.display.run_finished(record)
 
     def _write_table(self) -> None:

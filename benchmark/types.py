@@ -101,6 +101,7 @@ class Case:
     truth_note: str = ""  # where the truth comes from, e.g. "FDK of all 240 views"
     training_views: tuple[int, ...] = ()  # indices into the full acquisition
     heldout_views: tuple[int, ...] = ()
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what some metrics need (JSON values), see MetricSpec.needs
 
     def __post_init__(self) -> None:
         if self.truth is not None:
@@ -135,6 +136,13 @@ class Reconstruction:
     volume: np.ndarray
     engine: str = "native"
     info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def volume_digest(volume: np.ndarray) -> str:
+    """Hash of a volume's shape and float32 values."""
+    content = hashlib.sha256(repr(volume.shape).encode())
+    content.update(np.ascontiguousarray(volume, dtype=np.float32).tobytes())
+    return content.hexdigest()[:16]
 
 
 # -- plug-ins -----------------------------------------------------------------------------------------------------------
@@ -202,7 +210,9 @@ class DatasetSpec:
 class MetricSpec:
     """A score. kind 'volume': `target(prediction, truth)`, both [z, y, x]; kind 'projection': both [view, v, u].
 
-    The data range must come from the truth, never from the prediction.
+    The data range must come from the truth, never from the prediction. `needs` names what the target also gets, by keyword:
+    'geometry' (of the volume and of the views), or one of the case's facts, such as 'mu_water' [1/mm] or 'sphere' (centre
+    x y z and radius [mm]); cases without it are not scored. Raise `revision` whenever values change.
     """
 
     name: str  # the column, e.g. 'psnr' becomes volume_psnr
@@ -212,6 +222,8 @@ class MetricSpec:
     higher_is_better: bool = True
     summary: str = ""
     revision: int = 1
+    protocol: str = "strict"  # whose evaluation it repeats; what `reevaluate --protocols` names
+    needs: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -226,7 +238,7 @@ class ReporterSpec:
 # -- runs ---------------------------------------------------------------------------------------------------------------
 
 Status = Literal["ok", "failed", "skipped"]
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: metric versions, counters, volume digest, command, reevaluated; records of version 1 stay readable
 
 
 class RunSpec(BaseModel):
@@ -284,10 +296,15 @@ class RunRecord(BaseModel):
     cpu_seconds: float | None = None  # [s] of process time over all threads
     peak_memory_mb: float | None = None  # [MiB] of the method's process
     steps: int = 0
+    counters: dict[str, int] = {}  # work counted where the kernels are called: ray_samples, forward_views, adjoint_views
     metrics: dict[str, float | None] = {}  # volume_psnr, volume_ssim, projection_psnr, projection_ssim, fit_psnr, ...
+    metric_versions: dict[str, int] = {}  # MetricSpec.revision of every metric above
     curve: list[CurvePoint] = []
     losses: list[tuple[int, float, float]] = []  # (step, seconds, loss)
     info: dict[str, Any] = {}
     environment: dict[str, Any] = {}
+    volume_digest: str = ""  # of the stored volume
+    command: str = ""  # the command line of the sweep
+    reevaluated: dict[str, Any] = {}  # for metrics that were computed again later: when, by which code, from which attempt
     started: str = ""  # ISO 8601, UTC
     log_tail: str = ""

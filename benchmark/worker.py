@@ -23,12 +23,16 @@ from typing import Any
 
 import numpy as np
 
+from benchmark import counters
+from benchmark.checkpoint import Checkpoints
 from benchmark.clock import peak_memory_mb
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.library import library
+from benchmark.environment import available_cores
 from benchmark.errors import InputError, MissingDependency
 from benchmark.plain import dumps, plain
-from benchmark.run_context import Run
+from benchmark.run_context import Interrupted, Run
+from benchmark.tensorboard import Board
 from benchmark.types import Reconstruction, Scan, resolve
 
 Emit = Callable[[dict[str, Any]], None]
@@ -43,12 +47,15 @@ class Tracker:
         self.folder, self.emit, self.budget = folder, emit, budget
         self.losses: list[tuple[int, float, float]] = []  # (step, seconds, loss)
         self.snapshots: list[dict[str, Any]] = []
+        self.board: Board | None = None
         self._next_event = 0.0
 
     def log(self, values: dict[str, Any]) -> None:
         """Remember the loss of every step; emit a progress line now and then."""
         if "loss" in values:
             self.losses.append((int(values["step"]), float(values["seconds"]), float(values["loss"])))
+        if self.board is not None:
+            self.board.log(values)
         now = time.monotonic()
         if now >= self._next_event:
             self._next_event = now + EVENT_INTERVAL
@@ -56,6 +63,8 @@ class Tracker:
 
     def snapshot(self, step: int, seconds: float, volume: np.ndarray) -> None:
         """Keep a volume on disk, to be scored after the run."""
+        if self.board is not None:
+            self.board.snapshot(step, volume)
         name = f"snapshot-{len(self.snapshots):04d}.npy"
         np.save(self.folder / name, volume, allow_pickle=False)
         self.snapshots.append({"file": name, "step": step, "seconds": seconds, "loss": self.losses[-1][2] if self.losses else None})
@@ -75,6 +84,7 @@ def work(folder: Path, emit: Emit) -> None:
     result: dict[str, Any] = {"status": "failed", "reason": "", "device": job["device"]}
     run: Run | None = None
     try:
+        tracker.board = _board(job, folder)
         scan = read_scan(folder, job)
         target, params = _method(job)
         result["device"] = resolve_device(job["device"])
@@ -87,12 +97,19 @@ def work(folder: Path, emit: Emit) -> None:
             on_log=tracker.log,
             on_snapshot=tracker.snapshot,
             snapshots=job["snapshots"],
+            checkpoints=_checkpoints(job),
         )
+        if job["own_process"]:
+            _end_politely(run)
         reconstruction = _timed(target, scan, params, run)
         result["peak_memory_mb"] = peak_memory_mb()
         volume = _volume(reconstruction)
         np.save(folder / "volume.npy", volume, allow_pickle=False)
         result |= {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info))}
+        if run.resumed:
+            result["info"]["resumed_after_step"] = run.resumed
+    except Interrupted:
+        return  # whoever asked for it knows
     except MissingDependency as error:
         result |= {"status": "skipped", "reason": str(error)}
     except (Exception, SystemExit) as error:
@@ -101,16 +118,39 @@ def work(folder: Path, emit: Emit) -> None:
         result["reason"] = text if isinstance(error, InputError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
     result.setdefault("peak_memory_mb", peak_memory_mb())
     if run is not None:
-        result |= {"seconds": run.clock.seconds, "cpu_seconds": run.clock.cpu_seconds, "steps": run.step}
-        result |= {"losses": tracker.thinned_losses(), "snapshots": tracker.snapshots, "facts": _device_facts(run.device)}
+        result |= {"seconds": run.clock.seconds, "cpu_seconds": run.clock.cpu_seconds, "steps": run.step, "counters": counters.totals()}
+        result |= {"losses": tracker.thinned_losses(), "snapshots": tracker.snapshots, "facts": _facts(run.device)}
     temporary = folder / "result.json.part"
     temporary.write_text(dumps(result))
     os.replace(temporary, folder / "result.json")
 
 
+def _checkpoints(job: dict[str, Any]) -> Checkpoints | None:
+    """The run's checkpoint, in the run's own folder; none where that folder is not on this machine."""
+    path = Path(job["checkpoint"]) if job.get("checkpoint") else None
+    return Checkpoints(path, job["facts"], job["checkpoint_every"]) if path is not None and path.parent.is_dir() else None
+
+
+def _board(job: dict[str, Any], folder: Path) -> Board | None:
+    if not job.get("tensorboard"):
+        return None
+    return Board(Path(job["tensorboard"]), read_scan(folder, job))
+
+
+def _end_politely(run: Run) -> None:
+    """SIGTERM ends a run's process at once, or after the present step where that is worth a checkpoint."""
+
+    def terminated(number: int, frame: Any) -> None:
+        if not run.interrupt():
+            os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, terminated)
+
+
 def _timed(target: Callable[..., Any], scan: Scan, params: Any, run: Run) -> Any:
     """The method's return value; the clock runs only while the method does, pending work on a GPU included."""
     _synchronise(run.device)
+    counters.reset()
     run.clock.start()
     try:
         result = target(scan, params, run)
@@ -193,12 +233,22 @@ def _set_up_libraries(job: dict[str, Any]) -> None:
             torch.set_num_threads(job["threads"])
 
 
-def _device_facts(device: str) -> dict[str, Any]:
+def _thread_count() -> int:
+    """Threads that the kernels and torch use in this process."""
+    if "torch" in sys.modules:
+        import torch
+
+        return torch.get_num_threads()
+    return int(os.environ.get("OMP_NUM_THREADS") or available_cores())
+
+
+def _facts(device: str) -> dict[str, Any]:
+    threads = {"threads": _thread_count()}
     if not device.startswith("cuda"):
-        return {}
+        return threads
     import torch
 
-    return {"gpu": torch.cuda.get_device_name(device), "gpu_peak_memory_mb": torch.cuda.max_memory_allocated(device) / 2**20}
+    return threads | {"gpu": torch.cuda.get_device_name(device), "gpu_peak_memory_mb": torch.cuda.max_memory_allocated(device) / 2**20}
 
 
 def _number(value: Any) -> Any:

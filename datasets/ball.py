@@ -28,7 +28,9 @@ class BallParams(SimulatedParams):
 def load(params: BallParams) -> Case:
     """The ball's exact projections."""
     ball = Ellipsoids(np.array([params.centre]), np.full((1, 3), params.radius), np.array([params.attenuation]))
-    return simulated_case("ball", params.side, lambda: ball, params, truth_note="voxel means of the ball (supersampled at its surface)")
+    note = "voxel means of the ball (supersampled at its surface)"
+    facts = {"sphere": {"centre": list(params.centre), "radius": params.radius}}
+    return simulated_case("ball", params.side, lambda: ball, params, truth_note=note, facts=facts)
 
 
 @hookimpl

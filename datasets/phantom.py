@@ -78,7 +78,8 @@ def anatomy() -> Ellipsoids:
 def load(params: PhantomParams) -> Case:
     """The chosen phantom's exact projections."""
     side, make = {"shepp_logan": (SHEPP_LOGAN_SIDE, shepp_logan), "anatomy": (TRUNK_SIDE, anatomy)}[params.kind]
-    return simulated_case(f"phantom-{params.kind}", side, make, params, truth_note="voxel means of the ellipsoids, supersampled")
+    note, facts = "voxel means of the ellipsoids, supersampled", {"mu_water": WATER}
+    return simulated_case(f"phantom-{params.kind}", side, make, params, truth_note=note, facts=facts)
 
 
 @hookimpl

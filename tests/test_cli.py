@@ -28,7 +28,7 @@ def environment(tmp_path_factory) -> dict[str, str]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(TINY_DISTRIBUTION)
-    return {**os.environ, "PYTHONPATH": str(folder), "TERM": "dumb"}
+    return {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "TERM": "dumb"}
 
 
 @pytest.fixture
@@ -91,6 +91,9 @@ def test_a_failing_method_is_a_row_and_exit_code_1(cli, tmp_path):
         (("--timeout", "soon"), "--timeout: expected a duration"),
         (("--timeout", "5s", "--in-process"), "--timeout: expected a process per run"),
         (("--threads", "0"), "--threads"),
+        (("--workers", "2", "--in-process"), "--in-process: expected one run at a time here, found --workers 2"),
+        (("--workers", "2", "--scheduler", "tcp://head:8786"), "--workers: expected none with --scheduler"),
+        (("--scheduler", "head"), "--scheduler: expected an address such as tcp://head:8786, found 'head'"),
         (("--output", "/dev/null/out"), "expected a folder that can be written"),
         (("--nonsense",), "No such option: --nonsense"),
     ],
@@ -142,6 +145,18 @@ def test_prepare(cli):
 def test_report_and_compare_want_results(cli):
     assert "expected a results folder" in cli("report", "nowhere", code=2).stderr
     assert "expected a results folder" in cli("compare", "nowhere", "neither", code=2).stderr
+
+
+def test_reevaluate_and_verify(cli, tmp_path):
+    cli(*RUN, "--methods", "grey", "--views", "4", "--seeds", "0,1", "--output", "out", "--workers", "2")
+    record = json.loads(next(tmp_path.glob("out/runs/*/attempt-0001.json")).read_text())
+    assert record["command"].startswith("python -m benchmark run --datasets tiny") and record["environment"]["threads"] >= 1
+    assert "2 runs scored again, 0 with another record" in cli("reevaluate", "out").stdout
+    done = cli("verify", "out", "--seed", "0").stdout
+    assert "done again: the same volume to the last bit" in done and "4 as recorded, 0 differ, 0 cannot be told." in done
+    next(tmp_path.glob("out/runs/*/volume.nii.gz")).write_bytes(b"")
+    damaged = cli("verify", "out", "--no-rerun", code=1).stdout
+    assert "differs  run tiny-4v-grey" in damaged and "not a complete NIfTI volume" in damaged and "1 differ" in damaged
 
 
 def test_speed_prints_a_flat_object_or_a_table(monkeypatch, capsys):

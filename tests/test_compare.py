@@ -111,3 +111,21 @@ def test_noise_preset_and_seed_keep_runs_apart(tmp_path):
 def test_tables_are_markdown_with_equal_rows(folders):
     rows = [line for line in str(compare(*folders)).splitlines() if line.startswith("|")]
     assert rows and all(len(line) == len(rows[0]) for line in rows[:3]) and all(line.endswith("|") for line in rows)
+
+
+def test_which_differences_are_real(tmp_path):
+    """fdk is better by much more than its seeds scatter, sart is not; one seed of naf says nothing."""
+    a = synthetic.fill(tmp_path / "a", views=(10,), methods=("fdk", "sart"), seeds=(0, 1, 2, 3))
+    b = synthetic.fill(tmp_path / "b", views=(10,), methods=("fdk", "sart"), seeds=(0, 1, 2, 3))
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        synthetic.fill(folder, views=(10,), methods=("naf",))
+    a, b = synthetic.Results.open(a.folder), synthetic.Results.open(b.folder)
+    for record in b.records:
+        gain = {"fdk": 1.0, "sart": 0.0, "naf": 3.0}[record.spec.method] + 0.1 * (-1) ** record.spec.seed
+        record.metrics["volume_psnr"] += gain
+    comparison = compare(a, b)
+    verdicts = {label: comparison.difference(label, "volume_psnr").verdict for label in ("fdk", "sart", "naf")}
+    assert verdicts == {"fdk": "higher", "sart": "no difference seen", "naf": "one pair"}
+    rows = [line for line in str(comparison).split("Which differences are real")[1].splitlines() if "Volume PSNR" in line]
+    assert [cell.strip() for cell in rows[0].split("|")[1:-1]] == ["fdk", "Volume PSNR [dB]", "+1.00", "+0.82 to +1.18", "1", "4", "higher"]
+    assert comparison.difference("nobody", "volume_psnr") is None

@@ -169,6 +169,22 @@ def test_an_unreadable_record_is_a_problem_not_a_crash(store):
     assert "schema version 99 is newer" in results.problems[1]
 
 
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "records").glob("*.json")), ids=lambda path: path.stem)
+def test_records_of_older_schemas_stay_readable_and_keep_their_identity(store, path):
+    """Real records as earlier versions wrote them."""
+    values = json.loads(path.read_text())
+    folder = store.folder / "runs" / values["run_id"]
+    folder.mkdir()
+    (folder / "attempt-0001.json").write_text(path.read_text())
+    results = Results.open(store.folder)
+    (found,) = results.records
+    assert results.problems == [] and found.schema_version == values["schema_version"] == int(path.stem.split("-")[1])
+    assert found.spec.id == found.run_id == values["run_id"]  # resuming still recognises it
+    assert found.metrics == values["metrics"] and found.status == values["status"]
+    table = results.frame()
+    assert table["seconds"].item() == values["seconds"] and table["ray_samples"].isna().all()  # not counted then
+
+
 def test_no_results_folder_is_said(tmp_path):
     with pytest.raises(InputError, match="expected a results folder"):
         Results.open(tmp_path / "nowhere")
@@ -202,7 +218,7 @@ def test_a_case_without_truth_and_heldout_views(store):
     bare = dataclasses.replace(tiny_plugin.load(tiny_plugin.TinyParams(heldout=0)), truth=None)
     store.write_case(bare, "tiny", {})
     results = Results(store.folder)
-    found = results._case(bare.digest)
+    found = results.case_of(bare.digest)
     assert found.truth is None and found.heldout is None
     assert found.load().digest == bare.digest
 
@@ -214,13 +230,6 @@ def test_an_unwritable_folder_is_said_before_anything_runs(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="expected a folder that can be written"):
         Store(tmp_path / "file" / "out").prepare()
-
-
-def test_one_sweep_at_a_time(store):
-    with store.locked(), pytest.raises(InputError, match="expected one sweep at a time"), Store(store.folder).locked():
-        pass
-    with store.locked():
-        pass
 
 
 # -- the table ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -73,6 +74,11 @@ def patient(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
     return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32))
 
 
+def once(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
+    """Patient as long as its marker is not there, then quick."""
+    return (grey if Path(params.marker).exists() else patient)(scan, GreyParams() if Path(params.marker).exists() else params, run)
+
+
 def bad(scan: Scan, params: BadParams, run: Run) -> object:
     shape = scan.geometry.volume_shape
     zeros = np.zeros(shape, np.float32)
@@ -86,6 +92,10 @@ def bad(scan: Scan, params: BadParams, run: Run) -> object:
             os._exit(0)
         case "segfault":
             ctypes.string_at(0)
+        case "memory":
+            used = sum(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmSize:"))
+            resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20),) * 2)
+            return Reconstruction(np.ones(1 << 28, np.float32))
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "nan":
@@ -107,6 +117,24 @@ def bad(scan: Scan, params: BadParams, run: Run) -> object:
         case "write":
             scan.projections[0] = 0
     return None
+
+
+def noisy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
+    """Draws from the clock, not from the seed."""
+    return Reconstruction(np.random.default_rng(time.time_ns()).random(scan.geometry.volume_shape, dtype=np.float32))
+
+
+def working(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
+    """Applies A twice and its transpose to two of the views."""
+    import torch
+
+    from benchmark.api import Projector
+
+    projector = Projector(scan.geometry)
+    for _ in range(2):
+        projector.forward(torch.zeros(scan.geometry.volume_shape))
+    projector.subset([0, 1]).adjoint(torch.tensor(scan.projections[:2]))
+    return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32))
 
 
 def spy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
@@ -170,8 +198,11 @@ def register_methods() -> list[MethodSpec]:
     return [
         MethodSpec(name="grey", target=grey, params=GreyParams, summary="one grey level", presets={"dark": {"level": 0.001}}),
         MethodSpec(name="bad", target=bad, params=BadParams),
+        MethodSpec(name="working", target=working, params=BadParams),
+        MethodSpec(name="noisy", target=noisy, params=BadParams),
         MethodSpec(name="spy", target="tiny_plugin:spy", params=BadParams),
         MethodSpec(name="patient", target=patient, params=BadParams),
+        MethodSpec(name="once", target=once, params=BadParams),
         MethodSpec(name="choosy", target=grey, params=GreyParams, skip=too_few),
         MethodSpec(name="needy", target=grey, params=GreyParams, requires=("tigre_that_is_nowhere",)),
         MethodSpec(name="anonymous", target=lambda scan, params, run: grey(scan, params, run), params=GreyParams),

@@ -1,4 +1,4 @@
-"""report, compare: what a results folder holds."""
+"""report, compare, reevaluate, verify: what a results folder holds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,72 @@ def compare(first: Path, second: Path) -> int:
     return 0
 
 
+def reevaluate(
+    folder: Path,
+    protocols: Annotated[str | None, typer.Option(help="Protocols with commas between, such as strict,naf (default: all).")] = None,
+    maps: Annotated[bool, typer.Option("--maps", help="Also write the SSIM map of every run beside its volume.")] = False,
+) -> int:
+    from benchmark.display import run_title
+    from benchmark.plugins import registry
+    from benchmark.reevaluate import chosen_metrics
+    from benchmark.reevaluate import reevaluate as evaluate
+    from benchmark.results import Results
+    from benchmark.store import Store
+
+    console = open_console()
+    names = None if protocols is None else [name.strip() for name in protocols.split(",")]
+    metrics = chosen_metrics(registry().metrics.values(), names)
+    results = Results.open(folder)
+    done = changed = problems = 0
+    for evaluation in evaluate(results, metrics, maps=maps):
+        done += 1
+        title = escape(run_title(evaluation.before.spec))
+        if evaluation.problem:
+            problems += 1
+            console.print(f"{title}: {escape(evaluation.problem)}", soft_wrap=True)
+        if evaluation.after is not evaluation.before:
+            changed += 1
+            values = [f"{name} {_shown(old)} -> {_shown(new)}" for name, (old, new) in evaluation.changes.items()]
+            console.print(f"{title}: {escape(', '.join(values) or 'the same values, versions and digest noted')}", soft_wrap=True)
+    Store(folder).write_table(Results(folder).records)
+    console.print(f"{done} runs scored again, {changed} with another record (the earlier one is kept), {problems} with a problem.")
+    return 1 if problems else 0
+
+
+def verify(
+    folder: Path,
+    seed: Annotated[int | None, typer.Option(help="Choose the run that is done again by this seed (default: any).")] = None,
+    no_rerun: Annotated[bool, typer.Option("--no-rerun", help="Look at the files only.")] = False,
+) -> int:
+    from benchmark.plugins import registry
+    from benchmark.results import Results
+    from benchmark.schedule import Options
+    from benchmark.verify import candidates, pick, rerun, verify_files
+
+    console = open_console()
+    results = Results.open(folder)
+    findings = list(verify_files(results))
+    if not no_rerun:
+        record = pick(candidates(results, registry()), seed)
+        if record is not None:
+            threads = record.environment.get("threads")
+            options = Options(device=record.device or "auto", threads=threads)
+            findings.append(rerun(results, registry(), record, options, lambda event: None))
+    for finding in findings:
+        if finding.status != "ok" or "done again" in finding.what:
+            console.print(escape(f"{finding.status:8} {finding.what}: {finding.detail}"), soft_wrap=True)
+    counts = {status: sum(finding.status == status for finding in findings) for status in ("ok", "differs", "unknown")}
+    console.print(f"{counts['ok']} as recorded, {counts['differs']} differ, {counts['unknown']} cannot be told.")
+    return 1 if counts["differs"] else 0
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
+
+
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
     app.command(help="Write tables, figures and the page of a results folder again.")(report)
     app.command(help="Compare the result tables of two folders.")(compare)
+    app.command(help="Compute the scores again from the stored volumes, without the methods.")(reevaluate)
+    app.command(help="Hold data and volumes to their digests and do one random run again.")(verify)

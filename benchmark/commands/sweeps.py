@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +18,7 @@ from benchmark.commands.output import open_console, print_logs, print_paths, wri
 if TYPE_CHECKING:
     from benchmark.config import Plan
     from benchmark.plugins import Registry
+    from benchmark.schedule import Options
     from benchmark.sweep import Summary
 
 
@@ -35,7 +39,11 @@ def run(
     budget: Annotated[str | None, typer.Option(help="Time budget per run that methods keep to, such as 300s or 5min.")] = None,
     timeout: Annotated[str | None, typer.Option(help="End a run that takes longer than this, such as 20min.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:0.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each run (default: all cores).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each run (default: its share of the cores).")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Runs at a time on this machine; one per GPU where there are GPUs.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Run on the workers of this Dask scheduler, such as tcp://head:8786.")] = None,
+    checkpoint_every: Annotated[str, typer.Option(help="Method time between checkpoints, such as 60s.")] = "60s",
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and what is done already; run nothing.")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: no process per run.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
@@ -56,10 +64,11 @@ def run(
         sets=tuple(sets or ()),
     )
     plan = load_plan(registry(), config, flags)
-    options = _run_options(device, threads, timeout, in_process)
+    options = _run_options(device, threads, timeout, in_process, workers, scheduler)
+    options = _with_files(options, plan, checkpoint_every, tensorboard)
     if dry_run:
         return _list_runs(plan)
-    return _sweep(registry(), plan, options, report=not no_report)
+    return _sweep(registry(), plan, options, workers, scheduler, report=not no_report)
 
 
 def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths: str | None) -> tuple[str | None, list[str]]:
@@ -78,7 +87,9 @@ def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths
     return name, [value, *sets]
 
 
-def _run_options(device: str, threads: int | None, timeout: str | None, in_process: bool) -> Any:
+def _run_options(
+    device: str, threads: int | None, timeout: str | None, in_process: bool, workers: int, scheduler: str | None
+) -> Options:
     from benchmark import axes
     from benchmark.mistakes import Mistakes
     from benchmark.schedule import Options
@@ -88,12 +99,35 @@ def _run_options(device: str, threads: int | None, timeout: str | None, in_proce
     seconds = axes.duration(timeout, "--timeout", mistakes)
     if seconds is not None and in_process:
         mistakes.add("--timeout", expected="a process per run that can be ended", found="--in-process", fix="Give one of the two.")
+    if in_process and (workers > 1 or scheduler):
+        mistakes.add("--in-process", expected="one run at a time here", found="--scheduler" if scheduler else f"--workers {workers}")
+    if scheduler and workers > 1:
+        mistakes.add("--workers", expected="none with --scheduler, whose workers are used", found=str(workers))
+    if scheduler and not re.fullmatch(r"\w+://\S+", scheduler):
+        mistakes.add("--scheduler", expected="an address such as tcp://head:8786", found=repr(scheduler))
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         mistakes.add("--device", expected="auto, cpu, cuda or cuda:0", found=repr(device))
     mistakes.raise_if_any("command line")
-    if device.startswith("cuda"):
+    if device.startswith("cuda") and not scheduler:
         device = resolve_device(device)  # said now, not by every run
-    return Options(device=device, threads=threads, timeout=seconds, in_process=in_process)
+    command = shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
+    return Options(device=device, threads=threads, timeout=seconds, in_process=in_process, command=command)
+
+
+def _with_files(options: Options, plan: Plan, checkpoint_every: str, tensorboard: bool) -> Options:
+    """Where runs keep their checkpoints and event files."""
+    from benchmark import axes
+    from benchmark.environment import install_hint, missing_modules
+    from benchmark.errors import MissingDependency
+    from benchmark.mistakes import Mistakes
+
+    mistakes = Mistakes()
+    every = axes.duration(checkpoint_every, "--checkpoint-every", mistakes)
+    mistakes.raise_if_any("command line")
+    if tensorboard and missing_modules(("tensorboard",)):
+        raise MissingDependency(f"--tensorboard needs tensorboard (install: {install_hint('tensorboard')})")
+    board = plan.output / "tensorboard" if tensorboard else None
+    return dataclasses.replace(options, checkpoints=plan.output / "runs", checkpoint_every=every or 0.0, tensorboard=board)
 
 
 def _list_runs(plan: Plan) -> int:
@@ -113,7 +147,7 @@ def _list_runs(plan: Plan) -> int:
     return 0
 
 
-def _sweep(registry: Registry, plan: Plan, options: Any, *, report: bool) -> int:
+def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, scheduler: str | None, *, report: bool) -> int:
     from benchmark.display import make_display
     from benchmark.results import Results
     from benchmark.summary import summary_table
@@ -123,7 +157,7 @@ def _sweep(registry: Registry, plan: Plan, options: Any, *, report: bool) -> int
     with make_display(console) as display:
         for problem in registry.problems:
             display.warning(f"set aside: {problem}")
-        summary = Sweep(registry, plan, options, display).run()
+        summary = Sweep(registry, plan, options, display, workers=workers, scheduler=scheduler).run()
     if summary.records:
         console.print(summary_table(summary.records))
     if summary.interrupted:

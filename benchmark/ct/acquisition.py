@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -111,12 +111,20 @@ def orbit(side: float, detector: int, angles: np.ndarray, params: SimulatedParam
 
 
 def simulated_case(
-    name: str, side: float, load: Callable[[], Object], params: SimulatedParams, *, identity: str | None = None, truth_note: str = ""
+    name: str,
+    side: float,
+    load: Callable[[], Object],
+    params: SimulatedParams,
+    *,
+    identity: str | None = None,
+    truth_note: str = "",
+    facts: Mapping[str, Any] | None = None,
 ) -> Case:
     """Scan the object in a cube of this side [mm]: noisy training views on request, noise-free held-out views, voxel means as truth.
 
     `load` makes the object when something has to be computed. With an `identity` (which must change with the object)
     noise-free projections and truth are kept in the cache folder and the next call does not load the object at all.
+    `facts` are the case's, such as {'mu_water': 0.0206}.
     """
     detector = params.detector if params.detector is not None else round(1.5 * params.size)
     angles, training_views = training_angles(params.views, params.radians)
@@ -157,4 +165,5 @@ def simulated_case(
         truth_note=truth_note,
         training_views=training_views,
         heldout_views=heldout_views if params.heldout else (),
+        facts=facts or {},
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmark import counters
 from benchmark.ct.filters import FilterName, filter_rows
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.call import call
@@ -100,5 +101,6 @@ def backproject(filtered: np.ndarray, geometry: ConeBeamGeometry) -> np.ndarray:
     volume = np.empty(geometry.volume_shape, dtype=np.float32)
     shape = (ctypes.c_int * 3)(*geometry.volume_shape)
     counts = map(ctypes.c_int, geometry.projection_shape)
+    counters.count("adjoint_views", geometry.views)
     call("fdk_backproject", volume, shape, views, *counts, filtered, ctypes.c_double(geometry.magnification**-2))
     return volume

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from benchmark import counters
 from benchmark.ct.composite import composite_max, composite_rays_xray
 from benchmark.ct.kernels.call import call
 from benchmark.ct.rays import Rays, box
@@ -126,6 +127,7 @@ class _Marcher:
         if begin:
             table[:, 0] -= self.table[begin, 0]
         count = int(table[-1].sum()) if len(table) else 0
+        counters.count("ray_samples", count)
         samples = Samples(torch.empty(count, 3), torch.empty(count, 2), table)
         how = (ctypes.c_int64(begin), ctypes.c_int64(end), *self._how, self.table, samples.positions, samples.ts)
         call("march_fill", self.rays.origins, self.rays.directions, *how)

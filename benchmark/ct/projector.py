@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmark import counters
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.call import call
 from benchmark.errors import InputError
@@ -66,6 +67,7 @@ class Projector:
     def _call(self, kernel: str, volume: torch.Tensor, projections: torch.Tensor) -> None:
         shape = (ctypes.c_int * 3)(*self.geometry.volume_shape)
         counts = map(ctypes.c_int, self.geometry.projection_shape)
+        counters.count("forward_views" if kernel == "project" else "adjoint_views", self.geometry.views)
         call(f"{kernel}_{self.path}", volume, shape, self._spacing, self._views, *counts, projections)
 
 

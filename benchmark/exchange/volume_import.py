@@ -23,7 +23,7 @@ from benchmark.plugins import Registry
 from benchmark.results import Results, StoredCase
 from benchmark.score import Scorer
 from benchmark.store import Store
-from benchmark.types import Case, RunRecord, RunSpec
+from benchmark.types import Case, RunRecord, RunSpec, volume_digest
 from benchmark.validate.residual import fit
 from benchmark.validate.setup import Setup
 
@@ -129,7 +129,8 @@ def import_record(registry: Registry, results: Results, stored: StoredCase, volu
         preset=PRESET,
         method_params={"source": source, "volume": digest},
     )
-    metrics, problems = Scorer(case, registry.metrics.values()).score(volume)
+    scorer = Scorer(case, registry.metrics.values())
+    metrics, problems = scorer.score(volume)
     record = RunRecord(
         run_id=spec.id,
         spec=spec,
@@ -142,14 +143,15 @@ def import_record(registry: Registry, results: Results, stored: StoredCase, volu
         volume_shape=list(volume.shape),
         engine=f"imported: {source}",
         metrics=metrics,
+        metric_versions=scorer.versions(metrics),
+        volume_digest=volume_digest(volume),
         info={"imported": True, "source": source},
         environment=environment(),
         started=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     )
     store = Store(results.folder)
-    with store.locked():
-        store.write_record(record, volume, case)
-        store.write_table(Results(results.folder).records)
+    store.write_record(record, volume, case)
+    store.write_table(Results(results.folder).records)
     return record
 
 

@@ -7,6 +7,8 @@ are what this project ranks by: no clipping, the range from the truth, nothing f
 
 from __future__ import annotations
 
+from typing import Literal
+
 from benchmark.hooks import hookimpl
 from benchmark.types import MetricSpec
 
@@ -29,15 +31,51 @@ _PROJECTION = (
 )
 
 
+_MORE = (
+    MetricSpec(
+        name="rmse_hu",
+        kind="volume",
+        target="benchmark.metrics.volume:rmse_hu",
+        unit="HU",
+        higher_is_better=False,
+        summary="root mean squared error in Hounsfield units, where the data know the attenuation of water",
+        protocol="more",
+        needs=("mu_water",),
+    ),
+    MetricSpec(
+        name="edge_mtf50",
+        kind="volume",
+        target="benchmark.metrics.sharpness:edge_mtf50",
+        unit="1/mm",
+        summary="frequency at which the modulation transfer of the edge of a known sphere has fallen to one half",
+        protocol="more",
+        needs=("geometry", "sphere"),
+    ),
+    MetricSpec(
+        name="edge_width",
+        kind="volume",
+        target="benchmark.metrics.sharpness:edge_width",
+        unit="mm",
+        higher_is_better=False,
+        summary="distance over which the edge of a known sphere falls from 90 to 10 percent",
+        protocol="more",
+        needs=("geometry", "sphere"),
+    ),
+)
+
+
 @hookimpl
 def register_metrics() -> list[MetricSpec]:
     """Volume and projection metrics of all protocols; kind 'volume' and name 'psnr' become the column volume_psnr."""
-    volume = [
-        MetricSpec(name=name, kind="volume", target=f"benchmark.metrics.volume:{name}", unit=unit, summary=summary)
-        for name, unit, summary in _VOLUME
+    named: dict[Literal["volume", "projection"], tuple[tuple[str, str, str], ...]] = {"volume": _VOLUME, "projection": _PROJECTION}
+    protocols = [
+        MetricSpec(name=name, kind=kind, target=f"benchmark.metrics.{kind}:{name}", unit=unit, summary=summary, protocol=_protocol(name))
+        for kind, metrics in named.items()
+        for name, unit, summary in metrics
     ]
-    projection = [
-        MetricSpec(name=name, kind="projection", target=f"benchmark.metrics.projection:{name}", unit=unit, summary=summary)
-        for name, unit, summary in _PROJECTION
-    ]
-    return volume + projection
+    return [*protocols, *_MORE]
+
+
+def _protocol(name: str) -> str:
+    """'psnr_naf' repeats 'naf', 'psnr' is strict."""
+    return name.partition("_")[2] or "strict"

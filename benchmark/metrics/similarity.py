@@ -6,6 +6,8 @@ IEEE Transactions on Image Processing 13 (2004) 600-612, doi 10.1109/TIP.2003.81
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 RADIUS = 5  # [pixel] of the Gaussian window of sigma 1.5: 11 taps
@@ -68,6 +70,28 @@ def _in_slabs(prediction: np.ndarray, truth: np.ndarray, radius: int, **options)
         slab = slice(start, start + count + 2 * radius)
         total += count * structural_similarity(truth[slab], prediction[slab], **options)
     return finite(total / inner)
+
+
+def ssim_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
+    """Strict SSIM at every voxel [z, y, x], float32; without its outermost RADIUS voxels its mean is the strict volume SSIM.
+
+    None where that is undefined.
+    """
+    from skimage.metrics import structural_similarity
+
+    prediction, truth = pair(prediction, truth)
+    data_range = np.ptp(truth)
+    if not data_range > 0 or min(truth.shape) < 2 * RADIUS + 1:
+        return None
+    window: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": data_range}
+    scores = np.empty(truth.shape, dtype=np.float32)
+    depth = max(2 * RADIUS + 1, SLAB // truth[0].size)
+    for start in range(0, len(truth), depth):
+        end = min(start + depth, len(truth))
+        low = max(0, min(start - RADIUS, end - 2 * RADIUS - 1))
+        slab = slice(low, min(len(truth), end + RADIUS))
+        scores[start:end] = structural_similarity(truth[slab], prediction[slab], full=True, **window)[1][start - low : end - low]
+    return scores
 
 
 def zero_padded_ssim(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -23,6 +23,12 @@ def ssim(prediction: np.ndarray, truth: np.ndarray) -> float | None:
     return gaussian_ssim(prediction, truth, np.ptp(truth))
 
 
+def rmse_hu(prediction: np.ndarray, truth: np.ndarray, mu_water: float) -> float | None:
+    """Root of the mean squared error in Hounsfield units, 1000 / mu_water times that in 1/mm."""
+    prediction, truth = pair(prediction, truth)
+    return finite(1000 / mu_water * np.sqrt(np.mean(np.square(prediction - truth))))
+
+
 def psnr_naf(prediction: np.ndarray, truth: np.ndarray) -> float | None:
     """NAF (Zha et al. 2022, doi 10.1007/978-3-031-16446-0_42) and SAX-NeRF: range 1, and 100 dB for no error at all."""
     prediction, truth = pair(prediction, truth)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.frame import row
 from benchmark.report.summary import COLUMNS, Column, section_title, shown
+from benchmark.statistics import Difference, paired_difference
 from benchmark.types import RunRecord
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 SHOWN = tuple(column for column in COLUMNS if column.name != "fit_ssim")  # as many as fit beside each other
 MACHINE = ("platform", "processor", "cores")
 CODE = ("benchmark", "git")
+INCIDENTAL = ("process", "worker")  # never the same twice
+
+_VERDICTS = (
+    "Paired differences over cases (data and number of views) and seeds; the interval is the wider of a bootstrap over both and\n"
+    "Student's t over seeds. 'higher' and 'lower' are real at 95%; a single pair says nothing about seeds."
+)
 
 
 class Key(NamedTuple):
@@ -71,18 +78,13 @@ class Match:
             ("time budget [s]", a.spec.budget_seconds, b.spec.budget_seconds),
             ("method revision", a.spec.method_revision, b.spec.method_revision),
             ("dataset revision", a.spec.dataset_revision, b.spec.dataset_revision),
-            ("engine", a.engine, b.engine),
-            ("device", a.device, b.device),
         ]
-        for change in _changes(a.environment, b.environment):
-            kind = "machine" if change[0] in MACHINE else "code" if change[0] in CODE else "software"
-            found.append((kind, *change))
         texts = []
         for kind, *rest in found:
             *name, old, new = rest
             if old != new:
                 texts.append(f"{kind}: {' '.join([*map(str, name), _text(old), '->', _text(new)])}")
-        return texts
+        return texts + environment_changes(a, b)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Comparison:
         blocks = [f"A: {self.name_a}\nB: {self.name_b}\n\n{counts}"]
         if self.matches:
             blocks.append("## Mean change per method (B - A)\n\n" + _table(*self._means()))
+            blocks.append("## Which differences are real\n\n" + _table(*self._verdicts()) + f"\n\n{_VERDICTS}")
         for title in dict.fromkeys(match.key.section for match in self.matches):
             members = [match for match in self.matches if match.key.section == title]
             blocks.append(f"## {title}: B, and B - A in brackets\n\n" + _table(*_scores(members)))
@@ -119,6 +122,27 @@ class Comparison:
             members = [match for match in self.matches if match.key.label == label]
             rows.append([label, str(len(members)), *(_mean_change(members, column) for column in columns)])
         return ["Method", "Runs", *(column.heading for column in columns)], rows
+
+    def difference(self, label: str, metric: str) -> Difference | None:
+        """B - A of a metric over the cases (data and number of views) and seeds of a method; None if nowhere both have it."""
+        changes: dict[Hashable, list[float]] = {}
+        for match in self.matches:
+            if match.key.label == label and (change := match.change(metric)) is not None:
+                changes.setdefault((match.key.section, match.key.views), []).append(change)
+        return paired_difference(changes)
+
+    def _verdicts(self) -> tuple[list[str], list[list[str]]]:
+        rows = []
+        for label in dict.fromkeys(match.key.label for match in self.matches):
+            for column in (column for column in SHOWN if column.ranked):
+                change = self.difference(label, column.name)
+                if change is not None:
+                    bounds = "" if change.low is None else f"{_signed(change.low, column)} to {_signed(change.high, column)}"
+                    counts = [str(change.cases), str(change.count)]
+                    mean = _signed(change.mean, column)
+                    verdict = change.verdict if float(mean) else "no difference seen"  # less than is shown is not worth a claim
+                    rows.append([label, column.heading, mean, bounds, *counts, verdict])
+        return ["Method", "Score", "B - A", "95% interval", "Cases", "Pairs", "B is"], rows
 
     def _differences(self) -> str:
         places: dict[str, list[Key]] = {}
@@ -150,6 +174,18 @@ def compare(a: Results, b: Results) -> Comparison:
         only_a += [key] * left_a
         only_b += [key] * left_b
     return Comparison(str(a.folder), str(b.folder), tuple(matches), tuple(only_a), tuple(only_b))
+
+
+def environment_changes(a: RunRecord, b: RunRecord) -> list[str]:
+    """What differs in code and machine, e.g. 'code: git abc -> def'."""
+    facts = (("engine", a.engine, b.engine), ("device", a.device, b.device))
+    texts = [f"{name}: {_text(old)} -> {_text(new)}" for name, old, new in facts if old != new]
+    for name, old, new in _changes(a.environment, b.environment):
+        if name in INCIDENTAL:
+            continue
+        kind = "machine" if name in MACHINE else "code" if name in CODE else "software"
+        texts.append(f"{kind}: {name} {_text(old)} -> {_text(new)}")
+    return texts
 
 
 def _grouped(records: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
@@ -216,7 +252,7 @@ def _table(heads: list[str], rows: list[list[str]]) -> str:
     """A Markdown table with its columns aligned; all but the names are set to the right."""
     lines = [heads, *([cell.replace("|", "\\|") for cell in line] for line in rows)]
     widths = [max(3, *(len(line[place]) for line in lines)) for place in range(len(heads))]
-    named = [head == "Method" for head in heads]
+    named = [head in ("Method", "Score", "B is") for head in heads]
     rule = ["-" * width if name else "-" * (width - 1) + ":" for width, name in zip(widths, named, strict=True)]
 
     def aligned(line: list[str]) -> str:

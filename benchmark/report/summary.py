@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.frame import COST, IDENTITY, METRICS, frame, labels
+from benchmark.report.separation import Separation, seed_interval
 
 if TYPE_CHECKING:
     from benchmark.store import Results
@@ -58,7 +59,9 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """One row per dataset, size, noise, number of views and label, best volume PSNR first (held-out PSNR where there is no truth).
 
     Means are over the runs that are 'ok'; `runs` counts those, `planned` all of them, `cases` and `seeds` what they span.
-    `*_sd` is the standard deviation over the runs. A row without any finished run has its reason in `note` and no numbers.
+    `*_sd` is the standard deviation over the runs, `*_half` half the 95% interval of the mean over seeds (empty for one seed).
+    `rank` says what the seeds can tell apart ('1', '2-3', or nothing), `*_leads` who cannot be told apart from the best (empty
+    for one seed). A row without any finished run has its reason in `note` and no numbers.
     """
     values = [*metric_columns(table), "seconds", "cpu_seconds", "peak_memory_mb"]
     rows = []
@@ -68,14 +71,33 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         row.update(status="ok" if len(good) else runs["status"].iloc[0], runs=len(good), planned=len(runs))
         row.update(cases=good["case"].nunique(), seeds=good["seed"].nunique(), note=_note(runs))
         row.update({name: good[name].mean() for name in values})
-        row.update({f"{name}_sd": good[name].std() for name in RANKED})
+        for name in RANKED:
+            interval = seed_interval(good, name)
+            row.update({f"{name}_sd": good[name].std(), f"{name}_half": None if interval is None else interval.half})
         rows.append(row)
     heads = [*GROUP, "views", "method", "status", "runs", "planned", "cases", "seeds", "note"]
-    columns = [*heads, *values, *(f"{name}_sd" for name in RANKED)]
-    summary = pd.DataFrame(rows, columns=columns)
+    columns = [*heads, *values, *(f"{name}_{what}" for what in ("sd", "half") for name in RANKED)]
+    summary = _with_ranks(pd.DataFrame(rows, columns=columns), table)
+    for name in RANKED:
+        summary[f"{name}_half"] = pd.to_numeric(summary[f"{name}_half"]).astype(float)
     order = summary.assign(rank=summary["volume_psnr"].fillna(-1e9), second=summary["projection_psnr"].fillna(-1e9))
     order = order.sort_values([*GROUP, "views", "rank", "second", "method"], ascending=[True] * 4 + [False, False, True], kind="stable")
     return summary.loc[order.index].reset_index(drop=True)
+
+
+def _with_ranks(summary: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The summary with the columns `rank` and `*_leads`."""
+    ranks, leads = {}, {}
+    for key, runs in table[table["status"] == "ok"].groupby([*GROUP, "views"], dropna=False):
+        separation = Separation(runs)
+        ranked_by = "volume_psnr" if runs["volume_psnr"].notna().any() else "projection_psnr"
+        ranks.update({(*key, label): rank for label, rank in separation.ranks(ranked_by).items()})
+        for name in RANKED:
+            leaders = separation.leaders(name)
+            leads.update({(*key, label, name): label in leaders for label in separation.labels if leaders})
+    keys = list(summary[[*GROUP, "views", "method"]].itertuples(index=False, name=None))
+    added = {f"{name}_leads": [leads.get((*key, name)) for key in keys] for name in RANKED}
+    return summary.assign(rank=[ranks.get(key, "") for key in keys], **added)
 
 
 def _note(runs: pd.DataFrame) -> str:
@@ -118,11 +140,16 @@ def shown(value: float | None, decimals: int) -> str:
 def best(part: pd.DataFrame) -> dict[tuple[int, str], bool]:
     """Which cells (row label, column) hold the best value of their number of views, ties at the shown decimals included.
 
-    Only cells with at least two competitors count: a lone method is not the best of anything.
+    With several seeds these are all that cannot be told apart from the best. Only cells with at least two competitors count: a
+    lone method is not the best of anything.
     """
     found: dict[tuple[int, str], bool] = {}
     for _, rows in part.groupby("views", sort=False):
         for column in (column for column in COLUMNS if column.ranked):
+            leads = rows[f"{column.name}_leads"]
+            if leads.notna().any():
+                found.update({(index, column.name): True for index in rows.index[leads.eq(True)]})
+                continue
             texts = rows[column.name].map(lambda value, decimals=column.decimals: shown(value, decimals))
             numbers = texts[texts != ""].astype(float)
             if len(numbers) > 1:

@@ -99,6 +99,7 @@ def load(body: Body, params: BodyParams) -> Case:
         params,
         identity=f"{body.package.sha256} {body.member} {VERSION} {params.water!r} {params.ceiling!r}",
         truth_note=f"the CT itself, averaged over each voxel ({body.package})",
+        facts={"mu_water": params.water},
     )
 
 

@@ -1,0 +1,99 @@
+"""Scores computed again from stored volumes and cases, without the methods. Old values stay in the earlier attempts."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Iterator
+
+from benchmark import atomic, nifti
+from benchmark.environment import environment
+from benchmark.errors import unknown_name
+from benchmark.metrics.similarity import ssim_map
+from benchmark.results import Results
+from benchmark.score import Scorer
+from benchmark.store import Store
+from benchmark.types import SCHEMA_VERSION, MetricSpec, RunRecord, volume_digest
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What came of one run: its old and new record (the same object if nothing changed) and what went wrong."""
+
+    before: RunRecord
+    after: RunRecord
+    problem: str = ""
+
+    @property
+    def changes(self) -> dict[str, tuple[float | None, float | None]]:
+        """Metrics whose value is another one now, or new."""
+        old, new = self.before.metrics, self.after.metrics
+        return {name: (old.get(name), new[name]) for name in new if name not in old or old[name] != new[name]}
+
+
+def chosen_metrics(metrics: Iterable[MetricSpec], protocols: Iterable[str] | None) -> list[MetricSpec]:
+    """The metrics of these protocols; all of them for None. Raises InputError for a protocol that no metric has."""
+    metrics = list(metrics)
+    if protocols is None:
+        return metrics
+    known = {metric.protocol for metric in metrics}
+    for protocol in protocols:
+        if protocol not in known:
+            raise unknown_name("--protocols", protocol, known)
+    return [metric for metric in metrics if metric.protocol in set(protocols)]
+
+
+def reevaluate(results: Results, metrics: list[MetricSpec], *, maps: bool = False) -> Iterator[Evaluation]:
+    """Score every finished run again and append a new attempt where a value or a metric's version changed.
+
+    A stored volume that is not the recorded one is a problem, never scored. With `maps`, the SSIM map of each run is
+    written beside its volume (ssim.nii.gz). Raises StorageError if something cannot be written.
+    """
+    store = Store(results.folder)
+    for record in results.records:
+        if record.status != "ok":
+            continue
+        try:
+            evaluation = _one(results, record, metrics, maps)
+        except (OSError, ValueError) as error:  # a missing, cut off or foreign file; a case that does not fit together
+            evaluation = Evaluation(record, record, str(error))
+        if evaluation.after is not record:
+            store.write_record(evaluation.after)
+        yield evaluation
+
+
+def _one(results: Results, record: RunRecord, metrics: list[MetricSpec], maps: bool) -> Evaluation:
+    volume, case = results.volume(record), results.case(record)
+    if volume is None or case is None:
+        return Evaluation(record, record, "its volume is gone" if volume is None else "its case is gone")
+    if record.volume_digest and volume_digest(volume) != record.volume_digest:
+        found = f"digest {volume_digest(volume)}, not {record.volume_digest}"
+        return Evaluation(record, record, f"its volume is not the recorded one ({found})")
+    if maps:
+        _write_map(results, record)
+    scorer = Scorer(case.load(), metrics)
+    values, problems = scorer.score(volume)
+    versions = scorer.versions(values)
+    merged, merged_versions = record.metrics | values, record.metric_versions | versions
+    if (merged, merged_versions, volume_digest(volume)) == (record.metrics, record.metric_versions, record.volume_digest):
+        return Evaluation(record, record, "; ".join(problems))
+    note = {
+        "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "metrics": sorted(values),
+        "benchmark": environment()["benchmark"],
+        "git": environment()["git"],
+    }
+    new = {"metrics": merged, "metric_versions": merged_versions, "reason": "; ".join(problems), "reevaluated": note}
+    new |= {"volume_digest": volume_digest(volume), "schema_version": SCHEMA_VERSION}
+    return Evaluation(record, record.model_copy(update=new), "; ".join(problems))
+
+
+def _write_map(results: Results, record: RunRecord) -> None:
+    """ssim.nii.gz beside the volume, where SSIM is defined."""
+    volume, case = results.volume(record), results.case(record)
+    if volume is None or case is None or case.truth is None:
+        return
+    scores = ssim_map(volume, case.truth)
+    if scores is not None:
+        with atomic.replacing(results.folder_of(record) / "ssim.nii.gz") as temporary:
+            nifti.write_volume(temporary, scores, case.geometry, case.length_unit)

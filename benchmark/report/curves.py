@@ -1,0 +1,64 @@
+"""Score against time as tables: every point of every curve, and the seconds that each method took to reach a quality."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from benchmark.frame import labels, row
+from benchmark.types import CurvePoint
+
+if TYPE_CHECKING:
+    from benchmark.store import Results
+
+LEVELS = (20, 25, 30, 35, 40)  # [dB]
+NEAR = 0.5  # [dB] below its own best: where the rest is polish
+IDENTITY = ("dataset", "case", "size", "views", "noise", "label", "seed", "run_id")
+
+
+def curves(results: Results) -> pd.DataFrame:
+    """One row a point: step, seconds [s] of method time, volume PSNR [dB], loss (each method's own quantity)."""
+    rows = [{**who, **point.model_dump()} for who, points in _finished(results) for point in points]
+    return pd.DataFrame(rows, columns=[*IDENTITY, "step", "seconds", "volume_psnr", "loss"])
+
+
+def times_to_quality(results: Results) -> pd.DataFrame:
+    """One row a run: the best volume PSNR of its curve, seconds to come within 0.5 dB of it, and to reach 20, 25, ... dB.
+
+    Empty where the curve never gets there. Times between two snapshots are interpolated; a method with a single point reaches
+    all its levels when it ends.
+    """
+    columns = ["best_psnr", f"seconds_to_best_minus_{NEAR:g}", *(f"seconds_to_{level}" for level in LEVELS)]
+    rows = []
+    for who, points in _finished(results):
+        scores = [point.volume_psnr for point in points if point.volume_psnr is not None]
+        if scores:
+            levels = [max(scores) - NEAR, *LEVELS]
+            rows.append({**who, **dict(zip(columns, [max(scores), *(seconds_to(points, level) for level in levels)], strict=True))})
+    return pd.DataFrame(rows, columns=[*IDENTITY, *columns])
+
+
+def seconds_to(points: list[CurvePoint], level: float) -> float | None:
+    """Seconds until a curve first reaches a level [dB], linear between its points; None if it never does."""
+    before: tuple[float, float] | None = None
+    for point in sorted(points, key=lambda point: point.seconds):
+        if point.volume_psnr is None:
+            continue
+        if point.volume_psnr >= level:
+            if before is None or point.volume_psnr == before[1]:
+                return point.seconds
+            return before[0] + (point.seconds - before[0]) * (level - before[1]) / (point.volume_psnr - before[1])
+        before = (point.seconds, point.volume_psnr)
+    return None
+
+
+def _finished(results: Results) -> list[tuple[dict[str, object], list[CurvePoint]]]:
+    """Who and the curve of every finished run."""
+    names = labels(results.records)
+    found = []
+    for record in results.records:
+        if record.status == "ok":
+            facts = {**row(record), "label": names[record.run_id]}
+            found.append(({name: facts[name] for name in IDENTITY}, record.curve))
+    return found

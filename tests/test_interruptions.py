@@ -1,0 +1,316 @@
+"""The harness killed at random moments, several sweeps in one folder, clocks that jump, folders that vanish: nothing is lost or half."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import Watcher, sweep
+
+from benchmark import atomic, claims
+from benchmark.claims import Claims
+from benchmark.errors import InputError
+from benchmark.results import Results, latest_record
+from benchmark.schedule import Options
+from benchmark.store import Store
+from benchmark.types import RunRecord, volume_digest
+from benchmark.verify import verify_files
+
+SEEDS = list(range(6))
+PARTS = ["tiny", "torch", "pandas", "nibabel", "skimage.metrics", "scipy.stats", "scipy.ndimage", "benchmark.sweep", "benchmark.frame"]
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that start in a moment, with everything imported already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PARTS)
+    return context
+
+
+def many(folder: str, seeds: list[int]) -> None:
+    """A sweep in this process, so that a kill may hit any of its instructions."""
+    sweep(Path(folder), "grey", "grey:dark", seeds=seeds, options=Options(device="cpu", in_process=True, snapshots=2))
+
+
+def many_together(folder: str, seeds: list[int], barrier) -> None:
+    barrier.wait()
+    many(folder, seeds)
+
+
+def check(folder: Path) -> int:
+    """Everything that can be read is whole; returns how many runs are done."""
+    results = Results(folder)
+    assert results.problems == []
+    assert [finding for finding in verify_files(results) if finding.status != "ok"] == []
+    for path in folder.glob("runs/*/attempt-*.json"):
+        RunRecord.model_validate(json.loads(path.read_text()))
+    for record in results.records:
+        assert record.status == "ok" and volume_digest(results.volume(record)) == record.volume_digest
+    return len(results.records)
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+def at_work(folder: Path) -> set[int]:
+    """Processes whose sweeps have begun."""
+    found = set()
+    for lease in folder.glob(".sweeps/*.json"):
+        with contextlib.suppress(OSError, ValueError):
+            found.add(json.loads(lease.read_text())["process"])
+    return found
+
+
+def kill_often(processes, folder: Path, kills: int, longest: float, together: int = 1) -> tuple[list[int], list[int]]:
+    """Kill `together` sweeps at random moments after their start, that often; the numbers of finished runs after each time, and
+    the seeds that were asked for in the end.
+    """
+    rng, seeds, done = random.Random(0), list(SEEDS), []
+    for _ in range(kills):
+        running = [processes.Process(target=many, args=(str(folder), seeds)) for _ in range(together)]
+        [process.start() for process in running]
+        wait_until(lambda running=running: {process.pid for process in running} <= at_work(folder) or not running[0].is_alive())
+        time.sleep(rng.uniform(0, longest))
+        for process in running:
+            with contextlib.suppress(ProcessLookupError):  # it has finished
+                os.kill(process.pid, signal.SIGKILL)
+            process.join()
+        done.append(check(folder) if folder.exists() else 0)
+        if done[-1] == 2 * len(seeds):  # all is done: more to do
+            seeds.append(len(seeds))
+    assert done == sorted(done)  # nothing that was finished is ever lost
+    return done, seeds
+
+
+def resume(processes, folder: Path, seeds: list[int]) -> None:
+    """Once more without a kill: everything is there, and nothing was done twice."""
+    runs = 2 * len(seeds)
+    before = {path: path.read_bytes() for path in folder.glob("runs/*/attempt-*.json")}
+    final = processes.Process(target=many, args=(str(folder), seeds))
+    final.start()
+    final.join()
+    assert final.exitcode == 0 and check(folder) == runs
+    assert {path: path.read_bytes() for path in before} == before
+    assert len(list(folder.glob("runs/*/attempt-*.json"))) == runs  # one attempt each: a killed one leaves no record
+    assert not Store(folder).leftovers()
+    for claim in folder.glob("runs/*/*.claim"):  # of a sweep that was killed between a record and the end of its claim
+        assert latest_record(folder, claim.parent.name)[0] >= claims.number(claim.name)
+    assert not list(folder.glob(".jobs/*")) and not list(folder.glob(".sweeps/*.json"))
+
+
+def test_killed_at_random_moments_and_resumed(processes, tmp_path):
+    done, seeds = kill_often(processes, tmp_path / "out", 8, 0.5)
+    assert done[-1] > 0
+    resume(processes, tmp_path / "out", seeds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("together", [1, 2])
+def test_killed_at_hundreds_of_random_moments_and_resumed(processes, tmp_path, together):
+    done, seeds = kill_often(processes, tmp_path / "out", 300 // together, 0.5, together)
+    assert len(set(done)) > 20  # the kills did fall into the middle of work
+    resume(processes, tmp_path / "out", seeds)
+
+
+def test_two_sweeps_at_once_share_the_work(processes, tmp_path):
+    barrier = processes.Barrier(2)
+    running = [processes.Process(target=many_together, args=(str(tmp_path), list(range(8)), barrier)) for _ in range(2)]
+    [process.start() for process in running]
+    [process.join() for process in running]
+    assert [process.exitcode for process in running] == [0, 0] and check(tmp_path) == 16
+    assert len(list(tmp_path.glob("runs/*/attempt-*.json"))) == 16
+    makers = {json.loads(path.read_text())["environment"]["process"] for path in tmp_path.glob("runs/*/attempt-*.json")}
+    assert len(makers) == 2
+    assert not list(tmp_path.glob("runs/*/*.claim"))
+
+
+def test_a_run_of_another_sweep_is_waited_for_and_taken_over_if_it_dies(processes, tmp_path):
+    """The other sweep holds a claim and is then killed: its run is made here, and it alone."""
+    holder = processes.Process(target=hold, args=(str(tmp_path),))
+    holder.start()
+    wait_until(lambda: list(tmp_path.glob("runs/*/*.claim")))
+
+    class Killer(Watcher):
+        def run_finished(self, record):
+            super().__getattr__("run_finished")(record)
+            holder.kill()
+            holder.join()
+
+    watcher = Killer()
+    summary = sweep(tmp_path, {"patient": {"how": "held"}}, "grey", options=Options(device="cpu", timeout=3), watcher=watcher)
+    assert [record.spec.method for record in watcher.named("run_finished")] == ["grey", "patient"]  # first what could be done
+    assert [record.reason for record in summary.records] == ["time-out: still running after 3 s", ""]
+
+
+def hold(folder: str) -> None:
+    sweep(Path(folder), {"patient": {"how": "held"}})
+
+
+def test_workers_do_several_runs_at_a_time_on_their_share_of_the_cores(tmp_path, monkeypatch):
+    from tiny import tiny_plan, tiny_registry
+
+    from benchmark.engine import Here
+    from benchmark.sweep import Sweep
+
+    monkeypatch.setattr("benchmark.engine.available_cores", lambda: 6)
+    registry, watcher = tiny_registry(), Watcher()
+    plan = tiny_plan(registry, tmp_path, "grey", "grey:dark", {"bad": {"how": "kill"}})
+    summary = Sweep(registry, plan, Options(device="cpu"), watcher, workers=3).run()
+    assert [record.status for record in summary.records] == ["ok", "ok", "failed"]
+    names = [name for name, _ in watcher.events if name in ("run_started", "run_finished")]
+    assert names[:3] == ["run_started"] * 3  # before the first one ended
+    assert {record.info["threads"] for record in summary.records if record.status == "ok"} == {2}
+    lanes = Here(registry, Options(device="cpu", threads=5), tmp_path, 2)
+    assert [options.threads for options in lanes._options.values()] == [5, 5]
+
+
+def test_one_run_per_gpu(tmp_path, monkeypatch):
+    import torch
+    from tiny import tiny_registry
+
+    from benchmark.engine import Here
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    lanes = Here(tiny_registry(), Options(), tmp_path, 8)._options
+    assert [options.device for options in lanes.values()] == ["cuda:0", "cuda:1"]
+    assert len(Here(tiny_registry(), Options(device="cuda:1"), tmp_path, 8).lanes()) == 1
+    assert len(Here(tiny_registry(), Options(device="cpu"), tmp_path, 8).lanes()) == 8
+
+
+# -- claims -------------------------------------------------------------------------------------------------------------
+
+
+def test_only_one_sweep_gets_an_attempt_and_a_record_or_a_release_ends_it(tmp_path):
+    with Claims(tmp_path) as one, Claims(tmp_path) as two:
+        assert one.take("run") == 1 and two.take("run") is None
+        one.release("run", 1)
+        assert two.take("run") == 1
+        (tmp_path / "runs" / "run" / "attempt-0001.json").write_text("{}")
+        assert one.take("run") == 2  # attempt 1 is recorded; the claim on it is history
+    with Claims(tmp_path) as three:
+        assert three.take("run") == 3  # attempt 2 was claimed by a sweep that has ended
+
+
+def test_an_attempt_recorded_since_one_looked_is_not_made_again(tmp_path, monkeypatch):
+    (tmp_path / "runs" / "run").mkdir(parents=True)
+    (tmp_path / "runs" / "run" / "attempt-0001.json").write_text("{}")
+    monkeypatch.setattr(claims.os, "listdir", lambda folder: [])  # an old look at the folder
+    with Claims(tmp_path) as one:
+        assert one.take("run") is None
+    monkeypatch.undo()
+    assert [path.name for path in (tmp_path / "runs" / "run").iterdir()] == ["attempt-0001.json"]
+
+
+def test_on_another_machine_a_sweep_lives_as_long_as_it_shows_signs_whatever_the_clocks_say(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "PATIENCE", 0.15)
+    with Claims(tmp_path) as other:
+        assert other.take("run") == 1
+        lease = tmp_path / ".sweeps" / f"{other.token}.json"
+        lease.write_text(json.dumps({"machine": "elsewhere"}))
+        with Claims(tmp_path) as here:
+            for stamp in (1e9, 4e9, 0.0, 2e9):  # a clock that jumps by decades is a sign of life, too
+                os.utime(lease, (stamp, stamp))
+                assert here.take("run") is None
+                time.sleep(0.1)
+            time.sleep(0.1)
+            assert here.take("run") == 2  # no sign for longer than PATIENCE
+
+
+def test_scratch_files_of_a_killed_sweep_are_cleared_away_and_those_of_a_living_one_are_not(tmp_path):
+    with Claims(tmp_path) as living:
+        (living.scratch / "scan.npz").write_text("")
+        dead = Claims(tmp_path)
+        for path in (tmp_path / ".jobs" / dead.token / "scan.npz", tmp_path / ".sweeps" / f"{dead.token}.json"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps({"machine": claims._machine()}))
+        with Claims(tmp_path):
+            assert (living.scratch / "scan.npz").exists() and not (tmp_path / ".jobs" / dead.token).exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- the world outside --------------------------------------------------------------------------------------------------
+
+
+def test_results_deleted_underneath_cost_the_run_under_way_and_nothing_else(tmp_path):
+    output = tmp_path / "out"
+
+    class Vandal(Watcher):
+        gone = False
+
+        def progress(self, event):
+            if not self.gone:
+                self.gone = True
+                shutil.rmtree(output)
+
+    summary = sweep(output, {"grey": {"steps": 60}}, "grey:dark", watcher=Vandal())
+    assert "scratch files were removed while it ran" in summary.records[0].reason and summary.records[0].status == "failed"
+    assert summary.records[1].status == "ok"
+    again = sweep(output, {"grey": {"steps": 60}}, "grey:dark")
+    assert [record.status for record in again.records] == ["ok", "ok"] and check_cases(output)
+
+
+def check_cases(folder: Path) -> bool:
+    results = Results.open(folder)
+    return all(results.case(record).load().digest == record.spec.data_digest for record in results.records)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_said_before_anything_runs(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="expected a folder that can be written, found Permission denied"):
+        sweep(tmp_path / "out", "grey")
+    tmp_path.chmod(0o700)
+
+
+def test_a_folder_that_becomes_read_only_is_a_clear_error(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(30, "Read-only file system")
+
+    Store(tmp_path).prepare()
+    monkeypatch.setattr("benchmark.claims.os.listdir", refuse)
+    with pytest.raises(atomic.StorageError, match="Read-only file system.*unharmed"):
+        sweep(tmp_path, "grey")
+
+
+def test_memory_that_runs_out_is_a_reason_and_the_sweep_goes_on(tmp_path):
+    """A limit on the child's memory stands for a small machine."""
+    summary = sweep(tmp_path, {"bad": {"how": "memory"}}, "grey")
+    assert "out of memory" in summary.records[0].reason.lower() or "MemoryError" in summary.records[0].reason
+    assert summary.records[1].status == "ok"
+
+
+def test_a_clock_that_jumps_changes_no_duration_and_no_order(tmp_path, monkeypatch):
+    import datetime
+
+    from benchmark import runner
+
+    class Past(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(1999, 1, 1, tzinfo=tz)
+
+    sweep(tmp_path, {"bad": {"how": "raise"}})
+    monkeypatch.setattr(runner.datetime, "datetime", Past)
+    sweep(tmp_path, {"bad": {"how": "raise"}})
+    (record,) = Results.open(tmp_path).records
+    assert record.started.startswith("1999") and record.seconds is not None and record.seconds < 10  # the later attempt counts
+
+
+def test_a_volume_is_what_its_record_says(tmp_path):
+    record = sweep(tmp_path, "grey").records[0]
+    assert record.volume_digest == volume_digest(np.full((8, 8, 8), 0.01, np.float32))
+    assert record.schema_version == 2 and record.metric_versions["volume_psnr"] == 1
