@@ -1,4 +1,4 @@
-"""Differentiable building blocks for neural methods: hash grid, vector-matrix features, small MLP, activations.
+"""Differentiable building blocks for neural methods: hash grid, vector-matrix features, Gaussian mixture, small MLP, activations.
 
 Each has C++ kernels (forward and backward, deterministic for any number of threads) and a plain-torch twin in the tests.
 Features cross between them feature-major: a [points, features] tensor whose transpose is contiguous.
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from benchmark.fields.activations import trunc_exp
     from benchmark.fields.attenuation import Activation, Attenuation
     from benchmark.fields.consistency import data_consistent
+    from benchmark.fields.gaussians import Mixture, MixtureProjector, rotations, voxelise
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.mlp import MLP
@@ -26,13 +27,17 @@ _LAZY = {
     "HashGrid": "hash_grid",
     "MLP": "mlp",
     "Measurements": "measurements",
+    "Mixture": "gaussians",
+    "MixtureProjector": "gaussians",
     "Muon": "muon",
     "data_consistent": "consistency",
     "field_volume": "volume",
+    "rotations": "gaussians",
     "trunc_exp": "activations",
     "vm_encode": "vector_matrix",
     "vm_grid": "vector_matrix",
     "voxel_positions": "volume",
+    "voxelise": "gaussians",
 }
 
 
@@ -48,11 +53,15 @@ __all__ = [
     "HashGrid",
     "MLP",
     "Measurements",
+    "Mixture",
+    "MixtureProjector",
     "Muon",
     "data_consistent",
     "field_volume",
+    "rotations",
     "trunc_exp",
     "vm_encode",
     "vm_grid",
     "voxel_positions",
+    "voxelise",
 ]

@@ -31,7 +31,9 @@ class Mixture(NamedTuple):
     log_scales: torch.Tensor  # [K, 3] log of the standard deviations along R's columns [mm]
     log_amplitudes: torch.Tensor  # [K] log of a [1/mm]
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """K."""
         return self.means.shape[0]
 
     def check(self) -> None:
