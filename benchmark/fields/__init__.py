@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
+    from benchmark.fields.sharpen import ramp_filtered
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
     from benchmark.fields.volume import field_volume, voxel_positions
 
@@ -32,6 +33,7 @@ _LAZY = {
     "Muon": "muon",
     "data_consistent": "consistency",
     "field_volume": "volume",
+    "ramp_filtered": "sharpen",
     "rotations": "gaussians",
     "trunc_exp": "activations",
     "vm_encode": "vector_matrix",
@@ -58,6 +60,7 @@ __all__ = [
     "Muon",
     "data_consistent",
     "field_volume",
+    "ramp_filtered",
     "rotations",
     "trunc_exp",
     "vm_encode",

@@ -13,18 +13,23 @@ class GaussiansParams(Params):
     start: Literal["fdk", "sart", "random"] | None = Field(
         None, description="where Gaussians start: where an FDK or a SART pass sees attenuation, or anywhere; none = fdk where the orbit allows"
     )
-    gaussians: int | None = Field(None, ge=1, description="Gaussians at the start; none = one for each 20 voxels")
+    gaussians: int | None = Field(None, ge=1, description="Gaussians at the start; none = one for 20 voxels or 14 pixels, the fewer of both")
     cap: int | None = Field(None, ge=1, description="most Gaussians at any time; none = twice those at the start")
-    steps: int = Field(1000, ge=1, description="optimiser steps")
-    views: int = Field(2, ge=1, description="random views a step")
+    steps: int = Field(400, ge=1, description="optimiser steps")
+    views: int = Field(5, ge=1, description="random views a step")
     loss: Literal["l1", "l2"] = Field("l1", description="absolute or squared residual of the projections")
+    sharpen: float = Field(
+        0.7, ge=0, le=1, description="power of the ramp filter on the residual, falling to 0 at the end, so that detail converges too; 0 = none"
+    )
     ssim: float = Field(0.0, ge=0, description="weight of 1 - SSIM of the projections, relative to the residual's")
-    tv: float = Field(0.05, ge=0, description="weight of the total variation of the mixture on a random block of voxels")
+    tv: float | None = Field(
+        None, ge=0, description="weight of the total variation of the mixture on a random block of voxels; none = 0.25 / views of the scan"
+    )
     tv_block: int = Field(32, ge=2, description="edge of that block [voxels]")
-    means_rate: float = Field(0.05, ge=0, description="Adam's learning rate of the means [voxels]")
-    scales_rate: float = Field(0.02, ge=0, description="Adam's learning rate of the log scales")
-    quaternions_rate: float = Field(0.01, ge=0, description="Adam's learning rate of the quaternions")
-    amplitudes_rate: float = Field(0.03, ge=0, description="Adam's learning rate of the log amplitudes")
+    means_rate: float = Field(0.15, ge=0, description="Adam's learning rate of the means [voxels]")
+    scales_rate: float = Field(0.06, ge=0, description="Adam's learning rate of the log scales")
+    quaternions_rate: float = Field(0.03, ge=0, description="Adam's learning rate of the quaternions")
+    amplitudes_rate: float = Field(0.09, ge=0, description="Adam's learning rate of the log amplitudes")
     decay: float = Field(0.1, gt=0, le=1, description="learning rates at the end over those at the start (exponential between)")
     smallest: float = Field(0.3, gt=0, description="smallest standard deviation [voxels]")
     largest: float = Field(8.0, gt=0, description="largest standard deviation [voxels]")
@@ -34,7 +39,7 @@ class GaussiansParams(Params):
     split: float = Field(1.0, gt=0, description="standard deviation above which a Gaussian is split rather than cloned [voxels]")
     prune: float = Field(0.01, ge=0, description="smallest amplitude that survives a round, relative to the scan's mean attenuation")
     cutoff: float = Field(1e-3, gt=0, lt=1, description="a ray sees a Gaussian where it is more than this, relative to its peak")
-    refine: int = Field(200, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the mixture as it is")
+    refine: int = Field(50, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the mixture as it is")
 
 
 SPEC = MethodSpec(

@@ -7,11 +7,14 @@ import math
 import torch
 
 from benchmark.api import Reconstruction, Run, Scan
-from benchmark.fields import Measurements, Mixture, MixtureProjector, data_consistent, voxelise
+from benchmark.fields import Measurements, Mixture, MixtureProjector, data_consistent, ramp_filtered, voxelise
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
 from methods.gaussians.losses import ssim, total_variation
 from methods.gaussians.start import start_mixture
+
+
+TV_TIMES_VIEWS = 0.25
 
 
 class Objective:
@@ -25,16 +28,18 @@ class Objective:
         self.edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
         self.spacing = torch.tensor(scan.geometry.volume_spacing) / self.edge
         self.attenuation = mean_attenuation
+        # The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not.
+        self.tv = TV_TIMES_VIEWS / scan.geometry.views if params.tv is None else params.tv
 
-    def __call__(self, mixture: Mixture, generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, mixture: Mixture, step: int, generator: torch.Generator) -> torch.Tensor:
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.params.views].sort().values
         rendered, values = self.projector(mixture, chosen.tolist()), self.values[chosen]
-        residual = rendered - values
+        residual = ramp_filtered(rendered - values, self.params.sharpen * (1 - step / self.params.steps))
         loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level
         if self.params.ssim:
             loss = loss + self.params.ssim * (1 - ssim(rendered, values, self.range))
-        if self.params.tv and min(self.geometry.volume_shape) > 1:
-            loss = loss + self.params.tv * self._variation(mixture, generator)
+        if self.tv and min(self.geometry.volume_shape) > 1:
+            loss = loss + self.tv * self._variation(mixture, generator)
         return loss
 
     def _variation(self, mixture: Mixture, generator: torch.Generator) -> torch.Tensor:
@@ -56,7 +61,7 @@ def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction
     for step in run.steps(params.steps):
         if step and step % params.every == 0 and step <= params.until * params.steps:
             population.control(generator)
-        loss = objective(population.mixture, generator)
+        loss = objective(population.mixture, step, generator)
         population.step(loss)
         if step % 20 == 0:
             run.log(loss=float(loss.detach()), gaussians=population.mixture.size)

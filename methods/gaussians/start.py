@@ -12,6 +12,7 @@ from benchmark.fields import Mixture, MixtureProjector
 from methods.gaussians import GaussiansParams
 
 WIDTH = 0.6  # standard deviation over the distance between neighbours
+VOXELS, PIXELS = 20, 14  # for each Gaussian and its eleven numbers
 FAINT = 0.05  # voxels below this fraction of the brightest ones (99.5 %) get no Gaussian
 
 
@@ -20,8 +21,8 @@ def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generato
     geometry = scan.geometry
     kind = params.start or ("sart" if not_circular(geometry) else "fdk")
     volume = start_volume(scan, kind)
-    voxels = math.prod(geometry.volume_shape)
-    count = min(params.gaussians or max(1, voxels // 20), params.cap or voxels)
+    count = params.gaussians or max(1, min(math.prod(geometry.volume_shape) // VOXELS, math.prod(geometry.projection_shape) // PIXELS))
+    count = min(count, params.cap or count)
     chosen, density = draw(volume, count, generator)
     mixture = place(geometry, volume.reshape(-1)[chosen], chosen, density, params, generator)
     return matched(mixture, scan), kind
