@@ -7,7 +7,9 @@ a slow machine slows both. Below 1 means faster than what it is compared with.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -21,7 +23,8 @@ from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.projector import Projector
 from benchmark.ct.rays import Rays, view_rays
-from benchmark.fields import MLP, HashGrid
+from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector
+from benchmark.fields.gaussians import whitening
 
 REPEATS = 5
 RAYS, SAMPLES = 1024, 192  # one training step of a field rendered by rays
@@ -217,6 +220,39 @@ def hash_grid_over_torch() -> dict[str, float]:
     return {"hash_grid_step_over_torch": compare(lambda: step(ours), lambda: step(plain), 3)}
 
 
+def gaussians_over_torch() -> dict[str, float]:
+    """A step (forward and backward) of two small views of 200 Gaussians over the same in plain torch, which has no tiles."""
+    geometry = dataclasses.replace(standard_geometry(), detector_shape=(48, 48), detector_pitch=(8.0, 8.0), angles=np.array([0.0, 1.0]))
+    generator = torch.Generator().manual_seed(0)
+    means = 200 * torch.rand(200, 3, generator=generator) - 100
+    scales = 4 + 8 * torch.rand(200, 3, generator=generator)
+    quaternions, amplitudes = torch.randn(200, 4, generator=generator), 0.01 + torch.rand(200, generator=generator)
+    mixture = Mixture(*(tensor.requires_grad_() for tensor in (means, quaternions, scales.log(), amplitudes.log())))
+    projector, rays = MixtureProjector(geometry), view_rays(geometry)
+
+    def ours() -> torch.Tensor:
+        return projector(mixture).view(-1)
+
+    def plain() -> torch.Tensor:
+        return torch_line_integrals(mixture, rays)
+
+    def step(render: Callable[[], torch.Tensor]) -> None:
+        torch.autograd.grad(render().sum(), mixture)
+
+    torch.testing.assert_close(ours(), plain(), atol=1e-2, rtol=1e-3)
+    return {"gaussians_step_over_torch": compare(lambda: step(ours), lambda: step(plain), calls=3)}
+
+
+def torch_line_integrals(mixture: Mixture, rays: Rays) -> torch.Tensor:
+    """Every Gaussian along every ray [N], by torch operations."""
+    matrices = whitening(mixture)
+    towards = torch.einsum("kij,nkj->nki", matrices, mixture.means - rays.origins[:, None])
+    along = torch.einsum("kij,nj->nki", matrices, rays.directions)
+    squares = along.square().sum(-1)
+    apart = torch.linalg.cross(towards, along).square().sum(-1) / squares
+    return ((math.sqrt(2 * math.pi) * mixture.log_amplitudes.exp()) * squares.rsqrt() * (-0.5 * apart).exp()).sum(1)
+
+
 def torch_level(table: torch.Tensor, level: Any, points: torch.Tensor) -> torch.Tensor:
     """One level's features [M, 2] by torch operations."""
     scaled = (points * level.scale).clamp(0, level.scale - 1e-3)
@@ -240,4 +276,5 @@ MEASUREMENTS: list[Callable[[], dict[str, float]]] = [
     projector_over_rtk,
     renderer_over_torch,
     hash_grid_over_torch,
+    gaussians_over_torch,
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from benchmark.api import Field, MethodSpec, Params, hookimpl
 
 
@@ -11,15 +13,15 @@ class GaussiansParams(Params):
     """Parameters of the Gaussian mixture. Lengths are in voxels (the mean edge), so that they suit any scan."""
 
     start: Literal["fdk", "sart", "random"] | None = Field(
-        None, description="where Gaussians start: where an FDK or a SART pass sees attenuation, or anywhere; none = fdk where the orbit allows"
+        None, description="Gaussians start where an FDK or a SART pass sees attenuation, or anywhere; none = fdk, or sart where it cannot"
     )
-    gaussians: int | None = Field(None, ge=1, description="Gaussians at the start; none = one for 20 voxels or 14 pixels, the fewer of both")
+    gaussians: int | None = Field(None, ge=1, description="Gaussians at the start; none = one for 20 voxels or 14 pixels")
     cap: int | None = Field(None, ge=1, description="most Gaussians at any time; none = twice those at the start")
     steps: int = Field(400, ge=1, description="optimiser steps")
     views: int = Field(5, ge=1, description="random views a step")
     loss: Literal["l1", "l2"] = Field("l1", description="absolute or squared residual of the projections")
     sharpen: float = Field(
-        0.7, ge=0, le=1, description="power of the ramp filter on the residual, falling to 0 at the end, so that detail converges too; 0 = none"
+        0.7, ge=0, le=1, description="power of the ramp filter on the residual, falling to 0, so that detail converges too; 0 = none"
     )
     ssim: float = Field(0.0, ge=0, description="weight of 1 - SSIM of the projections, relative to the residual's")
     tv: float | None = Field(
@@ -35,11 +37,19 @@ class GaussiansParams(Params):
     largest: float = Field(8.0, gt=0, description="largest standard deviation [voxels]")
     every: int = Field(100, ge=1, description="steps between two rounds of density control (clone, split, prune)")
     until: float = Field(0.6, ge=0, le=1, description="fraction of the steps after which there are no more rounds")
-    grow: float = Field(0.2, ge=0, description="Gaussians that one round may add, relative to those there are: those whose means are pulled most")
+    grow: float = Field(0.2, ge=0, description="most Gaussians that a round adds, relative to those there are (those pulled most)")
     split: float = Field(1.0, gt=0, description="standard deviation above which a Gaussian is split rather than cloned [voxels]")
     prune: float = Field(0.01, ge=0, description="smallest amplitude that survives a round, relative to the scan's mean attenuation")
     cutoff: float = Field(1e-3, gt=0, lt=1, description="a ray sees a Gaussian where it is more than this, relative to its peak")
     refine: int = Field(50, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the mixture as it is")
+
+    @model_validator(mode="after")
+    def _agree(self) -> GaussiansParams:
+        if self.smallest >= self.largest:
+            raise ValueError(f"smallest ({self.smallest:g}) must be less than largest ({self.largest:g})")
+        if self.cap is not None and self.gaussians is not None and self.cap < self.gaussians:
+            raise ValueError(f"cap ({self.cap}) must not be less than gaussians ({self.gaussians})")
+        return self
 
 
 SPEC = MethodSpec(

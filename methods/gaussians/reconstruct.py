@@ -13,7 +13,6 @@ from methods.gaussians.density import Population
 from methods.gaussians.losses import ssim, total_variation
 from methods.gaussians.start import start_mixture
 
-
 TV_TIMES_VIEWS = 0.25
 
 
