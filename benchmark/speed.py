@@ -24,7 +24,7 @@ from benchmark.ct.integrate import march
 from benchmark.ct.projector import Projector
 from benchmark.ct.rays import Rays, view_rays
 from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector
-from benchmark.fields.gaussians import whitening
+from benchmark.fields.mixture import whitening
 
 REPEATS = 5
 RAYS, SAMPLES = 1024, 192  # one training step of a field rendered by rays

@@ -20,7 +20,7 @@ from benchmark.ct.projector import Projector
 from benchmark.ct.rays import view_rays
 from benchmark.errors import InputError, MissingDependency
 from benchmark.fields import HashGrid
-from benchmark.fields.gaussians import _Grid
+from benchmark.fields.mixture import _Grid
 
 KERNELS = (
     "seed_project_rays",

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from benchmark.fields.activations import trunc_exp
     from benchmark.fields.attenuation import Activation, Attenuation
     from benchmark.fields.consistency import data_consistent
-    from benchmark.fields.gaussians import Mixture, MixtureProjector, rotations, voxelise
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.measurements import Measurements
+    from benchmark.fields.mixture import Mixture, MixtureProjector, rotations, voxelise
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
     from benchmark.fields.sharpen import ramp_filtered
@@ -28,18 +28,18 @@ _LAZY = {
     "HashGrid": "hash_grid",
     "MLP": "mlp",
     "Measurements": "measurements",
-    "Mixture": "gaussians",
-    "MixtureProjector": "gaussians",
+    "Mixture": "mixture",
+    "MixtureProjector": "mixture",
     "Muon": "muon",
     "data_consistent": "consistency",
     "field_volume": "volume",
     "ramp_filtered": "sharpen",
-    "rotations": "gaussians",
+    "rotations": "mixture",
     "trunc_exp": "activations",
     "vm_encode": "vector_matrix",
     "vm_grid": "vector_matrix",
     "voxel_positions": "volume",
-    "voxelise": "gaussians",
+    "voxelise": "mixture",
 }
 
 

@@ -17,7 +17,7 @@ class GaussiansParams(Params):
     )
     gaussians: int | None = Field(None, ge=1, description="Gaussians at the start; none = one for 20 voxels or 14 pixels")
     cap: int | None = Field(None, ge=1, description="most Gaussians at any time; none = twice those at the start")
-    steps: int = Field(400, ge=1, description="optimiser steps")
+    steps: int = Field(600, ge=1, description="optimiser steps")
     views: int = Field(5, ge=1, description="random views a step")
     loss: Literal["l1", "l2"] = Field("l1", description="absolute or squared residual of the projections")
     sharpen: float = Field(
