@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -23,8 +22,7 @@ from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.projector import Projector
 from benchmark.ct.rays import Rays, view_rays
-from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector
-from benchmark.fields.mixture import whitening
+from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector, mixture_line_integrals
 
 REPEATS = 5
 RAYS, SAMPLES = 1024, 192  # one training step of a field rendered by rays
@@ -234,23 +232,13 @@ def gaussians_over_torch() -> dict[str, float]:
         return projector(mixture).view(-1)
 
     def plain() -> torch.Tensor:
-        return torch_line_integrals(mixture, rays)
+        return mixture_line_integrals(mixture, rays)
 
     def step(render: Callable[[], torch.Tensor]) -> None:
         torch.autograd.grad(render().sum(), mixture)
 
     torch.testing.assert_close(ours(), plain(), atol=1e-2, rtol=1e-3)
     return {"gaussians_step_over_torch": compare(lambda: step(ours), lambda: step(plain), calls=3)}
-
-
-def torch_line_integrals(mixture: Mixture, rays: Rays) -> torch.Tensor:
-    """Every Gaussian along every ray [N], by torch operations."""
-    matrices = whitening(mixture)
-    towards = torch.einsum("kij,nkj->nki", matrices, mixture.means - rays.origins[:, None])
-    along = torch.einsum("kij,nj->nki", matrices, rays.directions)
-    squares = along.square().sum(-1)
-    apart = torch.linalg.cross(towards, along).square().sum(-1) / squares
-    return ((math.sqrt(2 * math.pi) * mixture.log_amplitudes.exp()) * squares.rsqrt() * (-0.5 * apart).exp()).sum(1)
 
 
 def torch_level(table: torch.Tensor, level: Any, points: torch.Tensor) -> torch.Tensor:

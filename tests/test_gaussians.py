@@ -15,7 +15,7 @@ from balls import ball_scan, error, scanner, watched
 from skimage.metrics import structural_similarity
 
 from benchmark.api import ConeBeamGeometry, InputError, Run, Scan, view_rays
-from benchmark.fields import Mixture, MixtureProjector, rotations, voxel_positions, voxelise
+from benchmark.fields import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxel_positions, voxelise
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
 from methods.gaussians.losses import ssim, total_variation
@@ -93,6 +93,15 @@ def test_values_match_the_twin() -> None:
     scanned, parameters = geometry(), mixture()
     twin = twins.mixture_values(parameters, voxel_positions(scanned)).view(scanned.volume_shape)
     compare(voxelise(parameters, scanned, cutoff=EXACT), twin, parameters)
+
+
+def test_any_rays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.fields.mixture.RAY_PAIRS", 1000)  # several parts
+    scanned, parameters = geometry(), mixture()
+    rays = view_rays(scanned)
+    twin = twins.mixture_line_integrals(parameters, rays.origins, rays.directions)
+    compare(mixture_line_integrals(parameters, rays), twin, parameters)
+    assert mixture_line_integrals(parameters, rays[:0]).shape == (0,)
 
 
 def test_a_block_is_a_part_and_a_mean_is_over_the_voxel() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmark.fields.consistency import data_consistent
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.measurements import Measurements
-    from benchmark.fields.mixture import Mixture, MixtureProjector, rotations, voxelise
+    from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
     from benchmark.fields.sharpen import ramp_filtered
@@ -33,6 +33,7 @@ _LAZY = {
     "Muon": "muon",
     "data_consistent": "consistency",
     "field_volume": "volume",
+    "mixture_line_integrals": "mixture",
     "ramp_filtered": "sharpen",
     "rotations": "mixture",
     "trunc_exp": "activations",
@@ -60,6 +61,7 @@ __all__ = [
     "Muon",
     "data_consistent",
     "field_volume",
+    "mixture_line_integrals",
     "ramp_filtered",
     "rotations",
     "trunc_exp",

@@ -17,9 +17,11 @@ import torch
 
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.call import call
+from benchmark.ct.rays import Rays
 from benchmark.errors import InputError
 
 CUTOFF = 1e-4
+RAY_PAIRS = 1 << 22  # rays times Gaussians at once
 Block = tuple[slice, slice, slice]
 
 
@@ -89,6 +91,21 @@ class MixtureProjector:
             vectors, lengths = np.ascontiguousarray(vectors[chosen]), lengths[torch.from_numpy(chosen)]
         images = _Project.apply(mixture.means, whitening(mixture), mixture.log_amplitudes.exp(), vectors, lengths.shape, self.reach)
         return lengths * images
+
+
+def mixture_line_integrals(mixture: Mixture, rays: Rays) -> torch.Tensor:
+    """Line integrals [N] along any rays, by plain torch operations: every Gaussian for every ray, so for some thousands of rays."""
+    mixture.check()
+    matrices, weights = whitening(mixture), math.sqrt(2 * math.pi) * mixture.log_amplitudes.exp()
+    parts = []
+    for first in range(0, len(rays), max(1, RAY_PAIRS // mixture.size)):
+        some = rays[first : first + max(1, RAY_PAIRS // mixture.size)]
+        towards = torch.einsum("kij,nkj->nki", matrices, mixture.means - some.origins[:, None])
+        along = torch.einsum("kij,nj->nki", matrices, some.directions)
+        squares = along.square().sum(-1)
+        apart = torch.linalg.cross(towards, along).square().sum(-1) / squares
+        parts.append((weights * squares.rsqrt() * (-0.5 * apart).exp()).sum(1))
+    return torch.cat(parts) if parts else torch.zeros(0)
 
 
 def voxelise(
