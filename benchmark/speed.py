@@ -7,6 +7,7 @@ a slow machine slows both. Below 1 means faster than what it is compared with.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import statistics
 import time
@@ -21,7 +22,7 @@ from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.projector import Projector
 from benchmark.ct.rays import Rays, view_rays
-from benchmark.fields import MLP, HashGrid, plain
+from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector, mixture_line_integrals, plain
 from benchmark.plugins import Registry
 from benchmark.types import resolve
 
@@ -218,10 +219,34 @@ def hash_grid_over_torch() -> dict[str, float]:
     return {"hash_grid_step_over_torch": compare(lambda: step(ours), lambda: step(other), 3)}
 
 
+def gaussians_over_torch() -> dict[str, float]:
+    """A step (forward and backward) of two small views of 200 Gaussians over the same in plain torch, which has no tiles."""
+    geometry = dataclasses.replace(standard_geometry(), detector_shape=(48, 48), detector_pitch=(8.0, 8.0), angles=np.array([0.0, 1.0]))
+    generator = torch.Generator().manual_seed(0)
+    means = 200 * torch.rand(200, 3, generator=generator) - 100
+    scales = 4 + 8 * torch.rand(200, 3, generator=generator)
+    quaternions, amplitudes = torch.randn(200, 4, generator=generator), 0.01 + torch.rand(200, generator=generator)
+    mixture = Mixture(*(tensor.requires_grad_() for tensor in (means, quaternions, scales.log(), amplitudes.log())))
+    projector, rays = MixtureProjector(geometry), view_rays(geometry)
+
+    def ours() -> torch.Tensor:
+        return projector(mixture).view(-1)
+
+    def other() -> torch.Tensor:
+        return mixture_line_integrals(mixture, rays)
+
+    def step(render: Callable[[], torch.Tensor]) -> None:
+        torch.autograd.grad(render().sum(), mixture)
+
+    torch.testing.assert_close(ours(), other(), atol=1e-2, rtol=1e-3)
+    return {"gaussians_step_over_torch": compare(lambda: step(ours), lambda: step(other), calls=3)}
+
+
 # Each takes no argument and returns named ratios; append to this list to measure more.
 MEASUREMENTS: list[Callable[[], dict[str, float]]] = [
     projector_over_plain,
     projector_over_rtk,
     renderer_over_torch,
     hash_grid_over_torch,
+    gaussians_over_torch,
 ]

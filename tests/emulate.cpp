@@ -56,4 +56,19 @@ void run_hash(const float* points, int64_t count, const HashLevel* levels, int l
     launch(count * level_count, seed_hash_encode_backward, points, count, levels, level_count, gradient, table_gradient);
 }
 
+void run_gaussian_project(const double* vectors, int views, int rows, int columns, int64_t count, const float* means, const float* matrices,
+                          const float* amplitudes, float reach, float* images, const float* gradient, float* to_means, float* to_matrices,
+                          float* to_amplitudes) {
+    const SeedGaussians all = {count, means, matrices, amplitudes, reach};
+    launch(count * views, seed_gaussian_project, all, vectors, views, rows, columns, images);
+    launch(count * views, seed_gaussian_project_backward, all, vectors, views, rows, columns, gradient, to_means, to_matrices, to_amplitudes);
+}
+
+void run_gaussian_voxelise(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
+                           float reach, float* volume, const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) {
+    const SeedGaussians all = {count, means, matrices, amplitudes, reach};
+    launch(count, seed_gaussian_voxelise, all, *grid, volume);
+    launch(count, seed_gaussian_voxelise_backward, all, *grid, gradient, to_means, to_matrices, to_amplitudes);
+}
+
 }  // extern "C"

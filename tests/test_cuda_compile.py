@@ -14,11 +14,13 @@ from benchmark.ct.composite import composite_max, composite_rays_xray
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.kernels import cuda
+from benchmark.ct.kernels.call import call
 from benchmark.ct.kernels.library import OPTIMISE, SOURCES, find_compiler, tuning_flags
 from benchmark.ct.projector import Projector
 from benchmark.ct.rays import view_rays
 from benchmark.errors import InputError, MissingDependency
 from benchmark.fields import HashGrid
+from benchmark.fields.mixture import _Grid
 
 KERNELS = (
     "seed_project_rays",
@@ -31,6 +33,10 @@ KERNELS = (
     "seed_composite_max_transpose",
     "seed_hash_encode",
     "seed_hash_encode_backward",
+    "seed_gaussian_project",
+    "seed_gaussian_project_backward",
+    "seed_gaussian_voxelise",
+    "seed_gaussian_voxelise_backward",
 )
 
 
@@ -163,3 +169,23 @@ def test_hash_grid_kernels(emulated):
     emulated.run_hash(at(points), ctypes.c_int64(500), ctypes.byref(grid.levels), 4, at(grid.table), *answers)
     torch.testing.assert_close(features.t(), expected.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(back, table_gradient, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["project", "voxelise"])
+def test_gaussian_kernels(emulated, name):
+    generator = torch.Generator().manual_seed(0)
+    means, matrices = 40 * torch.rand(50, 3, generator=generator) - 20, 0.3 * torch.randn(50, 3, 3, generator=generator)
+    gaussians = (ctypes.c_int64(50), means, matrices, torch.rand(50, generator=generator), ctypes.c_float(12.0))
+    grid = _Grid((ctypes.c_int * 3)(16, 14, 12), (ctypes.c_float * 3)(-22, -23, -20), (ctypes.c_float * 3)(3.0, 3.6, 4.0))
+    where = (ctypes.byref(grid),) if name == "voxelise" else (geometry().vectors(), *map(ctypes.c_int, geometry().projection_shape))
+    shape = (12, 14, 16) if name == "voxelise" else geometry().projection_shape
+    gradient = torch.randn(shape, generator=generator)
+    answers = [torch.zeros(shape), *(torch.zeros_like(tensor) for tensor in gaussians[1:4])]
+    emulated_arguments = (*where, *gaussians, answers[0], gradient, *answers[1:])
+    getattr(emulated, f"run_gaussian_{name}")(*(at(v) if isinstance(v, (torch.Tensor, np.ndarray)) else v for v in emulated_arguments))
+    expected = [torch.empty_like(tensor) for tensor in answers]
+    call(f"gaussian_{name}", *where, *gaussians, expected[0])
+    call(f"gaussian_{name}_backward", *where, *gaussians, gradient, *expected[1:])
+    assert float(expected[0].max()) > 0.01
+    for found, wanted in zip(answers, expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=2e-4 * float(wanted.abs().max()))

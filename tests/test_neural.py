@@ -15,14 +15,13 @@ import torch
 import methods.naf.reconstruct as naf
 import methods.zerorf.reconstruct as zerorf
 from benchmark.api import Case, ConeBeamGeometry, Ellipsoids, Params, Projector, Reconstruction, Run, Scan
-from benchmark.fields import Attenuation, Measurements, Muon, field_volume, voxel_positions
+from benchmark.fields import Attenuation, Measurements, Muon, field_volume, ramp_filtered, voxel_positions
 from benchmark.fields.muon import orthogonalised
 from datasets.ball import BallParams
 from datasets.ball import load as load_ball
 from methods.naf import NafParams
 from methods.zerorf import ZeroRFParams
 from methods.zerorf.generator import Decoder, Generator, line_shapes, plane_shapes, resampled
-from methods.zerorf.reconstruct import ramp_filtered
 
 BOTH = [("naf", "rays"), ("naf", "grid"), ("zerorf", "grid"), ("zerorf", "rays")]
 TINY: dict[str, dict[str, Any]] = {

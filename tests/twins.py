@@ -57,3 +57,34 @@ def composite_sum(mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> tor
 def composite_max(mu: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
     """Maximum of each ray's samples, ray by ray; 0 where there are none."""
     return torch.stack([mu[first : first + count].max() if count else mu.new_zeros(()) for first, count in rays.tolist()])
+
+
+# -- Gaussian mixtures, float64: (means [K, 3], quaternions [K, 4], log scales [K, 3], log amplitudes [K]) ----------------
+
+
+def precisions(quaternions: torch.Tensor, log_scales: torch.Tensor) -> torch.Tensor:
+    """S^-1 [K, 3, 3]: sum over the axes n of n n^T / s^2, the axes being x, y, z turned by the quaternion (w x y z)."""
+    q = quaternions.double() / quaternions.double().norm(dim=1, keepdim=True)
+    w, vector = q[:, :1, None], q[:, None, 1:].expand(-1, 3, 3)
+    axes = torch.eye(3, dtype=torch.float64).expand(len(q), 3, 3)
+    turned = axes + 2 * w * torch.cross(vector, axes, dim=2) + 2 * torch.cross(vector, torch.cross(vector, axes, dim=2), dim=2)
+    return torch.einsum("kni,knj,kn->kij", turned, turned, (-2 * log_scales.double()).exp())
+
+
+def mixture_values(mixture: tuple[torch.Tensor, ...], points: torch.Tensor) -> torch.Tensor:
+    """sum_k a exp(-(x - mu)^T S^-1 (x - mu) / 2) at points [N, 3]."""
+    means, quaternions, log_scales, log_amplitudes = mixture
+    away = points.double()[:, None] - means.double()
+    squares = torch.einsum("nki,kij,nkj->nk", away, precisions(quaternions, log_scales), away)
+    return ((-squares / 2).exp() * log_amplitudes.double().exp()).sum(1)
+
+
+def mixture_line_integrals(mixture: tuple[torch.Tensor, ...], origins: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """sum_k a sqrt(2 pi / d^T S^-1 d) exp(-(q - b^2 / d^T S^-1 d) / 2), q = r^T S^-1 r, b = r^T S^-1 d, r = mu - o, |d| = 1."""
+    means, quaternions, log_scales, log_amplitudes = mixture
+    precision, d = precisions(quaternions, log_scales), directions.double()
+    r = means.double() - origins.double()[:, None]
+    along = torch.einsum("ni,kij,nj->nk", d, precision, d)
+    b = torch.einsum("nki,kij,nj->nk", r, precision, d)
+    q = torch.einsum("nki,kij,nkj->nk", r, precision, r)
+    return ((2 * torch.pi / along).sqrt() * (-(q - b**2 / along) / 2).exp() * log_amplitudes.double().exp()).sum(1)

@@ -1,4 +1,4 @@
-"""Differentiable building blocks for neural methods: hash grid, vector-matrix features, small MLP, activations.
+"""Differentiable building blocks for neural methods: hash grid, vector-matrix features, Gaussian mixture, small MLP, activations.
 
 Each has C++ kernels (forward and backward, deterministic for any number of threads) and a plain-torch twin in the tests.
 Features cross between them feature-major: a [points, features] tensor whose transpose is contiguous.
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.memory import RayBatch
+    from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
+    from benchmark.fields.sharpen import ramp_filtered
     from benchmark.fields.support import Support
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
     from benchmark.fields.volume import field_volume, voxel_positions
@@ -28,15 +30,21 @@ _LAZY = {
     "HashGrid": "hash_grid",
     "MLP": "mlp",
     "Measurements": "measurements",
+    "Mixture": "mixture",
+    "MixtureProjector": "mixture",
     "Muon": "muon",
     "RayBatch": "memory",
     "Support": "support",
     "data_consistent": "consistency",
     "field_volume": "volume",
+    "mixture_line_integrals": "mixture",
+    "ramp_filtered": "sharpen",
+    "rotations": "mixture",
     "trunc_exp": "activations",
     "vm_encode": "vector_matrix",
     "vm_grid": "vector_matrix",
     "voxel_positions": "volume",
+    "voxelise": "mixture",
 }
 
 
@@ -52,13 +60,19 @@ __all__ = [
     "HashGrid",
     "MLP",
     "Measurements",
+    "Mixture",
+    "MixtureProjector",
     "Muon",
     "RayBatch",
     "Support",
     "data_consistent",
     "field_volume",
+    "mixture_line_integrals",
+    "ramp_filtered",
+    "rotations",
     "trunc_exp",
     "vm_encode",
     "vm_grid",
     "voxel_positions",
+    "voxelise",
 ]

@@ -12,7 +12,19 @@ import torch
 from torch import nn
 
 from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
-from benchmark.fields import MLP, Attenuation, Measurements, Muon, RayBatch, Support, data_consistent, field_volume, vm_encode, vm_grid
+from benchmark.fields import (
+    MLP,
+    Attenuation,
+    Measurements,
+    Muon,
+    RayBatch,
+    Support,
+    data_consistent,
+    field_volume,
+    ramp_filtered,
+    vm_encode,
+    vm_grid,
+)
 from methods.zerorf import ZeroRFParams
 from methods.zerorf.generator import Generator, line_shapes, plane_shapes, resampled
 
@@ -78,20 +90,6 @@ def half_resolution(scan: Scan) -> Scan:
     z, y, x = (-(-n // 2) for n in scan.geometry.volume_shape)
     binned = nn.functional.avg_pool2d(torch.tensor(scan.projections), 2).numpy()
     return dataclasses.replace(scan, geometry=scan.geometry.binned(2).with_volume((z, y, x)), projections=binned)
-
-
-def ramp_filtered(residual: torch.Tensor, power: float) -> torch.Tensor:
-    """Each detector row [..., u] through |frequency|^power, scaled to keep the energy of white noise.
-
-    Projections see high frequencies of the volume damped by the ramp (Fourier slice theorem); this takes a part of it back.
-    """
-    if not power:
-        return residual
-    count = residual.shape[-1]
-    frequency = torch.fft.rfftfreq(2 * count) * 2 + 1 / (2 * count)  # the mean must still count
-    gain = frequency**power
-    gain = gain / gain.square().mean().sqrt()
-    return torch.fft.irfft(torch.fft.rfft(residual, 2 * count) * gain, 2 * count)[..., :count]
 
 
 class RayLoss:

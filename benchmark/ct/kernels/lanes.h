@@ -37,9 +37,13 @@ static inline Floats abs_floats(Floats x) { return (Floats)((Ints)x & 0x7fffffff
 
 static inline Ints to_ints(Floats whole) { return __builtin_convertvector(whole, Ints); }
 
+// x where the mask is set (all bits), else 0.
+static inline Floats keep_floats(Floats x, Ints mask) { return (Floats)((Ints)x & mask); }
+
 #if SEED_LANES == 16
 static inline Floats floor_floats(Floats x) { return (Floats)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 static inline Floats max_floats(Floats x, Floats y) { return (Floats)_mm512_max_ps((__m512)x, (__m512)y); }
+static inline Floats rough_inverse_root(Floats x) { return (Floats)_mm512_rsqrt14_ps((__m512)x); }
 
 // Lane i is element index[i] of `low` and `high` together: 0 .. 2 SEED_LANES - 1.
 static inline Floats pick_floats(Floats low, Floats high, Ints index) {
@@ -48,10 +52,17 @@ static inline Floats pick_floats(Floats low, Floats high, Ints index) {
 #else
 static inline Floats floor_floats(Floats x) { return (Floats)_mm256_floor_ps((__m256)x); }
 static inline Floats max_floats(Floats x, Floats y) { return (Floats)_mm256_max_ps((__m256)x, (__m256)y); }
+static inline Floats rough_inverse_root(Floats x) { return (Floats)_mm256_rsqrt_ps((__m256)x); }
 
 static inline Floats pick_floats(Floats low, Floats high, Ints index) {
     const __m256 one = _mm256_permutevar8x32_ps((__m256)low, (__m256i)index), two = _mm256_permutevar8x32_ps((__m256)high, (__m256i)index);
     return (Floats)_mm256_blendv_ps(one, two, (__m256)(index << 28));  // bit 3 of the index, moved to the sign, chooses
 }
 #endif
+
+// 1 / sqrt(x) for x > 0, to 4e-7: the processor's estimate and a Newton step.
+static inline Floats inverse_root_floats(Floats x) {
+    const Floats y = rough_inverse_root(x);
+    return y * (1.5f - 0.5f * x * y * y);
+}
 #endif

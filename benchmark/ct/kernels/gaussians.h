@@ -1,0 +1,304 @@
+// Line integrals and values of 3-D Gaussians a exp(-|M (x - mean)|^2 / 2): one Gaussian and one ray, or one grid point.
+//
+// M [3][3] is the whitening matrix, S^-1 = M^T M. With m = M (mean - o) and w = M d, the integral over the whole line o + t d,
+// t in mm, is a sqrt(2 pi) |d| / |w| exp(-|m x w|^2 / |w|^2 / 2): exact, and without the cancellation of |m|^2 - (m.w)^2 / |w|^2.
+// Along a detector d is linear in the pixel, so |w|^2 and |m x w|^2 are quadratics in the distance (di, dj) from the pixel that
+// shows the mean, and the second is zero there. sqrt(2 pi) |d| is left to the caller.
+#pragma once
+#include "device.h"
+#include "lanes.h"
+
+struct GaussianView {       // what every Gaussian needs to know of a view, from gaussian_view
+    float source[3], u[3], v[3];    // source and one pixel's steps, x y z [mm]
+    float depth[3];                 // r . depth: parameter of the point source + r along its ray; the detector is at 1
+    float to_u[3], to_v[3];         // r / depth . to_u: column of the pixel that shows it, less `column`; rows likewise
+    float column, row;
+};
+
+struct GaussianFootprint {  // one Gaussian in one view; W and C as in the comment above
+    float i, j;                             // pixel that shows the mean, fractional
+    float w, wu, wv, wuu, wuv, wvv;         // W = w + 2 wu di + 2 wv dj + wuu di^2 + 2 wuv di dj + wvv dj^2
+    float cuu, cuv, cvv;                    // C = cuu di^2 + 2 cuv di dj + cvv dj^2
+    float first, last;                      // rows that it may reach; first > last: none
+};
+
+// Over a view's pixels, for amplitude 1: derivatives by the amplitude and by W's and C's coefficients. Number: float, or lanes of it.
+template <class Number>
+struct GaussianSums {
+    Number value, w, wu, wv, wuu, wuv, wvv, cu, cv, cuu, cuv, cvv;
+};
+
+SEED_FN float gaussian_dot(const float* a, const float* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+
+SEED_FN void gaussian_cross(const float* a, const float* b, float* out) {
+    out[0] = a[1] * b[2] - a[2] * b[1];
+    out[1] = a[2] * b[0] - a[0] * b[2];
+    out[2] = a[0] * b[1] - a[1] * b[0];
+}
+
+SEED_FN void gaussian_whiten(const float* matrix, const float* x, float* out) {
+    for (int k = 0; k < 3; ++k) out[k] = gaussian_dot(matrix + 3 * k, x);
+}
+
+// exp(x) for x <= 0, to 3e-7.
+SEED_FN float gaussian_exp(float x) { return expf(x); }
+SEED_FN float gaussian_inverse_root(float x) { return 1.0f / sqrtf(x); }
+SEED_FN float gaussian_within(float value, float q, float reach) { return q <= reach ? value : 0.0f; }
+
+#ifdef SEED_LANES  // the same for several pixels at once
+SEED_FN Floats gaussian_exp(Floats x) {
+    const Floats t = max_floats(x, Floats{} - 80.0f) * 1.44269504f, whole = floor_floats(t + 0.5f), y = (t - whole) * 0.69314718f;
+    const Floats power = 1.0f + y * (1.0f + y * (0.5f + y * (0.166666667f + y * (0.0416666667f + y * (0.00833333333f + y * 0.00138888889f)))));
+    return power * (Floats)((to_ints(whole) + 127) << 23);
+}
+SEED_FN Floats gaussian_inverse_root(Floats x) { return inverse_root_floats(x); }
+SEED_FN Floats gaussian_within(Floats value, Floats q, float reach) { return keep_floats(value, q <= reach); }
+#endif
+
+// vectors[4][3]: source, detector centre, u step, v step [mm], as the geometry has them.
+SEED_FN GaussianView gaussian_view(const double* vectors, int rows, int columns) {
+    GaussianView view;
+    const double *o = vectors, *centre = vectors + 3, *u = vectors + 6, *v = vectors + 9;
+    const double n[3] = {u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]};
+    const double area = n[0] * n[0] + n[1] * n[1] + n[2] * n[2];
+    double distance = 0, at_u = 0, at_v = 0;
+    for (int k = 0; k < 3; ++k) distance += (centre[k] - o[k]) * n[k];
+    for (int k = 0; k < 3; ++k) {
+        const int p = (k + 1) % 3, q = (k + 2) % 3;
+        const double to_u = (v[p] * n[q] - v[q] * n[p]) / area, to_v = (n[p] * u[q] - n[q] * u[p]) / area;
+        at_u += (centre[k] - o[k]) * to_u;
+        at_v += (centre[k] - o[k]) * to_v;
+        view.source[k] = (float)o[k], view.u[k] = (float)u[k], view.v[k] = (float)v[k];
+        view.depth[k] = (float)(n[k] / distance), view.to_u[k] = (float)to_u, view.to_v[k] = (float)to_v;
+    }
+    view.column = (float)((columns - 1) * 0.5 - at_u);
+    view.row = (float)((rows - 1) * 0.5 - at_v);
+    return view;
+}
+
+// Where M, m and the three directions meet: m = M (mean - source), and M times the ray through the mean, u and v.
+struct GaussianFrame {
+    float r[3], depth, m[3], w[3], wu[3], wv[3], cu[3], cv[3];
+};
+
+SEED_FN GaussianFrame gaussian_frame(const GaussianView& view, const float* mean, const float* matrix) {
+    GaussianFrame f;
+    for (int k = 0; k < 3; ++k) f.r[k] = mean[k] - view.source[k];
+    f.depth = gaussian_dot(f.r, view.depth);
+    gaussian_whiten(matrix, f.r, f.m);
+    for (int k = 0; k < 3; ++k) f.w[k] = f.m[k] / f.depth;
+    gaussian_whiten(matrix, view.u, f.wu);
+    gaussian_whiten(matrix, view.v, f.wv);
+    gaussian_cross(f.m, f.wu, f.cu);
+    gaussian_cross(f.m, f.wv, f.cv);
+    return f;
+}
+
+// `reach` is the largest C / W that counts: the squared distance from the ray to the mean, in standard deviations.
+// Gaussians whose mean lies behind the source have no footprint.
+SEED_FN GaussianFootprint gaussian_footprint(const GaussianView& view, const float* mean, const float* matrix, float reach, int rows) {
+    const GaussianFrame f = gaussian_frame(view, mean, matrix);
+    GaussianFootprint g;
+    g.i = gaussian_dot(f.r, view.to_u) / f.depth + view.column;
+    g.j = gaussian_dot(f.r, view.to_v) / f.depth + view.row;
+    g.w = gaussian_dot(f.w, f.w), g.wu = gaussian_dot(f.w, f.wu), g.wv = gaussian_dot(f.w, f.wv);
+    g.wuu = gaussian_dot(f.wu, f.wu), g.wuv = gaussian_dot(f.wu, f.wv), g.wvv = gaussian_dot(f.wv, f.wv);
+    g.cuu = gaussian_dot(f.cu, f.cu), g.cuv = gaussian_dot(f.cu, f.cv), g.cvv = gaussian_dot(f.cv, f.cv);
+    // C - reach W <= 0 is the inside of an ellipse unless the source is too close: then every row may be reached.
+    const float a = g.cuu - reach * g.wuu, b = g.cuv - reach * g.wuv, c = g.cvv - reach * g.wvv, p = -reach * g.wu, q = -reach * g.wv;
+    const float det = a * c - b * b;
+    const float di = (b * q - c * p) / det, dj = (b * p - a * q) / det;     // its centre
+    const float inside = reach * g.w - p * di - q * dj;                     // minus the quadratic's value there
+    const float half = sqrtf(seed_max(inside * a / det, 0.0f));
+    const bool ellipse = a > 0 && det > 0;
+    g.first = ellipse ? seed_max(g.j + dj - half, 0.0f) : 0.0f;
+    g.last = ellipse ? seed_min(g.j + dj + half, (float)(rows - 1)) : (float)(rows - 1);
+    if (!(f.depth > 0)) g.last = -1.0f;
+    return g;
+}
+
+// Columns of row j within reach; first > last: none.
+SEED_FN void gaussian_columns(const GaussianFootprint& g, float dj, float reach, int columns, int& first, int& last) {
+    const float a = g.cuu - reach * g.wuu, b = g.cuv * dj - reach * (g.wu + g.wuv * dj);
+    const float c = g.cvv * dj * dj - reach * (g.w + dj * (2 * g.wv + g.wvv * dj));
+    const float root = b * b - a * c;
+    first = 0;
+    last = columns - 1;
+    if (!(a > 0)) return;
+    if (!(root >= 0)) {
+        last = -1;
+        return;
+    }
+    const float half = sqrtf(root) / a, middle = g.i - b / a;
+    first = (int)ceilf(seed_max(middle - half, 0.0f));
+    last = (int)floorf(seed_max(seed_min(middle + half, (float)(columns - 1)), -1.0f));
+}
+
+// A row's quadratics in di.
+struct GaussianRow {
+    float w0, w1, w2, c0, c1, c2;
+};
+
+SEED_FN GaussianRow gaussian_row(const GaussianFootprint& g, float dj) {
+    GaussianRow row;
+    row.w0 = g.w + dj * (2 * g.wv + dj * g.wvv), row.w1 = 2 * (g.wu + dj * g.wuv), row.w2 = g.wuu;
+    row.c0 = dj * dj * g.cvv, row.c1 = 2 * dj * g.cuv, row.c2 = g.cuu;
+    return row;
+}
+
+// exp(-C / W / 2) / |w| and q = C / W at column distance di; 0 out of reach. `inverse` becomes 1 / W.
+template <class Number>
+SEED_FN Number gaussian_pixel(const GaussianRow& row, Number di, float reach, Number& q, Number& inverse) {
+    const Number root = gaussian_inverse_root(row.w0 + di * (row.w1 + di * row.w2));
+    inverse = root * root;
+    q = (row.c0 + di * (row.c1 + di * row.c2)) * inverse;
+    return gaussian_within(root * gaussian_exp(-0.5f * q), q, reach);
+}
+
+// Adds what pixels at (di, dj) with these gradients contribute.
+template <class Number>
+SEED_FN void gaussian_pixel_sums(const GaussianRow& row, Number di, float dj, float reach, Number gradient, GaussianSums<Number>& sums) {
+    Number q, inverse;
+    const Number h = gradient * gaussian_pixel(row, di, reach, q, inverse);
+    const Number c = -0.5f * h * inverse, cu = di * c, w = c - c * q, wu = di * w;
+    sums.value += h;
+    sums.w += w;
+    sums.wu += wu;
+    sums.wv += dj * w;
+    sums.wuu += di * wu;
+    sums.wuv += dj * wu;
+    sums.wvv += (dj * dj) * w;
+    sums.cu += cu;
+    sums.cv += dj * c;
+    sums.cuu += di * cu;
+    sums.cuv += dj * cu;
+    sums.cvv += (dj * dj) * c;
+}
+
+// Derivatives by amplitude, mean [3] and matrix [3][3] from a view's sums, added to what is there.
+SEED_FN void gaussian_chain(const GaussianView& view, const float* mean, const float* matrix, float amplitude,
+                            const GaussianSums<float>& s, float* to_amplitude, float* to_mean, float* to_matrix) {
+    const GaussianFrame f = gaussian_frame(view, mean, matrix);
+    const float scale = 2 * amplitude;
+    float to_m[3] = {0, 0, 0}, to[3][3], of_c[3][3];
+    const float* whitened[3] = {f.w, f.wu, f.wv};
+    for (int k = 0; k < 3; ++k) {
+        to[0][k] = scale * (s.w * f.w[k] + s.wu * f.wu[k] + s.wv * f.wv[k]);
+        to[1][k] = scale * (s.wu * f.w[k] + s.wuu * f.wu[k] + s.wuv * f.wv[k]);
+        to[2][k] = scale * (s.wv * f.w[k] + s.wuv * f.wu[k] + s.wvv * f.wv[k]);
+        of_c[0][k] = scale * (s.cu * f.cu[k] + s.cv * f.cv[k]);
+        of_c[1][k] = scale * (s.cuu * f.cu[k] + s.cuv * f.cv[k]);
+        of_c[2][k] = scale * (s.cuv * f.cu[k] + s.cvv * f.cv[k]);
+    }
+    for (int n = 0; n < 3; ++n) {  // c = m x w
+        float part[3];
+        gaussian_cross(whitened[n], of_c[n], part);
+        for (int k = 0; k < 3; ++k) to_m[k] += part[k];
+        gaussian_cross(of_c[n], f.m, part);
+        for (int k = 0; k < 3; ++k) to[n][k] += part[k];
+    }
+    *to_amplitude += s.value;
+    for (int k = 0; k < 3; ++k) {
+        to_mean[k] += matrix[k] * to_m[0] + matrix[3 + k] * to_m[1] + matrix[6 + k] * to_m[2];
+        for (int n = 0; n < 3; ++n)  // w = M r / depth at a fixed pixel
+            to_matrix[3 * n + k] += (to[0][n] / f.depth + to_m[n]) * f.r[k] + to[1][n] * view.u[k] + to[2][n] * view.v[k];
+    }
+}
+
+// -- on a grid ------------------------------------------------------------------------------------------------------------
+
+struct GaussianGrid {
+    int n[3];               // along x, y, z
+    float lower[3];         // of the first grid point, x y z [mm]
+    float step[3];          // [mm]
+};
+
+struct GaussianBall {       // one Gaussian over the grid: |M (x - mean)|^2, the whitened steps, and the slices within reach
+    float xx, xy, xz, yy, yz, zz;   // M^T M [1/mm^2]
+    float first, last;
+};
+
+// Over grid points: gradient times value (for amplitude 1) times powers of the distance from the mean.
+template <class Number>
+struct GaussianMoments {
+    Number value, x, y, z, xx, xy, xz, yy, yz, zz;
+};
+
+SEED_FN GaussianBall gaussian_ball(const GaussianGrid& grid, const float* mean, const float* m, float reach) {
+    GaussianBall b;
+    b.xx = m[0] * m[0] + m[3] * m[3] + m[6] * m[6], b.xy = m[0] * m[1] + m[3] * m[4] + m[6] * m[7];
+    b.xz = m[0] * m[2] + m[3] * m[5] + m[6] * m[8], b.yy = m[1] * m[1] + m[4] * m[4] + m[7] * m[7];
+    b.yz = m[1] * m[2] + m[4] * m[5] + m[7] * m[8], b.zz = m[2] * m[2] + m[5] * m[5] + m[8] * m[8];
+    const float minor = b.xx * b.yy - b.xy * b.xy;
+    const float det = b.xx * (b.yy * b.zz - b.yz * b.yz) - b.xy * (b.xy * b.zz - b.yz * b.xz) + b.xz * (b.xy * b.yz - b.yy * b.xz);
+    const bool plain = minor > 0 && det > 0;
+    const float half = sqrtf(seed_max(reach * minor / det, 0.0f));
+    b.first = plain ? seed_max((mean[2] - half - grid.lower[2]) / grid.step[2], 0.0f) : 0.0f;
+    b.last = plain ? seed_min((mean[2] + half - grid.lower[2]) / grid.step[2], (float)(grid.n[2] - 1)) : (float)(grid.n[2] - 1);
+    return b;
+}
+
+// Indices within `half` of `middle` [mm] along an axis; first > last: none.
+SEED_FN void gaussian_indices(const GaussianGrid& grid, int axis, float middle, float half, int& first, int& last) {
+    const float at = (middle - grid.lower[axis]) / grid.step[axis], reach = half / grid.step[axis];
+    first = (int)ceilf(seed_max(at - reach, 0.0f));
+    last = (int)floorf(seed_max(seed_min(at + reach, (float)(grid.n[axis] - 1)), -1.0f));
+}
+
+// Rows of a slice at distance dz from the mean, and the columns of one of its rows.
+SEED_FN void gaussian_rows(const GaussianBall& b, const GaussianGrid& grid, const float* mean, float dz, float reach, int& first, int& last) {
+    // min over dx: a dy^2 + 2 c dy dz + d dz^2
+    const float a = b.yy - b.xy * b.xy / b.xx, c = b.yz - b.xy * b.xz / b.xx, d = b.zz - b.xz * b.xz / b.xx;
+    const float root = (c * dz) * (c * dz) - a * (d * dz * dz - reach);
+    first = 0;
+    last = -1;
+    if (a > 0 && root >= 0) gaussian_indices(grid, 1, mean[1] - c * dz / a, sqrtf(root) / a, first, last);
+}
+
+SEED_FN void gaussian_row_columns(const GaussianBall& b, const GaussianGrid& grid, const float* mean, float dy, float dz, float reach,
+                                  int& first, int& last) {
+    const float p = b.xy * dy + b.xz * dz, q = b.yy * dy * dy + 2 * b.yz * dy * dz + b.zz * dz * dz;
+    const float root = p * p - b.xx * (q - reach);
+    first = 0;
+    last = -1;
+    if (root >= 0) gaussian_indices(grid, 0, mean[0] - p / b.xx, sqrtf(root) / b.xx, first, last);
+}
+
+// exp(-q / 2) at distance dx in a row with q = q0 + 2 q1 dx + xx dx^2; 0 out of reach.
+template <class Number>
+SEED_FN Number gaussian_point(float q0, float q1, float xx, Number dx, float reach) {
+    const Number q = q0 + dx * (2 * q1 + dx * xx);
+    return gaussian_within(gaussian_exp(-0.5f * q), q, reach);
+}
+
+// Adds what a row's points at distance dx contribute.
+template <class Number>
+SEED_FN void gaussian_point_moments(float q0, float q1, float xx, Number dx, float dy, float dz, float reach, Number gradient,
+                                    GaussianMoments<Number>& sums) {
+    const Number h = gradient * gaussian_point(q0, q1, xx, dx, reach), x = dx * h;
+    sums.value += h;
+    sums.x += x;
+    sums.y += dy * h;
+    sums.z += dz * h;
+    sums.xx += dx * x;
+    sums.xy += dy * x;
+    sums.xz += dz * x;
+    sums.yy += (dy * dy) * h;
+    sums.yz += (dy * dz) * h;
+    sums.zz += (dz * dz) * h;
+}
+
+// Derivatives by amplitude, mean and matrix from the moments, added to what is there.
+SEED_FN void gaussian_grid_chain(const GaussianBall& b, const float* m, float amplitude, const GaussianMoments<float>& s, float* to_amplitude,
+                                 float* to_mean, float* to_matrix) {
+    *to_amplitude += s.value;
+    to_mean[0] += amplitude * (b.xx * s.x + b.xy * s.y + b.xz * s.z);
+    to_mean[1] += amplitude * (b.xy * s.x + b.yy * s.y + b.yz * s.z);
+    to_mean[2] += amplitude * (b.xz * s.x + b.yz * s.y + b.zz * s.z);
+    for (int n = 0; n < 3; ++n) {  // -M (second moments)
+        const float row[3] = {amplitude * m[3 * n], amplitude * m[3 * n + 1], amplitude * m[3 * n + 2]};
+        to_matrix[3 * n] -= row[0] * s.xx + row[1] * s.xy + row[2] * s.xz;
+        to_matrix[3 * n + 1] -= row[0] * s.xy + row[1] * s.yy + row[2] * s.yz;
+        to_matrix[3 * n + 2] -= row[0] * s.xz + row[1] * s.yz + row[2] * s.zz;
+    }
+}

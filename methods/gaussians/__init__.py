@@ -1,0 +1,66 @@
+"""Gaussians: a mixture of 3-D Gaussians, fitted to the measured line integrals of one scan."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from benchmark.api import Field, MethodSpec, Params, hookimpl
+
+
+class GaussiansParams(Params):
+    """Parameters of the Gaussian mixture. Lengths are in voxels (the mean edge), so that they suit any scan."""
+
+    start: Literal["fdk", "sart", "random"] | None = Field(
+        None, description="Gaussians start where an FDK or a SART pass sees attenuation, or anywhere; none = fdk, or sart where it cannot"
+    )
+    gaussians: int | None = Field(None, ge=1, description="Gaussians at the start; none = one for 20 voxels or 14 pixels")
+    cap: int | None = Field(None, ge=1, description="most Gaussians at any time; none = twice those at the start")
+    steps: int = Field(600, ge=1, description="optimiser steps")
+    views: int = Field(5, ge=1, description="random views a step")
+    loss: Literal["l1", "l2"] = Field("l1", description="absolute or squared residual of the projections")
+    sharpen: float = Field(
+        0.7, ge=0, le=1, description="power of the ramp filter on the residual, falling to 0, so that detail converges too; 0 = none"
+    )
+    ssim: float = Field(0.0, ge=0, description="weight of 1 - SSIM of the projections, relative to the residual's")
+    tv: float | None = Field(
+        None, ge=0, description="weight of the total variation of the mixture on a random block of voxels; none = 0.25 / views of the scan"
+    )
+    tv_block: int = Field(32, ge=2, description="edge of that block [voxels]")
+    means_rate: float = Field(0.15, ge=0, description="Adam's learning rate of the means [voxels]")
+    scales_rate: float = Field(0.06, ge=0, description="Adam's learning rate of the log scales")
+    quaternions_rate: float = Field(0.03, ge=0, description="Adam's learning rate of the quaternions")
+    amplitudes_rate: float = Field(0.09, ge=0, description="Adam's learning rate of the log amplitudes")
+    decay: float = Field(0.1, gt=0, le=1, description="learning rates at the end over those at the start (exponential between)")
+    smallest: float = Field(0.3, gt=0, description="smallest standard deviation [voxels]")
+    largest: float = Field(8.0, gt=0, description="largest standard deviation [voxels]")
+    every: int = Field(100, ge=1, description="steps between two rounds of density control (clone, split, prune)")
+    until: float = Field(0.6, ge=0, le=1, description="fraction of the steps after which there are no more rounds")
+    grow: float = Field(0.2, ge=0, description="most Gaussians that a round adds, relative to those there are (those pulled most)")
+    split: float = Field(1.0, gt=0, description="standard deviation above which a Gaussian is split rather than cloned [voxels]")
+    prune: float = Field(0.01, ge=0, description="smallest amplitude that survives a round, relative to the scan's mean attenuation")
+    cutoff: float = Field(1e-3, gt=0, lt=1, description="a ray sees a Gaussian where it is more than this, relative to its peak")
+    refine: int = Field(50, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the mixture as it is")
+
+    @model_validator(mode="after")
+    def _agree(self) -> GaussiansParams:
+        if self.smallest >= self.largest:
+            raise ValueError(f"smallest ({self.smallest:g}) must be less than largest ({self.largest:g})")
+        if self.cap is not None and self.gaussians is not None and self.cap < self.gaussians:
+            raise ValueError(f"cap ({self.cap}) must not be less than gaussians ({self.gaussians})")
+        return self
+
+
+SPEC = MethodSpec(
+    name="gaussians",
+    target="methods.gaussians.reconstruct:reconstruct",
+    params=GaussiansParams,
+    summary="3-D Gaussian mixture fitted through closed-form line integrals",
+    cite="Zha et al. 2024, R2-Gaussian: Rectifying radiative Gaussian splatting for tomographic reconstruction, arXiv 2405.20693",
+)
+
+
+@hookimpl
+def register_methods() -> list[MethodSpec]:
+    return [SPEC]

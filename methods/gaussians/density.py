@@ -1,0 +1,89 @@
+"""Parameters, their optimiser and adaptive density control: clone, split and prune (Kerbl et al. 2023, arXiv 2308.04079, section 5).
+
+A split keeps mass and second moments: a Gaussian of standard deviation s along its longest axis becomes two at +-0.6 s with
+0.8 s. The published form draws both from the parent at random, which changes the projections at once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from benchmark.fields import Mixture, rotations
+from methods.gaussians import GaussiansParams
+
+APART, NARROW = 0.6, 0.8  # squares sum to 1
+JITTER = 0.1  # of a clone, in standard deviations: two that are equal would stay equal
+
+
+class Population:
+    """A mixture in training: Adam with a rate for each parameter group, and rounds of density control."""
+
+    def __init__(self, mixture: Mixture, params: GaussiansParams, bounds: torch.Tensor, edge: float, mean_attenuation: float) -> None:
+        self.params, self.bounds, self.edge, self.faint = params, bounds, edge, params.prune * mean_attenuation
+        self.cap = params.cap or 2 * mixture.size
+        self.mixture = Mixture(*(tensor.clone().requires_grad_() for tensor in mixture))
+        rates = (params.means_rate * edge, params.quaternions_rate, params.scales_rate, params.amplitudes_rate)
+        groups = [{"params": [tensor], "lr": rate} for tensor, rate in zip(self.mixture, rates, strict=True)]
+        self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15, fused=True)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: params.decay ** (step / params.steps))
+        self.pull = torch.zeros(mixture.size)  # summed length of the means' gradients since the last round
+
+    def step(self, loss: torch.Tensor) -> None:
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        means = self.mixture.means
+        assert means.grad is not None
+        self.pull += means.grad.norm(dim=1)
+        self.optimiser.step()
+        self.schedule.step()
+        with torch.no_grad():
+            means.clamp_(self.bounds[0], self.bounds[1])
+            self.mixture.log_scales.clamp_(*(math.log(limit * self.edge) for limit in (self.params.smallest, self.params.largest)))
+
+    @torch.no_grad()
+    def control(self, generator: torch.Generator) -> None:
+        """One round: faint Gaussians go, those whose means are pulled most become two, within the cap."""
+        kept = torch.nonzero(self.mixture.log_amplitudes.exp() >= self.faint)[:, 0]
+        self._rebuild(kept, None)
+        count = self.mixture.size
+        room = min(self.cap - count, round(self.params.grow * count))
+        if room > 0:
+            parents = self.pull.topk(room).indices.sort().values
+            self._rebuild(torch.arange(count), self._halve(parents, generator))
+        self.pull.zero_()
+
+    def _halve(self, parents: torch.Tensor, generator: torch.Generator) -> Mixture:
+        """Turn the parents into first halves, in place, and return the second halves."""
+        means, quaternions, log_scales, log_amplitudes = (tensor[parents] for tensor in self.mixture)
+        widest, axis = log_scales.max(1)
+        wide = widest > math.log(self.params.split * self.edge)
+        direction = rotations(quaternions).gather(2, axis[:, None, None].expand(-1, 3, 1))[:, :, 0]
+        shift = APART * widest.exp()[:, None] * direction
+        random = JITTER * log_scales.exp().mean(1, keepdim=True) * torch.randn(len(parents), 3, generator=generator)
+        shift = torch.where(wide[:, None], shift, random)
+        narrowed = log_scales.scatter_add(1, axis[:, None], torch.full((len(parents), 1), math.log(NARROW)))
+        log_scales = torch.where(wide[:, None], narrowed, log_scales)
+        log_amplitudes = log_amplitudes - torch.where(wide, math.log(2 * NARROW), math.log(2))
+        for tensor, values in zip(self.mixture, (means - shift, quaternions, log_scales, log_amplitudes), strict=True):
+            tensor[parents] = values
+        return Mixture(means + shift, quaternions, log_scales, log_amplitudes)
+
+    def _rebuild(self, kept: torch.Tensor, added: Mixture | None) -> None:
+        """Keep these Gaussians with their optimiser state, and add some that have none."""
+        tensors = []
+        for n, group in enumerate(self.optimiser.param_groups):
+            old = group["params"][0]
+            state = self.optimiser.state.pop(old, {})
+            new = old.detach()[kept]
+            extra = new[:0] if added is None else added[n]
+            new = torch.cat([new, extra]).requires_grad_()
+            if state:
+                moments = {name: torch.cat([state[name][kept], torch.zeros_like(extra)]) for name in ("exp_avg", "exp_avg_sq")}
+                self.optimiser.state[new] = {**state, **moments}
+            group["params"] = [new]
+            tensors.append(new)
+        self.mixture = Mixture(*tensors)
+        self.pull = torch.cat([self.pull[kept], torch.zeros(0 if added is None else added.size)])
+        self.mixture.check()
