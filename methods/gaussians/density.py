@@ -7,6 +7,7 @@ A split keeps mass and second moments: a Gaussian of standard deviation s along 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
@@ -25,22 +26,37 @@ class Population:
         self.cap = params.cap or 2 * mixture.size
         self.mixture = Mixture(*(tensor.clone().requires_grad_() for tensor in mixture))
         rates = (params.means_rate * edge, params.quaternions_rate, params.scales_rate, params.amplitudes_rate)
-        groups = [{"params": [tensor], "lr": rate} for tensor, rate in zip(self.mixture, rates, strict=True)]
-        self.optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15, fused=True)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, lambda step: params.decay ** (step / params.steps))
+        self.rates, self.taken = rates, 0
+        self.optimiser = self._new_optimiser()
         self.pull = torch.zeros(mixture.size)  # summed length of the means' gradients since the last round
 
+    def _new_optimiser(self) -> torch.optim.Optimizer:
+        groups = [{"params": [tensor], "lr": rate} for tensor, rate in zip(self.mixture, self.rates, strict=True)]
+        return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15, fused=True)
+
     def step(self, loss: torch.Tensor) -> None:
+        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate * self.params.decay ** (self.taken / self.params.steps)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         means = self.mixture.means
         assert means.grad is not None
         self.pull += means.grad.norm(dim=1)
         self.optimiser.step()
-        self.schedule.step()
+        self.taken += 1
         with torch.no_grad():
             means.clamp_(self.bounds[0], self.bounds[1])
             self.mixture.log_scales.clamp_(*(math.log(limit * self.edge) for limit in (self.params.smallest, self.params.largest)))
+
+    def state_dict(self) -> dict[str, Any]:
+        mixture = [tensor.detach() for tensor in self.mixture]
+        return {"mixture": mixture, "optimiser": self.optimiser.state_dict(), "pull": self.pull, "taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.mixture = Mixture(*(tensor.clone().requires_grad_() for tensor in state["mixture"]))
+        self.optimiser = self._new_optimiser()
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.pull, self.taken = state["pull"], state["taken"]
 
     @torch.no_grad()
     def control(self, generator: torch.Generator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
@@ -49,26 +50,48 @@ class Objective:
         return total_variation(block, self.spacing) / self.attenuation
 
 
+class Training:
+    """The mixture, its objective, and the rounds of density control."""
+
+    def __init__(self, scan: Scan, params: GaussiansParams, seed: int) -> None:
+        self.scan, self.params = scan, params
+        self.generator = torch.Generator().manual_seed(seed)
+        mean = Measurements(scan).mean_attenuation
+        mixture, self.start = start_mixture(scan, params, self.generator)
+        self.objective = Objective(scan, params, mean)
+        bounds = torch.tensor(scan.geometry.volume_bounds, dtype=torch.float32)
+        self.population = Population(mixture, params, bounds, self.objective.edge, mean)
+
+    def step(self) -> float:
+        """One optimiser step, after a round of density control where one is due; its loss."""
+        taken = self.population.taken
+        if taken and taken % self.params.every == 0 and taken <= self.params.until * self.params.steps:
+            self.population.control(self.generator)
+        loss = self.objective(self.population.mixture, taken, self.generator)
+        self.population.step(loss)
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def volume(self, supersample: int = 2) -> torch.Tensor:
+        """[z, y, x] (1/mm): the mixture's mean over each voxel."""
+        return voxelise(self.population.mixture, self.scan.geometry, supersample=supersample)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"population": self.population.state_dict(), "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.population.load_state_dict(state["population"])
+        self.generator.set_state(state["generator"])
+
+
 def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction:
     """Fit the mixture to the scan; the volume is its mean over each voxel, made consistent with the data."""
-    generator = torch.Generator().manual_seed(run.seed)
-    mean = Measurements(scan).mean_attenuation
-    mixture, start = start_mixture(scan, params, generator)
-    objective = Objective(scan, params, mean)
-    bounds = torch.tensor(scan.geometry.volume_bounds, dtype=torch.float32)
-    population = Population(mixture, params, bounds, objective.edge, mean)
-    for step in run.steps(params.steps):
-        if step and step % params.every == 0 and step <= params.until * params.steps:
-            population.control(generator)
-        loss = objective(population.mixture, step, generator)
-        population.step(loss)
+    training = Training(scan, params, run.seed)
+    for step in run.steps(params.steps, training):
+        loss = training.step()
         if step % 20 == 0:
-            run.log(loss=float(loss.detach()), gaussians=population.mixture.size)
-        run.snapshot(lambda: volume_of(population.mixture, scan, 1).numpy())
-    info = {"gaussians": population.mixture.size, "parameters": 11 * population.mixture.size, "start": start}
-    return Reconstruction(volume=data_consistent(volume_of(population.mixture, scan, 2), scan, params.refine).numpy(), info=info)
-
-
-@torch.no_grad()
-def volume_of(mixture: Mixture, scan: Scan, supersample: int) -> torch.Tensor:
-    return voxelise(mixture, scan.geometry, supersample=supersample)
+            run.log(loss=loss, gaussians=training.population.mixture.size)
+        run.snapshot(lambda: training.volume(supersample=1).numpy())
+    count = training.population.mixture.size
+    info = {"gaussians": count, "parameters": 11 * count, "start": training.start}
+    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).numpy(), info=info)
