@@ -230,16 +230,28 @@ def test_lines_hold_the_means_and_one_number_of_views_becomes_a_ranking():
     table = numbers(label=["a", "a", "b", "b"], views=[10, 50, 10, 50], volume_psnr=[20.0, 30.0, 25.0, 28.0])
     palette = canvas.Palette(["a", "b"])
     with canvas.styled():
-        figure = trends.trends(table, palette, ["b", "a"], "title")
+        figure = trends.trends(summary.summarise(table), palette, ["b", "a"], "title")
         lines = figure.axes[0].get_lines()
         assert [list(line.get_ydata()) for line in lines if len(line.get_xdata())] == [[25.0, 28.0], [20.0, 30.0]]
         assert matplotlib.colors.to_hex(lines[0].get_color()) == palette.colours["b"]
-        ranking = trends.trends(table[table["views"] == 10], palette, ["b", "a"], "title")
+        ranking = trends.trends(summary.summarise(table[table["views"] == 10]), palette, ["b", "a"], "title")
         ranking.canvas.draw()
     assert [text.get_text() for text in ranking.axes[0].get_yticklabels()] == ["b", "a"]
     assert [text.get_text() for text in ranking.axes[0].texts] == ["25.00", "20.00"]
     nothing = numbers(label=["a"], status=["failed"])
-    assert trends.trends(nothing, palette, ["a"], "title") is None
+    assert trends.trends(summary.summarise(nothing), palette, ["a"], "title") is None
+
+
+@pytest.mark.parametrize("views", [(10, 50), (10,)])
+def test_bars_are_the_intervals_of_the_table(views):
+    table = numbers(label=["a"] * 4, views=[10, 10, 50, 50], seed=[0, 1, 0, 1], volume_psnr=[20.0, 22.0, 30.0, 31.0])
+    means = summary.summarise(table[table["views"].isin(views)])
+    with canvas.styled():
+        figure = trends.trends(means, canvas.Palette(["a"]), ["a"], "title")
+    (bars,) = figure.axes[0].containers[0].lines[2]
+    ends = [(segment[1] - segment[0]).max() / 2 for segment in bars.get_segments()]
+    assert ends == pytest.approx(list(means["volume_psnr_half"]), rel=1e-6)
+    assert means["volume_psnr_half"].iloc[0] == pytest.approx(12.706, abs=1e-3)  # Student's t with one degree of freedom
 
 
 def test_costs_are_the_means_with_their_numbers_of_views():

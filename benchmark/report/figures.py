@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WIDEST = 7  # methods in one mosaic; more are continued in the next
 
-_TRENDS = "Mean over cases and seeds (band: one standard deviation). No method has seen the held-out views."
+_TRENDS = "Means over cases and seeds; bars are 95% intervals over seeds, where there are several. No method has seen the held-out views."
 _CONVERGENCE = (
     "Volume PSNR of snapshots and training loss against method time; the clock is paused while the harness looks. "
     "A marker shows where a run ended. Losses of different methods are different quantities: compare shapes, not heights."
@@ -78,7 +78,7 @@ def _drafts(results: Results) -> Iterator[_Draft]:
     for key, part in table.groupby(GROUP, sort=True, dropna=False):
         section = section_title(*key)
         key = key if key[2] != "none" else key[:2]  # noise-free is what nothing needs to be said about
-        figure = trends(part, palette, order, section)
+        figure = trends(means[section], palette, order, section)
         if figure is not None:
             yield _Draft(section, slug("views", *key), "Score against views", _TRENDS, figure)
         figure = costs(means[section], palette, order, section)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -14,17 +13,17 @@ from benchmark.report.summary import COLUMNS, Column
 LABEL = 30  # [characters] of a line of a label
 
 
-def trends(runs: pd.DataFrame, palette: Palette, order: list[str], title: str) -> Figure | None:
-    """Four panels for the runs of one dataset, size and noise: volume and held-out projections, PSNR and SSIM.
+def trends(part: pd.DataFrame, palette: Palette, order: list[str], title: str) -> Figure | None:
+    """Four panels for one section of a summary: volume and held-out projections, PSNR and SSIM.
 
-    Lines are means over cases and seeds with a band of one standard deviation. With a single number of views the
-    panels become a ranking. None if no run has a score.
+    Lines are means over cases and seeds, with the 95% interval of the mean over seeds where there are several. With a single
+    number of views the panels become a ranking. None if no run has a score.
     """
-    good = runs[runs["status"] == "ok"]
+    good = part[part["status"] == "ok"]
     panels = [column for column in COLUMNS if column.ranked and good[column.name].notna().any()]
     if not panels:
         return None
-    shown = [label for label in order if label in set(good["label"])]
+    shown = [label for label in order if label in set(good["method"])]
     single = good["views"].nunique() == 1
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
@@ -48,23 +47,11 @@ def trends(runs: pd.DataFrame, palette: Palette, order: list[str], title: str) -
 
 
 def _lines(axis: Axes, good: pd.DataFrame, column: Column, palette: Palette, order: list[str]) -> None:
-    several = good.groupby(["label", "views"]).size().max() > 1
-    seaborn.lineplot(
-        data=good,
-        x="views",
-        y=column.name,
-        hue="label",
-        style="label",
-        hue_order=order,
-        style_order=order,
-        palette=palette.colours,
-        markers={label: palette.markers[label] for label in order},
-        dashes=False,
-        markersize=7,
-        errorbar="sd" if several else None,
-        legend=False,
-        ax=axis,
-    )
+    for label in order:
+        points = good[good["method"] == label].sort_values("views").dropna(subset=[column.name])
+        means, halves = points[column.name], points[f"{column.name}_half"]
+        style = {"color": palette.colours[label], "marker": palette.markers[label], "markersize": 7, "capsize": 3}
+        axis.errorbar(points["views"], means, yerr=None if halves.isna().all() else halves, markeredgecolor="white", **style)
     axis.set_xscale("log")
     plain_ticks(axis, good["views"])
     axis.set(title=column.heading, xlabel="training views", ylabel="")
@@ -72,16 +59,16 @@ def _lines(axis: Axes, good: pd.DataFrame, column: Column, palette: Palette, ord
 
 def _ranking(axis: Axes, good: pd.DataFrame, column: Column, palette: Palette, order: list[str]) -> None:
     """One line per method, in the same order in every panel."""
-    scores = good.dropna(subset=[column.name]).groupby("label")[column.name]
-    means, spreads = scores.mean(), scores.std().fillna(0.0)
+    rows = good.dropna(subset=[column.name]).set_index("method")
+    means, halves = rows[column.name], rows[f"{column.name}_half"].fillna(0.0)
     for place, label in enumerate(order):
         if label not in means:
             continue
-        mean, spread = means[label], spreads[label]
+        mean, half = means[label], halves[label]
         style = {"color": palette.colours[label], "marker": palette.markers[label], "markersize": 7, "linewidth": 1.2}
-        axis.errorbar(mean, place, xerr=spread or None, **style)
-        axis.annotate(f"{mean:.{column.decimals}f}", (mean + spread, place), (7, 0), textcoords="offset points", va="center", fontsize=8)
-    low, high = (means - spreads).min(), (means + spreads).max()
+        axis.errorbar(mean, place, xerr=half or None, capsize=3, **style)
+        axis.annotate(f"{mean:.{column.decimals}f}", (mean + half, place), (7, 0), textcoords="offset points", va="center", fontsize=8)
+    low, high = (means - halves).min(), (means + halves).max()
     span = max(high - low, 10.0 ** (1 - column.decimals))
     axis.set_xlim(low - 0.1 * span, high + 0.28 * span)  # room for the numbers on the right
     axis.xaxis.set_major_locator(MaxNLocator(5))
