@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import synthetic_results as synthetic
 
-from benchmark.report.curves import curves, seconds_to, times_to_quality
+from benchmark.report.curves import curves, mean_times, seconds_to, times_to_quality
+from benchmark.report.page import page
 from benchmark.report.published import markdown, published, side_by_side
 from benchmark.report.tables import write_tables
 from benchmark.results import Results
@@ -80,6 +81,12 @@ def test_tables_hold_what_stands_side_by_side(tmp_path):
     assert "## Beside published numbers" in (tmp_path / "tables" / "summary.md").read_text()
 
 
+def test_the_page_shows_what_stands_side_by_side(tmp_path):
+    text = page(fill(tmp_path / "chest", ["chest"]), [])
+    assert 'href="#published"' in text and "<td class=\"word\">SAX-NeRF</td>" in text and "<td data-sort=\"33.05\">33.05</td>" in text
+    assert "Beside published numbers" not in page(fill(tmp_path / "mine", ["my chest"]), [])
+
+
 # -- curves -------------------------------------------------------------------------------------------------------------
 
 
@@ -105,6 +112,12 @@ def test_curves_and_times_are_tables(tmp_path):
     assert len(times) == 2 and times["seconds_to_20"].notna().all() and times["seconds_to_40"].isna().all()
     near = times["seconds_to_best_minus_0.5"]
     assert ((near > 0) & (near < 6.0)).all()
+    means = mean_times(times)
+    assert means["runs"].tolist() == [2] and means["seconds_to_20"].item() == pytest.approx(times["seconds_to_20"].mean())
+    assert "seconds_to_40" not in means  # nobody came that far
+    text = page(results, [])
+    assert "To 20 dB [s]" in text and "To best - 0.5 dB [s]" in text and "To 40 dB" not in text
+    assert "half of its 95% interval (Student&#39;s t over n = 2 seeds)" in text and "Rank" in text
     write_tables(results)
     assert len(pd.read_csv(tmp_path / "tables" / "curves.csv")) == 24
     assert len(pd.read_csv(tmp_path / "tables" / "time_to_quality.csv")) == 2

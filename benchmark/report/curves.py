@@ -39,6 +39,18 @@ def times_to_quality(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*IDENTITY, *columns])
 
 
+def mean_times(times: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `times_to_quality` as means over cases and seeds: one row per number of views and method (`label`).
+
+    A level that one of the runs never reached stays empty, and one that no run of the table reached is left out.
+    """
+    values = [name for name in times.columns if name not in IDENTITY]
+    groups = times.groupby(["views", "label"], sort=False)
+    means = groups[values].agg(lambda column: column.mean(skipna=False)).assign(runs=groups.size())
+    means = means.reset_index().sort_values(["views", "best_psnr"], ascending=[True, False], kind="stable")
+    return means.drop(columns=[name for name in values if times[name].isna().all()])
+
+
 def seconds_to(points: list[CurvePoint], level: float) -> float | None:
     """Seconds until a curve first reaches a level [dB], linear between its points; None if it never does."""
     before: tuple[float, float] | None = None

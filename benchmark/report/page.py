@@ -17,11 +17,14 @@ from benchmark import atomic
 from benchmark.plain import plain
 from benchmark.report.canvas import Palette
 from benchmark.report.charts import chart
+from benchmark.report.curves import mean_times, times_to_quality
 from benchmark.report.figures import one_per_label, ranking
 from benchmark.report.provenance import cases, environment, methods
+from benchmark.report.published import side_by_side
 from benchmark.report.quantity import PROTOCOLS, WORDS, Quantity, quantities
-from benchmark.report.sheet import runs_sheet, summary_sheet
+from benchmark.report.sheet import published_sheet, runs_sheet, summary_sheet, times_sheet
 from benchmark.report.summary import GROUP, labelled, section_title, sections, summarise
+from benchmark.report.tables import remark
 from benchmark.report.viewers import Shown, Viewers
 
 if TYPE_CHECKING:
@@ -53,10 +56,14 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
     names = dict(zip(table["run_id"], table["label"], strict=True))
     viewers = Viewers(results, names, _shown(results, table, names))
     charts = _charts(results, table, summary, names, scores)
-    blocks = [
+    times = {section_title(*key): mean_times(part) for key, part in times_to_quality(results).groupby(GROUP, sort=False, dropna=False)}
+    beside = side_by_side(results)
+    blocks: list[dict[str, Any]] = [
         {
             "title": title,
             "table": summary_sheet(part, scores),
+            "remark": remark(part),
+            "times": times_sheet(times[title]) if title in times else None,
             "chart": charts[title],
             "viewers": viewers.by_section.get(title, []),
             "figures": [_named(picture, results.folder) for picture in pictures if picture.section == title],
@@ -77,6 +84,7 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
         facts=_facts(table),
         switches=_switches(scores, table),
         blocks=blocks,
+        published=published_sheet(beside) if len(beside) else None,
         failures=_failures(results, names),
         problems=results.problems,
         cases=cases(results),

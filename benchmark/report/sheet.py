@@ -39,6 +39,38 @@ def summary_sheet(part: pd.DataFrame, scores: Iterable[Quantity]) -> dict[str, A
     return {"columns": columns, "rows": rows}
 
 
+def times_sheet(times: pd.DataFrame) -> dict[str, Any]:
+    """Mean seconds to each quality, from `curves.mean_times`."""
+    levels = [name for name in times.columns if name.startswith("seconds_to_")]
+    heads = [f"To {_level(name)} [s]" for name in levels]
+    columns = [column("Views"), column("Method", word=True), column("Best volume PSNR [dB]"), *map(column, heads), column("Runs")]
+    rows = []
+    for _, row in times.iterrows():
+        cells = [number(row["views"], 0), word(row["label"]), number(row["best_psnr"], 2)]
+        cells += [*(number(row[name], 1) for name in levels), number(row["runs"], 0)]
+        rows.append({"cells": cells, "failed": False, "views": int(row["views"])})
+    return {"columns": columns, "rows": rows}
+
+
+def _level(name: str) -> str:
+    """'seconds_to_30' is '30 dB', 'seconds_to_best_minus_0.5' is 'best - 0.5 dB'."""
+    return name.removeprefix("seconds_to_").replace("_minus_", " - ") + " dB"
+
+
+def published_sheet(table: pd.DataFrame) -> dict[str, Any]:
+    """Our rows among those of papers, from `published.side_by_side`."""
+    heads = ("Data", "Scene", "Method", "Source")
+    columns = [column("Views"), *(column(head, word=True) for head in heads)]
+    columns += [column("Protocol", word=True), column("PSNR [dB]"), column("SSIM"), column("Time [s]", word=True)]
+    rows = []
+    for _, row in table.iterrows():
+        source = "ours" if row["whose"] == "ours" else "; ".join(filter(None, [row["source"], row["note"]]))
+        cells = [number(row["views"], 0), *map(word, (row["data"], row["scene"], row["method"], source, row["protocol"]))]
+        cells += [number(row["psnr"], 2), number(row["ssim"], 3), word(row["seconds"])]
+        rows.append({"cells": cells, "failed": False, "views": int(row["views"])})
+    return {"columns": columns, "rows": rows}
+
+
 def runs_sheet(table: pd.DataFrame) -> dict[str, Any]:
     """Every run with its strict scores, its cost and its outcome."""
     words = {"case", "noise", "label", "engine", "device", "status", "reason", "run_id"}
