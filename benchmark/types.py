@@ -122,6 +122,8 @@ class Case:
         content = hashlib.sha256(self.scan.digest.encode())
         content.update(b"" if self.truth is None else self.truth.tobytes())
         content.update(b"" if self.heldout is None else self.heldout.digest.encode())
+        if "published" in self.facts:  # else the stored case of an earlier sweep, which does not say so, would stand for it
+            content.update(json.dumps(dict(self.facts["published"]), sort_keys=True).encode())
         return content.hexdigest()[:16]
 
 

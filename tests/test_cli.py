@@ -43,10 +43,11 @@ def cli(environment, tmp_path):
 
 
 RUN = ("run", "--datasets", "tiny", "--size", "8", "--no-report", "--device", "cpu")
+HERE = (*RUN, "--in-process")  # where it does not matter that each run has a process: starting one takes seconds
 
 
 def test_run_prints_lines_a_table_and_paths_and_running_again_does_nothing(cli, tmp_path):
-    done = cli(*RUN, "--methods", "grey,grey:dark", "--views", "4,6", "--output", "out")
+    done = cli(*HERE, "--methods", "grey,grey:dark", "--views", "4,6", "--output", "out")
     lines = done.stdout.splitlines()
     assert "4 runs" in lines
     assert "[1/4] tiny 8, 4 views: grey ..." in lines
@@ -55,7 +56,7 @@ def test_run_prints_lines_a_table_and_paths_and_running_again_does_nothing(cli, 
     assert "\x1b" not in done.stdout
     table = pd.read_csv(tmp_path / "out" / "tables" / "runs.csv")
     assert (len(table), set(table.status), set(table.views)) == (4, {"ok"}, {4, 6})
-    again = cli(*RUN, "--methods", "grey,grey:dark", "--views", "4,6", "--output", "out")
+    again = cli(*HERE, "--methods", "grey,grey:dark", "--views", "4,6", "--output", "out")
     assert "4 runs, 4 of them finished earlier" in again.stdout
     assert "..." not in again.stdout
 
@@ -64,7 +65,7 @@ def test_dry_run_lists_and_touches_nothing(cli, tmp_path):
     done = cli(*RUN, "--methods", "grey", "--views", "4", "--output", "out", "--dry-run")
     assert "tiny 8, 4 views: grey: to do" in done.stdout
     assert not (tmp_path / "out").exists()
-    cli(*RUN, "--methods", "grey", "--views", "4", "--output", "out")
+    cli(*HERE, "--methods", "grey", "--views", "4", "--output", "out")
     done = cli(*RUN, "--methods", "grey,bad", "--views", "4", "--output", "out", "--dry-run")
     assert "tiny 8, 4 views: grey: done" in done.stdout
     assert "2 runs, 1 done, 1 to do; output out" in done.stdout
@@ -112,7 +113,7 @@ def test_debug_shows_the_traceback(cli):
 
 def test_a_config_file_and_the_default_output(cli, tmp_path):
     (tmp_path / "mine.yaml").write_text("datasets: [{tiny: {size: 6}}]\nmethods: [{grey: {grid: {level: [0.1, 0.2]}}}]\nviews: 4\n")
-    done = cli("run", "--config", "mine.yaml", "--no-report")
+    done = cli("run", "--config", "mine.yaml", "--no-report", "--in-process")
     assert "grey (level=0.1)" in done.stdout
     table = pd.read_csv(tmp_path / "results" / "mine" / "tables" / "runs.csv")
     assert table["size"].tolist() == [6, 6]

@@ -84,6 +84,19 @@ def test_views_of_a_naf_file(tmp_path):
     assert len(case.heldout_views) == 5 and not set(case.heldout_views) & set(case.training_views)
 
 
+def test_a_file_is_published_data_if_its_owner_says_so_and_all_of_it_is_used(tmp_path):
+    path, folder = foreign.write_naf(tmp_path / "chest_50.pickle"), foreign.write_r2(tmp_path / "ball")
+    whole = {"path": str(path), "views": 30, "size": 28, "bin": 1, "heldout": 3}
+    named = load(NafParams(**whole, published="chest"))
+    assert named.facts == {"published": {"data": "sax", "scene": "chest"}}
+    silent = load(NafParams(**whole))
+    assert silent.facts == {} and silent.digest != named.digest
+    for less in ({"views": 15}, {"size": 14}, {"bin": 2}):
+        assert load(NafParams(**{**whole, **less}, published="chest")).facts == {}
+    case = load_r2(R2Params(path=str(folder), views=30, size=28, bin=1, published="0_ball"))
+    assert case.facts == {"published": {"data": "r2", "scene": "0_ball"}}
+
+
 def test_x2_time_and_phase_reach_the_scan(tmp_path):
     content = foreign.naf_content()
     for part, count in (("train", 30), ("val", 7)):

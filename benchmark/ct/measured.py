@@ -39,7 +39,8 @@ class Measured:
     geometry: all views, with the volume's box; `size` rescales its grid. view(i): line integrals float32 [v, u] of view i.
     truth: attenuation on a grid of its own and where its centre is (z, y, x), loaded when needed. training: the views that
     training subsets are taken from, in order of measurement (all unless given); heldout: those that are held out (drawn
-    from the rest unless given). view_labels: see Scan.
+    from the rest unless given). view_labels: see Scan. published: {"data": ..., "scene": ...} if the user says that it is that scene
+    of that collection.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Measured:
     training: tuple[int, ...] | None = None
     heldout: tuple[int, ...] | None = None
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    published: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("training", "heldout"):
@@ -98,6 +100,7 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     training, heldout = measured.choose(params)
     factor = params.bin or usual_bin(measured.geometry.detector_shape, params.size)
     grid = measured.grid(params.size)
+    as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
     return Case(
         name=measured.name,
         scan=measured.scan(training, params.size, factor),
@@ -106,6 +109,7 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
         truth_note=measured.truth_note,
         training_views=training,
         heldout_views=heldout,
+        facts={"published": measured.published} if as_published else {},
     )
 
 

@@ -20,6 +20,10 @@ class NafParams(MeasuredParams):
         description="sense of a vertical detector offset: down as in the published loader, or up as in the published generator",
     )
 
+    published: str = Field(
+        "", description="the scene of SAX-NeRF's collection that this file is, unchanged, such as chest; published numbers then stand beside"
+    )
+
     @model_validator(mode="after")
     def _there(self) -> NafParams:
         if not Path(self.path).is_file():

@@ -6,6 +6,7 @@ The file: lengths in mm, triples x y z, `image` [x, y, z] in [0, 1] taken as 1/m
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ LABELS = ("time", "phase")  # of X2, per view
 
 def load(params: NafParams) -> Case:
     """The case of a file."""
-    return measured_case(open_pickle(Path(params.path), params.offset_v == "loader"), params)
+    published = {"data": "sax", "scene": params.published} if params.published else {}
+    return measured_case(dataclasses.replace(open_pickle(Path(params.path), params.offset_v == "loader"), published=published), params)
 
 
 def open_pickle(path: Path, offset_v_is_down: bool = True) -> Measured:

@@ -15,6 +15,10 @@ class R2Params(MeasuredParams):
     path: str = Field(description="folder with meta_data.json")
     heldout: int = Field(100, ge=0, description="held-out views, at most: the folder's own test views")
 
+    published: str = Field(
+        "", description="the case of R2-Gaussian's collection that this folder is, unchanged; published numbers then stand beside"
+    )
+
     @model_validator(mode="after")
     def _possible(self) -> R2Params:
         """Mistakes in meta_data.json, and views that it does not have, are known before anything runs."""

@@ -7,6 +7,7 @@ moves the detector up and along u by offDetector (the published renderer ignores
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,7 +23,8 @@ MOST = 1e300  # beyond it is no number, and NaN is not below it
 
 def load(params: R2Params) -> Case:
     """The case of a folder."""
-    return measured_case(open_folder(Path(params.path)), params)
+    published = {"data": "r2", "scene": params.published} if params.published else {}
+    return measured_case(dataclasses.replace(open_folder(Path(params.path)), published=published), params)
 
 
 def open_folder(folder: Path) -> Measured:
