@@ -17,20 +17,21 @@ CheckpointFile = Annotated[Path, typer.Argument(help="A checkpoint: <results>/ru
 
 def render(
     checkpoint: CheckpointFile,
-    angles: Annotated[str, typer.Option(help="Degrees with commas between, or a number of views as 'N views'.")] = "8 views",
+    angles: Annotated[str | None, typer.Option(help="Degrees with commas between, such as 0,45,90.")] = None,
+    views: Annotated[int, typer.Option(min=1, max=10_000, help="Views, evenly spaced over the circle (without --angles).")] = 8,
     output: Annotated[Path | None, typer.Option(help="An .npy file; a picture is put beside it (default: beside the checkpoint).")] = None,
 ) -> int:
     from benchmark.atomic import replacing
     from benchmark.novel import NovelField
     from benchmark.report.views import save_views
 
-    degrees = _degrees(angles)
-    views, _ = NovelField(checkpoint).views(np.deg2rad(degrees))
+    degrees = np.arange(views) * 360 / views if angles is None else _degrees(angles)
+    projections, _ = NovelField(checkpoint).views(np.deg2rad(degrees))
     path = _output(output, checkpoint, "views.npy")
     with replacing(path) as temporary:
-        np.save(temporary, views)
-    picture = save_views(views, degrees, path.with_suffix(".png"))
-    _say(path, f"{views.shape} [view, v, u], line integrals")
+        np.save(temporary, projections)
+    picture = save_views(projections, degrees, path.with_suffix(".png"))
+    _say(path, f"{projections.shape} [view, v, u], line integrals")
     _say(picture, "")
     return 0
 
@@ -53,15 +54,12 @@ def volume(
 
 
 def _degrees(text: str) -> np.ndarray:
-    words = text.replace(",", " ").split()
     try:
-        if len(words) == 2 and words[1] == "views" and 1 <= int(words[0]) <= 10_000:
-            return np.arange(int(words[0])) * 360 / int(words[0])
-        values = np.array([float(word) for word in words])
+        values = np.array([float(word) for word in text.replace(",", " ").split()])
     except ValueError:
         values = np.array([])
     if values.size == 0 or not np.isfinite(values).all():
-        raise InputError("--angles", expected="degrees such as 0,45,90, or a number such as '8 views'", found=f"'{text}'")
+        raise InputError("--angles", expected="degrees such as 0,45,90", found=f"'{text}'")
     return values
 
 

@@ -23,7 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "export-scan": ("export-scan chest --views 50 --format naf --output chest_naf", "export-scan my_scan --format r2 --output my_r2"),
     "import-volume": ("import-volume theirs.nii.gz --results results/first --case chest --name theirs",),
     "render": (
-        "render results/first/runs/RUN/checkpoint.pt --angles '24 views'",
+        "render results/first/runs/RUN/checkpoint.pt --views 24",
         "render checkpoint.pt --angles 0,45,90 --output views.npy",
     ),
     "volume": ("volume results/first/runs/RUN/checkpoint.pt --size 256",),

@@ -30,6 +30,7 @@ class NafParams(Params):
 
 SPEC = MethodSpec(
     name="naf",
+    revision=2,
     target="methods.naf.reconstruct:reconstruct",
     field="methods.naf.reconstruct:restored_field",
     speed="methods.naf.speed:speed",

@@ -40,6 +40,7 @@ class ZeroRFParams(Params):
 
 SPEC = MethodSpec(
     name="zerorf",
+    revision=2,
     target="methods.zerorf.reconstruct:reconstruct",
     field="methods.zerorf.reconstruct:restored_field",
     speed="methods.zerorf.speed:speed",
