@@ -63,6 +63,16 @@ def noise(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
     return {key: value[key] for key in valid if key in value}
 
 
+def budget(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
+    """`500steps`, or a duration: the field of RunSpec that it sets."""
+    match = re.fullmatch(r"\s*(\d+)\s*steps\s*", str(value))
+    if match is None:
+        return {"budget_seconds": duration(value, where, mistakes)}
+    if int(match.group(1)) < 1:
+        mistakes.add(where, expected="at least one step", found=repr(value))
+    return {"budget_steps": int(match.group(1))}
+
+
 def duration(value: Any, where: str, mistakes: Mistakes) -> float | None:
     """Seconds of '300s', '5min', '1.5h' or a plain number."""
     if value is None:

@@ -81,7 +81,7 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
     if flags.photons is not None:
         origins["photons"] = "--photons"
     seeds = axes.seeds(content.get("seeds", [0]), paths["seeds"], mistakes)
-    budget = axes.duration(content.get("budget"), paths["budget"], mistakes)
+    budget = axes.budget(content.get("budget"), paths["budget"], mistakes)
     datasets = _entries(registry, "datasets", content, flags.datasets, mistakes)
     methods = _entries(registry, "methods", content, flags.methods, mistakes)
     flagged = {key for key in ("size", "views", "photons") if getattr(flags, key) is not None}
@@ -105,7 +105,7 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
             method_params=params,
             method_revision=registry.methods[entry.name].revision,
             seed=seed,
-            budget_seconds=budget,
+            **budget,
         )
         for dataset, case in cases
         for entry, params in solvers

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 IDENTITY = ("dataset", "case", "size", "views", "noise", "method", "preset", "params", "engine", "device", "seed", "status", "reason")
 METRICS = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim", "fit_psnr", "fit_ssim")
-COST = ("seconds", "cpu_seconds", "peak_memory_mb", "steps", "ray_samples", "projections", "backprojections", "budget_seconds")
+WORK = ("steps", "ray_samples", "projections", "backprojections")
+COST = ("seconds", "cpu_seconds", "peak_memory_mb", *WORK, "budget_seconds", "budget_steps")
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -58,6 +59,7 @@ def row(record: RunRecord) -> dict[str, Any]:
         "steps": record.steps,
         **_work(record),
         "budget_seconds": spec.budget_seconds,
+        "budget_steps": spec.budget_steps,
         "run_id": record.run_id,
     }
 
@@ -103,4 +105,4 @@ def labels(records: Iterable[RunRecord]) -> dict[str, str]:
 
 def _settings(spec: RunSpec) -> dict[str, Any]:
     """All that makes two runs of a method different things to compare."""
-    return {**spec.method_params, "budget": spec.budget_seconds, "revision": spec.method_revision}
+    return {**spec.method_params, "budget": spec.budget_seconds, "budget_steps": spec.budget_steps, "revision": spec.method_revision}

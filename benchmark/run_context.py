@@ -29,13 +29,14 @@ class Run:
         device: str = "cpu",
         threads: int | None = None,
         budget_seconds: float | None = None,
+        budget_steps: int | None = None,
         on_log: Callable[[dict[str, Any]], None] | None = None,
         on_snapshot: Callable[[int, float, np.ndarray], None] | None = None,
         snapshots: int = 12,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self.seed, self.device, self.threads = seed, device, threads
-        self.budget_seconds = budget_seconds
+        self.budget_seconds, self.budget_steps = budget_seconds, budget_steps
         self.rng = np.random.default_rng(seed)
         self.clock = Clock()
         self.step = 0
@@ -48,12 +49,15 @@ class Run:
         self._interrupted = False
 
     def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
-        """Yield 0 .. count - 1; ends early when the time budget is spent. Counts steps for the record.
+        """Yield 0 .. count - 1; ends early when the budget of time or steps is spent. Counts steps for the record.
 
         With `state` (all that training changes, as `state_dict()` and `load_state_dict()`), checkpoints are written now and
         then, and an interrupted run goes on from its last one: the first number yielded is then the next step's.
         """
-        self._total, first = count, self.step
+        first = self.step
+        if self.budget_steps is not None:
+            count = min(count, max(0, self.budget_steps - first))
+        self._total = count
         begin = self._resume(state) if state is not None else 0
         for index in range(begin, count):
             if self.budget_seconds is not None and self.clock.seconds >= self.budget_seconds:

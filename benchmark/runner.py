@@ -110,6 +110,7 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "params": spec.method_params,
         "seed": spec.seed,
         "budget_seconds": spec.budget_seconds,
+        "budget_steps": spec.budget_steps,
         "device": options.device,
         "threads": options.threads,
         "snapshots": options.snapshots,

@@ -258,11 +258,13 @@ class RunSpec(BaseModel):
     method_revision: int = 1
     seed: int = 0
     budget_seconds: float | None = None  # [s] of method time
+    budget_steps: int | None = None
 
     @property
     def id(self) -> str:
         """Readable prefix + 12 hex digits of the hash of every field."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        later = {"budget_steps"} if self.budget_steps is None else set()  # earlier records were named without it
+        text = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
         views = self.dataset_params.get("views")
         count = views if isinstance(views, int) else len(views or ())
         return f"{self.dataset}-{count}v-{self.method}-s{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

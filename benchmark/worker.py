@@ -94,6 +94,7 @@ def work(folder: Path, emit: Emit) -> None:
             device=result["device"],
             threads=job["threads"],
             budget_seconds=job["budget_seconds"],
+            budget_steps=job["budget_steps"],
             on_log=tracker.log,
             on_snapshot=tracker.snapshot,
             snapshots=job["snapshots"],

@@ -26,13 +26,26 @@ class LooseParams(Params):
     model_config = {"extra": "ignore", "frozen": True}
 
 
-def sirt(scan: Scan, run: Run, count: int = 30) -> np.ndarray:
+class Kept:
+    """A volume as the state of a checkpoint; a forgetful one leaves it out."""
+
+    def __init__(self, volume: torch.Tensor, how: str) -> None:
+        self.volume, self.forgetful = volume, how == "forgetful"
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.forgetful else {"volume": self.volume}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.volume = state.get("volume", self.volume)
+
+
+def sirt(scan: Scan, run: Run, count: int = 30, how: str = "") -> np.ndarray:
     A, measured = Projector(scan.geometry), torch.tensor(scan.projections)
-    volume = torch.zeros(scan.geometry.volume_shape)
-    rows, columns = A.forward(volume + 1).clamp(min=1e-3), A.adjoint(torch.ones_like(measured)).clamp(min=1e-3)
-    for _ in run.steps(count):
-        volume = (volume + A.adjoint((measured - A.forward(volume)) / rows) / columns).clamp(min=0)
-    return volume.numpy()
+    now = Kept(torch.zeros(scan.geometry.volume_shape), how)
+    rows, columns = A.forward(now.volume + 1).clamp(min=1e-3), A.adjoint(torch.ones_like(measured)).clamp(min=1e-3)
+    for _ in run.steps(count, now if how in ("keeps", "forgetful") else None):
+        now.volume = (now.volume + A.adjoint((measured - A.forward(now.volume)) / rows) / columns).clamp(min=0)
+    return now.volume.numpy()
 
 
 def reconstruct(scan: Scan, params: CrookedParams, run: Run) -> Any:
@@ -41,7 +54,7 @@ def reconstruct(scan: Scan, params: CrookedParams, run: Run) -> Any:
             sirt(scan, run)
         except BaseException:
             pass
-    volume = params.gain * sirt(scan, Run() if params.how == "swallow" else run)
+    volume = params.gain * sirt(scan, Run() if params.how == "swallow" else run, how=params.how)
     match params.how:
         case "shape":
             return Reconstruction(volume[1:])

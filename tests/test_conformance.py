@@ -65,6 +65,7 @@ def subject(registry: plugins.Registry, name: str = "crooked", **values) -> Subj
         ("slow", "budget", r"3\.\d s with a budget of 1 s"),
         ("swallow", "cancel", "KeyboardInterrupt was swallowed"),
         ("memory", "cancel", "something was left behind"),
+        ("forgetful", "resume", "stopped after step 2 and resumed, it differs by up to"),
         ("look", "no-truth", "opened .*truth"),
         ("gain", "parameters", "gain=0.5: ZeroDivisionError: gain"),
     ],
@@ -94,6 +95,12 @@ def test_a_method_without_an_idea_and_one_without_strict_parameters(registry):
         CHECKS["orientation"](subject(registry, "constant"))
     with pytest.raises(Violation, match="an unknown parameter was accepted"):
         CHECKS["parameters"](subject(registry, "loose"))
+
+
+def test_what_a_checkpoint_is_good_for_is_said(registry):
+    assert CHECKS["resume"](subject(registry, how="keeps")) == "stopped after step 2 and resumed: the same numbers"
+    with pytest.raises(NotApplicable, match="keeps no checkpoint"):
+        CHECKS["resume"](subject(registry))
 
 
 def test_a_method_may_decline(registry):
@@ -133,7 +140,7 @@ def test_classical_methods_keep_the_contract(registry, name):
         try:
             check(subject(registry, name))
         except NotApplicable:
-            assert check in (checks.cancel, checks.views)
+            assert check in (checks.cancel, checks.views, checks.resume)
 
 
 @pytest.mark.slow

@@ -171,6 +171,11 @@ def _assert_gone(pid: int, patience: float = 5.0) -> None:
     pytest.fail(f"process {pid} is still alive")
 
 
+def test_a_budget_of_steps_is_kept_to_the_step(tmp_path):
+    record = sweep(tmp_path, {"grey": {"steps": 10_000}}, budget="7steps").records[0]
+    assert (record.status, record.steps, record.spec.budget_steps) == ("ok", 7, 7)
+
+
 def test_budget_ends_the_steps_early(tmp_path):
     record = sweep(tmp_path, {"grey": {"steps": 10_000}}, budget="0.2s").records[0]
     assert record.status == "ok"

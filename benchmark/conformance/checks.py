@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from benchmark.checkpoint import Checkpoints
 from benchmark.conformance import scans
 from benchmark.conformance.imports import forbidden_imports, package_of
 from benchmark.conformance.subject import NotApplicable, Result, Subject, Violation
 from benchmark.conformance.traps import DECOYS, alarm, decoys, interrupt, opened_files
 from benchmark.conformance.values import another
 from benchmark.errors import InputError
+from benchmark.run_context import Interrupted
 
 BUDGET = 1.0  # [s] that the method is given where the check is about time
 LONGEST = 2 * BUDGET + 1.0  # [s] that it may take then: the last step, and what follows the loop
@@ -143,6 +146,27 @@ def cancel(subject: Subject) -> str:
     return "ended, and the next run gives the same numbers"
 
 
+def resume(subject: Subject) -> str:
+    """Stopped between two steps and gone on with from its checkpoint, the method gives the same numbers to the last bit."""
+    scan = scans.cube()[0]
+    usual = subject.run(scan, seed=3)
+    if usual.steps < 2:
+        raise NotApplicable("keeps no checkpoint: no two steps to stop between")
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Checkpoints(Path(folder) / "checkpoint.pt", {"method": subject.spec.name}, every=0.0)
+        try:
+            subject.run(scan, seed=3, checkpoints=kept, stop_after=usual.steps // 2)
+        except Interrupted as stopped:
+            text = str(stopped)
+        else:
+            raise NotApplicable("keeps no checkpoint (run.steps() was given no state)")
+        resumed = subject.run(scan, seed=3, checkpoints=kept).volume
+    if not np.array_equal(resumed, usual.volume):
+        worst = np.abs(resumed - usual.volume).max()
+        raise Violation(f"stopped {text} and resumed, it differs by up to {worst:.3g} (state_dict() must hold all that training changes)")
+    return f"stopped {text} and resumed: the same numbers"
+
+
 def no_truth(subject: Subject) -> str:
     """Of the harness only benchmark.api and benchmark.fields are imported, and no file of results is opened during a run."""
     package = package_of(subject.target.__module__)
@@ -169,6 +193,7 @@ CHECKS: dict[str, Check] = {
     "parameters": parameters,
     "budget": budget,
     "cancel": cancel,
+    "resume": resume,
     "no-truth": no_truth,
 }
 

@@ -24,11 +24,13 @@ class NotApplicable(Exception):
 
 
 class WatchedRun(Run):
-    """A run whose loops end early and that can be interrupted in the middle of a loop."""
+    """A run whose loops end early and that can be broken off in the middle of a loop, or asked to stop after `stop_after` steps."""
 
-    def __init__(self, most: int | None = None, at_step: Callable[[int], None] | None = None, **values: Any) -> None:
+    def __init__(
+        self, most: int | None = None, at_step: Callable[[int], None] | None = None, stop_after: int | None = None, **values: Any
+    ) -> None:
         super().__init__(**values)
-        self.most, self.at_step = most, at_step
+        self.most, self.at_step, self.stop_after = most, at_step, stop_after
         self.taken = 0  # steps of all loops together
 
     def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
@@ -37,6 +39,8 @@ class WatchedRun(Run):
             self.taken += 1
             if self.at_step is not None:
                 self.at_step(self.taken)
+            if self.taken == self.stop_after:
+                self.interrupt()
             yield index
 
 

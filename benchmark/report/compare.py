@@ -76,6 +76,7 @@ class Match:
         found += [("parameters", *change) for change in _changes(a.spec.method_params, b.spec.method_params)]
         found += [
             ("time budget [s]", a.spec.budget_seconds, b.spec.budget_seconds),
+            ("budget of steps", a.spec.budget_steps, b.spec.budget_steps),
             ("method revision", a.spec.method_revision, b.spec.method_revision),
             ("dataset revision", a.spec.dataset_revision, b.spec.dataset_revision),
         ]

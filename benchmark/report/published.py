@@ -1,8 +1,9 @@
 """Numbers from papers, beside ours where data, number of views and protocol are the same; nowhere else.
 
 published.csv is the table: method, data (a collection), scene (empty: the mean over all `cases` scenes of the collection; 0: how many
-is not known, so nothing can stand beside it), views, protocol (that of the collection), PSNR [dB], SSIM, seconds (a range), source, note. A dataset says what its data are by the case's fact
-`published = {"data": "sax", "scene": "chest"}`, and only if they are exactly as published: the same projections, grid and units.
+is not known, so nothing can stand beside it), views, protocol (that of the collection), PSNR [dB], SSIM, seconds (a range), source, note.
+A dataset says what its data are by the case's fact `published = {"data": "sax", "scene": "chest"}`, and only if they are exactly as
+published: the same projections, grid and units.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class NafParams(MeasuredParams):
     )
 
     published: str = Field(
-        "", description="the scene of SAX-NeRF's collection that this file is, unchanged, such as chest; published numbers then stand beside"
+        "", description="the scene of SAX-NeRF's collection that this file is, unchanged (chest); published numbers then stand beside"
     )
 
     @model_validator(mode="after")
