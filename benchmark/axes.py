@@ -67,13 +67,13 @@ def budget(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
     """`500steps`, or a duration: the field of RunSpec that it sets."""
     match = re.fullmatch(r"\s*(\d+)\s*steps\s*", str(value))
     if match is None:
-        return {"budget_seconds": duration(value, where, mistakes)}
+        return {"budget_seconds": duration(value, where, mistakes, expected="a duration such as 300s, 5min or 1h, or 500steps")}
     if int(match.group(1)) < 1:
         mistakes.add(where, expected="at least one step", found=repr(value))
     return {"budget_steps": int(match.group(1))}
 
 
-def duration(value: Any, where: str, mistakes: Mistakes) -> float | None:
+def duration(value: Any, where: str, mistakes: Mistakes, expected: str = "a duration such as 300s, 5min or 1h") -> float | None:
     """Seconds of '300s', '5min', '1.5h' or a plain number."""
     if value is None:
         return None
@@ -83,6 +83,6 @@ def duration(value: Any, where: str, mistakes: Mistakes) -> float | None:
     except ValueError:
         seconds = math.nan
     if isinstance(value, bool) or not (math.isfinite(seconds) and seconds > 0):
-        mistakes.add(where, expected="a duration such as 300s, 5min or 1h", found=repr(value))
+        mistakes.add(where, expected=expected, found=repr(value))
         return None
     return seconds

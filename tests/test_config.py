@@ -186,7 +186,7 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
         ({"noise": {"photon": 5}}, "noise.photon: expected one of electronic, photons, found 'photon'. Did you mean 'photons'?"),
         ({"noise": {"photons": 0}}, "noise.photons: expected greater than 0, found 0"),
         ({"noise": 5}, "noise: expected {photons: 1e5, electronic: 10} or none, found 5"),
-        ({"budget": "soon"}, "budget: expected a duration such as 300s, 5min or 1h, found 'soon'"),
+        ({"budget": "soon"}, "budget: expected a duration such as 300s, 5min or 1h, or 500steps, found 'soon'"),
         ({"budget": -1}, "budget: expected a duration"),
         ({"budget": 0}, "budget: expected a duration"),
         ({"seeds": list(range(100_001))}, "plan: expected at most 100000 runs, found 100001"),
