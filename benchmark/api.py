@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from benchmark.ct.reference import psnr_against, reference_scan
     from benchmark.ct.simulate import Voxels
     from benchmark.ct.total_variation import TotalVariation
+    from benchmark.ct.tv_problem import Iterate, TvProblem, fista
+    from benchmark.ct.tv_weight import TvChoice, choose_tv_weight
     from benchmark.ct.views import heldout_views, training_views
     from benchmark.download import Package, fetch_member
     from benchmark.files.arrays import read_npy
@@ -83,6 +85,11 @@ _LAZY = {
     "reference_scan": "benchmark.ct.reference",
     "Run": "benchmark.run_context",
     "TotalVariation": "benchmark.ct.total_variation",
+    "TvProblem": "benchmark.ct.tv_problem",
+    "Iterate": "benchmark.ct.tv_problem",
+    "fista": "benchmark.ct.tv_problem",
+    "TvChoice": "benchmark.ct.tv_weight",
+    "choose_tv_weight": "benchmark.ct.tv_weight",
     "ViewError": "benchmark.ct.held_back",
     "held_back_views": "benchmark.ct.held_back",
     "filtered_backprojection": "benchmark.ct.fdk",
@@ -104,6 +111,7 @@ __all__ = [
     "Ellipsoids",
     "Field",
     "InputError",
+    "Iterate",
     "Measured",
     "MeasuredParams",
     "MethodSpec",
@@ -122,16 +130,20 @@ __all__ = [
     "Scan",
     "SimulatedParams",
     "TotalVariation",
+    "TvChoice",
+    "TvProblem",
     "ViewError",
     "Voxels",
     "add_noise",
     "attenuation",
     "binned",
     "cached_arrays",
+    "choose_tv_weight",
     "composite_max",
     "composite_rays_xray",
     "fetch_member",
     "filtered_backprojection",
+    "fista",
     "held_back_views",
     "heldout_views",
     "hookimpl",
