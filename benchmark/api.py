@@ -22,6 +22,7 @@ from benchmark.types import (
     RunRecord,
     RunSpec,
     Scan,
+    TvWeight,
 )
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ __all__ = [
     "TotalVariation",
     "TvChoice",
     "TvProblem",
+    "TvWeight",
     "ViewError",
     "Voxels",
     "add_noise",
