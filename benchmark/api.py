@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from benchmark.ct.fdk import filtered_backprojection, not_circular
     from benchmark.ct.held_back import ViewError, held_back_views
     from benchmark.ct.hounsfield import attenuation
+    from benchmark.ct.importance import importance_integral, importance_march
     from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
     from benchmark.ct.noise import add_noise
@@ -56,6 +57,8 @@ _LAZY = {
     "Projector": "benchmark.ct.projector",
     "Rays": "benchmark.ct.rays",
     "view_rays": "benchmark.ct.rays",
+    "importance_integral": "benchmark.ct.importance",
+    "importance_march": "benchmark.ct.importance",
     "line_integral": "benchmark.ct.integrate",
     "march": "benchmark.ct.integrate",
     "composite_rays_xray": "benchmark.ct.composite",
@@ -149,6 +152,8 @@ __all__ = [
     "held_back_views",
     "heldout_views",
     "hookimpl",
+    "importance_integral",
+    "importance_march",
     "line_integral",
     "march",
     "measured_case",

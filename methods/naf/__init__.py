@@ -12,6 +12,7 @@ class NafParams(Params):
 
     render: Literal["rays", "grid"] = Field("rays", description="march random rays (as published), or project the field on the voxel grid")
     steps: int = Field(4000, ge=1, description="optimiser steps")
+    epochs: int | None = Field(None, ge=1, description="steps for each view of the scan, as published; none = `steps` for any scan")
     rays: int = Field(256, ge=1, description="rays a step (render: rays)")
     views: int = Field(10, ge=1, description="random views a step (render: grid)")
     samples: int | None = Field(None, ge=2, description="samples a ray; none = 1.5 times the voxels along the longest edge")
@@ -33,6 +34,10 @@ class NafParams(Params):
     learning_rate: float = Field(5e-3, gt=0, description="Adam's learning rate at the start")
     decay: float = Field(0.03, gt=0, le=1, description="learning rate at the end over the one at the start (exponential between)")
 
+    def steps_for(self, views: int) -> int:
+        """Optimiser steps for a scan of so many views."""
+        return self.steps if self.epochs is None else self.epochs * views
+
 
 SPEC = MethodSpec(
     name="naf",
@@ -43,8 +48,8 @@ SPEC = MethodSpec(
     summary="neural attenuation field: hash grid + MLP fitted by rays",
     presets={
         "paper": {
-            "steps": 150_000, "rays": 1024, "samples": 576, "levels": 16, "base": 16, "finest": 16 * 2**15, "layers": 4, "skip": 2,
-            "activation": "sigmoid", "learning_rate": 1e-3, "decay": 0.1, "refine": 0,
+            "epochs": 1500, "rays": 1024, "samples": 192, "levels": 16, "base": 16, "finest": 16 * 2**15, "log2_entries": 19, "hidden": 32,
+            "layers": 4, "skip": 2, "activation": "sigmoid", "learning_rate": 1e-3, "decay": 1.0, "refine": 0,
         },
         "fast": {},  # the defaults: the quickest way found to the same quality on a CPU
         "tv": {"tv": "auto"},

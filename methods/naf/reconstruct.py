@@ -83,6 +83,7 @@ class Training:
 
     def __init__(self, scan: Scan, params: NafParams, seed: int) -> None:
         self.scan, self.params, self.taken = scan, params, 0
+        self.steps = params.steps_for(scan.geometry.views)
         self.generator = torch.Generator().manual_seed(seed)
         measurements, self.support = Measurements(scan), Support.of(scan)
         self.field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, self.generator)
@@ -92,7 +93,7 @@ class Training:
 
     def step(self) -> float:
         """One optimiser step; its loss."""
-        self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.params.steps)
+        self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.steps)
         loss = self.batch.attempt(self._backward, self.params.rays if self.params.render == "rays" else 0)
         self.optimiser.step()
         self.taken += 1
@@ -138,7 +139,7 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     """Fit the field to the scan; the volume is its mean over each voxel, made consistent with the data."""
     tv = variation_weight(params.tv, scan, run)
     training = Training(scan, params.model_copy(update={"tv": tv}), run.seed)
-    for step in run.steps(params.steps, training):
+    for step in run.steps(training.steps, training):
         loss = training.step()
         if step % 20 == 0:
             run.log(loss=loss)

@@ -58,10 +58,10 @@ SPEC = MethodSpec(
     summary="ZeroRF-DIP: vector-matrix field generated from frozen noise (deep image prior)",
     presets={
         "paper": {
-            "render": "rays",
-            "members": 1, "steps": 10_000, "rays_end": 65_536, "samples": 512, "channels": (256, 128, 64, 64, 32), "blocks": 2,
-            "activation": "exp", "muon": 0.0, "average": 0.0, "upsampling": "nearest", "hidden": 64,
-            "layers": 2, "refine": 0,
+            "render": "rays", "members": 1, "steps": 10_000, "rays": 4096, "rays_end": 65_536, "samples": 256, "importance": 256,
+            "noise_channels": 8, "channels": (256, 128, 64, 64, 32), "blocks": 2, "attention": True, "upsampling": "nearest",
+            "features": 16, "reduction": "concatenate", "hidden": 64, "layers": 2, "activation": "exp", "learning_rate": 2e-3, "muon": 0.0,
+            "weight_decay": 0.2, "decay": 0.0, "clip": 1.0, "average": 0.0, "refine": 0,
         },
         "fast": {},  # the defaults: the quickest way found to the same quality on a CPU
         "tv": {"tv": "auto"},

@@ -95,12 +95,12 @@ class Generator(nn.Module):
     def __init__(self, params: ZeroRFParams, volume_shape: tuple[int, int, int]) -> None:
         super().__init__()
         planes, lines = plane_shapes(volume_shape), line_shapes(volume_shape)
-        self.bfloat16 = params.precision == "bfloat16"
+        self.lower_precision = params.precision == "bfloat16"
         self.planes = nn.ModuleList(Decoder(params, shape) for shape in planes)
         self.lines = nn.ModuleList(Decoder(params, shape) for shape in lines)
 
     def forward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.lower_precision):
             planes, lines = [plane() for plane in self.planes], [line() for line in self.lines]
         return [plane.float() for plane in planes], [line.float() for line in lines]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from benchmark.api import Projector, Scan, line_integral
+from benchmark.api import Projector, Scan, importance_integral, line_integral
 from benchmark.fields import Measurements, RayBatch, Support, Variation, Weighting, ramp_filtered
 from methods.zerorf import ZeroRFParams
 
@@ -64,6 +64,7 @@ class RayLoss:
         self.weighting = Weighting(scan, params.weighting)
         self.variation = Variation(scan, params.tv, len(measurements.values)) if params.tv else None
         self.counts = (params.rays, round(math.sqrt(params.rays * params.rays_end)), params.rays_end)
+        self.importance = params.importance
         self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
         self.scale = 1 / max(float(measurements.values.square().mean()), 1e-12)
 
@@ -71,7 +72,11 @@ class RayLoss:
         rays, values = self.measurements.draw(self.batch.allowed(self.rays_at(step)), generator)
         how: dict[str, Any] = {"samples": self.samples, "jitter": generator, "occupancy": self.occupancy}
         at_points = field.at_points()
-        loss = self.weighting.residual(line_integral(at_points, rays, self.bounds, **how), values).square().mean()
+        if self.importance:
+            rendered = importance_integral(at_points, rays, self.bounds, importance=self.importance, **how)
+        else:
+            rendered = line_integral(at_points, rays, self.bounds, **how)
+        loss = self.weighting.residual(rendered, values).square().mean()
         if self.variation:
             loss = loss + self.variation.of_field(at_points, generator)
         return loss * self.scale
