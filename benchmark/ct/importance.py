@@ -60,7 +60,7 @@ def importance_march(
     bins that hold equal parts of what was found there, together, are the edges of the bins. With `jitter` a sample lies
     anywhere in its bin with equal probability, independent of the edges: the sum is unbiased, whatever the edges are.
     `occupancy` [z, y, x] (bool, cells that fill the box) leaves out the samples in cells that are False.
-    Raises InputError for less than one sample or fewer than no importance samples.
+    Raises InputError for less than one sample, or a negative number of importance samples.
     """
     if samples < 1 or importance < 0:
         raise InputError("importance_march", expected="samples >= 1, importance >= 0", found=f"{samples}, {importance}")
@@ -68,7 +68,9 @@ def importance_march(
     equal = torch.linspace(0, 1, samples + 1)
     with torch.no_grad():
         middles = near + (far - near) * ((equal[1:] + equal[:-1]) / 2)
-        coarse = field(_points(rays, middles).view(-1, 3)).reshape(middles.shape).clamp(min=0)
+        places = _points(rays, middles)
+        coarse = field(places.view(-1, 3)).reshape(middles.shape).clamp(min=0)
+        coarse = coarse if occupancy is None else coarse * _occupied(occupancy, places, bounds)
         edges = torch.cat([equal.expand(len(rays), -1), _quantiles(coarse, importance)], 1).sort(1).values
         counters.count("ray_samples", middles.numel())
     lengths = edges.diff(dim=1)
