@@ -160,10 +160,10 @@ def reconstruct(method: str, scan: Scan, **changes: Any) -> Reconstruction:
 
 
 @pytest.mark.parametrize(("method", "render"), BOTH)
-def test_more_weight_makes_smoother_volumes(method: str, render: str) -> None:
+def test_more_weight_makes_flatter_volumes(method: str, render: str) -> None:
     scan, _ = ball_scan(size=12, views=6, noise=0.3)
     plain, smooth = (reconstruct(method, scan, render=render, tv=tv, steps=50) for tv in (0.0, 1.0))
-    assert smooth.volume.std() / smooth.volume.mean() < 0.9 * plain.volume.std() / plain.volume.mean()
+    assert smooth.volume.std() < 0.95 * plain.volume.std()
     assert (plain.info["tv"], smooth.info["tv"]) == (0.0, 1.0)
 
 
