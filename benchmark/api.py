@@ -22,6 +22,7 @@ from benchmark.types import (
     RunRecord,
     RunSpec,
     Scan,
+    TvWeight,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from benchmark.ct.fdk import filtered_backprojection, not_circular
     from benchmark.ct.held_back import ViewError, held_back_views
     from benchmark.ct.hounsfield import attenuation
+    from benchmark.ct.importance import importance_integral, importance_march
     from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
     from benchmark.ct.noise import add_noise
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from benchmark.ct.reference import psnr_against, reference_scan
     from benchmark.ct.simulate import Voxels
     from benchmark.ct.total_variation import TotalVariation
+    from benchmark.ct.tv_problem import Iterate, TvProblem, fista
+    from benchmark.ct.tv_weight import TvChoice, choose_tv_weight
     from benchmark.ct.views import heldout_views, training_views
     from benchmark.download import Package, fetch_member
     from benchmark.files.arrays import read_npy
@@ -53,6 +57,8 @@ _LAZY = {
     "Projector": "benchmark.ct.projector",
     "Rays": "benchmark.ct.rays",
     "view_rays": "benchmark.ct.rays",
+    "importance_integral": "benchmark.ct.importance",
+    "importance_march": "benchmark.ct.importance",
     "line_integral": "benchmark.ct.integrate",
     "march": "benchmark.ct.integrate",
     "composite_rays_xray": "benchmark.ct.composite",
@@ -83,6 +89,11 @@ _LAZY = {
     "reference_scan": "benchmark.ct.reference",
     "Run": "benchmark.run_context",
     "TotalVariation": "benchmark.ct.total_variation",
+    "TvProblem": "benchmark.ct.tv_problem",
+    "Iterate": "benchmark.ct.tv_problem",
+    "fista": "benchmark.ct.tv_problem",
+    "TvChoice": "benchmark.ct.tv_weight",
+    "choose_tv_weight": "benchmark.ct.tv_weight",
     "ViewError": "benchmark.ct.held_back",
     "held_back_views": "benchmark.ct.held_back",
     "filtered_backprojection": "benchmark.ct.fdk",
@@ -104,6 +115,7 @@ __all__ = [
     "Ellipsoids",
     "Field",
     "InputError",
+    "Iterate",
     "Measured",
     "MeasuredParams",
     "MethodSpec",
@@ -122,19 +134,26 @@ __all__ = [
     "Scan",
     "SimulatedParams",
     "TotalVariation",
+    "TvChoice",
+    "TvProblem",
+    "TvWeight",
     "ViewError",
     "Voxels",
     "add_noise",
     "attenuation",
     "binned",
     "cached_arrays",
+    "choose_tv_weight",
     "composite_max",
     "composite_rays_xray",
     "fetch_member",
     "filtered_backprojection",
+    "fista",
     "held_back_views",
     "heldout_views",
     "hookimpl",
+    "importance_integral",
+    "importance_march",
     "line_integral",
     "march",
     "measured_case",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 from rich.console import Group, RenderableType
@@ -103,12 +104,17 @@ def _details(spec: MethodSpec | DatasetSpec) -> dict[str, Any]:
 
 
 def _type(annotation: Any) -> str:
-    """'int', 'float | None', \"'hann' | 'cosine'\"."""
-    text = annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
-    text = text.replace("typing.", "").replace("NoneType", "None")
-    if text.startswith("Literal["):
-        text = " | ".join(part.strip() for part in text[len("Literal[") : -1].split(","))
-    return text.replace("Optional[", "").rstrip("]") + " | None" if text.startswith("Optional[") else text
+    """'int', 'float | None', \"'hann' | 'cosine'\", \"float (>= 0) | 'auto'\"."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return " | ".join(_type(part) for part in parts)
+    if origin is Literal:
+        return " | ".join(repr(part) for part in parts)
+    if origin is Annotated:
+        bounds = _bounds(parts[1]) if hasattr(parts[1], "metadata") else ""
+        return _type(parts[0]) + (f" ({bounds})" if bounds else "")
+    text = annotation.__name__ if isinstance(annotation, type) and not parts else str(annotation)
+    return text.replace("typing.", "").replace("NoneType", "None")
 
 
 def _bounds(field: Any) -> str:
@@ -142,5 +148,6 @@ def _description(item: dict[str, Any]) -> list[RenderableType]:
         table.add_row(parameter["name"], escape(kind), escape(default), escape(parameter["meaning"]))
     parts.append(table)
     for preset, values in item["presets"].items():
-        parts.append(Text(f"preset {preset}: " + ", ".join(f"{key}={value}" for key, value in values.items())))
+        changes = ", ".join(f"{key}={value}" for key, value in values.items())
+        parts.append(Text(f"preset {preset}: {changes or 'the defaults'}"))
     return [*parts, Text("")]

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,9 @@ class Params(BaseModel):
     """Base of every parameter model: unknown keys are errors, values are frozen. Give each field a description with its unit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
 
 
 class DatasetParams(Params):

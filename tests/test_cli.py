@@ -134,6 +134,9 @@ def test_list_and_show(cli):
     assert facts["presets"] == {"dark": {"level": 0.001}}
     assert json.loads(cli("show", "tiny", "--json").stdout)["kind"] == "dataset"
     assert "Did you mean 'grey'?" in cli("show", "gray", code=2).stderr
+    text = cli("show", "zerorf").stdout
+    assert all(each in text for each in ("float (>= 0, <= 1000) | 'auto'", "'grid' | 'rays'", "int | None (>= 1)", "tuple[int, ...]"))
+    assert "preset fast: the defaults" in text and "preset tv: tv=auto" in text
 
 
 def test_prepare(cli):

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from benchmark.api import InputError, Run, Scan, TotalVariation
+from benchmark.ct.tv_problem import TvProblem, fista
+from benchmark.ct.tv_weight import FALLBACK, WEIGHTS, choose_tv_weight, chosen, minimum
 from methods.fista_tv import FistaTvParams
-from methods.fista_tv.problem import Problem, fista
 from methods.fista_tv.reconstruct import reconstruct
-from methods.fista_tv.weight import FALLBACK, WEIGHTS, choose_weight, chosen, minimum
 
 SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
 
@@ -123,7 +123,7 @@ def test_the_default_tolerance_ends_within_a_thousandth_of_a_long_run(weight: fl
     scan, _ = ball_scan(size=16, views=12)
     objectives = []
     for tolerance, steps in ((FistaTvParams().tolerance, FistaTvParams().iterations), (0.0, 600)):
-        problem = Problem(scan.geometry, torch.tensor(scan.projections))
+        problem = TvProblem(scan.geometry, torch.tensor(scan.projections))
         *_, last = fista(problem, weight, range(steps), tolerance=tolerance, inner=FistaTvParams().inner)
         objectives.append(last.objective)
         assert tolerance == 0 or last.steps < steps
@@ -132,7 +132,7 @@ def test_the_default_tolerance_ends_within_a_thousandth_of_a_long_run(weight: fl
 
 def test_the_reported_objective_is_that_of_the_volume() -> None:
     scan, _ = ball_scan(views=8)
-    problem = Problem(scan.geometry, torch.tensor(scan.projections))
+    problem = TvProblem(scan.geometry, torch.tensor(scan.projections))
     *_, last = fista(problem, 0.01, range(7), tolerance=0, inner=5)
     misfit = (problem.projector.forward(last.x) - problem.data).double().square().sum() / (2 * problem.kappa)
     assert last.objective == pytest.approx(float(misfit) + 0.01 * problem.attenuation * problem.variation.value(last.x), rel=1e-4)
@@ -167,7 +167,7 @@ def test_the_weight_means_the_same_in_any_unit(length: float, contrast: float) -
 
 
 def test_the_rule_takes_the_scan_and_nothing_else() -> None:
-    assert list(inspect.signature(choose_weight).parameters) == ["scan", "data", "run", "nonnegative", "inner"]
+    assert list(inspect.signature(choose_tv_weight).parameters) == ["scan", "data", "run", "nonnegative", "inner"]
 
 
 def table(held: Any, fitted: Any) -> list[tuple[float, float, float]]:

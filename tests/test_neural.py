@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 import torch
 
+import methods.naf
 import methods.naf.reconstruct as naf
+import methods.zerorf
 import methods.zerorf.reconstruct as zerorf
 from benchmark.api import Case, ConeBeamGeometry, Ellipsoids, Params, Projector, Reconstruction, Run, Scan
-from benchmark.fields import Attenuation, Measurements, Muon, field_volume, ramp_filtered, voxel_positions
+from benchmark.fields import Attenuation, Measurements, Muon, Support, field_volume, ramp_filtered, vm_grid, voxel_positions
 from benchmark.fields.muon import orthogonalised
 from datasets.ball import BallParams
 from datasets.ball import load as load_ball
 from methods.naf import NafParams
 from methods.zerorf import ZeroRFParams
-from methods.zerorf.generator import Decoder, Generator, line_shapes, plane_shapes, resampled
+from methods.zerorf.generator import Decoder, Generator, SelfAttention, line_shapes, plane_shapes, resampled
 
 BOTH = [("naf", "rays"), ("naf", "grid"), ("zerorf", "grid"), ("zerorf", "rays")]
 TINY: dict[str, dict[str, Any]] = {
@@ -164,6 +166,8 @@ def test_zerorf_averages_its_members() -> None:
         ("naf", {"activation": "sigmoid", "skip": 1, "levels": 3}),
         ("naf", {"activation": "exp", "samples": 12}),
         ("zerorf", {"activation": "exp", "muon": 0.0, "average": 0.0, "upsampling": "nearest", "coarse": 0.0, "sharpen": 0.0, "blocks": 2}),
+        ("zerorf", {"precision": "bfloat16"}),
+        ("naf", {"epochs": 1}),
         ("zerorf", {"views": 3, "channels": (8,), "members": 2}),
     ],
 )
@@ -276,3 +280,78 @@ def test_measurements_are_the_rays_that_meet_the_box() -> None:
     assert abs(measurements.mean_attenuation / 0.02 - 1) < 0.03
     rays, values = measurements.draw(10, torch.Generator().manual_seed(0))
     assert len(rays) == len(values) == 10
+
+
+# -- as published -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(9, 12), (10,)])
+def test_attention_lets_every_cell_see_all_the_others(shape: tuple[int, ...]) -> None:
+    block = SelfAttention(len(shape), 8)
+    x = torch.randn(1, 8, *shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    made = block(x)
+    assert made.shape == x.shape
+    made.flatten(2)[0, :, 0].sum().backward()
+    assert x.grad is not None and (x.grad.abs().sum((0, 1)) > 0).all()
+    flipped = [-1 - axis for axis in range(len(shape))]  # it knows no positions: it commutes with any permutation of the cells
+    torch.testing.assert_close(block(x.flip(flipped)), made.flip(flipped), rtol=1e-4, atol=1e-5)
+
+
+def test_attention_is_the_only_thing_it_adds() -> None:
+    sizes = [sum(p.numel() for p in Generator(params_of("zerorf", attention=on), (8, 8, 8)).parameters()) for on in (False, True)]  # type: ignore[arg-type]
+    assert sizes[1] > sizes[0]
+
+
+@pytest.mark.parametrize("render", ["grid", "rays"])
+def test_summed_features_feed_a_smaller_network(render: str) -> None:
+    geometry, params = offset_scan().geometry, params_of("zerorf", reduction="sum", bias=0.3)
+    assert isinstance(params, ZeroRFParams)
+    field = zerorf.TensorialField(params, geometry, 0.02)
+    assert field.network.widths[0] == params.features
+    planes, lines = field.generator()
+    features = vm_grid(planes, lines).view(-1, 3, params.features)
+    expected = field.attenuation(field.network(features.sum(1))[:, 0] + 0.3).view(geometry.volume_shape)
+    with torch.no_grad():
+        by_grid, everywhere = render == "grid", Support.everywhere(geometry.volume_shape)
+        found = field.volume(everywhere) if by_grid else field_volume(field.at_points(), geometry, 1)
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-3, atol=1e-6)
+
+
+def test_the_bias_sets_where_training_starts() -> None:
+    params = params_of("zerorf", activation="exp", bias=-1.0)
+    assert isinstance(params, ZeroRFParams)
+    field = zerorf.TensorialField(params, ball().scan.geometry, 0.02)
+    with torch.no_grad():
+        field.network.weights.zero_()
+        volume = field.volume(Support.everywhere((16, 16, 16)))
+    torch.testing.assert_close(volume, torch.full_like(volume, 0.02 / math.e))
+
+
+def test_the_decoder_in_half_precision_makes_nearly_the_same() -> None:
+    made = []
+    for precision in ("float32", "bfloat16"):
+        torch.manual_seed(0)
+        planes, lines = Generator(params_of("zerorf", precision=precision, attention=True), (8, 9, 10))()  # type: ignore[arg-type]
+        assert all(tensor.dtype == torch.float32 for tensor in (*planes, *lines))
+        made.append(torch.cat([tensor.detach().flatten() for tensor in (*planes, *lines)]))
+    assert 0 < float((made[0] - made[1]).norm() / made[0].norm()) < 0.05
+
+
+@pytest.mark.parametrize("changes", [{"attention": True, "reduction": "sum"}, {"render": "rays", "importance": 12}])
+def test_zerorf_variants_fit_the_ball(changes: dict[str, Any]) -> None:
+    result = reconstruct("zerorf", ball().scan, **changes)
+    check_volume(result, ball().scan)
+    check_fit(result.volume, ball().scan)
+
+
+def test_the_published_presets() -> None:
+    paper = ZeroRFParams(**methods.zerorf.SPEC.presets["paper"])
+    assert paper.noise_channels == 8 and paper.channels == (256, 128, 64, 64, 32) and paper.features == 16 and paper.attention
+    assert (paper.steps, paper.rays, paper.rays_end, paper.samples, paper.importance) == (10_000, 4096, 65_536, 256, 256)
+    naf_paper = NafParams(**methods.naf.SPEC.presets["paper"])
+    assert naf_paper.steps_for(50) == 75_000 and naf_paper.steps_for(10) == 15_000
+    assert NafParams().steps_for(10) == NafParams().steps_for(50) == NafParams().steps
+    training = naf.Training(ball().scan, naf_paper.model_copy(update={"log2_entries": 10}), seed=0)
+    assert training.steps == 1500 * 8
+    assert training.field.grid.cells == [16 * 2**level for level in range(16)]
+    assert training.field.network.widths == [32, 32, 32, 32, 1]

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from benchmark.fields.muon import Muon
     from benchmark.fields.sharpen import ramp_filtered
     from benchmark.fields.support import Support
+    from benchmark.fields.variation import Variation, total_variation, variation_weight
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
     from benchmark.fields.volume import field_volume, voxel_positions
+    from benchmark.fields.weighting import Weighting
 
 _LAZY = {
     "Activation": "attenuation",
@@ -35,12 +37,16 @@ _LAZY = {
     "Muon": "muon",
     "RayBatch": "memory",
     "Support": "support",
+    "Variation": "variation",
+    "Weighting": "weighting",
     "data_consistent": "consistency",
     "field_volume": "volume",
     "mixture_line_integrals": "mixture",
     "ramp_filtered": "sharpen",
     "rotations": "mixture",
+    "total_variation": "variation",
     "trunc_exp": "activations",
+    "variation_weight": "variation",
     "vm_encode": "vector_matrix",
     "vm_grid": "vector_matrix",
     "voxel_positions": "volume",
@@ -65,12 +71,16 @@ __all__ = [
     "Muon",
     "RayBatch",
     "Support",
+    "Variation",
+    "Weighting",
     "data_consistent",
     "field_volume",
     "mixture_line_integrals",
     "ramp_filtered",
     "rotations",
+    "total_variation",
     "trunc_exp",
+    "variation_weight",
     "vm_encode",
     "vm_grid",
     "voxel_positions",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from benchmark.api import Field, MethodSpec, Params, hookimpl
+from benchmark.api import Field, MethodSpec, Params, TvWeight, hookimpl
 
 
 class FistaTvParams(Params):
     """What is minimised, and how far."""
 
-    weight: Annotated[float, Field(ge=0, le=1000)] | Literal["auto"] = Field(
+    weight: TvWeight = Field(
         "auto",
         description="weight of the total variation, a pure number (scaled by the mean attenuation and by A): 0.0003 .. 0.05 are usual; "
         "auto = chosen from the scan alone, by views held back and by resolution",

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from benchmark.api import Reconstruction, Run, Scan
+from benchmark.api import Iterate, Reconstruction, Run, Scan, TvChoice, TvProblem, choose_tv_weight, fista
 from methods.fista_tv import FistaTvParams
-from methods.fista_tv.problem import Iterate, Problem, fista
-from methods.fista_tv.weight import Choice, choose_weight
 
 LOG_EVERY = 5  # [steps]
 
@@ -16,11 +14,11 @@ LOG_EVERY = 5  # [steps]
 def reconstruct(scan: Scan, params: FistaTvParams, run: Run) -> Reconstruction:
     """Choose the weight (unless given), then fit all views with it."""
     data = torch.from_numpy(np.array(scan.projections))
-    problem = Problem(scan.geometry, data, nonnegative=params.nonnegative)
+    problem = TvProblem(scan.geometry, data, nonnegative=params.nonnegative)
     if params.weight == "auto":
-        choice = choose_weight(scan, data, run, nonnegative=params.nonnegative, inner=params.inner)
+        choice = choose_tv_weight(scan, data, run, nonnegative=params.nonnegative, inner=params.inner)
     else:
-        choice = Choice(weight=params.weight)
+        choice = TvChoice(weight=params.weight)
     start = torch.zeros(scan.geometry.volume_shape) if choice.volume is None else choice.volume
     end = Iterate(start)
     steps = run.steps(params.iterations)
@@ -31,7 +29,7 @@ def reconstruct(scan: Scan, params: FistaTvParams, run: Run) -> Reconstruction:
     return Reconstruction(volume=end.x.numpy(), engine="native", info=_info(choice, problem, end))
 
 
-def _info(choice: Choice, problem: Problem, end: Iterate) -> dict:
+def _info(choice: TvChoice, problem: TvProblem, end: Iterate) -> dict:
     """What the record keeps: the weight and where it comes from, and how far the fit converged."""
     finite = {"objective": end.objective, "decrement_over_10_steps": end.decrement}
     return {

@@ -1,4 +1,4 @@
-"""What a mixture is fitted by: SSIM of projections, and the total variation on a block of voxels."""
+"""What a mixture is fitted by besides the residual: SSIM of projections."""
 
 from __future__ import annotations
 
@@ -22,12 +22,3 @@ def ssim(images: torch.Tensor, others: torch.Tensor, data_range: float) -> torch
     xx, yy, xy = blurred(images * images) - x * x, blurred(others * others) - y * y, blurred(images * others) - x * y
     one, two = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     return ((2 * x * y + one) * (2 * xy + two) / ((x * x + y * y + one) * (xx + yy + two))).mean()
-
-
-def total_variation(block: torch.Tensor, spacing: torch.Tensor) -> torch.Tensor:
-    """Mean length of the gradient of [z, y, x] with voxels of this spacing (z, y, x); smooth where it is 0."""
-    inside = block[:-1, :-1, :-1]
-    parts = (block[1:, :-1, :-1] - inside, block[:-1, 1:, :-1] - inside, block[:-1, :-1, 1:] - inside)
-    squares = sum((part / step) ** 2 for part, step in zip(parts, spacing, strict=True))
-    floor = 1e-8 * float(block.detach().square().mean()) + 1e-20
-    return (squares + floor).sqrt().mean()

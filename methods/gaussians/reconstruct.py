@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from benchmark.api import Reconstruction, Run, Scan
-from benchmark.fields import Measurements, Mixture, MixtureProjector, data_consistent, ramp_filtered, voxelise
+from benchmark.fields import Measurements, Mixture, MixtureProjector, data_consistent, ramp_filtered, total_variation, voxelise
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
-from methods.gaussians.losses import ssim, total_variation
+from methods.gaussians.losses import ssim
 from methods.gaussians.start import start_mixture
 
 TV_TIMES_VIEWS = 0.25
@@ -26,7 +26,7 @@ class Objective:
         level = float(self.values.mean() if params.loss == "l1" else self.values.square().mean())
         self.level, self.range = max(abs(level), 1e-12), max(float(self.values.max()), 1e-12)
         self.edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
-        self.spacing = torch.tensor(scan.geometry.volume_spacing) / self.edge
+        self.spacing = [length / self.edge for length in scan.geometry.volume_spacing]
         self.attenuation = mean_attenuation
         # The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not.
         self.tv = TV_TIMES_VIEWS / scan.geometry.views if params.tv is None else params.tv

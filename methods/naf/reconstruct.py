@@ -10,7 +10,20 @@ import torch
 from torch import nn
 
 from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
-from benchmark.fields import MLP, Attenuation, HashGrid, Measurements, RayBatch, Support, data_consistent, field_volume, voxel_positions
+from benchmark.fields import (
+    MLP,
+    Attenuation,
+    HashGrid,
+    Measurements,
+    RayBatch,
+    Support,
+    Variation,
+    Weighting,
+    data_consistent,
+    field_volume,
+    variation_weight,
+    voxel_positions,
+)
 from methods.naf import NafParams
 
 
@@ -37,12 +50,14 @@ class RayLoss:
     def __init__(self, params: NafParams, scan: Scan, measurements: Measurements, support: Support, batch: RayBatch) -> None:
         self.measurements, self.count, self.occupancy, self.batch = measurements, params.rays, support.mask, batch
         self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
-        self.bounds = scan.geometry.volume_bounds
+        self.bounds, self.weighting = scan.geometry.volume_bounds, Weighting(scan, params.weighting)
+        self.variation = Variation(scan, params.tv, len(measurements.values)) if params.tv else None
 
     def __call__(self, field: AttenuationField, generator: torch.Generator) -> torch.Tensor:
         rays, values = self.measurements.draw(self.batch.allowed(self.count), generator)
         rendered = line_integral(field, rays, self.bounds, samples=self.samples, jitter=generator, occupancy=self.occupancy)
-        return (rendered - values).square().mean()
+        loss = self.weighting.residual(rendered, values).square().mean()
+        return loss + self.variation.of_field(field, generator) if self.variation else loss
 
 
 class GridLoss:
@@ -51,12 +66,16 @@ class GridLoss:
     def __init__(self, params: NafParams, scan: Scan) -> None:
         self.projector, self.views = Projector(scan.geometry), min(params.views, scan.geometry.views)
         self.values, self.geometry = torch.tensor(scan.projections), scan.geometry
+        self.weighting = Weighting(scan, params.weighting)
+        self.variation = Variation(scan, params.tv, self.values.numel()) if params.tv else None
 
     def __call__(self, field: AttenuationField, generator: torch.Generator) -> torch.Tensor:
         shift = (torch.rand(3, generator=generator) - 0.5).tolist()
         volume = field(voxel_positions(self.geometry, tuple(shift))).view(self.geometry.volume_shape)
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.views].sort().values
-        return (self.projector.subset(chosen.numpy()).forward(volume) - self.values[chosen]).square().mean()
+        rendered = self.projector.subset(chosen.numpy()).forward(volume)
+        loss = self.weighting.residual(rendered, self.values[chosen]).square().mean()
+        return loss + self.variation.of_volume(volume) if self.variation else loss
 
 
 class Training:
@@ -64,6 +83,7 @@ class Training:
 
     def __init__(self, scan: Scan, params: NafParams, seed: int) -> None:
         self.scan, self.params, self.taken = scan, params, 0
+        self.steps = params.steps_for(scan.geometry.views)
         self.generator = torch.Generator().manual_seed(seed)
         measurements, self.support = Measurements(scan), Support.of(scan)
         self.field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, self.generator)
@@ -73,7 +93,7 @@ class Training:
 
     def step(self) -> float:
         """One optimiser step; its loss."""
-        self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.params.steps)
+        self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.steps)
         loss = self.batch.attempt(self._backward, self.params.rays if self.params.render == "rays" else 0)
         self.optimiser.step()
         self.taken += 1
@@ -117,12 +137,20 @@ def restored_field(state: dict[str, Any], params: NafParams, geometry: ConeBeamG
 
 def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     """Fit the field to the scan; the volume is its mean over each voxel, made consistent with the data."""
-    training = Training(scan, params, run.seed)
-    for step in run.steps(params.steps, training):
+    tv = variation_weight(params.tv, scan, run)
+    training = Training(scan, params.model_copy(update={"tv": tv}), run.seed)
+    for step in run.steps(training.steps, training):
         loss = training.step()
         if step % 20 == 0:
             run.log(loss=loss)
         run.snapshot(lambda: training.volume(supersample=1).numpy())
     parameters = sum(p.numel() for p in training.field.parameters())
-    info = {"parameters": parameters, "levels": training.field.grid.cells, "render": params.render, "memory": training.batch.notes}
+    info = {
+        "parameters": parameters,
+        "levels": training.field.grid.cells,
+        "render": params.render,
+        "tv": tv,
+        "weighting": training.loss_of.weighting.by,
+        "memory": training.batch.notes,
+    }
     return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).numpy(), info=info)

@@ -19,7 +19,7 @@ def speed(size: int = 32, views: int = 50) -> dict[str, float]:
     scan, truth = reference_scan(size, views)
     psnr = psnr_against(truth)
     training, spent, curve = Training(scan, NafParams.model_validate({}), seed=0), 0.0, []
-    for step in range(training.params.steps):
+    for step in range(training.steps):
         begin = time.process_time()
         training.step()
         spent += time.process_time() - begin

@@ -39,8 +39,24 @@ class ResidualBlock(nn.Module):
         return self.shortcut(x) + self.body(x)
 
 
+class SelfAttention(nn.Module):
+    """Each cell plus what it takes from all the others (one head), on a plane or a line."""
+
+    def __init__(self, dimensions: int, channels: int) -> None:
+        super().__init__()
+        convolution = CONVOLUTION[dimensions]
+        self.norm, self.asked = _norm(channels), convolution(channels, 3 * channels, 1)
+        self.answer = convolution(channels, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query, key, value = self.asked(self.norm(x)).flatten(2).mT.chunk(3, -1)  # [1, cells, channels] each
+        return x + self.answer(F.scaled_dot_product_attention(query, key, value).mT.reshape(x.shape))
+
+
 class Decoder(nn.Module):
     """Frozen noise -> one tensor [features, *shape]; the resolution doubles between two entries of `channels`.
+
+    With `attention`, the coarsest level begins with residual block, self-attention, residual block, as published.
 
     The noise is as coarse as the doublings allow for `shape`; what the decoder makes beyond it is cut off.
     """
@@ -55,6 +71,8 @@ class Decoder(nn.Module):
         self.register_buffer("noise", torch.randn(1, params.noise_channels, *(-(-n // growth) for n in shape)))
         parts: list[nn.Module] = [convolution(params.noise_channels, channels[0], 3, padding=1)]
         ins = channels[0]
+        if params.attention:
+            parts += [ResidualBlock(dimensions, ins, ins), SelfAttention(dimensions, ins), ResidualBlock(dimensions, ins, ins)]
         for level, outs in enumerate(channels):
             if level:
                 parts += [_upsample(params, dimensions), convolution(ins, ins, 3, padding=1)]
@@ -77,11 +95,14 @@ class Generator(nn.Module):
     def __init__(self, params: ZeroRFParams, volume_shape: tuple[int, int, int]) -> None:
         super().__init__()
         planes, lines = plane_shapes(volume_shape), line_shapes(volume_shape)
+        self.lower_precision = params.precision == "bfloat16"
         self.planes = nn.ModuleList(Decoder(params, shape) for shape in planes)
         self.lines = nn.ModuleList(Decoder(params, shape) for shape in lines)
 
     def forward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        return [plane() for plane in self.planes], [line() for line in self.lines]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.lower_precision):
+            planes, lines = [plane() for plane in self.planes], [line() for line in self.lines]
+        return [plane.float() for plane in planes], [line.float() for line in lines]
 
 
 def plane_shapes(volume_shape: tuple[int, int, int]) -> tuple[Shape, Shape, Shape]:

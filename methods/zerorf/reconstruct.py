@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
+from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan
 from benchmark.fields import (
     MLP,
     Attenuation,
@@ -21,12 +20,13 @@ from benchmark.fields import (
     Support,
     data_consistent,
     field_volume,
-    ramp_filtered,
+    variation_weight,
     vm_encode,
     vm_grid,
 )
 from methods.zerorf import ZeroRFParams
 from methods.zerorf.generator import Generator, line_shapes, plane_shapes, resampled
+from methods.zerorf.losses import GridLoss, RayLoss
 
 
 class TensorialField(nn.Module):
@@ -35,7 +35,8 @@ class TensorialField(nn.Module):
     def __init__(self, params: ZeroRFParams, geometry: ConeBeamGeometry, mean: float) -> None:
         super().__init__()
         self.generator = Generator(params, geometry.volume_shape)
-        self.network = MLP(3 * params.features, hidden=params.hidden, layers=params.layers)
+        self.summed, self.bias = params.reduction == "sum", params.bias
+        self.network = MLP(params.features * (1 if self.summed else 3), hidden=params.hidden, layers=params.layers)
         self.attenuation = Attenuation(params.activation, mean)
         lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
         self.lower, self.extent = lower, upper - lower
@@ -46,70 +47,22 @@ class TensorialField(nn.Module):
         shape = support.shape
         planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(shape), strict=True)]
         lines = [resampled(line, target) for line, target in zip(lines, line_shapes(shape), strict=True)]
-        return support.fill(self.attenuation(self.network(vm_grid(planes, lines, support))[:, 0]))
+        return support.fill(self._density(vm_grid(planes, lines, support)))
 
     def at_points(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """A function from positions [M, 3] (x y z [mm]) to attenuation [M]; planes and lines are generated once."""
         planes, lines = self.generator()
 
         def field(positions: torch.Tensor) -> torch.Tensor:
-            return self.attenuation(self.network(vm_encode((positions - self.lower) / self.extent, planes, lines))[:, 0])
+            return self._density(vm_encode((positions - self.lower) / self.extent, planes, lines))
 
         return field
 
-
-class GridLoss:
-    """Mean squared residual of whole views of the field on the voxel grid, at half resolution first; relative to the data."""
-
-    def __init__(self, params: ZeroRFParams, scan: Scan) -> None:
-        self.params, self.first_fine = params, round(params.coarse * params.steps)
-        values = torch.tensor(scan.projections)
-        self.scale = 1 / max(float(values.square().mean()), 1e-12)
-        self.fine = self.coarse = Projector(scan.geometry), values, Support.of(scan)
-        if self.first_fine and min(scan.geometry.detector_shape) >= 2:
-            half = half_resolution(scan)
-            self.coarse = Projector(half.geometry), torch.tensor(half.projections), Support.of(half)
-
-    def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:
-        projector, values, support = self.coarse if step < self.first_fine else self.fine
-        volume = field.volume(support)
-        views = projector.geometry.views
-        if self.params.views is not None and self.params.views < views:
-            chosen = torch.randperm(views, generator=generator)[: self.params.views].sort().values
-            projector, values = projector.subset(chosen.numpy()), values[chosen]
-        power = self.params.sharpen * (1 - step / self.params.steps)  # the plain residual has the last word
-        return ramp_filtered(projector.forward(volume) - values, power).square().mean() * self.scale
-
-    def rays_at(self, step: int) -> int:
-        """None: a step has whole views."""
-        return 0
-
-
-def half_resolution(scan: Scan) -> Scan:
-    """The scan with pixels and voxels of twice the size."""
-    z, y, x = (-(-n // 2) for n in scan.geometry.volume_shape)
-    binned = nn.functional.avg_pool2d(torch.tensor(scan.projections), 2).numpy()
-    return dataclasses.replace(scan, geometry=scan.geometry.binned(2).with_volume((z, y, x)), projections=binned)
-
-
-class RayLoss:
-    """Mean squared residual of random rays, more of them as training goes on (Shi et al. 2024: x4 twice, at steps 50 and 100)."""
-
-    def __init__(self, params: ZeroRFParams, scan: Scan, measurements: Measurements, support: Support, batch: RayBatch) -> None:
-        self.measurements, self.bounds, self.occupancy, self.batch = measurements, scan.geometry.volume_bounds, support.mask, batch
-        self.counts = (params.rays, round(math.sqrt(params.rays * params.rays_end)), params.rays_end)
-        self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
-        self.scale = 1 / max(float(measurements.values.square().mean()), 1e-12)
-
-    def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:
-        rays, values = self.measurements.draw(self.batch.allowed(self.rays_at(step)), generator)
-        how: dict[str, Any] = {"samples": self.samples, "jitter": generator, "occupancy": self.occupancy}
-        rendered = line_integral(field.at_points(), rays, self.bounds, **how)
-        return (rendered - values).square().mean() * self.scale
-
-    def rays_at(self, step: int) -> int:
-        """Rays of this step, if memory allows."""
-        return self.counts[(step >= 50) + (step >= 100)]
+    def _density(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [M, 3 * channels] of the three pairs of plane and line -> attenuation [M]."""
+        if self.summed:
+            features = features.t().unflatten(0, (3, -1)).sum(0).t()
+        return self.attenuation(self.network(features)[:, 0] + self.bias)
 
 
 class Training:
@@ -246,7 +199,8 @@ def restored_field(state: dict[str, Any], params: ZeroRFParams, geometry: ConeBe
 
 def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     """Fit each member's generator to the scan; the volume is the mean of their fields, made consistent with the data."""
-    ensemble = Ensemble(scan, params, run.seed)
+    tv = variation_weight(params.tv, scan, run)
+    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv}), run.seed)
     for step in run.steps(params.members * params.steps, ensemble):
         loss = ensemble.step()
         if step % 5 == 0:
@@ -254,5 +208,12 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
         run.snapshot(lambda: ensemble.volume().numpy())
     volume = data_consistent(ensemble.volume(), scan, params.refine)
     parameters = sum(p.numel() for p in ensemble.training.field.parameters())
-    info = {"parameters": parameters, "members": max(1, len(ensemble.finished)), "render": params.render, "memory": ensemble.batch.notes}
+    info = {
+        "parameters": parameters,
+        "members": max(1, len(ensemble.finished)),
+        "render": params.render,
+        "tv": tv,
+        "weighting": ensemble.loss_of.weighting.by,
+        "memory": ensemble.batch.notes,
+    }
     return Reconstruction(volume=volume.numpy(), info=info)

@@ -17,8 +17,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from benchmark.api import Run, Scan, ViewError, held_back_views
-from methods.fista_tv.problem import Problem, fista
+from benchmark.ct.held_back import ViewError, held_back_views
+from benchmark.ct.tv_problem import TvProblem, fista
+from benchmark.run_context import Run
+from benchmark.types import Scan
 
 WEIGHTS = tuple(0.032 / 2**k for k in range(8))  # tried in this order, each fit from the last one's volume
 STEPS, TOLERANCE = 60, 3e-4  # of FISTA per weight: a fit that stops too early looks like one of a larger weight
@@ -30,7 +32,7 @@ RISE = 1.01  # both errors must have risen by this factor from their minimum bef
 
 
 @dataclasses.dataclass
-class Choice:
+class TvChoice:
     """The chosen weight, the errors it was chosen from, and the volume of the last fit (a start for the next)."""
 
     weight: float = FALLBACK
@@ -39,13 +41,13 @@ class Choice:
     volume: torch.Tensor | None = None
 
 
-def choose_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool, inner: int) -> Choice:
+def choose_tv_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool, inner: int) -> TvChoice:
     """Fit all views but the held-back ones with ever smaller weights until what the fits predict of those gets worse."""
-    choice = Choice(held_back=[int(i) for i in held_back_views(scan.geometry.angles)])
+    choice = TvChoice(held_back=[int(i) for i in held_back_views(scan.geometry.angles)])
     kept = np.setdiff1d(np.arange(scan.geometry.views), choice.held_back)
     if kept.size < 2:
         return choice
-    problem = Problem(scan.geometry.subset(kept), data[kept], nonnegative=nonnegative)
+    problem = TvProblem(scan.geometry.subset(kept), data[kept], nonnegative=nonnegative)
     held, fitted = (ViewError(scan.geometry.subset(part), data[part]) for part in (choice.held_back, kept))
     steps = run.steps((len(WEIGHTS) + 4) * STEPS)
 

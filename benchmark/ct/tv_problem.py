@@ -8,10 +8,12 @@ from collections.abc import Iterable
 
 import torch
 
-from benchmark.api import ConeBeamGeometry, Projector, TotalVariation
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.projector import Projector
+from benchmark.ct.total_variation import TotalVariation
 
 
-class Problem:
+class TvProblem:
     """F(x) = |A x - b|^2 / (2 kappa) + weight m TV(x), for x >= 0 if `nonnegative`.
 
     kappa = mean of A^T A 1 over the voxels (so that |A x|^2 / kappa is of the size of |x|^2) and m = the mean attenuation
@@ -46,7 +48,7 @@ class Iterate:
 WINDOW = 10  # [steps] over which the objective's decrement is measured
 
 
-def fista(problem: Problem, weight: float, steps: Iterable[int], *, tolerance: float, inner: int, start: torch.Tensor | None = None):
+def fista(problem: TvProblem, weight: float, steps: Iterable[int], *, tolerance: float, inner: int, start: torch.Tensor | None = None):
     """Yield the Iterate after every step of FISTA (Beck & Teboulle 2009, doi 10.1137/080716542) with adaptive restart
     (O'Donoghue & Candes 2015, doi 10.1007/s10208-013-9150-3), until `steps` ends or the objective falls by less than
     `tolerance` (relative) over ten steps.

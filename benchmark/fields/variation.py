@@ -1,0 +1,77 @@
+"""Isotropic total variation of a volume or a field in a training loss, weighted as in benchmark.ct.tv_problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from benchmark.ct.tv_problem import TvProblem
+from benchmark.ct.tv_weight import choose_tv_weight
+from benchmark.run_context import Run
+from benchmark.types import Scan, TvWeight
+
+POINTS = 1024  # where the gradient of a field is taken in a step
+
+
+def variation_weight(weight: TvWeight, scan: Scan, run: Run) -> float:
+    """A weight given as a number, or for "auto" the one that `choose_tv_weight` chooses from the scan alone."""
+    if weight != "auto":
+        return float(weight)
+    return choose_tv_weight(scan, torch.from_numpy(np.array(scan.projections)), run, nonnegative=True, inner=5).weight
+
+
+def total_variation(block: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
+    """Mean length of the gradient of [..., z, y, x] with voxels of this spacing (z, y, x); smooth where it is 0.
+
+    Forward differences of all voxels but the last along each axis; an axis of a single voxel has no gradient.
+    """
+    z, y, x = (slice(0, max(1, count - 1)) for count in block.shape[-3:])
+    inside, later = block[..., z, y, x], slice(1, None)
+    ahead = (block[..., later, y, x], block[..., z, later, x], block[..., z, y, later])
+    slopes = [(values - inside) / step for values, step in zip(ahead, spacing, strict=True) if values.shape == inside.shape]
+    return _mean_length(torch.stack(slopes) if slopes else torch.zeros_like(inside)[None], block)
+
+
+def _mean_length(slopes: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Of vectors whose components lie along the first axis, rounded off at 1e-4 of the values' size so that 0 has a gradient."""
+    floor = 1e-8 * float(values.detach().square().mean()) + 1e-20
+    return (slopes.square().sum(0) + floor).sqrt().mean()
+
+
+class Variation:
+    """What the total variation adds to a mean squared residual over `pixels` measured pixels.
+
+    TvProblem minimises |A x - b|^2 / (2 kappa) + w m TV(x). The same minimum has
+    |A x - b|^2 / pixels + (2 w m kappa / pixels) TV(x), and TV(x) is the mean length of the gradient times the voxels:
+    random points of a field tell it without bias.
+    The mean is taken per voxel of the scan's own grid: it does not change with the grid that a volume is sampled on.
+    `weight` must be a number here: `variation_weight` makes one of "auto".
+    """
+
+    def __init__(self, scan: Scan, weight: TvWeight, pixels: int) -> None:
+        problem = TvProblem(scan.geometry, torch.from_numpy(np.array(scan.projections)))
+        self.geometry = scan.geometry
+        edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
+        self.extent = [length / edge for length in scan.geometry.volume_extent]  # z y x, in (mean) voxel edges
+        voxels = math.prod(max(1, count - 1) for count in scan.geometry.volume_shape)
+        self.factor = 2 * float(weight) * problem.attenuation * problem.kappa * voxels / pixels
+
+    def of_volume(self, volume: torch.Tensor) -> torch.Tensor:
+        """Of the whole box, sampled on any grid [z, y, x]."""
+        spacing = [length / count for length, count in zip(self.extent, volume.shape, strict=True)]
+        return self.factor * total_variation(volume, spacing)
+
+    def of_field(self, field: Callable[[torch.Tensor], torch.Tensor], generator: torch.Generator) -> torch.Tensor:
+        """Of a field, [M, 3] (x y z [mm]) -> [M], by differences over a voxel's edge from random points anywhere in the box."""
+        counts = torch.tensor(self.geometry.volume_shape)
+        several = (counts > 1).float()
+        ahead = torch.cat([torch.zeros(1, 3), torch.diag(several)])
+        index = torch.rand(POINTS, 1, 3, generator=generator) * (counts - several) + ahead  # z y x in voxels from the lower corner
+        spacing, lower = self.geometry.volume_spacing, self.geometry.volume_bounds[0]
+        positions = (index * torch.tensor(spacing)).flip(-1).view(-1, 3) + torch.tensor(lower, dtype=torch.float32)
+        values = field(positions).view(POINTS, 4)
+        edges = torch.tensor([length / count for length, count in zip(self.extent, counts.tolist(), strict=True)])
+        return self.factor * _mean_length(((values[:, 1:] - values[:, :1]) / edges).t(), values)
