@@ -37,6 +37,7 @@ class Options:
     checkpoints: Path | None = None  # <here>/<run id>/checkpoint.pt, from which interrupted runs go on; none = no checkpoints
     checkpoint_every: float = 60.0  # [s] of method time
     tensorboard: Path | None = None  # <here>/<run id>/ gets event files
+    memory: int | None = None  # [bytes] that a run's process may take
 
 
 @dataclasses.dataclass
