@@ -78,17 +78,17 @@ def filtered_backprojection(
 def _bytes_per_row(geometry: ConeBeamGeometry, beyond: int) -> int:
     """Memory for a row of one view: as measured, weighted, widened, filtered (a real Fourier transform and its inverse), and turned."""
     columns = geometry.detector_shape[1]
-    return 32 * columns + 8 * (columns + beyond) + 20 * padded_length(columns + beyond)
+    return 12 * columns + 8 * (columns + beyond) + 14 * padded_length(columns + beyond)
 
 
 def _pieces(geometry: ConeBeamGeometry, room: Room, row: int) -> tuple[list[tuple[Slab, slice]], list[np.ndarray]]:
     """Slabs with the detector rows that each needs, and the views to take at a time, so that both fit into the room."""
     plane, planes = 4 * math.prod(geometry.volume_shape[1:]), geometry.volume_shape[0]
     half = room.bytes / 2  # for the views; one of them whole is the least
-    thickness = room.slab(planes, kept=max(half, row * geometry.detector_shape[0]), fixed=0, each=plane)
+    thickness = room.slab(planes, kept=max(half, row * geometry.detector_shape[0]), fixed=0, each=2 * plane)  # made, and in the volume's file
     slabs = [(slab, slab.rows()) for slab in cut(geometry, thickness)]
     tallest = max(rows.stop - rows.start for _, rows in slabs)
-    most = int((room.bytes - thickness * plane) // (row * tallest))
+    most = int((room.bytes - 2 * thickness * plane) // (row * tallest))
     batches = np.array_split(np.arange(geometry.views), -(-geometry.views // most))
     return [(slab, rows) for slab, rows in slabs if rows.stop > rows.start], batches
 
