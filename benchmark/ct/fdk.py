@@ -85,7 +85,7 @@ def _pieces(geometry: ConeBeamGeometry, room: Room, row: int) -> tuple[list[tupl
     """Slabs with the detector rows that each needs, and the views to take at a time, so that both fit into the room."""
     plane, planes = 4 * math.prod(geometry.volume_shape[1:]), geometry.volume_shape[0]
     half = room.bytes / 2  # for the views; one of them whole is the least
-    thickness = room.slab(planes, kept=max(half, row * geometry.detector_shape[0]), fixed=0, each=2 * plane)  # made, and in the volume's file
+    thickness = room.slab(planes, kept=max(half, row * geometry.detector_shape[0]), fixed=0, each=2 * plane)  # its own, and the file's
     slabs = [(slab, slab.rows()) for slab in cut(geometry, thickness)]
     tallest = max(rows.stop - rows.start for _, rows in slabs)
     most = int((room.bytes - 2 * thickness * plane) // (row * tallest))
