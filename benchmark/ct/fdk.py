@@ -38,7 +38,7 @@ def filtered_backprojection(
     `cutoff` (0 .. 1] is relative to Nyquist of the coarser of voxels and detector pixels (at the axis); `nonnegative` sets
     negative values to 0.
     Where this process would grow beyond `memory_bytes`, the volume is made slab by slab from a few views at a time: the same
-    numbers to float rounding. A volume that takes more than half of what is left lies in a file in `folder`.
+    numbers to float rounding. A volume that takes more than two thirds of what is left lies in a file in `folder`.
     Raises InputError for orbits that are not circular and for less memory than the smallest pieces take.
     """
     why = not_circular(geometry)
