@@ -53,9 +53,18 @@ def peak_memory_mb() -> float:
     Linux keeps getrusage's maximum across exec, so a small child of a large parent would report the parent's size:
     there the kernel's high-water mark of the process itself (VmHWM) is read instead.
     """
+    return _status_mb("VmHWM")
+
+
+def memory_mb() -> float:
+    """Resident size of this process now [MiB]; where the system does not tell, the largest so far."""
+    return _status_mb("VmRSS")
+
+
+def _status_mb(key: str) -> float:
     try:
         with open("/proc/self/status") as file:
-            return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM:"))
+            return next(int(line.split()[1]) / 1024 for line in file if line.startswith(f"{key}:"))
     except (OSError, StopIteration):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ class Interrupted(Exception):
 class Run:
     """Handed to every method as its third argument.
 
-    seed, device ('cpu', 'cuda:0') and threads are facts; `rng` is a numpy Generator seeded for this run.
+    seed, device ('cpu', 'cuda:0'), threads, memory_bytes (the most that this process may take; None = no limit) and scratch
+    (a folder for files; None = the system's own) are facts; `rng` is a numpy Generator seeded for this run.
     """
 
     def __init__(
@@ -30,6 +32,8 @@ class Run:
         threads: int | None = None,
         budget_seconds: float | None = None,
         budget_steps: int | None = None,
+        memory_bytes: int | None = None,
+        scratch: Path | None = None,
         on_log: Callable[[dict[str, Any]], None] | None = None,
         on_snapshot: Callable[[int, float, np.ndarray], None] | None = None,
         snapshots: int = 12,
@@ -37,6 +41,7 @@ class Run:
     ) -> None:
         self.seed, self.device, self.threads = seed, device, threads
         self.budget_seconds, self.budget_steps = budget_seconds, budget_steps
+        self.memory_bytes, self.scratch = memory_bytes, scratch
         self.rng = np.random.default_rng(seed)
         self.clock = Clock()
         self.step = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
+import math
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from benchmark import schedule
 from benchmark.atomic import StorageError
 from benchmark.environment import environment, install_hint, missing_modules
 from benchmark.frame import view_count
+from benchmark.memory import BASE_MEMORY, amount
 from benchmark.plain import dumps
 from benchmark.plugins import Registry
 from benchmark.schedule import OnEvent, Options, Outcome, Stop
@@ -35,7 +37,7 @@ def perform(
     record = blank_record(spec, case, options)
     method = registry.method(spec.method)
     try:
-        reason = skip_reason(method, spec, case)
+        reason = skip_reason(method, spec, case) or _too_large(method, case, options.memory)
     except Exception as error:  # a plug-in's own code
         return record.model_copy(update={"reason": f"skip() failed: {type(error).__name__}: {error}"}), None
     if reason:
@@ -100,9 +102,20 @@ def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
     return str(resolve(method.skip)(case.scan, method.params(**spec.method_params)) or "")
 
 
+def _too_large(method: MethodSpec, case: Case, memory: int | None) -> str:
+    """Why a method that takes a scan whole cannot keep to so many bytes; '' if it may."""
+    if memory is None or method.pieces:
+        return ""
+    geometry = case.scan.geometry
+    least = BASE_MEMORY + 4 * (2 * math.prod(geometry.projection_shape) + 2 * math.prod(geometry.volume_shape))
+    if least <= memory:
+        return ""
+    return f"takes scan and volume whole: at least {amount(least)} of memory, more than --memory {amount(memory)}"
+
+
 def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, options: Options) -> None:
     """Everything the worker gets: the scan, the parameters and how to find the method."""
-    np.savez(folder / "scan.npz", projections=case.scan.projections)
+    np.save(folder / "projections.npy", case.scan.projections, allow_pickle=False)
     job = {
         "method": spec.method,
         "target": method.target if isinstance(method.target, str) else import_path(method.target),
@@ -111,6 +124,7 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "seed": spec.seed,
         "budget_seconds": spec.budget_seconds,
         "budget_steps": spec.budget_steps,
+        "memory_bytes": options.memory,
         "device": options.device,
         "threads": options.threads,
         "snapshots": options.snapshots,

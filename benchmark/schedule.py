@@ -37,6 +37,7 @@ class Options:
     checkpoints: Path | None = None  # <here>/<run id>/checkpoint.pt, from which interrupted runs go on; none = no checkpoints
     checkpoint_every: float = 60.0  # [s] of method time
     tensorboard: Path | None = None  # <here>/<run id>/ gets event files
+    memory: int | None = None  # [bytes] that a run's process may take
 
 
 @dataclasses.dataclass
@@ -102,6 +103,8 @@ def _child(folder: Path, options: Options, log: Any) -> Iterator[subprocess.Pope
     environment = dict(os.environ)
     # Short kernels follow each other: threads that spin between them take the processor from whoever shares the machine.
     environment.setdefault("GOMP_SPINCOUNT", "1000")
+    if options.memory:  # glibc would keep freed arrays of up to 32 MiB; in pieces there are many of them
+        environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, environment.get("PYTHONPATH")]))
     if options.threads:
         environment |= dict.fromkeys(_THREAD_VARIABLES, str(options.threads))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
+from benchmark.mapped import is_read_only_file, release
 
 
 class Params(BaseModel):
@@ -56,7 +57,7 @@ class Scan:
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of each view: time [s], breathing phase, ...
 
     def __post_init__(self) -> None:
-        projections = np.array(self.projections, dtype=np.float32, order="C")  # a copy: nobody else can change it
+        projections = _own(self.projections)
         if projections.shape != self.geometry.projection_shape:
             raise InputError(
                 "scan.projections",
@@ -64,15 +65,7 @@ class Scan:
                 found=f"{projections.shape}",
                 fix="Check the number of angles and the order of the detector axes.",
             )
-        bad = ~np.isfinite(projections)
-        if bad.any():
-            first = tuple(int(i) for i in np.argwhere(bad)[0])
-            raise InputError(
-                "scan.projections",
-                expected="finite line integrals",
-                found=f"{int(bad.sum())} NaN or Inf, the first at [view, v, u] = {first}",
-                fix="Line integrals are -log(I / I0): zero or negative intensities must be repaired first.",
-            )
+        _check_finite(projections)
         self.geometry.check_sees_volume()
         labels = {str(name): np.array(values, dtype=np.float64) for name, values in self.view_labels.items()}
         for name, values in labels.items():
@@ -86,11 +79,40 @@ class Scan:
     @property
     def digest(self) -> str:
         """Hash of the measured numbers and of the geometry."""
-        content = hashlib.sha256(self.projections.tobytes())
+        content = hashlib.sha256()
+        for view in self.projections:
+            content.update(view.data)
+            release(self.projections)
         content.update(self.geometry.digest.encode())
         for name in sorted(self.view_labels):
             content.update(name.encode() + self.view_labels[name].tobytes())
         return content.hexdigest()[:16]
+
+
+def _own(projections: np.ndarray) -> np.ndarray:
+    """float32, C-contiguous, and nobody else can change it: a copy, except of a file that is mapped read-only."""
+    if isinstance(projections, np.ndarray) and projections.dtype == np.float32 and projections.flags.c_contiguous:
+        if is_read_only_file(projections):
+            return np.asarray(projections)
+    return np.array(projections, dtype=np.float32, order="C")
+
+
+def _check_finite(projections: np.ndarray) -> None:
+    """Raises InputError unless all line integrals [view, v, u] are finite; looks at one view at a time."""
+    bad, first = 0, None
+    for index, view in enumerate(projections):
+        if not np.isfinite(view).all():
+            found = np.argwhere(~np.isfinite(view))
+            first = first or (index, *(int(i) for i in found[0]))
+            bad += len(found)
+        release(projections)
+    if bad:
+        raise InputError(
+            "scan.projections",
+            expected="finite line integrals",
+            found=f"{bad} NaN or Inf, the first at [view, v, u] = {first}",
+            fix="Line integrals are -log(I / I0): zero or negative intensities must be repaired first.",
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -171,7 +193,8 @@ class MethodSpec:
     """A reconstruction method. `target(scan, params, run) -> Reconstruction`.
 
     `presets` maps a name to parameter values that replace the defaults; `skip(scan, params) -> str | None` returns the
-    reason why a scan cannot be reconstructed by this method; `requires` lists modules that must be importable.
+    reason why a scan cannot be reconstructed by this method; `requires` lists modules that must be importable. `pieces` says
+    that the method keeps to `run.memory_bytes`: others are skipped where `--memory` is less than scan and volume take.
     `field(state, params, geometry)` makes of a checkpoint's state a function from positions [M, 3] (x y z [mm]) to attenuation
     [M], for `render` and `volume`; `speed() -> dict` adds ratios to `speed`, each a number or two callables to compare (ours
     and the alternative). Raise `revision` whenever results change: it is part of each run's identity.
@@ -187,6 +210,7 @@ class MethodSpec:
     skip: Target | None = None
     field: Target | None = None
     speed: Target | None = None
+    pieces: bool = False
     cite: str = ""
 
 

@@ -1,6 +1,6 @@
 """The process of one run: `python -m benchmark.worker JOB_FOLDER`.
 
-Reads scan.npz and job.json (all it ever gets: no truth, no held-out views), runs the method inside the clock, writes
+Reads projections.npy and job.json (all it ever gets: no truth, no held-out views), runs the method inside the clock, writes
 volume.npy, snapshots and, last, result.json. Progress goes out as JSON lines on the standard output it was given;
 whatever the method itself prints goes to the log.
 """
@@ -95,6 +95,8 @@ def work(folder: Path, emit: Emit) -> None:
             threads=job["threads"],
             budget_seconds=job["budget_seconds"],
             budget_steps=job["budget_steps"],
+            memory_bytes=job["memory_bytes"],
+            scratch=folder,
             on_log=tracker.log,
             on_snapshot=tracker.snapshot,
             snapshots=job["snapshots"],
@@ -178,9 +180,8 @@ def _volume(reconstruction: Any) -> np.ndarray:
 
 
 def read_scan(folder: Path, job: dict[str, Any]) -> Scan:
-    """The scan of a job folder."""
-    with np.load(folder / "scan.npz", allow_pickle=False) as file:
-        projections = file["projections"]
+    """The scan of a job folder; its projections stay on the disk until they are needed."""
+    projections = np.load(folder / "projections.npy", mmap_mode="r", allow_pickle=False)
     geometry = ConeBeamGeometry.from_dict(job["geometry"])
     labels = job.get("view_labels", {})
     return Scan(projections, geometry, photons=job["photons"], length_unit=job["length_unit"], view_labels=labels)

@@ -232,13 +232,13 @@ def test_on_another_machine_a_sweep_lives_as_long_as_it_shows_signs_whatever_the
 
 def test_scratch_files_of_a_killed_sweep_are_cleared_away_and_those_of_a_living_one_are_not(tmp_path):
     with Claims(tmp_path) as living:
-        (living.scratch / "scan.npz").write_text("")
+        (living.scratch / "projections.npy").write_text("")
         dead = Claims(tmp_path)
-        for path in (tmp_path / ".jobs" / dead.token / "scan.npz", tmp_path / ".sweeps" / f"{dead.token}.json"):
+        for path in (tmp_path / ".jobs" / dead.token / "projections.npy", tmp_path / ".sweeps" / f"{dead.token}.json"):
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps({"machine": claims._machine()}))
         with Claims(tmp_path):
-            assert (living.scratch / "scan.npz").exists() and not (tmp_path / ".jobs" / dead.token).exists()
+            assert (living.scratch / "projections.npy").exists() and not (tmp_path / ".jobs" / dead.token).exists()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -131,7 +131,7 @@ def test_a_method_sees_the_scan_and_nothing_else(tmp_path):
     summary = sweep(tmp_path / "out", {"spy": {"marker": str(marker)}})
     assert summary.records[0].status == "ok"
     seen = json.loads(marker.read_text())
-    assert seen["files"] == ["job.json", "log.txt", "scan.npz"]
+    assert seen["files"] == ["job.json", "log.txt", "projections.npy"]
     assert seen["arrays"] == {"projections": [4, 10, 12]}
     assert seen["angles"] == 4
     assert not seen["secret"]

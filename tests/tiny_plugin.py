@@ -141,7 +141,7 @@ def spy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
     """Writes down everything it can find about its job."""
     folder = Path(sys.argv[1])
     job = json.loads((folder / "job.json").read_text())
-    arrays = dict(np.load(folder / "scan.npz"))
+    arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
     seen = {
         "files": sorted(path.name for path in folder.iterdir()),
         "keys": sorted(job),

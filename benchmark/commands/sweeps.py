@@ -38,6 +38,7 @@ def run(
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
     budget: Annotated[str | None, typer.Option(help="Budget per run that methods keep to, such as 300s, 5min or 500steps.")] = None,
     timeout: Annotated[str | None, typer.Option(help="End a run that takes longer than this, such as 20min.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Memory that each run's process may take, such as 8GB.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:0.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each run (default: its share of the cores).")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time on this machine; one per GPU where there are GPUs.")] = 1,
@@ -66,6 +67,7 @@ def run(
     plan = load_plan(registry(), config, flags)
     options = _run_options(device, threads, timeout, in_process, workers, scheduler)
     options = _with_files(options, plan, checkpoint_every, tensorboard)
+    options = _with_memory(options, memory)
     if dry_run:
         return _list_runs(plan)
     return _sweep(registry(), plan, options, workers, scheduler, report=not no_report)
@@ -128,6 +130,19 @@ def _with_files(options: Options, plan: Plan, checkpoint_every: str, tensorboard
         raise MissingDependency(f"--tensorboard needs tensorboard (install: {install_hint('tensorboard')})")
     board = plan.output / "tensorboard" if tensorboard else None
     return dataclasses.replace(options, checkpoints=plan.output / "runs", checkpoint_every=every or 0.0, tensorboard=board)
+
+
+def _with_memory(options: Options, memory: str | None) -> Options:
+    """The cap on each run's process."""
+    from benchmark.memory import memory_bytes
+    from benchmark.mistakes import Mistakes
+
+    mistakes = Mistakes()
+    count = memory_bytes(memory, "--memory", mistakes)
+    if count is not None and options.in_process:
+        mistakes.add("--memory", expected="a process per run, which can be kept small", found="--in-process", fix="Give one of the two.")
+    mistakes.raise_if_any("command line")
+    return dataclasses.replace(options, memory=count)
 
 
 def _list_runs(plan: Plan) -> int:

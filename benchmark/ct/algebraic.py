@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
-from benchmark.ct.projector import Projector
+from benchmark import mapped
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.slabs import PADDING, Room, SlabProjector
 from benchmark.types import Scan
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -17,38 +20,66 @@ class OrderedSubsets:
     """x <- x + relaxation C A^T R (p - A x) for each subset of `size` views in turn (Andersen & Kak 1984, doi 10.1177/016173468400600107).
 
     R and C are the inverse row and column sums of the subset's A, 0 for rays and voxels that are not met. Subsets follow
-    each other far apart in angle.
+    each other far apart in angle. Where this process would grow beyond `memory_bytes`, the volume is corrected slab by slab,
+    and R, C and p are made or read each time instead of kept: about twice the work, the same numbers to float rounding.
+    Raises InputError for less memory than volume and smallest pieces take.
     """
 
-    def __init__(self, scan: Scan, size: int = 1) -> None:
-        views = scan.geometry.views
-        count = -(-views // min(size, views))
+    def __init__(self, scan: Scan, size: int = 1, memory_bytes: int | None = None) -> None:
+        count = -(-scan.geometry.views // min(size, scan.geometry.views))
         order = spread_order(scan.geometry.angles)
-        projector, measured = Projector(scan.geometry), torch.tensor(scan.projections)
-        self._subsets = [_Subset(projector, order[first::count], measured) for first in range(count)]
+        thickness = _thickness(scan.geometry, count, Room(memory_bytes))
+        self.slabs = 0 if thickness is None else -(-scan.geometry.volume_shape[0] // thickness)  # 0: all is kept
+        projector = SlabProjector.of(scan.geometry, thickness or scan.geometry.volume_shape[0])
+        self._subsets = [_Subset(projector, order[first::count], scan.projections, thickness is None) for first in range(count)]
 
     def __len__(self) -> int:
         return len(self._subsets)
 
     def correct(self, volume: torch.Tensor, index: int, relaxation: float, nonnegative: bool = True) -> float:
         """Correct the volume [z, y, x] in place with subset `index` (modulo their number); the mean squared residual before."""
-        loss = self._subsets[index % len(self)].correct(volume, relaxation)
-        if nonnegative:
-            volume.clamp_(min=0)
-        return loss
+        return self._subsets[index % len(self)].correct(volume, relaxation, nonnegative)
+
+
+def _thickness(geometry: ConeBeamGeometry, subsets: int, room: Room) -> int | None:
+    """Planes of a slab, or None if there is room for everything to be kept."""
+    plane, planes = 4 * math.prod(geometry.volume_shape[1:]), geometry.volume_shape[0]
+    pixels = 4 * math.prod(geometry.projection_shape)
+    if (subsets + 6) * planes * plane + PADDING * plane + 3 * pixels + 8 * pixels / subsets <= room.bytes:
+        return None
+    views = 8 * pixels / geometry.views * -(-geometry.views // subsets)  # measured, projected, weights, and the projector's own
+    return room.slab(planes, kept=planes * plane + views, fixed=PADDING * plane, each=5 * plane)
 
 
 class _Subset:
-    def __init__(self, projector: Projector, indices: np.ndarray, measured: torch.Tensor) -> None:
+    def __init__(self, projector: SlabProjector, indices: np.ndarray, projections: np.ndarray, keep: bool) -> None:
         self.projector = projector.subset(indices)
-        self.measured = measured[indices]
-        self.rows = _inverse(self.projector.forward(torch.ones(projector.geometry.volume_shape)))
-        self.columns = _inverse(self.projector.adjoint(torch.ones(self.projector.geometry.projection_shape)))
+        self._projections, self._indices = projections, indices
+        self._most = max(float(sums.max()) for _, sums in self._column_sums())
+        self._kept = (self._measured(), self._rows(), list(self._columns())) if keep else None
 
-    def correct(self, volume: torch.Tensor, relaxation: float) -> float:
-        residual = self.measured - self.projector.forward(volume)
-        volume += relaxation * self.columns * self.projector.adjoint(self.rows * residual)
+    def correct(self, volume: torch.Tensor, relaxation: float, nonnegative: bool) -> float:
+        measured, rows, columns = self._kept or (self._measured(), self._rows(), self._columns())
+        residual = measured - self.projector.forward(volume)
+        for (planes, inverse), (_, update) in zip(columns, self.projector.adjoint(rows * residual), strict=True):
+            part = volume[planes]
+            part += relaxation * inverse * update
+            if nonnegative:
+                part.clamp_(min=0)
         return float(residual.square().mean())
+
+    def _measured(self) -> torch.Tensor:
+        return torch.from_numpy(mapped.take(self._projections, self._indices))
+
+    def _rows(self) -> torch.Tensor:
+        sums = self.projector.forward(torch.ones(()).expand(self.projector.geometry.volume_shape))
+        return _inverse(sums, float(sums.max()))
+
+    def _column_sums(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        return self.projector.adjoint(torch.ones(self.projector.geometry.projection_shape))
+
+    def _columns(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        return ((planes, _inverse(sums, self._most)) for planes, sums in self._column_sums())
 
 
 def spread_order(angles: np.ndarray) -> np.ndarray:
@@ -57,6 +88,6 @@ def spread_order(angles: np.ndarray) -> np.ndarray:
     return by_angle[np.argsort(np.mod(np.arange(len(angles)) * GOLDEN, 1.0))]
 
 
-def _inverse(sums: torch.Tensor) -> torch.Tensor:
-    met = sums > 1e-3 * sums.max()  # grazing rays would blow up
+def _inverse(sums: torch.Tensor, most: float) -> torch.Tensor:
+    met = sums > 1e-3 * most  # grazing rays would blow up
     return torch.where(met, 1 / sums.clamp(min=1e-20), torch.zeros(()))

@@ -4,43 +4,93 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmark import counters
-from benchmark.ct.filters import FilterName, filter_rows
+from benchmark import counters, mapped
+from benchmark.ct.filters import FilterName, filter_rows, padded_length
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.call import call
 from benchmark.ct.redundancy import redundancy
+from benchmark.ct.slabs import Room, Slab, cut, empty_volume, with_rows
 from benchmark.errors import InputError
 
 
 def filtered_backprojection(
-    projections: np.ndarray, geometry: ConeBeamGeometry, *, filter: FilterName = "hann", cutoff: float = 1.0
+    projections: np.ndarray,
+    geometry: ConeBeamGeometry,
+    *,
+    filter: FilterName = "hann",
+    cutoff: float = 1.0,
+    nonnegative: bool = False,
+    memory_bytes: int | None = None,
+    folder: Path | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Volume [z, y, x] (1/mm) from line integrals [view, v, u], and what was done about redundant or missing rays.
 
     Cosine weights, the windowed ramp along u, redundancy weights and a 1 / U^2 backprojection (Feldkamp, Davis, Kress
     1984, doi 10.1364/JOSAA.1.000612). Detector offsets, an axis off centre (Gullberg et al. 1986, doi
     10.1109/TMI.1986.4307736), irregular angles, short scans and displaced detectors are taken into account.
-    `cutoff` (0 .. 1] is relative to Nyquist of the coarser of voxels and detector pixels (at the axis).
-    Raises InputError for orbits that are not circular.
+    `cutoff` (0 .. 1] is relative to Nyquist of the coarser of voxels and detector pixels (at the axis); `nonnegative` sets
+    negative values to 0.
+    Where this process would grow beyond `memory_bytes`, the volume is made slab by slab from a few views at a time: the same
+    numbers to float rounding. A volume that takes more than two thirds of what is left lies in a file in `folder`.
+    Raises InputError for orbits that are not circular and for less memory than the smallest pieces take.
     """
     why = not_circular(geometry)
     if why:
         raise InputError("geometry", expected="a circular orbit with an upright detector", found=why)
     weights = redundancy(geometry)
-    pixel = geometry.detector_pitch[1] / geometry.magnification  # [mm] at the axis
-    voxel = max(geometry.volume_spacing[1:])
-    weighted = torch.from_numpy(projections * cosine_weights(geometry))
-    weighted *= torch.from_numpy(weights.weights[:, None].astype(np.float32))
+    factors = weights.weights[:, None].astype(np.float32)
     # Filtered projections do not end where the detector does: on its short side a displaced detector needs them there.
     before, after = _columns_beyond(geometry)
-    filtered = filter_rows(torch.nn.functional.pad(weighted, (before, after)), filter, pixel, cutoff * min(1.0, pixel / voxel))
-    volume = backproject(filtered.transpose(1, 2).contiguous().numpy(), _widened(geometry, before, after))
-    return volume, {"redundancy": weights.kind, **({"note": weights.note} if weights.note else {})}
+    pixel = geometry.detector_pitch[1] / geometry.magnification  # [mm] at the axis
+    window = cutoff * min(1.0, pixel / max(geometry.volume_spacing[1:]))
+
+    def part(projections: np.ndarray, geometry: ConeBeamGeometry, factors: np.ndarray) -> np.ndarray:
+        weighted = torch.from_numpy(projections * cosine_weights(geometry))
+        weighted *= torch.from_numpy(factors)
+        filtered = filter_rows(torch.nn.functional.pad(weighted, (before, after)), filter, pixel, window)
+        return backproject(filtered.transpose(1, 2).contiguous().numpy(), _widened(geometry, before, after))
+
+    def clipped(volume: np.ndarray) -> np.ndarray:
+        return np.maximum(volume, 0, out=volume) if nonnegative else volume
+
+    info = {"redundancy": weights.kind, **({"note": weights.note} if weights.note else {})}
+    room, row = Room(memory_bytes), _bytes_per_row(geometry, before + after)
+    if 4 * math.prod(geometry.volume_shape) + math.prod(geometry.projection_shape[:2]) * row <= room.bytes:
+        return clipped(part(projections, geometry, factors)), info
+    volume = empty_volume(geometry, room, folder)
+    slabs, batches = _pieces(geometry, room, row)
+    for slab, rows in slabs:
+        for chosen in batches:
+            views = with_rows(slab.geometry, rows).subset(chosen)
+            volume[slab.planes] += part(mapped.take(projections, chosen, rows), views, factors[chosen])
+        clipped(volume[slab.planes])
+        mapped.release(volume)
+    return volume, info | {"slabs": len(slabs), "views_at_a_time": len(batches[0])}
+
+
+def _bytes_per_row(geometry: ConeBeamGeometry, beyond: int) -> int:
+    """Memory for a row of one view: as measured, weighted, widened, filtered (a real Fourier transform and its inverse), and turned."""
+    columns = geometry.detector_shape[1]
+    return 12 * columns + 8 * (columns + beyond) + 14 * padded_length(columns + beyond)
+
+
+def _pieces(geometry: ConeBeamGeometry, room: Room, row: int) -> tuple[list[tuple[Slab, slice]], list[np.ndarray]]:
+    """Slabs with the detector rows that each needs, and the views to take at a time, so that both fit into the room."""
+    plane, planes = 4 * math.prod(geometry.volume_shape[1:]), geometry.volume_shape[0]
+    half = room.bytes / 2  # for the views; one of them whole is the least
+    thickness = room.slab(planes, kept=max(half, row * geometry.detector_shape[0]), fixed=0, each=2 * plane)  # its own, and the file's
+    slabs = [(slab, slab.rows()) for slab in cut(geometry, thickness)]
+    tallest = max(rows.stop - rows.start for _, rows in slabs)
+    most = int((room.bytes - 2 * thickness * plane) // (row * tallest))
+    batches = np.array_split(np.arange(geometry.views), -(-geometry.views // most))
+    return [(slab, rows) for slab, rows in slabs if rows.stop > rows.start], batches
 
 
 def not_circular(geometry: ConeBeamGeometry) -> str | None:

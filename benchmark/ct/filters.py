@@ -41,6 +41,11 @@ def ramp_response(name: FilterName, samples: int, pitch: float, cutoff: float = 
 def filter_rows(projections: torch.Tensor, name: FilterName, pitch: float, cutoff: float = 1.0) -> torch.Tensor:
     """Convolve the last axis (u) with the windowed ramp, zeros beyond the detector; same shape, unit 1 / length of `pitch`."""
     columns = projections.shape[-1]
-    samples = 1 << (2 * columns - 1).bit_length()  # no wrap-around
+    samples = padded_length(columns)
     response = torch.from_numpy(ramp_response(name, samples, pitch, cutoff)).to(projections.dtype)
     return torch.fft.irfft(torch.fft.rfft(projections, samples) * response, samples)[..., :columns]
+
+
+def padded_length(columns: int) -> int:
+    """Samples of the Fourier transform of a row: a power of two without wrap-around."""
+    return 1 << (2 * columns - 1).bit_length()

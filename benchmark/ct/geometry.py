@@ -272,8 +272,8 @@ class ConeBeamGeometry:
 
     # -- checks -----------------------------------------------------------------------------------------------------
 
-    def check_sees_volume(self) -> None:
-        """Raise InputError unless every view's detector sees at least a part of the volume."""
+    def shadow(self) -> np.ndarray:
+        """Where the volume's box falls on the detector: lowest and highest pixel, counted from its centre, [view, (v, u), 2]."""
         corners = np.stack(np.meshgrid(*self.volume_bounds.T, indexing="ij"), -1).reshape(-1, 3)
         source, centre, u, v = self.vectors().transpose(1, 0, 2)
         normal = np.cross(u, v)
@@ -281,10 +281,15 @@ class ConeBeamGeometry:
         depth = np.einsum("vcx,vx->vc", towards, normal)
         scale = np.einsum("vx,vx->v", centre - source, normal)[:, None] / depth
         hit = source[:, None] + scale[..., None] * towards - centre[:, None]
-        for axis, step, name in ((u, 1, "u"), (v, 0, "v")):
-            pixel = np.einsum("vcx,vx->vc", hit, axis) / np.einsum("vx,vx->v", axis, axis)[:, None]
+        pixels = [np.einsum("vcx,vx->vc", hit, axis) / np.einsum("vx,vx->v", axis, axis)[:, None] for axis in (v, u)]
+        return np.stack([np.stack([pixel.min(1), pixel.max(1)], -1) for pixel in pixels], 1)
+
+    def check_sees_volume(self) -> None:
+        """Raise InputError unless every view's detector sees at least a part of the volume."""
+        shadow = self.shadow()
+        for step, name in ((1, "u"), (0, "v")):
             half = self.detector_shape[step] / 2
-            unseen = (pixel.min(1) >= half) | (pixel.max(1) <= -half)
+            unseen = (shadow[:, step, 0] >= half) | (shadow[:, step, 1] <= -half)
             if unseen.any():
                 raise InputError(
                     "geometry.detector_offset",

@@ -25,6 +25,7 @@ def register_methods() -> list[MethodSpec]:
             skip="methods.fdk.reconstruct:why_not",
             summary="filtered backprojection (Feldkamp, Davis, Kress); redundancy weights on short scans",
             revision=2,
+            pieces=True,
             cite="Feldkamp, Davis, Kress, J. Opt. Soc. Am. A 1 (1984) 612, doi 10.1364/JOSAA.1.000612",
         )
     ]

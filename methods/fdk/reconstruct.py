@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from benchmark.api import Reconstruction, Run, Scan, filtered_backprojection, not_circular
 from methods.fdk import FdkParams
 
@@ -16,5 +14,13 @@ def why_not(scan: Scan, params: FdkParams) -> str | None:
 
 def reconstruct(scan: Scan, params: FdkParams, run: Run) -> Reconstruction:
     """One pass over the views."""
-    volume, info = filtered_backprojection(scan.projections, scan.geometry, filter=params.filter, cutoff=params.cutoff)
-    return Reconstruction(volume=np.maximum(volume, 0) if params.nonnegative else volume, info=info)
+    volume, info = filtered_backprojection(
+        scan.projections,
+        scan.geometry,
+        filter=params.filter,
+        cutoff=params.cutoff,
+        nonnegative=params.nonnegative,
+        memory_bytes=run.memory_bytes,
+        folder=run.scratch,
+    )
+    return Reconstruction(volume=volume, info=info)

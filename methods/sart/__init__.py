@@ -29,6 +29,7 @@ def register_methods() -> list[MethodSpec]:
             params=SartParams,
             summary="simultaneous algebraic reconstruction technique, with ordered subsets",
             revision=2,
+            pieces=True,
             cite="Andersen and Kak, Ultrason. Imaging 6 (1984) 81, doi 10.1177/016173468400600107",
         )
     ]
