@@ -12,7 +12,7 @@ from methods.naf import NafParams
 from methods.naf.reconstruct import AttenuationField, RayLoss, Training
 
 
-def speed(size: int = 32, views: int = 50) -> dict[str, float]:
+def speed(size: int = 64, views: int = 50) -> dict[str, float]:
     """naf_time_to_quality_over_torch: CPU seconds of the default preset to 1 dB below its final volume PSNR, over those of the
     same steps with the same field in plain torch. A step of that computes the same (checked), so that it needs as many.
     """
