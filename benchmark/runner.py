@@ -21,6 +21,7 @@ from benchmark.frame import view_count
 from benchmark.memory import BASE_MEMORY, amount
 from benchmark.plain import dumps
 from benchmark.plugins import Registry
+from benchmark.pretrained import Weights
 from benchmark.schedule import OnEvent, Options, Outcome, Stop
 from benchmark.score import Scorer
 from benchmark.types import Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve, volume_digest
@@ -38,6 +39,8 @@ def perform(
     method = registry.method(spec.method)
     try:
         reason = skip_reason(method, spec, case) or _too_large(method, case, options.memory)
+        if spec.weights_digest and not reason:
+            record, reason = _pretrained(record, case)
     except Exception as error:  # a plug-in's own code
         return record.model_copy(update={"reason": f"skip() failed: {type(error).__name__}: {error}"}), None
     if reason:
@@ -102,6 +105,15 @@ def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
     return str(resolve(method.skip)(case.scan, method.params(**spec.method_params)) or "")
 
 
+def _pretrained(record: RunRecord, case: Case) -> tuple[RunRecord, str]:
+    """The record with what its weights were fitted to, and why they must not be used on this case; '' if they may."""
+    weights = Weights.read(Path(record.spec.method_params["weights"]))
+    record = record.model_copy(update={"pretrained": weights.facts()})
+    if weights.digest != record.spec.weights_digest:
+        return record, f"the weights file has changed: digest {weights.digest}, not {record.spec.weights_digest}"
+    return record, weights.refusal(record.spec, case)
+
+
 def _too_large(method: MethodSpec, case: Case, memory: int | None) -> str:
     """Why a method that takes a scan whole cannot keep to so many bytes; '' if it may."""
     if memory is None or method.pieces:
@@ -125,6 +137,7 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "budget_seconds": spec.budget_seconds,
         "budget_steps": spec.budget_steps,
         "memory_bytes": options.memory,
+        "weights": spec.method_params["weights"] if spec.weights_digest else None,
         "device": options.device,
         "threads": options.threads,
         "snapshots": options.snapshots,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 from benchmark.config import apply_sets
 from benchmark.entries import Entry, resolve_entry
@@ -34,6 +36,33 @@ def flags_for(registry: Registry, what: str, path: str) -> tuple[str, str]:
     return name, f"datasets.{name}.path={json.dumps(path)}"
 
 
+def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | None]]:
+    """The dataset of this name, the dataset that opens this path, or those that open what lies in this folder; each with its path.
+
+    Raises InputError if that is nobody.
+    """
+    if scan in registry.datasets or not Path(scan).exists():
+        return [(registry.dataset(scan, "scan"), None)]
+    try:
+        return [(dataset_for(registry, "scan", Path(scan)), scan)]
+    except InputError:
+        found = []
+        for inside in sorted(Path(scan).iterdir()) if Path(scan).is_dir() else ():
+            with contextlib.suppress(InputError):
+                found.append((dataset_for(registry, "scan", inside), str(inside)))
+        if not found:
+            raise
+        return found
+
+
+def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
+    """The case of a dataset with these resolved parameters. Raises MissingDependency where a module that it needs is not there."""
+    missing = missing_modules(spec.requires)
+    if missing:
+        raise MissingDependency(f"{spec.name} needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
+    return resolve(spec.target)(spec.params(**values))
+
+
 def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[str, ...]) -> Case:
     """The case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raises InputError."""
     if scan in registry.datasets or not Path(scan).exists():
@@ -46,7 +75,4 @@ def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[
     apply_sets(registry, sets, [entry], [], mistakes)
     found = resolve_entry(entry, spec, given, mistakes)
     mistakes.raise_if_any("scan")
-    missing = missing_modules(spec.requires)
-    if missing:
-        raise MissingDependency(f"{spec.name} needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
-    return resolve(spec.target)(spec.params(**found[0]))
+    return load_case(spec, found[0])

@@ -197,7 +197,9 @@ class MethodSpec:
     that the method keeps to `run.memory_bytes`: others are skipped where `--memory` is less than scan and volume take.
     `field(state, params, geometry)` makes of a checkpoint's state a function from positions [M, 3] (x y z [mm]) to attenuation
     [M], for `render` and `volume`; `speed() -> dict` adds ratios to `speed`, each a number or two callables to compare (ours
-    and the alternative). Raise `revision` whenever results change: it is part of each run's identity.
+    and the alternative). `fit(scans, params, run) -> dict` trains on other scans beforehand (`fit`); what it returns is handed to runs
+    whose parameter `weights` (which such a method must have) names the file, as `run.weights`, and these count as pretrained.
+    Raise `revision` whenever results change: it is part of each run's identity.
     """
 
     name: str
@@ -210,6 +212,7 @@ class MethodSpec:
     skip: Target | None = None
     field: Target | None = None
     speed: Target | None = None
+    fit: Target | None = None
     pieces: bool = False
     cite: str = ""
 
@@ -286,12 +289,16 @@ class RunSpec(BaseModel):
     seed: int = 0
     budget_seconds: float | None = None  # [s] of method time
     budget_steps: int | None = None
+    weights_digest: str = ""  # of the weights file that `method_params` names, for a method that was fitted to other scans
 
     @property
     def id(self) -> str:
         """Readable prefix + 12 hex digits of the hash of every field."""
-        later = {"budget_steps"} if self.budget_steps is None else set()  # earlier records were named without it
-        text = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
+        later = {name for name, unset in (("budget_steps", None), ("weights_digest", "")) if getattr(self, name) == unset}
+        content = self.model_dump(mode="json", exclude=later)  # earlier records were named without these
+        if self.weights_digest:
+            del content["method_params"]["weights"]  # what is in the file counts, not where it lies
+        text = json.dumps(content, sort_keys=True)
         views = self.dataset_params.get("views")
         count = views if isinstance(views, int) else len(views or ())
         return f"{self.dataset}-{count}v-{self.method}-s{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -335,6 +342,7 @@ class RunRecord(BaseModel):
     info: dict[str, Any] = {}
     environment: dict[str, Any] = {}
     volume_digest: str = ""  # of the stored volume
+    pretrained: dict[str, Any] = {}  # digest of the weights that were used and what they were fitted to; empty = fitted to this scan alone
     command: str = ""  # the command line of the sweep
     reevaluated: dict[str, Any] = {}  # for metrics that were computed again later: when, by which code, from which attempt
     started: str = ""  # ISO 8601, UTC

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmark import counters
-from benchmark.checkpoint import Checkpoints
+from benchmark.checkpoint import Checkpoint, Checkpoints
 from benchmark.clock import peak_memory_mb
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.library import library
@@ -101,6 +101,7 @@ def work(folder: Path, emit: Emit) -> None:
             on_snapshot=tracker.snapshot,
             snapshots=job["snapshots"],
             checkpoints=_checkpoints(job),
+            weights=Checkpoint.read(Path(job["weights"])).state if job["weights"] else None,
         )
         if job["own_process"]:
             _end_politely(run)

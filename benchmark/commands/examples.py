@@ -10,6 +10,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "run --config quick --set zerorf.steps=400 --seeds 0,1,2 --output results/seeds",
         "run --methods fdk --datasets ball --size 16 --views 5,10 --dry-run",
     ),
+    "fit": (
+        "fit carve --scans phantom thorax --views 50 --size 32 --set carve.seen=10 --output weights.pt",
+        "fit carve --scans my_scans --output weights.pt",
+    ),
     "list": ("list", "list --json"),
     "show": ("show zerorf", "show walnut --json"),
     "prepare": ("prepare chest walnut", "prepare chest --set chest.size=128"),

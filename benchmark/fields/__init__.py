@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from benchmark.fields.attenuation import Activation, Attenuation
     from benchmark.fields.consistency import data_consistent
     from benchmark.fields.hash_grid import HashGrid
+    from benchmark.fields.likeness import ssim
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.memory import RayBatch
     from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
+    from benchmark.fields.mixture_points import mixture_values
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
     from benchmark.fields.sharpen import ramp_filtered
+    from benchmark.fields.splatter import Splats, splat
     from benchmark.fields.support import Support
     from benchmark.fields.variation import Variation, total_variation, variation_weight
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
@@ -36,14 +39,18 @@ _LAZY = {
     "MixtureProjector": "mixture",
     "Muon": "muon",
     "RayBatch": "memory",
+    "Splats": "splatter",
     "Support": "support",
     "Variation": "variation",
     "Weighting": "weighting",
     "data_consistent": "consistency",
     "field_volume": "volume",
     "mixture_line_integrals": "mixture",
+    "mixture_values": "mixture_points",
     "ramp_filtered": "sharpen",
     "rotations": "mixture",
+    "splat": "splatter",
+    "ssim": "likeness",
     "total_variation": "variation",
     "trunc_exp": "activations",
     "variation_weight": "variation",
@@ -70,14 +77,18 @@ __all__ = [
     "MixtureProjector",
     "Muon",
     "RayBatch",
+    "Splats",
     "Support",
     "Variation",
     "Weighting",
     "data_consistent",
     "field_volume",
     "mixture_line_integrals",
+    "mixture_values",
     "ramp_filtered",
     "rotations",
+    "splat",
+    "ssim",
     "total_variation",
     "trunc_exp",
     "variation_weight",

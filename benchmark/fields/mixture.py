@@ -75,7 +75,7 @@ class MixtureProjector:
     """
 
     def __init__(self, geometry: ConeBeamGeometry, cutoff: float = CUTOFF) -> None:
-        self.geometry, self.reach = geometry, _reach(cutoff)
+        self.geometry, self.reach = geometry, reach_of(cutoff)
         self._vectors = geometry.vectors()  # [view, 4, 3]
         source, centre, u, v = torch.from_numpy(self._vectors).unbind(1)
         rows, columns = geometry.detector_shape
@@ -119,7 +119,7 @@ def voxelise(
     mixture.check()
     block = block or (slice(None), slice(None), slice(None))
     axes = [geometry.voxel_centres(axis)[part] for axis, part in enumerate(block)]  # z, y, x
-    matrices, amplitudes, reach = whitening(mixture), mixture.log_amplitudes.exp(), _reach(cutoff)
+    matrices, amplitudes, reach = whitening(mixture), mixture.log_amplitudes.exp(), reach_of(cutoff)
     total = torch.zeros([len(axis) for axis in axes])
     offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
     for shift in np.stack(np.meshgrid(offsets, offsets, offsets), -1).reshape(-1, 3):
@@ -130,7 +130,7 @@ def voxelise(
     return total / supersample**3
 
 
-def _reach(cutoff: float) -> float:
+def reach_of(cutoff: float) -> float:
     """Squared distance in standard deviations at which exp(-q / 2) is the cut-off."""
     if not 0 < cutoff < 1:
         raise InputError("cutoff", expected="more than 0 and less than 1", found=f"{cutoff:g}")

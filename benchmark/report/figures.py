@@ -63,10 +63,11 @@ def write_figures(results: Results) -> list[Picture]:
 
 
 def ranking(table: pd.DataFrame) -> list[str]:
-    """All labels, the best mean volume PSNR first; those without one last, by name."""
+    """All labels, the best mean volume PSNR first; those without one last, by name. Pretrained methods stand after all others."""
     means = table[table["status"] == "ok"].groupby("label")["volume_psnr"].mean().dropna()
     ranked = list(means.sort_values(ascending=False, kind="stable").index)
-    return ranked + sorted(set(table["label"]) - set(ranked))
+    pretrained = set(table.loc[table["pretrained"] != "", "label"])
+    return sorted(ranked + sorted(set(table["label"]) - set(ranked)), key=lambda label: label in pretrained)
 
 
 def _drafts(results: Results) -> Iterator[_Draft]:

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from benchmark.api import Reconstruction, Run, Scan
-from benchmark.fields import Measurements, Mixture, MixtureProjector, data_consistent, ramp_filtered, total_variation, voxelise
+from benchmark.fields import Measurements, Mixture, MixtureProjector, data_consistent, ramp_filtered, ssim, total_variation, voxelise
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
-from methods.gaussians.losses import ssim
 from methods.gaussians.start import start_mixture
 
 TV_TIMES_VIEWS = 0.25
