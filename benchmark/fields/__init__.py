@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from benchmark.fields.attenuation import Activation, Attenuation
     from benchmark.fields.consistency import data_consistent
     from benchmark.fields.hash_grid import HashGrid
+    from benchmark.fields.maxima import MixtureMaxima, soft_maximum, voxelise_maxima
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.memory import RayBatch
     from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
+    from benchmark.fields.mixture_points import mixture_values
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
     from benchmark.fields.sharpen import ramp_filtered
@@ -33,6 +35,7 @@ _LAZY = {
     "MLP": "mlp",
     "Measurements": "measurements",
     "Mixture": "mixture",
+    "MixtureMaxima": "maxima",
     "MixtureProjector": "mixture",
     "Muon": "muon",
     "RayBatch": "memory",
@@ -42,8 +45,10 @@ _LAZY = {
     "data_consistent": "consistency",
     "field_volume": "volume",
     "mixture_line_integrals": "mixture",
+    "mixture_values": "mixture_points",
     "ramp_filtered": "sharpen",
     "rotations": "mixture",
+    "soft_maximum": "maxima",
     "total_variation": "variation",
     "trunc_exp": "activations",
     "variation_weight": "variation",
@@ -51,6 +56,7 @@ _LAZY = {
     "vm_grid": "vector_matrix",
     "voxel_positions": "volume",
     "voxelise": "mixture",
+    "voxelise_maxima": "maxima",
 }
 
 
@@ -67,6 +73,7 @@ __all__ = [
     "MLP",
     "Measurements",
     "Mixture",
+    "MixtureMaxima",
     "MixtureProjector",
     "Muon",
     "RayBatch",
@@ -76,8 +83,10 @@ __all__ = [
     "data_consistent",
     "field_volume",
     "mixture_line_integrals",
+    "mixture_values",
     "ramp_filtered",
     "rotations",
+    "soft_maximum",
     "total_variation",
     "trunc_exp",
     "variation_weight",
@@ -85,4 +94,5 @@ __all__ = [
     "vm_grid",
     "voxel_positions",
     "voxelise",
+    "voxelise_maxima",
 ]
