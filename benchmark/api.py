@@ -27,7 +27,7 @@ from benchmark.types import (
 
 if TYPE_CHECKING:
     from benchmark.cache import cached_arrays
-    from benchmark.ct.acquisition import SimulatedParams, simulated_case
+    from benchmark.ct.acquisition import SimulatedParams, heldout_angles, simulated_case, training_angles
     from benchmark.ct.algebraic import OrderedSubsets
     from benchmark.ct.composite import composite_max, composite_rays_xray
     from benchmark.ct.ellipsoids import Ellipsoids
@@ -45,10 +45,12 @@ if TYPE_CHECKING:
     from benchmark.ct.total_variation import TotalVariation
     from benchmark.ct.tv_problem import Iterate, TvProblem, fista
     from benchmark.ct.tv_weight import TvChoice, choose_tv_weight
+    from benchmark.ct.viewpoints import AXES, camera_geometry, orbit_directions
     from benchmark.ct.views import heldout_views, training_views
     from benchmark.download import Package, fetch_member
     from benchmark.files.arrays import read_npy
     from benchmark.files.pickles import read_plain_pickle
+    from benchmark.files.swc import Morphology, read_swc
     from benchmark.files.volume import read_volume_file, volume_format
     from benchmark.run_context import Run
     from benchmark.scan_folder.load import open_scan_folder
@@ -81,6 +83,13 @@ _LAZY = {
     "open_scan_folder": "benchmark.scan_folder.load",
     "Package": "benchmark.download",
     "SimulatedParams": "benchmark.ct.acquisition",
+    "heldout_angles": "benchmark.ct.acquisition",
+    "training_angles": "benchmark.ct.acquisition",
+    "AXES": "benchmark.ct.viewpoints",
+    "camera_geometry": "benchmark.ct.viewpoints",
+    "orbit_directions": "benchmark.ct.viewpoints",
+    "Morphology": "benchmark.files.swc",
+    "read_swc": "benchmark.files.swc",
     "Voxels": "benchmark.ct.simulate",
     "cached_arrays": "benchmark.cache",
     "fetch_member": "benchmark.download",
@@ -108,6 +117,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "AXES",
     "Case",
     "ConeBeamGeometry",
     "DatasetParams",
@@ -121,6 +131,7 @@ __all__ = [
     "MethodSpec",
     "MetricSpec",
     "MissingDependency",
+    "Morphology",
     "OrderedSubsets",
     "Package",
     "Params",
@@ -143,6 +154,7 @@ __all__ = [
     "attenuation",
     "binned",
     "cached_arrays",
+    "camera_geometry",
     "choose_tv_weight",
     "composite_max",
     "composite_rays_xray",
@@ -150,6 +162,7 @@ __all__ = [
     "filtered_backprojection",
     "fista",
     "held_back_views",
+    "heldout_angles",
     "heldout_views",
     "hookimpl",
     "importance_integral",
@@ -159,13 +172,16 @@ __all__ = [
     "measured_case",
     "not_circular",
     "open_scan_folder",
+    "orbit_directions",
     "parallel_distances",
     "psnr_against",
     "read_npy",
     "read_plain_pickle",
+    "read_swc",
     "read_volume_file",
     "reference_scan",
     "simulated_case",
+    "training_angles",
     "training_views",
     "usual_bin",
     "view_rays",

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from benchmark import nifti
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
-from benchmark.types import SCHEMA_VERSION, Case, RunRecord, RunSpec, Scan
+from benchmark.types import SCHEMA_VERSION, Case, Composite, RunRecord, RunSpec, Scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,8 @@ class StoredCase:
         self.truth_note: str = facts["truth_note"]
         self.length_unit: str = facts["length_unit"]
         self.photons: float | None = facts["photons"]
-        self.view_labels: dict[str, Any] = facts.get("view_labels", {})  # absent in older folders
+        self.composite: Composite = facts.get("composite", "sum")  # absent in older folders, as the next two
+        self.view_labels: dict[str, Any] = facts.get("view_labels", {})
         self.heldout_view_labels: dict[str, Any] = facts.get("heldout_view_labels", {})
         self.facts: dict[str, Any] = facts.get("facts", {})  # since schema version 2
 
@@ -51,17 +52,17 @@ class StoredCase:
 
     @functools.cached_property
     def training(self) -> np.ndarray:
-        """The measured line integrals the methods saw, float32 [view, v, u]."""
+        """The measured views the methods saw, float32 [view, v, u]."""
         return _load_array(self.folder / "training.npz")
 
     @functools.cached_property
     def heldout(self) -> np.ndarray | None:
-        """The held-out line integrals, float32 [view, v, u]."""
+        """The held-out views, float32 [view, v, u]."""
         return _load_array(self.folder / "heldout.npz") if self.heldout_geometry else None
 
     def load(self) -> Case:
         """The case as the dataset made it."""
-        common: dict[str, Any] = dict(photons=self.photons, length_unit=self.length_unit)
+        common: dict[str, Any] = dict(photons=self.photons, length_unit=self.length_unit, composite=self.composite)
         scan = Scan(self.training, self.geometry, view_labels=self.view_labels, **common)
         heldout = None
         if self.heldout is not None and self.heldout_geometry is not None:

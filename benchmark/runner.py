@@ -24,7 +24,7 @@ from benchmark.plugins import Registry
 from benchmark.pretrained import Weights
 from benchmark.schedule import OnEvent, Options, Outcome, Stop
 from benchmark.score import Scorer
-from benchmark.types import Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve, volume_digest
+from benchmark.types import MEASURED, Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve, volume_digest
 
 
 def perform(
@@ -100,6 +100,9 @@ def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
     missing = missing_modules(method.requires)
     if missing:
         return f"needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})"
+    if case.scan.composite not in method.composites:
+        understood = " and ".join(MEASURED[kind] for kind in method.composites)
+        return f"understands {understood}; the views of this scan are {MEASURED[case.scan.composite]}"
     if method.skip is None:
         return ""
     return str(resolve(method.skip)(case.scan, method.params(**spec.method_params)) or "")
@@ -145,6 +148,7 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "photons": case.scan.photons,
         "length_unit": case.scan.length_unit,
         "view_labels": case.scan.view_labels,
+        "composite": case.scan.composite,
         "checkpoint": _own_path(options.checkpoints, spec.id, "checkpoint.pt"),
         "checkpoint_every": options.checkpoint_every,
         "facts": checkpoint_facts(method, spec, case),
@@ -172,6 +176,7 @@ def checkpoint_facts(method: MethodSpec, spec: RunSpec, case: Case) -> dict[str,
         "seed": spec.seed,
         "scan": case.scan.digest,
         "geometry": case.scan.geometry.to_dict(),
+        "composite": case.scan.composite,
     }
 
 

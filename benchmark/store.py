@@ -97,6 +97,7 @@ class Store:
             "view_labels": case.scan.view_labels,
             "heldout_view_labels": heldout.view_labels if heldout is not None else {},
             "photons": case.scan.photons,
+            "composite": case.scan.composite,
             "facts": case.facts,
             "training_views": case.training_views,
             "heldout_views": case.heldout_views,

@@ -23,6 +23,8 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Composite = Literal["sum", "max"]  # what a pixel shows of the field along its ray: the integral, or the maximum
+MEASURED: Mapping[Composite, str] = {"sum": "line integrals", "max": "maxima along the rays"}
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
 
 
@@ -46,8 +48,9 @@ class DatasetParams(Params):
 class Scan:
     """All that a method gets to see: measured line integrals (float32 [view, v, u], dimensionless) and their geometry.
 
-    Raises InputError, naming the field, if the arrays do not fit the geometry, hold NaN or Inf, or if the detector
-    does not see the volume.
+    Where `composite` is 'max', the views are maximum projections instead: each pixel is the largest value of the field along its
+    ray, in the field's own unit. Only methods that declare it (`MethodSpec.composites`) are given such a scan. Raises InputError,
+    naming the field, if the arrays do not fit the geometry, hold NaN or Inf, or if the detector does not see the volume.
     """
 
     projections: np.ndarray
@@ -55,6 +58,7 @@ class Scan:
     photons: float | None = None  # per pixel of the unattenuated beam, where known
     length_unit: str = "mm"
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of each view: time [s], breathing phase, ...
+    composite: Composite = "sum"
 
     def __post_init__(self) -> None:
         projections = _own(self.projections)
@@ -84,6 +88,8 @@ class Scan:
             content.update(view.data)
             release(self.projections)
         content.update(self.geometry.digest.encode())
+        if self.composite != "sum":  # digests of line integrals stay what they were before there was anything else
+            content.update(self.composite.encode())
         for name in sorted(self.view_labels):
             content.update(name.encode() + self.view_labels[name].tobytes())
         return content.hexdigest()[:16]
@@ -138,6 +144,9 @@ class Case:
                     found=f"shape {truth.shape}" if np.isfinite(truth).all() else "NaN or Inf",
                 )
             object.__setattr__(self, "truth", truth)
+        if self.heldout is not None and self.heldout.composite != self.scan.composite:
+            kinds = MEASURED[self.scan.composite], MEASURED[self.heldout.composite]
+            raise InputError(f"case '{self.name}': heldout", expected=f"{kinds[0]}, as in the scan", found=kinds[1])
         if set(self.training_views) & set(self.heldout_views):
             raise InputError(f"case '{self.name}': views", expected="held-out views disjoint from the training views", found="an overlap")
 
@@ -193,8 +202,10 @@ class MethodSpec:
     """A reconstruction method. `target(scan, params, run) -> Reconstruction`.
 
     `presets` maps a name to parameter values that replace the defaults; `skip(scan, params) -> str | None` returns the
-    reason why a scan cannot be reconstructed by this method; `requires` lists modules that must be importable. `pieces` says
-    that the method keeps to `run.memory_bytes`: others are skipped where `--memory` is less than scan and volume take.
+    reason why a scan cannot be reconstructed by this method; `composites` says which kinds of views it understands (line
+    integrals unless it says so): scans of another kind are skipped before it sees them; `requires` lists modules that must be
+    importable. `pieces` says that the method keeps to `run.memory_bytes`: others are skipped where `--memory` is less than scan
+    and volume take.
     `field(state, params, geometry)` makes of a checkpoint's state a function from positions [M, 3] (x y z [mm]) to attenuation
     [M], for `render` and `volume`; `speed() -> dict` adds ratios to `speed`, each a number or two callables to compare (ours
     and the alternative). `fit(scans, params, run) -> dict` trains on other scans beforehand (`fit`); what it returns is handed to runs
@@ -210,6 +221,7 @@ class MethodSpec:
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     revision: int = 1
     skip: Target | None = None
+    composites: tuple[Composite, ...] = ("sum",)
     field: Target | None = None
     speed: Target | None = None
     fit: Target | None = None

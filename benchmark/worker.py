@@ -184,8 +184,8 @@ def read_scan(folder: Path, job: dict[str, Any]) -> Scan:
     """The scan of a job folder; its projections stay on the disk until they are needed."""
     projections = np.load(folder / "projections.npy", mmap_mode="r", allow_pickle=False)
     geometry = ConeBeamGeometry.from_dict(job["geometry"])
-    labels = job.get("view_labels", {})
-    return Scan(projections, geometry, photons=job["photons"], length_unit=job["length_unit"], view_labels=labels)
+    common = {"photons": job["photons"], "length_unit": job["length_unit"], "composite": job["composite"]}
+    return Scan(projections, geometry, view_labels=job.get("view_labels", {}), **common)
 
 
 def _method(job: dict[str, Any]) -> tuple[Callable[..., Any], Any]:

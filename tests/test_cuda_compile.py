@@ -20,7 +20,7 @@ from benchmark.ct.projector import Projector
 from benchmark.ct.rays import view_rays
 from benchmark.errors import InputError, MissingDependency
 from benchmark.fields import HashGrid
-from benchmark.fields.mixture import _Grid
+from benchmark.fields.mixture import Grid
 
 KERNELS = (
     "seed_project_rays",
@@ -37,6 +37,13 @@ KERNELS = (
     "seed_gaussian_project_backward",
     "seed_gaussian_voxelise",
     "seed_gaussian_voxelise_backward",
+    "seed_gaussian_peaks",
+    "seed_gaussian_soft_peaks",
+    "seed_gaussian_soften",
+    "seed_gaussian_peaks_backward",
+    "seed_gaussian_voxel_peaks",
+    "seed_gaussian_soft_voxels",
+    "seed_gaussian_soft_voxels_backward",
 )
 
 
@@ -176,7 +183,7 @@ def test_gaussian_kernels(emulated, name):
     generator = torch.Generator().manual_seed(0)
     means, matrices = 40 * torch.rand(50, 3, generator=generator) - 20, 0.3 * torch.randn(50, 3, 3, generator=generator)
     gaussians = (ctypes.c_int64(50), means, matrices, torch.rand(50, generator=generator), ctypes.c_float(12.0))
-    grid = _Grid((ctypes.c_int * 3)(16, 14, 12), (ctypes.c_float * 3)(-22, -23, -20), (ctypes.c_float * 3)(3.0, 3.6, 4.0))
+    grid = Grid.of((12, 14, 16), (-20, -23, -22), (4.0, 3.6, 3.0))
     where = (ctypes.byref(grid),) if name == "voxelise" else (geometry().vectors(), *map(ctypes.c_int, geometry().projection_shape))
     shape = (12, 14, 16) if name == "voxelise" else geometry().projection_shape
     gradient = torch.randn(shape, generator=generator)

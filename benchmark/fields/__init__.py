@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from benchmark.fields.consistency import data_consistent
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.likeness import ssim
+    from benchmark.fields.maxima import MixtureMaxima, soft_maximum, voxelise_maxima
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.memory import RayBatch
     from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
@@ -36,6 +37,7 @@ _LAZY = {
     "MLP": "mlp",
     "Measurements": "measurements",
     "Mixture": "mixture",
+    "MixtureMaxima": "maxima",
     "MixtureProjector": "mixture",
     "Muon": "muon",
     "RayBatch": "memory",
@@ -49,6 +51,7 @@ _LAZY = {
     "mixture_values": "mixture_points",
     "ramp_filtered": "sharpen",
     "rotations": "mixture",
+    "soft_maximum": "maxima",
     "splat": "splatter",
     "ssim": "likeness",
     "total_variation": "variation",
@@ -58,6 +61,7 @@ _LAZY = {
     "vm_grid": "vector_matrix",
     "voxel_positions": "volume",
     "voxelise": "mixture",
+    "voxelise_maxima": "maxima",
 }
 
 
@@ -74,6 +78,7 @@ __all__ = [
     "MLP",
     "Measurements",
     "Mixture",
+    "MixtureMaxima",
     "MixtureProjector",
     "Muon",
     "RayBatch",
@@ -87,6 +92,7 @@ __all__ = [
     "mixture_values",
     "ramp_filtered",
     "rotations",
+    "soft_maximum",
     "splat",
     "ssim",
     "total_variation",
@@ -96,4 +102,5 @@ __all__ = [
     "vm_grid",
     "voxel_positions",
     "voxelise",
+    "voxelise_maxima",
 ]

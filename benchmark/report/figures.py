@@ -15,7 +15,7 @@ from benchmark.report.canvas import Palette, Picture, save, styled
 from benchmark.report.convergence import convergence
 from benchmark.report.costs import costs
 from benchmark.report.mosaics import ERROR_SHARE, Column, central_slices, projection_mosaic, slice_mosaic
-from benchmark.report.projections import render
+from benchmark.report.projections import UNITS, render
 from benchmark.report.summary import GROUP, labelled, section_title, sections, slug, summarise
 from benchmark.report.trends import trends
 from benchmark.types import RunRecord
@@ -139,11 +139,11 @@ def _projections(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], 
         return None
     view = geometry.views // 2
     try:
-        images = [render(volume, geometry, [view])[0] for _, volume in volumes]
+        images = [render(volume, geometry, [view], case.composite)[0] for _, volume in volumes]
     except MissingDependency:
         return None
     records = [record for record, _ in volumes]
     columns = [Column(names[r.run_id], [image], r.metrics.get("projection_psnr")) for r, image in zip(records, images, strict=True)]
     aspect = geometry.detector_pitch[0] / geometry.detector_pitch[1]
     number = case.heldout_views[view] if case.heldout_views else view
-    return projection_mosaic(heldout[view], number, aspect, columns, title)
+    return projection_mosaic(heldout[view], number, aspect, columns, title, UNITS[case.composite])

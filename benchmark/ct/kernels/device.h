@@ -18,6 +18,13 @@ typedef unsigned int uint32_t;
 SEED_FN float seed_min(float a, float b) { return a < b ? a : b; }
 SEED_FN float seed_max(float a, float b) { return a > b ? a : b; }
 
+// *at = the larger of *at and value, both >= 0 (their bits are then in the same order as they are).
+#ifdef __CUDACC__
+SEED_FN void seed_raise(float* at, float value) { atomicMax((int*)at, __float_as_int(value)); }
+#else
+SEED_FN void seed_raise(float* at, float value) { *at = seed_max(*at, value); }
+#endif
+
 // *at += value; on a GPU many threads may do so at once.
 #ifdef __CUDACC__
 SEED_FN void seed_add(float* at, float value) { atomicAdd(at, value); }
