@@ -118,4 +118,5 @@ def labels(records: Iterable[RunRecord]) -> dict[str, str]:
 def _settings(spec: RunSpec) -> dict[str, Any]:
     """All that makes two runs of a method different things to compare."""
     weights = {"weights": spec.weights_digest[:8]} if spec.weights_digest else {}
-    return {**spec.method_params, **weights, "budget": spec.budget_seconds, "budget_steps": spec.budget_steps, "revision": spec.method_revision}
+    budgets = {"budget": spec.budget_seconds, "budget_steps": spec.budget_steps}
+    return {**spec.method_params, **weights, **budgets, "revision": spec.method_revision}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import schedule
+from benchmark import atomic, schedule
 from benchmark.atomic import StorageError
 from benchmark.environment import environment, install_hint, missing_modules
 from benchmark.frame import view_count
@@ -24,7 +24,7 @@ from benchmark.plugins import Registry
 from benchmark.pretrained import Weights
 from benchmark.schedule import OnEvent, Options, Outcome, Stop
 from benchmark.score import Scorer
-from benchmark.types import MEASURED, Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve, volume_digest
+from benchmark.types import ARRAYS, MEASURED, Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve, volume_digest
 
 
 def perform(
@@ -52,7 +52,9 @@ def perform(
         except OSError as error:
             raise StorageError(folder, error) from error
         outcome = schedule.execute(folder, options, on_event, stop)
-        return _judge(record, outcome, folder, case, registry)
+        judged = _judge(record, outcome, folder, case, registry)
+        _keep_arrays(folder / ARRAYS, _own_path(options.checkpoints, spec.id, ARRAYS))
+        return judged
     except FileNotFoundError as error:
         return record.model_copy(update={"reason": f"its scratch files were removed while it ran ({error.filename})"}), None
     finally:
@@ -131,6 +133,8 @@ def _too_large(method: MethodSpec, case: Case, memory: int | None) -> str:
 def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, options: Options) -> None:
     """Everything the worker gets: the scan, the parameters and how to find the method."""
     np.save(folder / "projections.npy", case.scan.projections, allow_pickle=False)
+    if case.scan.colours is not None:
+        np.save(folder / "colours.npy", case.scan.colours, allow_pickle=False)
     job = {
         "method": spec.method,
         "target": method.target if isinstance(method.target, str) else import_path(method.target),
@@ -208,7 +212,7 @@ def _judge(record: RunRecord, outcome: Outcome, folder: Path, case: Case, regist
     scorer = Scorer(case, registry.metrics.values())
     values["curve"] = _curve(folder, result.get("snapshots", []), scorer)
     if volume is not None:
-        values["metrics"], problems = scorer.score(volume)
+        values["metrics"], problems = scorer.score(volume, _load_arrays(folder / ARRAYS))
         values |= {"reason": "; ".join(problems), "metric_versions": scorer.versions(values["metrics"])}
         values["volume_digest"] = volume_digest(volume)
         final = CurvePoint(
@@ -235,6 +239,21 @@ def _load_volume(path: Path, case: Case) -> tuple[np.ndarray | None, str]:
     if bad:
         return None, f"not finite: {bad} of {volume.size} voxels are NaN or Inf"
     return volume, ""
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What the method kept beside the volume."""
+    if not path.exists():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def _keep_arrays(found: Path, place: str | None) -> None:
+    """Beside the run's volume; nowhere where that folder is not on this machine."""
+    if found.exists() and place is not None and Path(place).parent.is_dir():
+        with atomic.replacing(Path(place)) as temporary:
+            shutil.copyfile(found, temporary)
 
 
 def _curve(folder: Path, snapshots: list[dict[str, Any]], scorer: Scorer) -> list[dict[str, Any]]:

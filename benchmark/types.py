@@ -23,8 +23,8 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Composite = Literal["sum", "max"]  # what a pixel shows of the field along its ray: the integral, or the maximum
-MEASURED: Mapping[Composite, str] = {"sum": "line integrals", "max": "maxima along the rays"}
+Composite = Literal["sum", "max", "over"]  # what a pixel shows along its ray: the integral, the maximum, or what lies over the rest
+MEASURED: Mapping[Composite, str] = {"sum": "line integrals", "max": "maxima along the rays", "over": "silhouettes and colours"}
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
 
 
@@ -49,8 +49,10 @@ class Scan:
     """All that a method gets to see: measured line integrals (float32 [view, v, u], dimensionless) and their geometry.
 
     Where `composite` is 'max', the views are maximum projections instead: each pixel is the largest value of the field along its
-    ray, in the field's own unit. Only methods that declare it (`MethodSpec.composites`) are given such a scan. Raises InputError,
-    naming the field, if the arrays do not fit the geometry, hold NaN or Inf, or if the detector does not see the volume.
+    ray, in the field's own unit. Where it is 'over', they are photographs: `projections` is the silhouette, how much of each pixel the
+    thing covers (0 .. 1), and `colours` its red, green and blue over black (0 .. 1). Only methods that declare it
+    (`MethodSpec.composites`) are given such a scan. Raises InputError, naming the field, if the arrays do not fit the geometry, hold
+    NaN or Inf, or if the detector does not see the volume.
     """
 
     projections: np.ndarray
@@ -59,6 +61,7 @@ class Scan:
     length_unit: str = "mm"
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of each view: time [s], breathing phase, ...
     composite: Composite = "sum"
+    colours: np.ndarray | None = None  # float32 [view, v, u, 3] of photographs
 
     def __post_init__(self) -> None:
         projections = _own(self.projections)
@@ -79,6 +82,8 @@ class Scan:
         object.__setattr__(self, "view_labels", labels)
         projections.setflags(write=False)
         object.__setattr__(self, "projections", projections)
+        if self.composite == "over" or self.colours is not None:
+            object.__setattr__(self, "colours", _checked_colours(self))
 
     @property
     def digest(self) -> str:
@@ -90,9 +95,25 @@ class Scan:
         content.update(self.geometry.digest.encode())
         if self.composite != "sum":  # digests of line integrals stay what they were before there was anything else
             content.update(self.composite.encode())
+        if self.colours is not None:
+            content.update(self.colours.data)
         for name in sorted(self.view_labels):
             content.update(name.encode() + self.view_labels[name].tobytes())
         return content.hexdigest()[:16]
+
+
+def _checked_colours(scan: Scan) -> np.ndarray:
+    """The colours of photographs, read-only. Raises InputError for what are none, and for a silhouette that is no part of a pixel."""
+    shape = (*scan.geometry.projection_shape, 3)
+    colours = None if scan.colours is None else np.array(scan.colours, dtype=np.float32, order="C")
+    if scan.composite != "over" or colours is None or colours.shape != shape:
+        found = "none" if colours is None else f"shape {colours.shape} of {MEASURED[scan.composite]}"
+        raise InputError("scan.colours", expected=f"[view, v, u, 3] = {shape} of photographs", found=found)
+    for name, values in (("colours", colours), ("projections", scan.projections)):
+        if not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
+            raise InputError(f"scan.{name}", expected="parts of 1", found=f"{values.min():.4g} .. {values.max():.4g}")
+    colours.setflags(write=False)
+    return colours
 
 
 def _own(projections: np.ndarray) -> np.ndarray:
@@ -166,12 +187,18 @@ class Reconstruction:
     """What a method returns: the volume (float32 [z, y, x] on the scan's grid, 1/mm), the engine that computed it, and notes.
 
     `engine` names the code that did the work ('native', 'tigre 3.1.3', ...); `info` holds anything worth keeping in the
-    record (JSON values: a chosen weight, the number of iterations run).
+    record (JSON values: a chosen weight, the number of iterations run); `arrays` what is worth keeping beside the volume, by name.
+    Known names are means, quaternions, log_scales of Gaussians with log_amplitudes or with opacities and colours (see Mixture and
+    Splats in benchmark.fields), and hull (bool [z, y, x]): pictures and `features` are made of them, photographs scored by them.
     """
 
     volume: np.ndarray
     engine: str = "native"
     info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+ARRAYS = "arrays.npz"  # where a run keeps what is in Reconstruction.arrays
 
 
 def volume_digest(volume: np.ndarray) -> str:
@@ -255,8 +282,9 @@ class MetricSpec:
     """A score. kind 'volume': `target(prediction, truth)`, both [z, y, x]; kind 'projection': both [view, v, u].
 
     The data range must come from the truth, never from the prediction. `needs` names what the target also gets, by keyword:
-    'geometry' (of the volume and of the views), or one of the case's facts, such as 'mu_water' [1/mm] or 'sphere' (centre
-    x y z and radius [mm]); cases without it are not scored. Raise `revision` whenever values change.
+    'geometry' (of the volume and of the views), 'silhouettes' (of photographs: as rendered, and true), or one of the case's facts,
+    such as 'mu_water' [1/mm] or 'sphere' (centre x y z and radius [mm]); cases without it are not scored. Raise `revision` whenever
+    values change.
     """
 
     name: str  # the column, e.g. 'psnr' becomes volume_psnr

@@ -33,7 +33,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.plain import dumps, plain
 from benchmark.run_context import Interrupted, Run
 from benchmark.tensorboard import Board
-from benchmark.types import Reconstruction, Scan, resolve
+from benchmark.types import ARRAYS, Reconstruction, Scan, resolve
 
 Emit = Callable[[dict[str, Any]], None]
 MOST_LOSSES = 500  # points of the loss curve that a record keeps
@@ -109,6 +109,8 @@ def work(folder: Path, emit: Emit) -> None:
         result["peak_memory_mb"] = peak_memory_mb()
         volume = _volume(reconstruction)
         np.save(folder / "volume.npy", volume, allow_pickle=False)
+        if reconstruction.arrays:
+            np.savez(folder / ARRAYS, **reconstruction.arrays)
         result |= {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info))}
         if run.resumed:
             result["info"]["resumed_after_step"] = run.resumed
@@ -184,7 +186,9 @@ def read_scan(folder: Path, job: dict[str, Any]) -> Scan:
     """The scan of a job folder; its projections stay on the disk until they are needed."""
     projections = np.load(folder / "projections.npy", mmap_mode="r", allow_pickle=False)
     geometry = ConeBeamGeometry.from_dict(job["geometry"])
+    colours = folder / "colours.npy"
     common = {"photons": job["photons"], "length_unit": job["length_unit"], "composite": job["composite"]}
+    common["colours"] = np.load(colours, allow_pickle=False) if colours.exists() else None
     return Scan(projections, geometry, view_labels=job.get("view_labels", {}), **common)
 
 

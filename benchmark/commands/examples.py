@@ -24,6 +24,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "new-scan": ("new-scan my_scan",),
     "validate": ("validate my_scan", "validate walnut_sample", "validate chest --set chest.size=32 --set chest.views=20"),
     "export": ("export results/first/runs/RUN --format dicom --hu", "export results/first/runs/RUN --format nrrd --output volume.nrrd"),
+    "features": ("features results/first --output features.npy", "features results/walker --shells 6 --degree 4"),
     "export-scan": ("export-scan chest --views 50 --format naf --output chest_naf", "export-scan my_scan --format r2 --output my_r2"),
     "import-volume": ("import-volume theirs.nii.gz --results results/first --case chest --name theirs",),
     "render": (

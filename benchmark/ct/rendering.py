@@ -21,11 +21,13 @@ def rendered(volume: np.ndarray, geometry: ConeBeamGeometry, composite: Composit
     """The views [view, v, u] of a volume [z, y, x] on the geometry's grid, float32.
 
     'sum': line integrals (Joseph's interpolation). 'max': the largest value along what lies of each ray inside the box, of
-    the volume interpolated between voxel centres, sampled twice a voxel; 0 for rays that miss the box.
+    the volume interpolated between voxel centres, sampled twice a voxel; 0 for rays that miss the box. 'over': how much of what is
+    behind the volume (of extinction) is hidden, 1 - exp(-line integral).
     """
     values = torch.from_numpy(np.array(volume, dtype=np.float32))
-    if composite == "sum":
-        return Projector(geometry).forward(values).numpy()
+    if composite != "max":
+        integrals = Projector(geometry).forward(values)
+        return (integrals if composite == "sum" else -torch.expm1(-integrals)).numpy()
     step = STEP * min(geometry.volume_spacing)
     maxima = line_integral(interpolated(values, geometry), view_rays(geometry), geometry.volume_bounds, step=step, mode="max")
     return maxima.numpy().reshape(geometry.projection_shape)

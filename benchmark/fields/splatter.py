@@ -107,7 +107,7 @@ def tile_lists(splats: Splats, vectors: torch.Tensor, shape: tuple[int, int]) ->
     bounds = []
     for axis, count in zip(across, (shape[1], shape[0]), strict=True):
         low, high = _shadow(away @ axis, t, radii, axis, depth)
-        low, high = (torch.where(surrounds, limit, edge) for limit, edge in ((low.new_tensor(-math.inf), low), (low.new_tensor(math.inf), high)))
+        low, high = (torch.where(surrounds, t.new_tensor(limit), edge) for limit, edge in ((-math.inf, low), (math.inf, high)))
         first = torch.floor((low + (count - 1) / 2) / TILE)
         last = torch.floor((high + (count - 1) / 2) / TILE)
         places = torch.arange(-(-count // TILE))[:, None]

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmark.errors import MissingDependency
+from benchmark.report import splats
 from benchmark.report.canvas import Palette, Picture, save, styled
 from benchmark.report.convergence import convergence
 from benchmark.report.costs import costs
@@ -49,6 +50,7 @@ class _Draft:
     title: str
     caption: str
     figure: Figure
+    shown: bool = False  # on the page itself
 
 
 def write_figures(results: Results) -> list[Picture]:
@@ -57,7 +59,7 @@ def write_figures(results: Results) -> list[Picture]:
     folder.mkdir(parents=True, exist_ok=True)
     with styled():
         return [
-            Picture(draft.section, draft.title, draft.caption, save(draft.figure, folder, draft.name))
+            Picture(draft.section, draft.title, draft.caption, save(draft.figure, folder, draft.name), draft.shown)
             for draft in _drafts(results)
         ]
 
@@ -96,6 +98,11 @@ def _drafts(results: Results) -> Iterator[_Draft]:
                 shown = one_per_label([record for record in records if record.views == views], names, order)
                 named = slug(*key, *own, f"{views}-views")
                 yield from _images(results, shown, names, section, named, f"{title}, {views} views")
+                for record in shown:
+                    heading = f"{names[record.run_id]}, {title}, {views} views"
+                    for what, caption, figure in splats.pictures(results, record):
+                        where = f"splats-{what}-{slug(named, names[record.run_id])}"
+                        yield _Draft(section, where, f"Gaussians: {heading}", caption, figure, shown=True)
 
 
 def one_per_label(records: list[RunRecord], names: dict[str, str], order: list[str]) -> list[RunRecord]:

@@ -9,7 +9,7 @@ import numpy as np
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.types import Composite
 
-UNITS: dict[Composite, str] = {"sum": "line integral", "max": "maximum"}  # what a pixel's number is
+UNITS: dict[Composite, str] = {"sum": "line integral", "max": "maximum", "over": "opacity"}  # what a pixel's number is
 
 
 def render(volume: np.ndarray, geometry: ConeBeamGeometry, views: Sequence[int] | np.ndarray, composite: Composite = "sum") -> np.ndarray:

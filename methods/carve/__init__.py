@@ -53,6 +53,7 @@ SPEC = MethodSpec(
     target="methods.carve.reconstruct:reconstruct",
     field="methods.carve.reconstruct:restored_field",
     fit="methods.carve.fit:fit",
+    composites=("sum", "over"),
     params=CarveParams,
     summary="visual hull refined by 3-D U-Nets, one Gaussian for each voxel, fitted through closed-form line integrals",
     presets={"fast": {"grid": 16, "steps": 150}, "fine": {"grid": 48, "steps": 400}},

@@ -66,5 +66,6 @@ def load_fitted(carver: Carver, weights: dict[str, Any], params: CarveParams) ->
             found=", ".join(f"{key}={getattr(params, key)}" for key in differing),
         )
     if weights["carver"]["head.2.bias"].shape != carver.head[-1].bias.shape:
-        raise InputError("carve.weights", expected="weights of a fit to the same kind of views", found="line integrals for photographs, or the reverse")
+        found = "those of line integrals for photographs, or the reverse"
+        raise InputError("carve.weights", expected="weights of a fit to the same kind of views", found=found)
     carver.load_state_dict(weights["carver"])
