@@ -13,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands import authors, catalogue, checkpoints, exports, features, fitting, machine, results, scans, sweeps, validation, volumes
+from benchmark.commands import (
+    authors,
+    catalogue,
+    checkpoints,
+    exports,
+    features,
+    fitting,
+    machine,
+    results,
+    scans,
+    sweeps,
+    validation,
+    volumes,
+)
 from benchmark.commands.examples import add_examples
 from benchmark.errors import InputError, MissingDependency
 

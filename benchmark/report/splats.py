@@ -26,7 +26,7 @@ OVER_SLICES = (
     "The middle slices of the visual hull, of the volume, and of the volume with the Gaussians over it: each ellipse is a Gaussian's "
     f"cross-section at one standard deviation, the more opaque the more it weighs there (the {MOST} heaviest)."
 )
-BESIDE = "Held-out photographs, what the harness renders of the Gaussians for these cameras, and where the silhouettes differ (red: missing)."
+BESIDE = "Held-out photographs, what the harness renders of the Gaussians, and where the silhouettes differ (red: missing, blue: too much)."
 
 
 def pictures(results: Results, record: RunRecord) -> Iterator[tuple[str, str, Figure]]:
