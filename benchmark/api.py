@@ -12,6 +12,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.hooks import hookimpl
 from benchmark.types import (
     Case,
+    Composite,
     DatasetParams,
     DatasetSpec,
     MethodSpec,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from benchmark.cache import cached_arrays
     from benchmark.ct.acquisition import SimulatedParams, heldout_angles, simulated_case, training_angles
     from benchmark.ct.algebraic import OrderedSubsets
+    from benchmark.ct.bound import upper_bound
     from benchmark.ct.composite import composite_max, composite_rays_xray
     from benchmark.ct.ellipsoids import Ellipsoids
     from benchmark.ct.fdk import filtered_backprojection, not_circular
@@ -86,6 +88,7 @@ _LAZY = {
     "heldout_angles": "benchmark.ct.acquisition",
     "training_angles": "benchmark.ct.acquisition",
     "AXES": "benchmark.ct.viewpoints",
+    "upper_bound": "benchmark.ct.bound",
     "camera_geometry": "benchmark.ct.viewpoints",
     "orbit_directions": "benchmark.ct.viewpoints",
     "Morphology": "benchmark.files.swc",
@@ -119,6 +122,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "AXES",
     "Case",
+    "Composite",
     "ConeBeamGeometry",
     "DatasetParams",
     "DatasetSpec",
@@ -183,6 +187,7 @@ __all__ = [
     "simulated_case",
     "training_angles",
     "training_views",
+    "upper_bound",
     "usual_bin",
     "view_rays",
     "volume_format",

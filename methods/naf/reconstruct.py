@@ -50,12 +50,13 @@ class RayLoss:
     def __init__(self, params: NafParams, scan: Scan, measurements: Measurements, support: Support, batch: RayBatch) -> None:
         self.measurements, self.count, self.occupancy, self.batch = measurements, params.rays, support.mask, batch
         self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
-        self.bounds, self.weighting = scan.geometry.volume_bounds, Weighting(scan, params.weighting)
+        self.bounds, self.weighting, self.mode = scan.geometry.volume_bounds, Weighting(scan, params.weighting), scan.composite
         self.variation = Variation(scan, params.tv, len(measurements.values)) if params.tv else None
 
     def __call__(self, field: AttenuationField, generator: torch.Generator) -> torch.Tensor:
         rays, values = self.measurements.draw(self.batch.allowed(self.count), generator)
-        rendered = line_integral(field, rays, self.bounds, samples=self.samples, jitter=generator, occupancy=self.occupancy)
+        how: dict[str, Any] = {"samples": self.samples, "jitter": generator, "occupancy": self.occupancy, "mode": self.mode}
+        rendered = line_integral(field, rays, self.bounds, **how)
         loss = self.weighting.residual(rendered, values).square().mean()
         return loss + self.variation.of_field(field, generator) if self.variation else loss
 
@@ -138,7 +139,8 @@ def restored_field(state: dict[str, Any], params: NafParams, geometry: ConeBeamG
 def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     """Fit the field to the scan; the volume is its mean over each voxel, made consistent with the data."""
     tv = variation_weight(params.tv, scan, run)
-    training = Training(scan, params.model_copy(update={"tv": tv}), run.seed)
+    render = params.render if scan.composite == "sum" else "rays"  # a projected grid has no maxima
+    training = Training(scan, params.model_copy(update={"tv": tv, "render": render}), run.seed)
     for step in run.steps(training.steps, training):
         loss = training.step()
         if step % 20 == 0:
@@ -148,7 +150,7 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     info = {
         "parameters": parameters,
         "levels": training.field.grid.cells,
-        "render": params.render,
+        "render": render,
         "tv": tv,
         "weighting": training.loss_of.weighting.by,
         "memory": training.batch.notes,

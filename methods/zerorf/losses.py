@@ -64,7 +64,8 @@ class RayLoss:
         self.weighting = Weighting(scan, params.weighting)
         self.variation = Variation(scan, params.tv, len(measurements.values)) if params.tv else None
         self.counts = (params.rays, round(math.sqrt(params.rays * params.rays_end)), params.rays_end)
-        self.importance = params.importance
+        self.importance = params.importance if scan.composite == "sum" else 0
+        self.mode = scan.composite
         self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
         self.scale = 1 / max(float(measurements.values.square().mean()), 1e-12)
 
@@ -75,7 +76,7 @@ class RayLoss:
         if self.importance:
             rendered = importance_integral(at_points, rays, self.bounds, importance=self.importance, **how)
         else:
-            rendered = line_integral(at_points, rays, self.bounds, **how)
+            rendered = line_integral(at_points, rays, self.bounds, mode=self.mode, **how)
         loss = self.weighting.residual(rendered, values).square().mean()
         if self.variation:
             loss = loss + self.variation.of_field(at_points, generator)

@@ -200,7 +200,8 @@ def restored_field(state: dict[str, Any], params: ZeroRFParams, geometry: ConeBe
 def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     """Fit each member's generator to the scan; the volume is the mean of their fields, made consistent with the data."""
     tv = variation_weight(params.tv, scan, run)
-    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv}), run.seed)
+    render = params.render if scan.composite == "sum" else "rays"  # a projected grid has no maxima
+    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv, "render": render}), run.seed)
     for step in run.steps(params.members * params.steps, ensemble):
         loss = ensemble.step()
         if step % 5 == 0:
@@ -211,7 +212,7 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     info = {
         "parameters": parameters,
         "members": max(1, len(ensemble.finished)),
-        "render": params.render,
+        "render": render,
         "tv": tv,
         "weighting": ensemble.loss_of.weighting.by,
         "memory": ensemble.batch.notes,
