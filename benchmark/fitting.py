@@ -72,15 +72,14 @@ def open_course(registry: Registry, method: str, scans: list[str], given: dict[s
         raise InputError("method", expected=f"one that can be fitted to many scans ({able})", found=f"'{name}', which cannot")
     sources = [source for scan in scans for source in scans_in(registry, scan)]
     entry = Entry(name, name, {}, preset or "default")
-    entries = [Entry(dataset.name, dataset.name, {} if path is None else {"path": path}) for dataset, path in sources]
+    settings = {dataset.name: Entry(dataset.name, dataset.name, {}) for dataset, _ in sources}
     mistakes = Mistakes()
-    apply_sets(registry, sets, list({other.name: other for other in entries}.values()), [entry], mistakes)
-    settings = {other.name: other.values for other in reversed(entries)}  # what --set says goes to the first entry of a name
+    apply_sets(registry, sets, list(settings.values()), [entry], mistakes)
     params = resolve_entry(entry, spec, {}, mistakes)
     loaded = []
-    for (dataset, path), other in zip(sources, entries, strict=True):
-        other.values = {**settings[other.name], **({} if path is None else {"path": path})}
-        loaded += [(dataset, values) for values in resolve_entry(other, dataset, given, mistakes)]
+    for dataset, path in sources:
+        own = dataclasses.replace(settings[dataset.name], values=settings[dataset.name].values | ({} if path is None else {"path": path}))
+        loaded += [(dataset, values) for values in resolve_entry(own, dataset, given, mistakes)]
     mistakes.raise_if_any("fit")
     if params[0]["weights"] is not None:
         raise InputError(f"{name}.weights", expected="none: a fit makes them", found=f"'{params[0]['weights']}'")

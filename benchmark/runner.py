@@ -17,6 +17,7 @@ import numpy as np
 from benchmark import atomic, schedule
 from benchmark.atomic import StorageError
 from benchmark.environment import environment, install_hint, missing_modules
+from benchmark.errors import InputError
 from benchmark.frame import view_count
 from benchmark.memory import BASE_MEMORY, amount
 from benchmark.plain import dumps
@@ -39,12 +40,14 @@ def perform(
     method = registry.method(spec.method)
     try:
         reason = skip_reason(method, spec, case) or _too_large(method, case, options.memory)
-        if spec.weights_digest and not reason:
-            record, reason = _pretrained(record, case)
     except Exception as error:  # a plug-in's own code
         return record.model_copy(update={"reason": f"skip() failed: {type(error).__name__}: {error}"}), None
     if reason:
         return record.model_copy(update={"status": "skipped", "reason": reason}), None
+    if spec.weights_digest:
+        record = _pretrained(record, case)
+        if record.reason:
+            return record, None
     folder = _scratch(jobs, spec)
     try:
         try:
@@ -110,13 +113,18 @@ def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
     return str(resolve(method.skip)(case.scan, method.params(**spec.method_params)) or "")
 
 
-def _pretrained(record: RunRecord, case: Case) -> tuple[RunRecord, str]:
-    """The record with what its weights were fitted to, and why they must not be used on this case; '' if they may."""
-    weights = Weights.read(Path(record.spec.method_params["weights"]))
+def _pretrained(record: RunRecord, case: Case) -> RunRecord:
+    """The record with what its weights were fitted to; with a reason if the file is another one now, or must not be used on this case."""
+    try:
+        weights = Weights.read(Path(record.spec.method_params["weights"]))
+    except InputError as error:
+        return record.model_copy(update={"reason": str(error)})
     record = record.model_copy(update={"pretrained": weights.facts()})
     if weights.digest != record.spec.weights_digest:
-        return record, f"the weights file has changed: digest {weights.digest}, not {record.spec.weights_digest}"
-    return record, weights.refusal(record.spec, case)
+        changed = f"the weights file has changed: digest {weights.digest}, not {record.spec.weights_digest}"
+        return record.model_copy(update={"reason": changed})
+    refusal = weights.refusal(record.spec, case)
+    return record.model_copy(update={"status": "skipped", "reason": refusal}) if refusal else record
 
 
 def _too_large(method: MethodSpec, case: Case, memory: int | None) -> str:

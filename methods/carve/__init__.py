@@ -10,7 +10,7 @@ from benchmark.api import Field, MethodSpec, Params, hookimpl
 class CarveParams(Params):
     """Parameters of carving. Lengths are in voxels of the carving grid, so that they suit any scan."""
 
-    grid: int = Field(32, ge=4, description="voxels along the longest edge of the carving grid (at most the volume's own)")
+    voxels: int = Field(32, ge=4, description="voxels along the longest edge of the carving grid (at most the volume's own)")
     values: Literal["fdk", "sart", "plain"] | None = Field(
         None, description="back-projected values: filtered, one SART pass, or unfiltered; none = fdk, or sart where it cannot"
     )
@@ -56,7 +56,7 @@ SPEC = MethodSpec(
     composites=("sum", "over"),
     params=CarveParams,
     summary="visual hull refined by 3-D U-Nets, one Gaussian for each voxel, fitted through closed-form line integrals",
-    presets={"fast": {"grid": 16, "steps": 150}, "fine": {"grid": 48, "steps": 400}},
+    presets={"fast": {"voxels": 16, "steps": 150}, "fine": {"voxels": 48, "steps": 400}},
     cite="Laurentini 1994, The visual hull concept, doi 10.1109/34.273735; Ronneberger et al. 2015, U-Net, arXiv 1505.04597",
 )
 

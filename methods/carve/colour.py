@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from benchmark.api import ConeBeamGeometry, Projector, Scan
-from benchmark.fields import Mixture, Splats, Support, splat, ssim
+from benchmark.fields import Mixture, Splats, splat, ssim
 from methods.carve import CarveParams
-from methods.carve.hull import carving_geometry, check_hull, check_silhouettes
+from methods.carve.hull import carving_geometry, check_hull, check_silhouettes, hull
 from methods.carve.network import Carver
 
 COLOURS = 3
@@ -40,8 +40,8 @@ class ColourCarving:
 def carve_colours(scan: Scan, params: CarveParams) -> ColourCarving:
     """Hull and colours of photographs. Raises InputError for silhouettes that are empty or agree on no voxel."""
     check_silhouettes(scan, params.threshold)
-    coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.grid))
-    mask = check_hull(Support.of(coarse, params.threshold).mask)
+    coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.voxels))
+    mask = check_hull(hull(coarse, params.threshold).mask)
     projector = Projector(coarse.geometry)
     covered = projector.adjoint(torch.tensor(scan.projections)).clamp(min=1e-6)
     assert scan.colours is not None

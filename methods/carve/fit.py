@@ -16,6 +16,7 @@ from methods.carve.network import Carver
 from methods.carve.training import Example, Training
 
 MOST_SUBSETS = 4  # of a scan's views that the networks get to see in turn
+LOG_EVERY = 10  # steps
 BUILD = ("networks", "levels", "channels", "features", "hidden", "width", "reach")  # what the weights were made for
 
 
@@ -28,7 +29,7 @@ def fit(scans: Sequence[Scan], params: CarveParams, run: Run) -> dict[str, Any]:
     training = Training(examples, params, run.seed)
     for step in run.steps(params.steps, training):
         loss, count = training.step()
-        if step % 10 == 0:
+        if step % LOG_EVERY == 0:
             run.log(loss=loss, gaussians=count)
     return {"carver": training.carver.state_dict(), "build": {key: getattr(params, key) for key in BUILD}}
 

@@ -53,13 +53,23 @@ def carving_geometry(geometry: ConeBeamGeometry, longest: int) -> ConeBeamGeomet
 def carve(scan: Scan, params: CarveParams) -> Carving:
     """Hull and values of a scan. Raises InputError for views without matter, and where the views agree on no voxel."""
     check_silhouettes(scan, params.threshold)
-    coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.grid))
-    mask = check_hull(Support.of(coarse, params.threshold).mask)
+    coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.voxels))
+    mask = check_hull(hull(coarse, params.threshold).mask)
     mean = Measurements(scan).mean_attenuation
     volume = back_projected(coarse, params.values) * mask
     projected = float(Projector(coarse.geometry).forward(volume).double().sum())
     scale = float(torch.tensor(scan.projections).double().sum()) / projected if projected > 0 else 0.0
     return Carving(coarse.geometry, mask, volume * (max(scale, 0.0) / mean), mean)
+
+
+def hull(scan: Scan, threshold: float) -> Support:
+    """Voxels of the scan's grid that may hold matter: those that no silhouette rules out.
+
+    A voxel is judged by the central rays of pixels that meet it. Matter in its corner may be seen only by a pixel whose central ray
+    passes half a pixel beside it, so silhouettes are widened by a pixel.
+    """
+    widened = torch.nn.functional.max_pool2d(torch.tensor(scan.projections)[:, None], 3, 1, 1)[:, 0]
+    return Support.of(dataclasses.replace(scan, projections=widened.numpy()), threshold)
 
 
 def check_silhouettes(scan: Scan, threshold: float) -> None:

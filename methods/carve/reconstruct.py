@@ -14,7 +14,7 @@ from methods.carve import CarveParams
 from methods.carve.attenuation import mixture_of
 from methods.carve.colour import COLOURS, ColourCarving, extinction, splats_of
 from methods.carve.fit import example_of, load_fitted
-from methods.carve.hull import Carving, carving_geometry
+from methods.carve.hull import Carving, carving_geometry, hull
 from methods.carve.network import Carver
 from methods.carve.training import Training
 
@@ -27,7 +27,7 @@ class Fit:
     def __init__(self, scan: Scan, params: CarveParams, seed: int) -> None:
         self.scan, self.example = scan, example_of(scan, scan, params)
         self.training = Training([self.example], params, seed)
-        self.support = Support.of(scan, params.threshold)
+        self.support = hull(scan, params.threshold)
 
     @torch.no_grad()
     def gaussians(self) -> Mixture | Splats:
@@ -84,7 +84,7 @@ def reconstruct(scan: Scan, params: CarveParams, run: Run) -> Reconstruction:
 
 def restored_field(state: dict[str, Any], params: CarveParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
     """The field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation or extinction [M], 0 outside of the hull."""
-    coloured, grid = "colours" in state["carving"], carving_geometry(geometry, params.grid)
+    coloured, grid = "colours" in state["carving"], carving_geometry(geometry, params.voxels)
     carver = Carver(params, COLOURS if coloured else 0)
     carver.load_state_dict(state["carver"])
     with torch.no_grad():
