@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class NovelField:
         self.field: Any = resolve(target)(found.state, found.params, found.geometry)
 
     def views(self, angles: np.ndarray, samples: int | None = None) -> tuple[np.ndarray, ConeBeamGeometry]:
-        """Projections [view, v, u] (line integrals or maxima, as the scan's) at angles [rad].
+        """Projections [view, v, u] (line integrals or maxima, as the scan's; opacities for photographs) at angles [rad].
 
         `samples` a ray; none: two a voxel along the longest edge.
         """
@@ -41,7 +41,10 @@ class NovelField:
         geometry = self.geometry.with_angles(angles)
         count = samples or 2 * max(geometry.volume_shape)
         with torch.no_grad():
-            values = line_integral(self.field, view_rays(geometry), geometry.volume_bounds, samples=count, mode=self.composite)
+            mode: Literal["sum", "max"] = "max" if self.composite == "max" else "sum"
+            values = line_integral(self.field, view_rays(geometry), geometry.volume_bounds, samples=count, mode=mode)
+        if self.composite == "over":
+            values = -torch.expm1(-values)
         return values.numpy().reshape(geometry.projection_shape), geometry
 
     def volume(self, size: int, supersample: int = 1) -> tuple[np.ndarray, ConeBeamGeometry]:

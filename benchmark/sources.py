@@ -46,7 +46,7 @@ def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | Non
     try:
         return [(dataset_for(registry, "scan", Path(scan)), scan)]
     except InputError:
-        found = []
+        found: list[tuple[DatasetSpec, str | None]] = []
         for inside in sorted(Path(scan).iterdir()) if Path(scan).is_dir() else ():
             with contextlib.suppress(InputError):
                 found.append((dataset_for(registry, "scan", inside), str(inside)))

@@ -85,8 +85,8 @@ class Store:
             nifti.write_volume(folder / "truth.nii.gz", case.truth, geometry, case.scan.length_unit)
         for name, scan in (("training", case.scan), ("heldout", heldout)):
             if scan is not None:
-                colours = {} if scan.colours is None else {"colours": scan.colours}
-                np.savez(folder / f"{name}.npz", projections=scan.projections, **colours)
+                arrays: dict[str, Any] = {"projections": scan.projections} | ({} if scan.colours is None else {"colours": scan.colours})
+                np.savez(folder / f"{name}.npz", **arrays)
         facts = {
             "schema_version": SCHEMA_VERSION,
             "digest": case.digest,

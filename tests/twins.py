@@ -88,3 +88,29 @@ def mixture_line_integrals(mixture: tuple[torch.Tensor, ...], origins: torch.Ten
     b = torch.einsum("nki,kij,nj->nk", r, precision, d)
     q = torch.einsum("nki,kij,nkj->nk", r, precision, r)
     return ((2 * torch.pi / along).sqrt() * (-(q - b**2 / along) / 2).exp() * log_amplitudes.double().exp()).sum(1)
+
+
+def splat(
+    splats: tuple[torch.Tensor, ...], source: torch.Tensor, rays: torch.Tensor, forward: torch.Tensor, faintest: float, opaque: float
+) -> torch.Tensor:
+    """Colour and opacity [N, 4] along rays [N, 3]: every Gaussian for every ray, the nearest first along `forward`, one after the other.
+
+    The least distance in standard deviations is found where its derivative along the ray is 0, at t = r^T S^-1 d / d^T S^-1 d.
+    """
+    means, quaternions, log_scales, opacities, colours = splats
+    precision, d = precisions(quaternions, log_scales), rays.double()
+    r = means.double() - source.double()
+    t = torch.einsum("kij,kj,ni->nk", precision, r, d) / torch.einsum("ni,kij,nj->nk", d, precision, d)
+    away = r - t[..., None] * d[:, None]
+    squares = torch.einsum("nki,kij,nkj->nk", away, precision, away)
+    depth = r @ forward.double()
+    left = torch.ones(len(rays), dtype=torch.float64)
+    seen = torch.zeros(len(rays), 4, dtype=torch.float64)
+    for k in torch.argsort(depth).tolist():
+        if depth[k] <= 0:
+            continue
+        alpha = (opacities[k].double() * (-squares[:, k] / 2).exp()).clamp(max=opaque)
+        alpha = torch.where(alpha >= faintest, alpha, torch.zeros_like(alpha))
+        seen = seen + (left * alpha)[:, None] * torch.cat([colours[k].double(), torch.ones(1, dtype=torch.float64)])
+        left = left * (1 - alpha)
+    return seen

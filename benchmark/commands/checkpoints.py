@@ -33,7 +33,7 @@ def render(
     with replacing(path) as temporary:
         np.save(temporary, projections)
     picture = save_views(projections, degrees, path.with_suffix(".png"))
-    _say(path, f"{projections.shape} [view, v, u], {MEASURED[field.composite]}")
+    _say(path, f"{projections.shape} [view, v, u], {'opacities' if field.composite == 'over' else MEASURED[field.composite]}")
     _say(picture, "")
     return 0
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmark.api import ConeBeamGeometry, InputError
 
+NAMES = ("rotation", "translation", "intrinsics")  # in a camera file
 BEHIND = 1.5  # virtual detector's distance over the object's: where a pixel's ray is measured does not matter
 
 
@@ -25,6 +26,7 @@ class Cameras:
     rotation: np.ndarray
     translation: np.ndarray
     intrinsics: np.ndarray
+    numbers: tuple[int, ...] | None = None  # by which errors name them; none = 0, 1, 2, ...
 
     def __post_init__(self) -> None:
         count = len(self.rotation)
@@ -35,11 +37,11 @@ class Cameras:
         for camera in range(count):
             turn, inner = self.rotation[camera], self.intrinsics[camera]
             if np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3 or np.linalg.det(turn) < 0:
-                fix = "Give the rotation from world to camera axes (x right, y down, z forward)."
-                raise InputError(f"camera {camera}: rotation", expected="a rotation matrix", found=f"{turn.round(3).tolist()}", fix=fix)
+                fix, found = "Give the rotation from world to camera axes (x right, y down, z forward).", f"{turn.round(3).tolist()}"
+                raise InputError(f"camera {self.number(camera)}: rotation", expected="a rotation matrix", found=found, fix=fix)
             if min(inner[0, 0], inner[1, 1]) <= 0 or np.abs(inner[2] - [0, 0, 1]).max() > 1e-6 or abs(inner[1, 0]) > 1e-6:
                 expected = "[[fx, skew, cx], [0, fy, cy], [0, 0, 1]] in pixels"
-                raise InputError(f"camera {camera}: intrinsics", expected=expected, found=f"{inner.tolist()}")
+                raise InputError(f"camera {self.number(camera)}: intrinsics", expected=expected, found=f"{inner.tolist()}")
 
     def __len__(self) -> int:
         return len(self.rotation)
@@ -51,12 +53,17 @@ class Cameras:
 
     def subset(self, indices: list[int]) -> Cameras:
         """Only these cameras."""
-        return Cameras(self.rotation[indices], self.translation[indices], self.intrinsics[indices])
+        numbers = tuple(self.number(index) for index in indices)
+        return Cameras(self.rotation[indices], self.translation[indices], self.intrinsics[indices], numbers)
+
+    def number(self, index: int) -> int:
+        """What the camera at a place is called."""
+        return index if self.numbers is None else self.numbers[index]
 
     def in_frame(self, centre: np.ndarray, yaw: float) -> Cameras:
         """The same cameras in a frame whose origin is `centre` [mm] and whose x axis is the world's, turned by `yaw` [rad] about z."""
         turn = about_z(yaw)
-        return Cameras(self.rotation @ turn, self.translation + self.rotation @ centre, self.intrinsics)
+        return Cameras(self.rotation @ turn, self.translation + self.rotation @ centre, self.intrinsics, self.numbers)
 
     def pixels(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where points [N, 3] are seen: pixel [camera, N, (x, y)] and depth [camera, N] [mm]; pixels of points behind are NaN."""
@@ -69,9 +76,9 @@ class Cameras:
     def check_in_front(self, centre: np.ndarray) -> None:
         """Raise InputError for a camera that has the object behind it."""
         depth = self.rotation[:, 2] @ centre + self.translation[:, 2]
-        for camera in np.flatnonzero(depth <= 0):
+        for camera in np.flatnonzero(depth <= 0).tolist():
             raise InputError(
-                f"camera {camera}",
+                f"camera {self.number(camera)}",
                 expected="the object in front of it (a positive depth)",
                 found=f"a depth of {depth[camera]:.4g} mm",
                 fix="Check that rotation and translation go from the world to the camera: x_camera = rotation x_world + translation.",
@@ -100,16 +107,15 @@ def read_cameras(path: Path) -> Cameras:
     expected = 'JSON with {"cameras": [{"rotation": 3 x 3, "translation": 3 [mm], "intrinsics": 3 x 3}, ...]}'
     try:
         entries = json.loads(path.read_text())["cameras"]
-        parts = [np.array([entry[name] for entry in entries], dtype=np.float64) for name in ("rotation", "translation", "intrinsics")]
+        turn, shift, inner = (np.array([entry[name] for entry in entries], dtype=np.float64) for name in NAMES)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(str(path), expected=expected, found=f"{type(error).__name__}: {error}") from error
     if not entries:
         raise InputError(str(path), expected="at least two cameras", found="none")
-    return Cameras(*parts)
+    return Cameras(turn, shift, inner)
 
 
 def write_cameras(path: Path, cameras: Cameras) -> None:
     """The file that `read_cameras` reads."""
-    names = ("rotation", "translation", "intrinsics")
-    entries = [{name: getattr(cameras, name)[camera].tolist() for name in names} for camera in range(len(cameras))]
+    entries = [{name: getattr(cameras, name)[camera].tolist() for name in NAMES} for camera in range(len(cameras))]
     path.write_text(json.dumps({"cameras": entries}, indent=1))

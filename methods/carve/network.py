@@ -44,7 +44,7 @@ class UNet(nn.Module):
         x, kept = features[None], []
         for index, block in enumerate(self.down):
             if index:
-                x = F.adaptive_avg_pool3d(x, [-(-count // 2) for count in x.shape[2:]])
+                x = F.interpolate(x, size=[-(-count // 2) for count in x.shape[2:]], mode="area")
             x = block(x)
             kept.append(x)
         for block, skipped in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
@@ -80,8 +80,9 @@ class Carver(nn.Module):
         super().__init__()
         self.params = params
         self.networks = nn.ModuleList(UNet(params.features, params.channels, params.levels) for _ in range(params.networks))
-        self.head = nn.Sequential(nn.Linear(params.features, params.hidden), nn.SiLU(), nn.Linear(params.hidden, OUTPUTS + more))
-        _silence(self.head[-1])
+        last = nn.Linear(params.hidden, OUTPUTS + more)
+        _silence(last)
+        self.head = nn.Sequential(nn.Linear(params.features, params.hidden), nn.SiLU(), last)
 
     def refined(self, features: torch.Tensor) -> torch.Tensor:
         """[F, z, y, x] -> [F, z, y, x]; the same before training."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
@@ -65,7 +65,7 @@ class RayLoss:
         self.variation = Variation(scan, params.tv, len(measurements.values)) if params.tv else None
         self.counts = (params.rays, round(math.sqrt(params.rays * params.rays_end)), params.rays_end)
         self.importance = params.importance if scan.composite == "sum" else 0
-        self.mode = scan.composite
+        self.mode: Literal["sum", "max"] = "max" if scan.composite == "max" else "sum"
         self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
         self.scale = 1 / max(float(measurements.values.square().mean()), 1e-12)
 
