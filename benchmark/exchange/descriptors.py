@@ -30,7 +30,7 @@ def descriptor(arrays: Mapping[str, np.ndarray], shells: int, degree: int) -> np
     share = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(shells))) * masses[:, None]  # [K, shell]
     polar = np.divide(away[:, 2], distances, out=np.ones_like(distances), where=distances > 0)
     azimuth = np.arctan2(away[:, 1], away[:, 0])
-    directed = share * (distances > 0)[:, None]  # what is in the centre has no direction
+    directed = share * (distances > 1e-9 * scale)[:, None]  # what is in the centre has no direction
     power = np.stack([_power(directed if order else share, polar, azimuth, order) for order in range(degree + 1)], 1)
     return np.sqrt(power).astype(np.float32)
 
