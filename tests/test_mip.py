@@ -335,3 +335,11 @@ def test_the_page_says_what_the_pictures_are(swept: Results) -> None:
     assert [case["facts"]["projections"] for case in cases(swept)] == ["maxima along the rays"]
 
 
+def test_a_dataset_that_is_named_gets_the_path_of_a_volume(tmp_path: Path) -> None:
+    values = np.zeros((6, 8, 8), dtype=np.uint8)
+    values[2:4, 3:6, 3:6] = 9
+    command = ["run", "--datasets", "mip", "--volume", stack_file(tmp_path, values), "--views", "3", "--size", "8", "--methods", "fdk"]
+    done = CliRunner().invoke(cli.app, [*command, "--output", str(tmp_path / "results"), "--no-report"])
+    assert done.exit_code == 0, done.output
+    (record,) = Results.open(tmp_path / "results").records
+    assert (record.spec.dataset, record.case, record.status) == ("mip", "stack", "skipped")
