@@ -30,10 +30,15 @@ def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
     raise InputError(where, expected=f"one of these ({kinds})", found="something else", fix=fix)
 
 
-def flags_for(registry: Registry, what: str, path: str) -> tuple[str, str]:
-    """What `--datasets` and `--set` would have to say."""
-    name = dataset_for(registry, what, Path(path)).name
-    return name, f"datasets.{name}.path={json.dumps(path)}"
+def flags_for(registry: Registry, what: str, path: str, chosen: str | None = None) -> tuple[str, str]:
+    """What `--datasets` and `--set` would have to say; `chosen` is a dataset that was named, which then gets the path.
+
+    Raises InputError for one that has no path.
+    """
+    spec = dataset_for(registry, what, Path(path)) if chosen is None else registry.dataset(chosen, "--datasets")
+    if "path" not in spec.params.model_fields:
+        raise InputError(f"--{what} {path}", expected="a dataset that takes a path", found=f"--datasets {spec.name}")
+    return spec.name, f"datasets.{spec.name}.path={json.dumps(path)}"
 
 
 def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | None]]:

@@ -95,7 +95,7 @@ def test_a_checkpoint_of_other_parameters_is_not_used(tmp_path: Path) -> None:
     assert run.resumed == 0
 
 
-@pytest.mark.parametrize("name", ["naf", "zerorf", "zerorf by rays"])
+@pytest.mark.parametrize("name", ["naf", "zerorf", "zerorf by rays", "gaussians"])
 def test_the_field_of_a_checkpoint_is_the_volume_before_its_refinement(name: str, tmp_path: Path) -> None:
     from benchmark.fields import field_volume
 

@@ -178,21 +178,24 @@ def test_hash_grid_kernels(emulated):
     torch.testing.assert_close(back, table_gradient, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["project", "voxelise"])
+@pytest.mark.parametrize("name", ["project", "voxelise", "peaks", "soft_voxelise"])
 def test_gaussian_kernels(emulated, name):
     generator = torch.Generator().manual_seed(0)
     means, matrices = 40 * torch.rand(50, 3, generator=generator) - 20, 0.3 * torch.randn(50, 3, 3, generator=generator)
     gaussians = (ctypes.c_int64(50), means, matrices, torch.rand(50, generator=generator), ctypes.c_float(12.0))
     grid = Grid.of((12, 14, 16), (-20, -23, -22), (4.0, 3.6, 3.0))
-    where = (ctypes.byref(grid),) if name == "voxelise" else (geometry().vectors(), *map(ctypes.c_int, geometry().projection_shape))
-    shape = (12, 14, 16) if name == "voxelise" else geometry().projection_shape
+    on_grid, soft = name.endswith("voxelise"), name in ("peaks", "soft_voxelise")
+    where = (ctypes.byref(grid),) if on_grid else (geometry().vectors(), *map(ctypes.c_int, geometry().projection_shape))
+    shape = (12, 14, 16) if on_grid else geometry().projection_shape
+    gaussians += (ctypes.c_float(0.1),) if soft else ()  # the temperature
     gradient = torch.randn(shape, generator=generator)
     answers = [torch.zeros(shape), *(torch.zeros_like(tensor) for tensor in gaussians[1:4])]
-    emulated_arguments = (*where, *gaussians, answers[0], gradient, *answers[1:])
+    excess = (torch.zeros(shape),) if soft else ()
+    emulated_arguments = (*where, *gaussians, answers[0], *excess, gradient, *answers[1:])
     getattr(emulated, f"run_gaussian_{name}")(*(at(v) if isinstance(v, (torch.Tensor, np.ndarray)) else v for v in emulated_arguments))
     expected = [torch.empty_like(tensor) for tensor in answers]
     call(f"gaussian_{name}", *where, *gaussians, expected[0])
-    call(f"gaussian_{name}_backward", *where, *gaussians, gradient, *expected[1:])
+    call(f"gaussian_{name}_backward", *where, *gaussians, *expected[:1] * soft, gradient, *expected[1:])
     assert float(expected[0].max()) > 0.01
     for found, wanted in zip(answers, expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-3, atol=2e-4 * float(wanted.abs().max()))

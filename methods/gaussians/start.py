@@ -12,7 +12,7 @@ from benchmark.fields import Mixture, MixtureMaxima, MixtureProjector
 from methods.gaussians import GaussiansParams
 from methods.gaussians.neuron import along_neuron
 
-WIDTH = 0.6  # standard deviation over the distance between neighbours
+WIDTH = {"sum": 0.6, "max": 1.2}  # standard deviation over the distance between neighbours: a maximum has dips between narrow ones
 VOXELS, PIXELS = 20, 14  # for each Gaussian and its eleven numbers
 GLOWING_VOXELS = 4  # the same of voxels that may glow at all, in maximum projections
 FAINT = 0.05  # voxels below this fraction of the brightest ones (99.5 %) get no Gaussian
@@ -28,9 +28,10 @@ def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generato
     count = min(count, params.cap or count)
     chosen, density = draw(volume, count, generator)
     values = volume.reshape(-1)[chosen]
+    scales = (WIDTH[scan.composite] * density ** (-1 / 3)).clamp(params.smallest, params.largest)  # [voxels]
     if scan.composite == "sum":  # what amplitude 1 adds up to where neighbours overlap
-        values = values / ((2 * math.pi) ** 1.5 * widths(density, params) ** 3 * density)
-    return matched(place(geometry, values, chosen, density, params, generator), scan, params), kind
+        values = values / ((2 * math.pi) ** 1.5 * scales**3 * density)
+    return matched(place(geometry, values, chosen, scales, generator), scan, params), kind
 
 
 def start_kind(scan: Scan, params: GaussiansParams) -> str:
@@ -95,14 +96,9 @@ def morton_order(shape: tuple[int, ...]) -> np.ndarray:
     return np.argsort(key.reshape(-1), kind="stable")
 
 
-def widths(density: torch.Tensor, params: GaussiansParams) -> torch.Tensor:
-    """Standard deviations [voxels] of Gaussians of which there are so many per voxel."""
-    return (WIDTH * density ** (-1 / 3)).clamp(params.smallest, params.largest)
-
-
-def place(geometry: ConeBeamGeometry, amplitudes: torch.Tensor, chosen: torch.Tensor, density: torch.Tensor, params: GaussiansParams,
+def place(geometry: ConeBeamGeometry, amplitudes: torch.Tensor, chosen: torch.Tensor, scales: torch.Tensor,
           generator: torch.Generator) -> Mixture:
-    """Round Gaussians anywhere in the chosen voxels; `density` is their number per voxel there."""
+    """Round Gaussians anywhere in the chosen voxels; `scales` are their standard deviations [voxels]."""
     count, (_, rows, columns) = len(chosen), geometry.volume_shape
     index = torch.stack([chosen % columns, chosen // columns % rows, chosen // (columns * rows)], 1)  # x y z
     lower = torch.tensor(geometry.volume_bounds[0])
@@ -110,7 +106,7 @@ def place(geometry: ConeBeamGeometry, amplitudes: torch.Tensor, chosen: torch.Te
     means = (lower + (index + torch.rand(count, 3, generator=generator)) * spacing).float()
     quaternions = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1)
     edge = math.prod(geometry.volume_spacing) ** (1 / 3)
-    log_scales = (widths(density, params) * edge).log()[:, None].repeat(1, 3)
+    log_scales = (scales * edge).log()[:, None].repeat(1, 3)
     return Mixture(means, quaternions, log_scales, amplitudes.clamp(min=1e-12).log())
 
 
