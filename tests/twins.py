@@ -114,17 +114,10 @@ def _beside(mixture: tuple[torch.Tensor, ...], origins: torch.Tensor, directions
 def splat(
     splats: tuple[torch.Tensor, ...], source: torch.Tensor, rays: torch.Tensor, forward: torch.Tensor, faintest: float, opaque: float
 ) -> torch.Tensor:
-    """Colour and opacity [N, 4] along rays [N, 3]: every Gaussian for every ray, the nearest first along `forward`, one after the other.
-
-    The least distance in standard deviations is found where its derivative along the ray is 0, at t = r^T S^-1 d / d^T S^-1 d.
-    """
+    """Colour and opacity [N, 4] along rays [N, 3]: every Gaussian for every ray, the nearest first along `forward`, one after the other."""
     means, quaternions, log_scales, opacities, colours = splats
-    precision, d = precisions(quaternions, log_scales), rays.double()
-    r = means.double() - source.double()
-    t = torch.einsum("kij,kj,ni->nk", precision, r, d) / torch.einsum("ni,kij,nj->nk", d, precision, d)
-    away = r - t[..., None] * d[:, None]
-    squares = torch.einsum("nki,kij,nkj->nk", away, precision, away)
-    depth = r @ forward.double()
+    squares = _beside((means, quaternions, log_scales, opacities), source.expand_as(rays), rays)[1]
+    depth = (means.double() - source.double()) @ forward.double()
     left = torch.ones(len(rays), dtype=torch.float64)
     seen = torch.zeros(len(rays), 4, dtype=torch.float64)
     for k in torch.argsort(depth).tolist():
