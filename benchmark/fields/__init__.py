@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmark.fields.attenuation import Activation, Attenuation
     from benchmark.fields.consistency import data_consistent
     from benchmark.fields.hash_grid import HashGrid
-    from benchmark.fields.maxima import MixtureMaxima, soft_maximum, voxelise_maxima
+    from benchmark.fields.maxima import MixtureMaxima, voxelise_maxima
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.memory import RayBatch
     from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
@@ -48,7 +48,6 @@ _LAZY = {
     "mixture_values": "mixture_points",
     "ramp_filtered": "sharpen",
     "rotations": "mixture",
-    "soft_maximum": "maxima",
     "total_variation": "variation",
     "trunc_exp": "activations",
     "variation_weight": "variation",
@@ -86,7 +85,6 @@ __all__ = [
     "mixture_values",
     "ramp_filtered",
     "rotations",
-    "soft_maximum",
     "total_variation",
     "trunc_exp",
     "variation_weight",
