@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
     from benchmark.ct.noise import add_noise
+    from benchmark.ct.noise_level import noise_level
     from benchmark.ct.projector import Projector
     from benchmark.ct.rays import Rays, view_rays
     from benchmark.ct.reference import psnr_against, reference_scan
@@ -68,6 +69,7 @@ _LAZY = {
     "composite_rays_xray": "benchmark.ct.composite",
     "composite_max": "benchmark.ct.composite",
     "add_noise": "benchmark.ct.noise",
+    "noise_level": "benchmark.ct.noise_level",
     "Ellipsoids": "benchmark.ct.ellipsoids",
     "OrderedSubsets": "benchmark.ct.algebraic",
     "Measured": "benchmark.ct.measured",
@@ -174,6 +176,7 @@ __all__ = [
     "line_integral",
     "march",
     "measured_case",
+    "noise_level",
     "not_circular",
     "open_scan_folder",
     "orbit_directions",

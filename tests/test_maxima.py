@@ -22,7 +22,6 @@ from benchmark.fields import (
     MixtureMaxima,
     data_consistent,
     mixture_values,
-    soft_maximum,
     variation_weight,
     voxel_positions,
     voxelise,
@@ -127,11 +126,13 @@ def test_the_maximum_of_the_volume_is_the_maximum_of_the_gaussians() -> None:
     assert np.abs(rendered(volume.numpy(), scanned, "max") - images).max() < 0.02
 
 
-def test_soft_maxima_of_tensors() -> None:
-    values = torch.rand(7, 5, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(soft_maximum(values, 0.05), twins.soft_maximum(values.double(), 0.05).float())
-    torch.testing.assert_close(soft_maximum(values, 0.0, dim=0), values.amax(0))
-    assert torch.isfinite(soft_maximum(1e6 * values, 0.05)).all()
+def test_nothing_overflows_however_cold_it_is() -> None:
+    scanned, parameters = geometry(), mixture(40, scale=30.0)
+    for temperature in (1e-30, 1e-9):
+        images = MixtureMaxima(scanned, temperature)(parameters)
+        torch.testing.assert_close(images.detach(), MixtureMaxima(scanned, 0.0)(parameters), rtol=1e-5, atol=1e-7)
+        assert all(torch.isfinite(part).all() for part in torch.autograd.grad(images.sum(), parameters))
+        assert torch.isfinite(voxelise_maxima(parameters, scanned, temperature)).all()
 
 
 def test_results_do_not_depend_on_the_number_of_threads() -> None:

@@ -65,16 +65,6 @@ def voxelise_maxima(
     return functools.reduce(operator.add, parts) / supersample**3
 
 
-def soft_maximum(values: torch.Tensor, temperature: float, dim: int = -1) -> torch.Tensor:
-    """T log(1 + sum_k (exp(p_k / T) - 1)) of values p >= 0 along an axis; their maximum for a temperature of 0."""
-    most = values.amax(dim, keepdim=True)
-    if not temperature:
-        return most.squeeze(dim)
-    alone = (-most / temperature).exp()
-    excess = (((values - most) / temperature).exp() - alone).sum(dim, keepdim=True)
-    return (most + temperature * (alone + excess).log()).squeeze(dim)
-
-
 def _soft(mixture: Mixture, temperature: float, reach: float, kernel: str, where: tuple[Any, ...], shape: tuple[int, ...]) -> torch.Tensor:
     inputs = (mixture.means, whitening(mixture), mixture.log_amplitudes.exp())
     if temperature > 0:

@@ -204,8 +204,8 @@ SEED_FN Number gaussian_excess(Number value, Number most, float sharpness) {  //
     return gaussian_share((value - most) * sharpness) - gaussian_exp(-most * sharpness);
 }
 
-SEED_FN float gaussian_soft(float most, float excess, float temperature) {
-    return most + temperature * logf(expf(-most / temperature) + excess);
+SEED_FN float gaussian_soft(float most, float excess, float temperature) {  // the logarithm is of 1 or more, but for rounding errors
+    return most + temperature * logf(seed_max(expf(-most / temperature) + excess, 1.0f));
 }
 
 // Adds what pixels at (di, dj) contribute whose soft maxima are `soft`.
