@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmark.fields.consistency import data_consistent
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.likeness import ssim
-    from benchmark.fields.maxima import MixtureMaxima, soft_maximum, voxelise_maxima
+    from benchmark.fields.maxima import MixtureMaxima, voxelise_maxima
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.memory import RayBatch
     from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
