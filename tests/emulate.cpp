@@ -74,25 +74,24 @@ void run_gaussian_voxelise(const GaussianGrid* grid, int64_t count, const float*
 void run_gaussian_peaks(const double* vectors, int views, int rows, int columns, int64_t count, const float* means, const float* matrices,
                         const float* amplitudes, float reach, float temperature, float* images, float* excess, const float* gradient,
                         float* to_means, float* to_matrices, float* to_amplitudes) {
-    const SeedGaussians all = {count, means, matrices, amplitudes, reach};
-    launch(count * views, seed_gaussian_peaks, all, vectors, views, rows, columns, images);
-    launch(count * views, seed_gaussian_soft_peaks, all, vectors, views, rows, columns, temperature, (const float*)images, excess);
+    launch(count * views, seed_gaussian_peaks, vectors, views, rows, columns, count, means, matrices, amplitudes, reach, images);
+    launch(count * views, seed_gaussian_soft_peaks, vectors, views, rows, columns, count, means, matrices, amplitudes, reach, temperature,
+           (const float*)images, excess);
     const int64_t pixels = (int64_t)views * rows * columns;
     launch(pixels, seed_gaussian_soften, (const float*)excess, pixels, temperature, images);
-    launch(count * views, seed_gaussian_peaks_backward, all, vectors, views, rows, columns, temperature, (const float*)images, gradient,
-           to_means, to_matrices, to_amplitudes);
+    launch(count * views, seed_gaussian_peaks_backward, vectors, views, rows, columns, count, means, matrices, amplitudes, reach, temperature,
+           (const float*)images, gradient, to_means, to_matrices, to_amplitudes);
 }
 
 void run_gaussian_soft_voxelise(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
                                 float reach, float temperature, float* volume, float* excess, const float* gradient, float* to_means,
                                 float* to_matrices, float* to_amplitudes) {
-    const SeedGaussians all = {count, means, matrices, amplitudes, reach};
     const int64_t voxels = (int64_t)grid->n[0] * grid->n[1] * grid->n[2];
-    launch(count, seed_gaussian_voxel_peaks, all, *grid, volume);
-    launch(count, seed_gaussian_soft_voxels, all, *grid, temperature, (const float*)volume, excess);
+    launch(count, seed_gaussian_voxel_peaks, *grid, count, means, matrices, amplitudes, reach, volume);
+    launch(count, seed_gaussian_soft_voxels, *grid, count, means, matrices, amplitudes, reach, temperature, (const float*)volume, excess);
     launch(voxels, seed_gaussian_soften, (const float*)excess, voxels, temperature, volume);
-    launch(count, seed_gaussian_soft_voxels_backward, all, *grid, temperature, (const float*)volume, gradient, to_means, to_matrices,
-           to_amplitudes);
+    launch(count, seed_gaussian_soft_voxels_backward, *grid, count, means, matrices, amplitudes, reach, temperature, (const float*)volume,
+           gradient, to_means, to_matrices, to_amplitudes);
 }
 
 }  // extern "C"

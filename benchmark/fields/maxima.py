@@ -91,7 +91,7 @@ class _Soft(torch.autograd.Function):
                 kernel: str, where: tuple[Any, ...], shape: tuple[int, ...]) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, amplitudes)]
         numbers = (ctypes.c_float(reach), ctypes.c_float(temperature))
-        soft = torch.empty(shape)
+        soft = torch.empty(shape, device=means.device)
         call(kernel, *_setting(where, means.shape[0]), *inputs, *numbers, soft)
         ctx.save_for_backward(*inputs, soft)
         ctx.kernel, ctx.where, ctx.numbers = kernel, where, numbers

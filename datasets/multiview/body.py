@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def parts(frame: int) -> list[Part]:
     return found
 
 
-def _leg(capsule, x: float, y: float, swing: float, bend: float) -> list[Part]:  # noqa: ANN001
+def _leg(capsule: Callable[..., Capsule], x: float, y: float, swing: float, bend: float) -> list[Part]:
     """Thigh and shank of one leg, turned at hip and knee [rad]."""
     knee = (x + 26 * np.sin(swing), y, 52 - 26 * np.cos(swing))
     foot = (knee[0] + 22 * np.sin(swing - bend), y, knee[2] - 22 * np.cos(swing - bend))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def read_frame(folder: Path, frame: int) -> Frame:
     return Frame(f"{folder.resolve().name}-{frame}", cameras, images.astype(np.float32) / 255 * masks[..., None], masks)
 
 
-def _one(path: Path, file, name: str, axes: int, frame: int, cameras: int) -> np.ndarray:  # noqa: ANN001
+def _one(path: Path, file: Any, name: str, axes: int, frame: int, cameras: int) -> np.ndarray:
     """Frame `frame` of the array `name`."""
     shape = tuple(getattr(file.get(name), "shape", ()))
     layout = "[frame, camera, row, column, 3]" if axes == 5 else "[frame, camera, row, column]"

@@ -13,7 +13,7 @@ from benchmark.fields import Mixture
 from methods.gaussians import GaussiansParams
 
 APART = 1.0  # of two Gaussians along a neurite, in its radii (but at least one voxel)
-THICK = 0.6  # standard deviation across, in radii: half of the peak is left at 0.7 radii, a fifth at one
+THICK = 0.6  # standard deviation across, in radii: half of the peak is left at 0.7 radii, a quarter at one
 LONG = 0.6  # standard deviation along, in distances to the next Gaussian
 MOST_OUTSIDE = 0.5  # of the nodes: with more, scale or origin is wrong
 

@@ -48,10 +48,11 @@ def start_kind(scan: Scan, params: GaussiansParams) -> str:
 
 def usual_count(scan: Scan, volume: torch.Tensor) -> int:
     """As many Gaussians as the volume's voxels and the scan's pixels can tell apart; of maxima only voxels that may glow count."""
-    voxels = math.prod(scan.geometry.volume_shape)
     if scan.composite == "max":
-        voxels = int((volume > FAINT * volume.max()).sum()) * VOXELS // GLOWING_VOXELS
-    return max(1, min(voxels // VOXELS, math.prod(scan.geometry.projection_shape) // PIXELS))
+        of_voxels = int((volume > FAINT * volume.max()).sum()) // GLOWING_VOXELS
+    else:
+        of_voxels = math.prod(scan.geometry.volume_shape) // VOXELS
+    return max(1, min(of_voxels, math.prod(scan.geometry.projection_shape) // PIXELS))
 
 
 def start_volume(scan: Scan, kind: str) -> torch.Tensor:

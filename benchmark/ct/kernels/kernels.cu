@@ -158,10 +158,10 @@ SEED_KERNEL seed_gaussian_project(SeedGaussians all, const double* vectors, int 
                     });
 }
 
-// Adds one Gaussian's derivatives in view n; pixel(row, di, dj, index, sums) adds what a pixel says.
-template <class Pixel>
-SEED_FN void collect_footprint(const SeedGaussians& all, int64_t k, int64_t n, const double* vectors, int rows, int columns, float* to_means,
-                               float* to_matrices, float* to_amplitudes, Pixel pixel) {
+SEED_KERNEL seed_gaussian_project_backward(SeedGaussians all, const double* vectors, int views, int rows, int columns,
+                                           const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) {
+    const int64_t k = SEED_INDEX % all.count, n = SEED_INDEX / all.count;
+    if (n >= views) return;
     const GaussianView view = gaussian_view(vectors + 12 * n, rows, columns);
     GaussianSums<float> sums{};
     bool seen = false;
@@ -169,7 +169,8 @@ SEED_FN void collect_footprint(const SeedGaussians& all, int64_t k, int64_t n, c
         seen = true;
         const float dj = (float)j - g.j;
         const GaussianRow row = gaussian_row(g, dj);
-        for (int i = first; i <= last; ++i) pixel(row, (float)i - g.i, dj, (n * rows + j) * columns + i, sums);
+        for (int i = first; i <= last; ++i)
+            gaussian_pixel_sums(row, (float)i - g.i, dj, all.reach, gradient[(n * rows + j) * columns + i], sums);
     });
     if (!seen) return;
     float amplitude = 0, mean[3] = {0, 0, 0}, matrix[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -177,65 +178,6 @@ SEED_FN void collect_footprint(const SeedGaussians& all, int64_t k, int64_t n, c
     seed_add(to_amplitudes + k, amplitude);
     for (int n = 0; n < 3; ++n) seed_add(to_means + 3 * k + n, mean[n]);
     for (int n = 0; n < 9; ++n) seed_add(to_matrices + 9 * k + n, matrix[n]);
-}
-
-SEED_KERNEL seed_gaussian_project_backward(SeedGaussians all, const double* vectors, int views, int rows, int columns,
-                                           const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) {
-    const int64_t k = SEED_INDEX % all.count, n = SEED_INDEX / all.count;
-    if (n >= views) return;
-    collect_footprint(all, k, n, vectors, rows, columns, to_means, to_matrices, to_amplitudes,
-                      [&](const GaussianRow& row, float di, float dj, int64_t pixel, GaussianSums<float>& sums) {
-                          gaussian_pixel_sums(row, di, dj, all.reach, gradient[pixel], sums);
-                      });
-}
-
-// The largest values on each ray: `images` are zeroed for the maxima; then `excess` is zeroed and added to, and soften makes soft maxima
-// of both. Values are never negative.
-SEED_KERNEL seed_gaussian_peaks(SeedGaussians all, const double* vectors, int views, int rows, int columns, float* images) {
-    const int64_t k = SEED_INDEX % all.count, n = SEED_INDEX / all.count;
-    if (n >= views) return;
-    visit_footprint(all, k, gaussian_view(vectors + 12 * n, rows, columns), rows, columns,
-                    [&](const GaussianFootprint& g, int j, int first, int last) {
-                        const GaussianRow row = gaussian_row(g, (float)j - g.j);
-                        for (int i = first; i <= last; ++i) {
-                            float q, root;
-                            seed_raise(images + (n * rows + j) * columns + i,
-                                       all.amplitudes[k] * gaussian_peak(row, (float)i - g.i, all.reach, q, root));
-                        }
-                    });
-}
-
-SEED_KERNEL seed_gaussian_soft_peaks(SeedGaussians all, const double* vectors, int views, int rows, int columns, float temperature,
-                                     const float* images, float* excess) {
-    const int64_t k = SEED_INDEX % all.count, n = SEED_INDEX / all.count;
-    if (n >= views) return;
-    visit_footprint(all, k, gaussian_view(vectors + 12 * n, rows, columns), rows, columns,
-                    [&](const GaussianFootprint& g, int j, int first, int last) {
-                        const GaussianRow row = gaussian_row(g, (float)j - g.j);
-                        for (int i = first; i <= last; ++i) {
-                            float q, root;
-                            const float peak = all.amplitudes[k] * gaussian_peak(row, (float)i - g.i, all.reach, q, root);
-                            const int64_t pixel = (n * rows + j) * columns + i;
-                            seed_add(excess + pixel, gaussian_excess(peak, images[pixel], 1 / temperature));
-                        }
-                    });
-}
-
-SEED_KERNEL seed_gaussian_soften(const float* excess, int64_t count, float temperature, float* values) {
-    const int64_t i = SEED_INDEX;
-    if (i < count) values[i] = gaussian_soft(values[i], excess[i], temperature);
-}
-
-SEED_KERNEL seed_gaussian_peaks_backward(SeedGaussians all, const double* vectors, int views, int rows, int columns, float temperature,
-                                         const float* images, const float* gradient, float* to_means, float* to_matrices,
-                                         float* to_amplitudes) {
-    const int64_t k = SEED_INDEX % all.count, n = SEED_INDEX / all.count;
-    if (n >= views) return;
-    collect_footprint(all, k, n, vectors, rows, columns, to_means, to_matrices, to_amplitudes,
-                      [&](const GaussianRow& row, float di, float dj, int64_t pixel, GaussianSums<float>& sums) {
-                          gaussian_peak_sums(row, di, dj, all.reach, all.amplitudes[k], 1 / temperature, images[pixel], gradient[pixel],
-                                             sums);
-                      });
 }
 
 // Calls row(offset of the row in the volume, dy, dz, q0, q1, first, last) for each row of the grid that Gaussian k reaches.
@@ -282,45 +224,4 @@ SEED_KERNEL seed_gaussian_voxelise_backward(SeedGaussians all, GaussianGrid grid
     gaussian_grid_chain(b, all.matrices + 9 * k, all.amplitudes[k], sums, to_amplitudes + k, to_means + 3 * k, to_matrices + 9 * k);
 }
 
-// On a grid, as the peaks above.
-SEED_KERNEL seed_gaussian_voxel_peaks(SeedGaussians all, GaussianGrid grid, float* volume) {
-    const int64_t k = SEED_INDEX;
-    if (k >= all.count) return;
-    const GaussianBall b = gaussian_ball(grid, all.means + 3 * k, all.matrices + 9 * k, all.reach);
-    visit_ball(all, k, grid, b, [&](int64_t offset, float, float, float q0, float q1, int first, int last) {
-        for (int i = first; i <= last; ++i) {
-            const float dx = grid.lower[0] + (float)i * grid.step[0] - all.means[3 * k];
-            seed_raise(volume + offset + i, all.amplitudes[k] * gaussian_point(q0, q1, b.xx, dx, all.reach));
-        }
-    });
-}
-
-SEED_KERNEL seed_gaussian_soft_voxels(SeedGaussians all, GaussianGrid grid, float temperature, const float* volume, float* excess) {
-    const int64_t k = SEED_INDEX;
-    if (k >= all.count) return;
-    const GaussianBall b = gaussian_ball(grid, all.means + 3 * k, all.matrices + 9 * k, all.reach);
-    visit_ball(all, k, grid, b, [&](int64_t offset, float, float, float q0, float q1, int first, int last) {
-        for (int i = first; i <= last; ++i) {
-            const float dx = grid.lower[0] + (float)i * grid.step[0] - all.means[3 * k];
-            const float value = all.amplitudes[k] * gaussian_point(q0, q1, b.xx, dx, all.reach);
-            seed_add(excess + offset + i, gaussian_excess(value, volume[offset + i], 1 / temperature));
-        }
-    });
-}
-
-SEED_KERNEL seed_gaussian_soft_voxels_backward(SeedGaussians all, GaussianGrid grid, float temperature, const float* volume,
-                                               const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) {
-    const int64_t k = SEED_INDEX;
-    if (k >= all.count) return;
-    const GaussianBall b = gaussian_ball(grid, all.means + 3 * k, all.matrices + 9 * k, all.reach);
-    GaussianMoments<float> sums{};
-    visit_ball(all, k, grid, b, [&](int64_t offset, float dy, float dz, float q0, float q1, int first, int last) {
-        for (int i = first; i <= last; ++i) {
-            const float dx = grid.lower[0] + (float)i * grid.step[0] - all.means[3 * k];
-            const float value = all.amplitudes[k] * gaussian_point(q0, q1, b.xx, dx, all.reach);
-            const float share = gaussian_share((value - volume[offset + i]) / temperature);
-            gaussian_point_moments(q0, q1, b.xx, dx, dy, dz, all.reach, share * gradient[offset + i], sums);
-        }
-    });
-    gaussian_grid_chain(b, all.matrices + 9 * k, all.amplitudes[k], sums, to_amplitudes + k, to_means + 3 * k, to_matrices + 9 * k);
-}
+#include "gaussian_maxima.cuh"
