@@ -52,10 +52,11 @@ def tensors(shape: tuple[int, int, int], channels: int = 5) -> tuple[list[torch.
 
 def test_vector_matrix_matches_plain_torch() -> None:
     planes, lines = tensors((6, 7, 8))
-    points = torch.rand(700, 3, generator=generator())
+    points = torch.rand(700, 3, generator=generator()).requires_grad_()
     ours, twin = vm_encode(points, planes, lines), plain.vm_encode(points, planes, lines)
     torch.testing.assert_close(ours, twin, atol=1e-5, rtol=1e-5)
-    for mine, theirs in zip(gradients(ours, planes + lines), gradients(twin, planes + lines), strict=True):
+    wanted = [points, *planes, *lines]
+    for mine, theirs in zip(gradients(ours, wanted), gradients(twin, wanted), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
 
 
@@ -74,13 +75,13 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
     planes, lines = tensors((9, 8, 7))
     grid = HashGrid(levels=3, base=4, finest=16, spread=1.0, generator=generator())
     mlp = MLP(6, hidden=16, generator=generator())
-    points = torch.rand(5000, 3, generator=generator())
+    points = torch.rand(5000, 3, generator=generator()).requires_grad_()
     results, before = [], torch.get_num_threads()
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             field, features = mlp(grid(points)), vm_encode(points, planes, lines)
-            results.append([field, features, *gradients(field, [grid.table, mlp.weights]), *gradients(features, planes + lines)])
+            results.append([field, features, *gradients(field, [grid.table, mlp.weights]), *gradients(features, [points, *planes, *lines])])
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:

@@ -22,7 +22,7 @@ from benchmark.fields.support import Support
 def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
     """Features [M, 3 * channels] at points [M, 3] (x, y, z in the unit cube).
 
-    planes[k] are [channels, rows, columns], lines[k] [channels, n]. Gradients flow to both, not to the points.
+    planes[k] are [channels, rows, columns], lines[k] [channels, n]. Gradients flow to both and, if they require them, to the points.
     """
     return _Encode.apply(points, *planes, *lines)
 
@@ -50,8 +50,8 @@ class _Encode(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, points: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
         planes, lines = _split(tensors)
-        ctx.points = points = points.detach().contiguous()
-        ctx.save_for_backward(*planes, *lines)
+        points = points.detach().contiguous()
+        ctx.save_for_backward(points, *planes, *lines)
         channels = planes[0].shape[0]
         shapes = [n for plane, line in zip(planes, lines, strict=True) for n in (*plane.shape[1:], line.shape[1])]
         ctx.sizes = (points.shape[0], ctypes.c_int(channels), (ctypes.c_int * 9)(*shapes))
@@ -61,11 +61,16 @@ class _Encode(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        planes, lines = _split(ctx.saved_tensors)
-        out = [torch.empty_like(t) for t in (*planes, *lines)]
-        call("vm_encode_backward", ctx.points, *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient),
-             addresses(out[:3]), addresses(out[3:]))
-        return None, *out
+        points, *tensors = ctx.saved_tensors
+        planes, lines = _split(tensors)
+        known = (points, *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient))
+        to_points = None
+        if ctx.needs_input_grad[0]:
+            to_points = torch.empty_like(points)
+            call("vm_encode_points", *known, to_points)
+        out = [torch.empty_like(t) for t in tensors]
+        call("vm_encode_backward", *known, addresses(out[:3]), addresses(out[3:]))
+        return to_points, *out
 
 
 class _Grid(torch.autograd.Function):

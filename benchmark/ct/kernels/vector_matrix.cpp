@@ -21,6 +21,12 @@ inline Linear locate(float position, int n) {
     return {at, x - at};
 }
 
+// How fast that place moves with the position: cells per unit, 0 where it stays.
+inline float slope(float position, int n) {
+    const float x = position * n - 0.5f;
+    return x > 0 && x < n - 1 ? (float)n : 0.0f;
+}
+
 struct Samples {                                        // where a block of points falls on one plane and its line
     int corner[BLOCK], line[BLOCK];
     float row[BLOCK], column[BLOCK], along[BLOCK];
@@ -105,6 +111,52 @@ void seed_vm_encode_backward(const float* points, int64_t count, int channels, c
                 s[down + right] += high * at.column[i];
                 line_sum[at.line[i]] += to_line * (1 - at.along[i]);
                 line_sum[at.line[i] + on] += to_line * at.along[i];
+            }
+        }
+    }
+}
+
+// point_gradients[count][3] (overwritten; x, y, z in the unit cube) from gradient[3 * channels][count]. Where a position is beyond the
+// first or last centre, the value does not change with it.
+void seed_vm_encode_points(const float* points, int64_t count, int channels, const int* shapes, const float* const* planes,
+                           const float* const* lines, const float* gradient, float* point_gradients) {
+    const int64_t blocks = (count + BLOCK - 1) / BLOCK;
+#pragma omp parallel for schedule(static)
+    for (int64_t block = 0; block < blocks; ++block) {
+        Samples at;
+        float to_row[BLOCK], to_column[BLOCK], to_line[BLOCK];
+        const int64_t first = block * BLOCK, size = std::min(BLOCK, count - first);
+        float* out = point_gradients + 3 * first;
+        std::fill_n(out, 3 * size, 0.0f);
+        for (int k = 0; k < 3; ++k) {
+            const int rows = shapes[3 * k], columns = shapes[3 * k + 1], length = shapes[3 * k + 2];
+            const int down = rows > 1 ? columns : 0, right = columns > 1, on = length > 1;
+            at.fill(points + 3 * first, size, AXES[k], rows, columns, length);
+            std::fill_n(to_row, size, 0.0f);
+            std::fill_n(to_column, size, 0.0f);
+            std::fill_n(to_line, size, 0.0f);
+            for (int c = 0; c < channels; ++c) {
+                const float* plane = planes[k] + (int64_t)c * rows * columns;
+                const float* line = lines[k] + (int64_t)c * length;
+                const float* g = gradient + ((int64_t)k * channels + c) * count + first;
+#pragma omp simd
+                for (int64_t i = 0; i < size; ++i) {
+                    const float* p = plane + at.corner[i];
+                    const float above = p[right] - p[0], below = p[down + right] - p[down];
+                    const float top = p[0] + at.column[i] * above, bottom = p[down] + at.column[i] * below;
+                    const float* l = line + at.line[i];
+                    const float value = g[i] * (l[0] + at.along[i] * (l[on] - l[0]));
+                    to_row[i] += value * (bottom - top);
+                    to_column[i] += value * (above + at.row[i] * (below - above));
+                    to_line[i] += g[i] * (top + at.row[i] * (bottom - top)) * (l[on] - l[0]);
+                }
+            }
+            const Axes& axes = AXES[k];
+            for (int64_t i = 0; i < size; ++i) {
+                const float* point = points + 3 * (first + i);
+                out[3 * i + axes.row] += to_row[i] * slope(point[axes.row], rows);
+                out[3 * i + axes.column] += to_column[i] * slope(point[axes.column], columns);
+                out[3 * i + axes.line] += to_line[i] * slope(point[axes.line], length);
             }
         }
     }
