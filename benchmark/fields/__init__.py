@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
+    from benchmark.fields.ray_loss import RayLoss
     from benchmark.fields.sharpen import ramp_filtered
     from benchmark.fields.support import Support
+    from benchmark.fields.training_params import FieldParams
     from benchmark.fields.variation import Variation, total_variation, variation_weight
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
     from benchmark.fields.volume import field_volume, voxel_positions
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "Activation": "attenuation",
     "Attenuation": "attenuation",
+    "FieldParams": "training_params",
     "HashGrid": "hash_grid",
     "MLP": "mlp",
     "Measurements": "measurements",
@@ -36,6 +39,7 @@ _LAZY = {
     "MixtureProjector": "mixture",
     "Muon": "muon",
     "RayBatch": "memory",
+    "RayLoss": "ray_loss",
     "Support": "support",
     "Variation": "variation",
     "Weighting": "weighting",
@@ -63,6 +67,7 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "Activation",
     "Attenuation",
+    "FieldParams",
     "HashGrid",
     "MLP",
     "Measurements",
@@ -70,6 +75,7 @@ __all__ = [
     "MixtureProjector",
     "Muon",
     "RayBatch",
+    "RayLoss",
     "Support",
     "Variation",
     "Weighting",

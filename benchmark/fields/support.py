@@ -49,6 +49,10 @@ class Support:
             mask &= ~(seen & (one.adjoint(matter[view : view + 1]) == 0))
         return cls(mask)
 
+    def points(self) -> torch.Tensor:
+        """Centres of the support's voxels, in order: [count, 3] (x, y, z in the unit cube)."""
+        return (self.mask.nonzero().flip(1) + 0.5) / torch.tensor(self.shape[::-1])
+
     def at(self, points: torch.Tensor) -> torch.Tensor:
         """Whether points [M, 3] (x, y, z in the unit cube) lie in the support, bool [M]."""
         counts = torch.tensor(self.shape[::-1])

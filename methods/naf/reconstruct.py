@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
+from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan
 from benchmark.fields import (
     MLP,
     Attenuation,
     HashGrid,
     Measurements,
     RayBatch,
+    RayLoss,
     Support,
     Variation,
     Weighting,
@@ -44,22 +45,6 @@ class AttenuationField(nn.Module):
         return self.attenuation(self.network(self.grid((positions - self.lower) / self.extent))[:, 0])
 
 
-class RayLoss:
-    """Mean squared residual of random rays, marched with jitter through what may hold matter."""
-
-    def __init__(self, params: NafParams, scan: Scan, measurements: Measurements, support: Support, batch: RayBatch) -> None:
-        self.measurements, self.count, self.occupancy, self.batch = measurements, params.rays, support.mask, batch
-        self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
-        self.bounds, self.weighting = scan.geometry.volume_bounds, Weighting(scan, params.weighting)
-        self.variation = Variation(scan, params.tv, len(measurements.values)) if params.tv else None
-
-    def __call__(self, field: AttenuationField, generator: torch.Generator) -> torch.Tensor:
-        rays, values = self.measurements.draw(self.batch.allowed(self.count), generator)
-        rendered = line_integral(field, rays, self.bounds, samples=self.samples, jitter=generator, occupancy=self.occupancy)
-        loss = self.weighting.residual(rendered, values).square().mean()
-        return loss + self.variation.of_field(field, generator) if self.variation else loss
-
-
 class GridLoss:
     """Mean squared residual of whole random views of the field on the voxel grid, jittered within the voxels."""
 
@@ -69,7 +54,8 @@ class GridLoss:
         self.weighting = Weighting(scan, params.weighting)
         self.variation = Variation(scan, params.tv, self.values.numel()) if params.tv else None
 
-    def __call__(self, field: AttenuationField, generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, field: AttenuationField, count: int, generator: torch.Generator) -> torch.Tensor:
+        """Of as many views as the parameters say; `count` is for rays."""
         shift = (torch.rand(3, generator=generator) - 0.5).tolist()
         volume = field(voxel_positions(self.geometry, tuple(shift))).view(self.geometry.volume_shape)
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.views].sort().values
@@ -87,14 +73,15 @@ class Training:
         self.generator = torch.Generator().manual_seed(seed)
         measurements, self.support = Measurements(scan), Support.of(scan)
         self.field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, self.generator)
-        self.batch, by_rays = RayBatch(), params.render == "rays"
-        self.loss_of = RayLoss(params, scan, measurements, self.support, self.batch) if by_rays else GridLoss(params, scan)
+        self.batch = RayBatch()
+        self.rays = params.rays if params.render == "rays" else 0
+        self.loss_of = RayLoss(scan, params, measurements, self.support, self.batch) if self.rays else GridLoss(params, scan)
         self.optimiser = torch.optim.Adam(self.field.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def step(self) -> float:
         """One optimiser step; its loss."""
         self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.steps)
-        loss = self.batch.attempt(self._backward, self.params.rays if self.params.render == "rays" else 0)
+        loss = self.batch.attempt(self._backward, self.rays)
         self.optimiser.step()
         self.taken += 1
         return loss
@@ -102,7 +89,7 @@ class Training:
     def _backward(self) -> float:
         """Loss and gradients of new random rays or views."""
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.loss_of(self.field, self.generator)
+        loss = self.loss_of(self.field, self.rays, self.generator)
         loss.backward()
         return float(loss.detach())
 

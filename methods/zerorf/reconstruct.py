@@ -17,51 +17,42 @@ from benchmark.fields import (
     Measurements,
     Muon,
     RayBatch,
+    RayLoss,
     Support,
     data_consistent,
     field_volume,
     variation_weight,
-    vm_encode,
-    vm_grid,
 )
 from methods.zerorf import ZeroRFParams
-from methods.zerorf.generator import Generator, line_shapes, plane_shapes, resampled
-from methods.zerorf.losses import GridLoss, RayLoss
+from methods.zerorf.generator import new_generator
+from methods.zerorf.losses import GridLoss, GrowingRayLoss
 
 
 class TensorialField(nn.Module):
-    """Generator, vector-matrix features, network and activation: attenuation (1/mm) on a grid or at points."""
+    """Generator, features of its tensors, network and activation: attenuation (1/mm) on a grid or at points."""
 
     def __init__(self, params: ZeroRFParams, geometry: ConeBeamGeometry, mean: float) -> None:
         super().__init__()
-        self.generator = Generator(params, geometry.volume_shape)
+        self.generator = new_generator(params, geometry)
         self.summed, self.bias = params.reduction == "sum", params.bias
-        self.network = MLP(params.features * (1 if self.summed else 3), hidden=params.hidden, layers=params.layers)
+        self.network = MLP(params.features * (1 if self.summed else self.generator.groups), hidden=params.hidden, layers=params.layers)
         self.attenuation = Attenuation(params.activation, mean)
         lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
         self.lower, self.extent = lower, upper - lower
 
     def volume(self, support: Support) -> torch.Tensor:
         """[z, y, x] over the whole box at the support's resolution, 0 outside of it."""
-        planes, lines = self.generator()
-        shape = support.shape
-        planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(shape), strict=True)]
-        lines = [resampled(line, target) for line, target in zip(lines, line_shapes(shape), strict=True)]
-        return support.fill(self._density(vm_grid(planes, lines, support)))
+        return support.fill(self._density(self.generator.at_voxels(support)))
 
     def at_points(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        """A function from positions [M, 3] (x y z [mm]) to attenuation [M]; planes and lines are generated once."""
-        planes, lines = self.generator()
-
-        def field(positions: torch.Tensor) -> torch.Tensor:
-            return self._density(vm_encode((positions - self.lower) / self.extent, planes, lines))
-
-        return field
+        """A function from positions [M, 3] (x y z [mm]) to attenuation [M]; the tensors are generated once."""
+        features = self.generator.encoder()
+        return lambda positions: self._density(features((positions - self.lower) / self.extent))
 
     def _density(self, features: torch.Tensor) -> torch.Tensor:
-        """Features [M, 3 * channels] of the three pairs of plane and line -> attenuation [M]."""
+        """Features [M, groups * features] -> attenuation [M]."""
         if self.summed:
-            features = features.t().unflatten(0, (3, -1)).sum(0).t()
+            features = features.t().unflatten(0, (self.generator.groups, -1)).sum(0).t()
         return self.attenuation(self.network(features)[:, 0] + self.bias)
 
 
@@ -118,8 +109,10 @@ class Ensemble:
         measurements = Measurements(scan)
         self.mean_attenuation = measurements.mean_attenuation
         self.support, self.batch = Support.of(scan), RayBatch()
-        by_grid = params.render == "grid"
-        self.loss_of = GridLoss(params, scan) if by_grid else RayLoss(params, scan, measurements, self.support, self.batch)
+        if params.render == "grid":
+            self.loss_of: GridLoss | GrowingRayLoss = GridLoss(params, scan)
+        else:
+            self.loss_of = GrowingRayLoss(params, RayLoss(scan, params, measurements, self.support, self.batch))
         self.seeds = torch.randint(1 << 31, (params.members,), generator=self.generator).tolist()
         self.finished: list[TensorialField] = []
         self.total = torch.zeros(scan.geometry.volume_shape)  # of the finished ones
