@@ -156,4 +156,5 @@ def _cells(occupancy: torch.Tensor | None) -> tuple[torch.Tensor | None, Any]:
         return None, None
     if occupancy.ndim != 3 or occupancy.numel() == 0 or occupancy.device.type != "cpu":
         raise InputError("march: occupancy", expected="cells [z, y, x] on the CPU", found=f"{tuple(occupancy.shape)} on {occupancy.device}")
-    return occupancy.ne(0).to(torch.uint8).contiguous(), (ctypes.c_int * 3)(*occupancy.shape)
+    cells = occupancy if occupancy.dtype == torch.bool else occupancy.ne(0)
+    return cells.contiguous().view(torch.uint8), (ctypes.c_int * 3)(*occupancy.shape)
