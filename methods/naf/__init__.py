@@ -12,7 +12,7 @@ class NafParams(FieldParams):
     """Parameters of NAF. Sizes left empty follow the volume: the finest level has one cell a voxel."""
 
     render: Literal["rays", "grid"] = Field("rays", description="march random rays (as published), or project the field on the voxel grid")
-    steps: int = Field(4000, ge=1, description="optimiser steps")
+    steps: int = Field(8000, ge=1, description="optimiser steps")
     epochs: int | None = Field(None, ge=1, description="steps for each view of the scan, as published; none = `steps` for any scan")
     rays: int = Field(256, ge=1, description="rays a step (render: rays)")
     views: int = Field(10, ge=1, description="random views a step (render: grid)")
@@ -34,7 +34,7 @@ class NafParams(FieldParams):
 
 SPEC = MethodSpec(
     name="naf",
-    revision=2,
+    revision=3,
     target="methods.naf.reconstruct:reconstruct",
     field="methods.naf.reconstruct:restored_field",
     speed="methods.naf.speed:speed",
