@@ -127,7 +127,7 @@ def test_backprojection_against_a_plain_loop() -> None:
         value = (1 - wi) * ((1 - wj) * padded[a, b] + wj * padded[a, b + 1])
         value += wi * ((1 - wj) * padded[a + 1, b] + wj * padded[a + 1, b + 1])
         expected += value * (scale / geometry.magnification) ** 2
-    np.testing.assert_allclose(backproject(filtered, geometry), expected, rtol=2e-4, atol=2e-5)
+    np.testing.assert_allclose(backproject(torch.from_numpy(filtered), geometry), expected, rtol=2e-4, atol=2e-5)
 
 
 def test_the_weight_of_the_central_ray_is_one() -> None:

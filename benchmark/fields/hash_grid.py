@@ -30,7 +30,7 @@ class HashGrid(nn.Module):
     """Points in the unit cube [M, 3] -> features [M, 2 * levels].
 
     Level l is a grid with `base * growth**l` cells along an edge, growing from `base` to `finest`; a level with more
-    than 2**log2_entries grid points shares rows by hashing. Deterministic for any number of threads; gradients flow to
+    than 2**log2_entries grid points shares rows by hashing. Deterministic for any number of CPU threads; gradients flow to
     the table and, if they require them, to the points. Raises InputError for impossible sizes.
     """
 
@@ -63,7 +63,7 @@ class _Encode(torch.autograd.Function):
         points = points.contiguous()
         ctx.save_for_backward(points, table)
         ctx.levels = levels
-        out = torch.empty(FEATURES * len(levels), points.shape[0])
+        out = torch.empty(FEATURES * len(levels), points.shape[0], device=points.device)
         call("hash_encode", points.detach(), points.shape[0], levels, ctypes.c_int(len(levels)), table.detach(), out)
         return out.t()
 

@@ -34,7 +34,7 @@ def vm_grid(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor], suppo
     """
     channels, ny, nx = planes[0].shape
     nz = lines[0].shape[1]
-    support = support or Support.everywhere((nz, ny, nx))
+    support = support or Support.everywhere((nz, ny, nx), planes[0].device)
     if planes[1].shape != (channels, nz, ny) or planes[2].shape != (channels, nz, nx) or support.mask.shape != (nz, ny, nx):
         found = [tuple(t.shape) for t in (*planes, *lines, support.mask)]
         raise InputError("vm_grid", expected="planes, lines and support of one grid", found=f"{found}")
@@ -55,14 +55,14 @@ class _Encode(torch.autograd.Function):
         channels = planes[0].shape[0]
         shapes = [n for plane, line in zip(planes, lines, strict=True) for n in (*plane.shape[1:], line.shape[1])]
         ctx.sizes = (points.shape[0], ctypes.c_int(channels), (ctypes.c_int * 9)(*shapes))
-        out = torch.empty(3 * channels, points.shape[0])
+        out = torch.empty(3 * channels, points.shape[0], device=points.device)
         call("vm_encode", points, *ctx.sizes, addresses(planes), addresses(lines), out)
         return out.t()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         planes, lines = _split(ctx.saved_tensors)
-        out = [torch.empty_like(t) for t in (*planes, *lines)]
+        out = [torch.zeros_like(t) for t in (*planes, *lines)]
         call("vm_encode_backward", ctx.points, *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient),
              addresses(out[:3]), addresses(out[3:]))
         return None, *out
@@ -76,7 +76,7 @@ class _Grid(torch.autograd.Function):
         channels = planes[0].shape[0]
         shape = (ctypes.c_int(n) for n in support.mask.shape)
         ctx.sizes = (*shape, ctypes.c_int(channels), support.runs, len(support.runs), support.count)
-        out = torch.empty(3 * channels, support.count)
+        out = torch.empty(3 * channels, support.count, device=planes[0].device)
         call("vm_grid", *ctx.sizes, addresses(planes), addresses(lines), out)
         return out.t()
 

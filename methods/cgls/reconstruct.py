@@ -16,10 +16,10 @@ FALLBACK = 10  # iterations, for scans too short to hold a view back
 
 def reconstruct(scan: Scan, params: CglsParams, run: Run) -> Reconstruction:
     """Choose the number of iterations (unless given) on a part of the views, then iterate on all."""
-    measured = torch.tensor(scan.projections)
+    measured = torch.tensor(scan.projections, device=run.device)
     auto = params.iterations == "auto"
     count = choose_iterations(scan, measured, params, run) if auto else int(params.iterations)
-    volume, done = torch.zeros(scan.geometry.volume_shape), 0
+    volume, done = torch.zeros(scan.geometry.volume_shape, device=run.device), 0
     for volume, loss in cgls(scan.geometry, measured, run.steps(count)):
         done += 1
         run.log(loss=loss)
@@ -46,7 +46,7 @@ def choose_iterations(scan: Scan, measured: torch.Tensor, params: CglsParams, ru
 def cgls(geometry: ConeBeamGeometry, measured: torch.Tensor, steps: Iterable[int]) -> Iterator[tuple[torch.Tensor, float]]:
     """Yield the volume [z, y, x] (the same tensor, updated in place) and the mean squared residual after each iteration."""
     projector = Projector(geometry)
-    volume, residual = torch.zeros(geometry.volume_shape), measured.clone()
+    volume, residual = torch.zeros(geometry.volume_shape, device=measured.device), measured.clone()
     gradient = projector.adjoint(residual)
     direction, power = gradient.clone(), gradient.double().square().sum()
     for _ in steps:
@@ -66,4 +66,4 @@ def cgls(geometry: ConeBeamGeometry, measured: torch.Tensor, steps: Iterable[int
 
 def finished(volume: torch.Tensor, params: CglsParams) -> np.ndarray:
     """A copy for the caller, [z, y, x]."""
-    return (volume.clamp(min=0) if params.nonnegative else volume.clone()).numpy()
+    return (volume.clamp(min=0) if params.nonnegative else volume.clone()).cpu().numpy()

@@ -22,5 +22,6 @@ def reconstruct(scan: Scan, params: FdkParams, run: Run) -> Reconstruction:
         nonnegative=params.nonnegative,
         memory_bytes=run.memory_bytes,
         folder=run.scratch,
+        device=run.device,
     )
     return Reconstruction(volume=volume, info=info)
