@@ -100,7 +100,7 @@ class Generator(nn.Module):
         self.lines = nn.ModuleList(Decoder(params, shape) for shape in lines)
 
     def forward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.lower_precision):
+        with torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.lower_precision):
             planes, lines = [plane() for plane in self.planes], [line() for line in self.lines]
         return [plane.float() for plane in planes], [line.float() for line in lines]
 

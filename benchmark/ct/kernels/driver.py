@@ -71,7 +71,7 @@ def load_driver() -> ctypes.CDLL:
     try:
         return ctypes.CDLL(name)
     except OSError as error:
-        raise MissingDependency(f"The NVIDIA driver's library {name} cannot be loaded ({error}): no CUDA device can be used here.") from error
+        raise MissingDependency(f"The NVIDIA driver's library {name} cannot be loaded ({error}): no CUDA device is usable.") from error
 
 
 def check(driver: ctypes.CDLL, status: int, what: str = "") -> None:

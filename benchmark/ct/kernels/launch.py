@@ -38,7 +38,7 @@ def packed(argument: Any) -> Any:
             raise ValueError("kernel arguments must be C-contiguous")
         return ctypes.c_void_p(argument.data_ptr())
     if isinstance(argument, np.ndarray):
-        return (ctypes.c_char * argument.nbytes).from_buffer_copy(np.ascontiguousarray(argument))
+        return (ctypes.c_char * argument.nbytes).from_buffer_copy(argument.tobytes())
     if argument is None:
         return ctypes.c_void_p()
     return ctypes.c_int64(argument) if isinstance(argument, int) else argument
