@@ -11,7 +11,7 @@ import torch
 from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.slabs import PADDING, Room, SlabProjector
-from benchmark.types import Scan
+from benchmark.types import Engine, Scan
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -22,16 +22,18 @@ class OrderedSubsets:
     R and C are the inverse row and column sums of the subset's A, 0 for rays and voxels that are not met. Subsets follow
     each other far apart in angle. Where this process would grow beyond `memory_bytes`, the volume is corrected slab by slab,
     and R, C and p are made or read each time instead of kept: about twice the work, the same numbers to float rounding.
-    Volumes, and what is kept, lie on `device`.
-    Raises InputError for less memory than volume and smallest pieces take.
+    Volumes, and what is kept, lie on `device`; `engine` says whose A and A^T are used.
+    Raises InputError for less memory than volume and smallest pieces take, and for pieces of another engine.
     """
 
-    def __init__(self, scan: Scan, size: int = 1, memory_bytes: int | None = None, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, scan: Scan, size: int = 1, memory_bytes: int | None = None, device: torch.device | str = "cpu", engine: Engine = "auto"
+    ) -> None:
         count = -(-scan.geometry.views // min(size, scan.geometry.views))
         order = spread_order(scan.geometry.angles)
         thickness = _thickness(scan.geometry, count, Room(memory_bytes))
         self.slabs = 0 if thickness is None else -(-scan.geometry.volume_shape[0] // thickness)  # 0: all is kept
-        projector = SlabProjector.of(scan.geometry, thickness or scan.geometry.volume_shape[0])
+        projector = SlabProjector.of(scan.geometry, thickness or scan.geometry.volume_shape[0], engine, str(device))
         self._subsets = [
             _Subset(projector, order[first::count], scan.projections, thickness is None, device) for first in range(count)
         ]

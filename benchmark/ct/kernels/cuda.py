@@ -42,7 +42,11 @@ def compile_cubin(arch: str = "sm_80", source: str | None = None) -> bytes:
 
 def resources(arch: str) -> dict[str, Resources]:
     """What each kernel of kernels.cu takes on an architecture. Raises as compile_cubin."""
-    _, report = _compile(arch, None, "--ptxas-options=-v")
+    return parsed(_compile(arch, None, "--ptxas-options=-v")[1])
+
+
+def parsed(report: str) -> dict[str, Resources]:
+    """What each kernel takes, from the assembler's report."""
     found = {}
     for part in report.split("Compiling entry function '")[1:]:
         stack, stores, loads = (int(n) for n in re.findall(r"(\d+) bytes (?:stack frame|spill stores|spill loads)", part)[:3])
