@@ -24,7 +24,7 @@ from benchmark.ct.projector import Projector
 from benchmark.ct.rays import view_rays
 from benchmark.environment import version
 from benchmark.errors import InputError, MissingDependency
-from benchmark.fields import MLP, HashGrid, plain
+from benchmark.fields import MLP, HashGrid, TinyCudaField, plain, tiny_cuda_name
 
 REPEATS = 7
 SIZE, VIEWS = 512, 100  # of the projector's problem: SIZE^3 voxels, VIEWS views of SIZE^2 pixels
@@ -122,24 +122,32 @@ def _astra_operators(
 
 
 def _field(device: str) -> Iterator[Row]:
-    """A step of a neural field by rays (march, hash grid of 16 levels, network, sum, and back) against the same in plain torch."""
+    """A step of a neural field by rays (march, hash grid of 16 levels, network, sum, and back) against plain torch and tiny-cuda-nn."""
     geometry = problem(128, 50)
     generator = torch.Generator().manual_seed(0)
-    grid = HashGrid(levels=16, base=16, finest=512, log2_entries=19, spread=0.1, generator=generator).to(device)
+    sizes: dict[str, int] = {"levels": 16, "base": 16, "finest": 512, "log2_entries": 19}
+    grid = HashGrid(**sizes, spread=0.1, generator=generator).to(device)
     network = MLP(grid.out_features, hidden=32, layers=4, generator=generator).to(device)
     pixels = [torch.randint(count, (RAYS,), generator=generator).to(device) for count in geometry.projection_shape]
     rays, bounds = view_rays(geometry, pixels=(pixels[0], pixels[1], pixels[2])), geometry.volume_bounds
     lower, upper = torch.tensor(bounds, dtype=torch.float32, device=device)
 
-    def step(features: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    def step(field: Callable[[torch.Tensor], torch.Tensor]) -> None:
         samples = march(rays, bounds, samples=SAMPLES, jitter=generator)
-        mu = network(features((samples.positions - lower) / (upper - lower)))[:, 0]
+        mu = field((samples.positions - lower) / (upper - lower))[:, 0]
         composite_rays_xray(mu, samples.ts, samples.rays).sum().backward()
         grid.table.grad = network.weights.grad = None
 
-    ours = median(lambda: step(grid), device)
-    other = median(lambda: step(lambda points: plain.hash_grid(grid, points)), device, 3)
+    ours = median(lambda: step(lambda points: network(grid(points))), device)
+    other = median(lambda: step(lambda points: network(plain.hash_grid(grid, points))), device, 3)
     yield Row("field step", "the hash grid in plain torch", ours, ours / other)
+    try:
+        fused = TinyCudaField(**sizes, hidden=32, layers=4, device=device, seed=0)
+        yield Row("field step", tiny_cuda_name(), ours, ours / median(lambda: step(fused), device))
+    except MissingDependency as error:
+        yield Row("field step", "tiny-cuda-nn", skipped=str(error))
+    except Exception as error:  # other people's code
+        yield Row("field step", "tiny-cuda-nn", skipped=f"{type(error).__name__}: {error}")
 
 
 def median(call: Callable[[], Any], device: str, repeats: int = REPEATS) -> float:

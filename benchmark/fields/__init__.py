@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from benchmark.fields.muon import Muon
     from benchmark.fields.sharpen import ramp_filtered
     from benchmark.fields.support import Support
+    from benchmark.fields.tiny_cuda import TinyCudaField, tiny_cuda_name
     from benchmark.fields.variation import Variation, total_variation, variation_weight
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
     from benchmark.fields.volume import field_volume, voxel_positions
@@ -37,6 +38,8 @@ _LAZY = {
     "Muon": "muon",
     "RayBatch": "memory",
     "Support": "support",
+    "TinyCudaField": "tiny_cuda",
+    "tiny_cuda_name": "tiny_cuda",
     "Variation": "variation",
     "Weighting": "weighting",
     "data_consistent": "consistency",
@@ -71,6 +74,7 @@ __all__ = [
     "Muon",
     "RayBatch",
     "Support",
+    "TinyCudaField",
     "Variation",
     "Weighting",
     "data_consistent",
@@ -78,6 +82,7 @@ __all__ = [
     "mixture_line_integrals",
     "ramp_filtered",
     "rotations",
+    "tiny_cuda_name",
     "total_variation",
     "trunc_exp",
     "variation_weight",

@@ -1,4 +1,4 @@
-"""A hash grid and its network by tiny-cuda-nn (Mueller 2021, github.com/NVlabs/tiny-cuda-nn), where it is installed: half precision, fused."""
+"""A hash grid and its network by tiny-cuda-nn (Mueller 2021, github.com/NVlabs/tiny-cuda-nn), where installed: half precision, fused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from benchmark.environment import install_hint, version
 from benchmark.errors import InputError, MissingDependency
-from benchmark.fields.hash_grid import FEATURES, growth
+from benchmark.fields.hash_grid import FEATURES, growth, level_cells
 
 FUSED = (16, 32, 64, 128)  # hidden units that its fused network takes
 
@@ -31,6 +31,7 @@ class TinyCudaField(nn.Module):
             raise InputError("engine tinycudann", expected="2 layers or more", found=f"{layers}")
         import tinycudann
 
+        self.cells = level_cells(levels, base, finest)
         encoding = {
             "otype": "HashGrid", "n_levels": levels, "n_features_per_level": FEATURES, "log2_hashmap_size": log2_entries,
             "base_resolution": base, "per_level_scale": growth(levels, base, finest),
@@ -46,6 +47,6 @@ class TinyCudaField(nn.Module):
         return self.network(points).float()
 
 
-def name() -> str:
+def tiny_cuda_name() -> str:
     """'tinycudann 1.7', for the record."""
     return f"tinycudann {version('tinycudann')}".strip()

@@ -17,10 +17,12 @@ from benchmark.fields import (
     Measurements,
     RayBatch,
     Support,
+    TinyCudaField,
     Variation,
     Weighting,
     data_consistent,
     field_volume,
+    tiny_cuda_name,
     variation_weight,
     voxel_positions,
 )
@@ -33,19 +35,28 @@ class AttenuationField(nn.Module):
     lower: torch.Tensor  # [3] corner of the box [mm]
     extent: torch.Tensor  # [3]
 
-    def __init__(self, params: NafParams, geometry: ConeBeamGeometry, mean: float, generator: torch.Generator) -> None:
+    def __init__(
+        self, params: NafParams, geometry: ConeBeamGeometry, mean: float, generator: torch.Generator, device: str = "cpu"
+    ) -> None:
         super().__init__()
         lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
         self.register_buffer("lower", lower, persistent=False)
         self.register_buffer("extent", upper - lower, persistent=False)
         finest = max(params.finest or max(geometry.volume_shape), params.base)
         levels = params.levels or 1 + max(0, round(math.log2(finest / params.base)))
-        self.grid = HashGrid(levels=levels, base=params.base, finest=finest, log2_entries=params.log2_entries, generator=generator)
-        self.network = MLP(self.grid.out_features, hidden=params.hidden, layers=params.layers, skip=params.skip, generator=generator)
+        sizes: dict[str, int] = {"levels": levels, "base": params.base, "finest": finest, "log2_entries": params.log2_entries}
+        self.fused: TinyCudaField | None = None
+        if params.engine == "tinycudann":
+            how = {"hidden": params.hidden, "layers": params.layers, "seed": generator.initial_seed()}
+            self.fused = TinyCudaField(**sizes, **how, device=device)
+        else:
+            self.grid = HashGrid(**sizes, generator=generator)
+            self.network = MLP(self.grid.out_features, hidden=params.hidden, layers=params.layers, skip=params.skip, generator=generator)
         self.attenuation = Attenuation(params.activation, mean)
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
-        return self.attenuation(self.network(self.grid((positions - self.lower) / self.extent))[:, 0])
+        points = (positions - self.lower) / self.extent
+        return self.attenuation((self.fused(points) if self.fused else self.network(self.grid(points)))[:, 0])
 
 
 class RayLoss:
@@ -91,7 +102,7 @@ class Training:
         self.steps = params.steps_for(scan.geometry.views)
         self.generator = torch.Generator().manual_seed(seed)
         measurements, self.support = Measurements(scan, device), Support.of(scan, device=device)
-        self.field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, self.generator).to(device)
+        self.field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, self.generator, device).to(device)
         self.batch, by_rays = RayBatch(device), params.render == "rays"
         self.loss_of = RayLoss(params, scan, measurements, self.support, self.batch) if by_rays else GridLoss(params, scan, device)
         self.optimiser = torch.optim.Adam(self.field.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
@@ -152,10 +163,11 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     parameters = sum(p.numel() for p in training.field.parameters())
     info = {
         "parameters": parameters,
-        "levels": training.field.grid.cells,
+        "levels": (training.field.fused or training.field.grid).cells,
         "render": params.render,
         "tv": tv,
         "weighting": training.loss_of.weighting.by,
         "memory": training.batch.notes,
     }
-    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).cpu().numpy(), info=info)
+    engine = tiny_cuda_name() if params.engine == "tinycudann" else "native"
+    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).cpu().numpy(), engine=engine, info=info)
