@@ -87,6 +87,14 @@ def problem(size: int, views: int) -> ConeBeamGeometry:
     )
 
 
+def difference_from_cpu(device: str = "cuda:0") -> float:
+    """Largest difference between a small A on a device and on the CPU, relative to its largest value."""
+    projector = Projector(problem(24, 5))
+    volume = torch.rand(projector.geometry.volume_shape, generator=torch.Generator().manual_seed(0))
+    expected = projector.forward(volume)
+    return float((projector.forward(volume.to(device)).cpu() - expected).abs().max() / expected.max())
+
+
 def _tigre_operators(
     geometry: ConeBeamGeometry, volume: torch.Tensor, projections: torch.Tensor, device: str
 ) -> dict[str, Callable[[], Any]]:

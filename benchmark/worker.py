@@ -219,12 +219,8 @@ def _set_up_libraries(job: dict[str, Any], device: str) -> None:
     """
     with contextlib.suppress(MissingDependency):  # a method that needs no kernels runs without a compiler, too
         library()
-        if device.startswith("cuda"):
-            import torch
-
-            from benchmark.ct.kernels.launch import module
-
-            module(torch.device(device))
+    if device.startswith("cuda"):
+        _set_up_cuda(device)
     random.seed(job["seed"])
     np.random.seed(job["seed"] % 2**32)
     if "torch" in sys.modules:
@@ -233,6 +229,17 @@ def _set_up_libraries(job: dict[str, Any], device: str) -> None:
         torch.manual_seed(job["seed"])
         if job["threads"]:
             torch.set_num_threads(job["threads"])
+
+
+def _set_up_cuda(device: str) -> None:
+    """Compile and load the kernels for a GPU, and let float32 mean float32 there as well."""
+    import torch
+
+    from benchmark.ct.kernels.launch import module
+
+    torch.backends.cudnn.allow_tf32 = False
+    with contextlib.suppress(MissingDependency):
+        module(torch.device(device))
 
 
 def _thread_count() -> int:

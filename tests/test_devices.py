@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from balls import ball_scan
+from tiny import sweep
 from torch.utils._pytree import tree_map
 
 import methods.naf.reconstruct as naf
 import methods.zerorf.reconstruct as zerorf
 from benchmark.api import Reconstruction, Run, Scan
+from benchmark.fields.memory import out_of_memory
 from benchmark.plugins import load
+from benchmark.schedule import Options
 from benchmark.types import resolve
 from methods.gaussians import GaussiansParams
 from methods.gaussians.reconstruct import Training as GaussiansTraining
@@ -96,3 +100,39 @@ def test_what_was_trained_elsewhere_goes_on(method: str, device: str) -> None:
         first.step()
     second.load_state_dict(tree_map(lambda leaf: leaf.cpu() if isinstance(leaf, torch.Tensor) else leaf, first.state_dict()))
     assert second.step() == pytest.approx(first.step(), rel=1e-4)
+
+
+# -- what the harness does around them ----------------------------------------------------------------------------------
+
+
+def test_the_clock_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    clock = Run(device="cuda:1").clock
+    clock.start()
+    with clock.paused():
+        assert waited == ["cuda:1"] * 2
+    clock.stop()
+    clock.stop()
+    assert waited == ["cuda:1"] * 4
+    Run().clock.start()
+    assert len(waited) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CUDA out of memory. Tried to allocate 2.00 GiB.", "CUDA: seed_vm_grid: CUDA_ERROR_OUT_OF_MEMORY (out of memory)",
+     "cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"],
+)  # fmt: skip
+def test_a_gpu_without_memory_is_understood(text: str) -> None:
+    assert out_of_memory(RuntimeError(text))
+    assert not out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+
+
+@pytest.mark.gpu
+def test_a_record_says_what_ran_where(tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA device")
+    (record,) = sweep(tmp_path, "sart", options=Options(device="cuda:0")).records
+    assert (record.status, record.device, record.engine) == ("ok", "cuda:0", "native")
+    assert record.environment["gpu"] and record.environment["gpu_peak_memory_mb"] > 0

@@ -147,6 +147,10 @@ def test_a_table_of_the_cpu_is_not_written(capsys):
     assert "--write: expected a CUDA device" in capsys.readouterr().err
 
 
+def test_a_small_projection_is_the_same_everywhere(device):
+    assert gpu_speed.difference_from_cpu(device) < 1e-5
+
+
 @pytest.mark.gpu
 def test_times_are_those_of_the_device():
     """A matrix product of 4096^2 takes a GPU more than a call takes the host."""
