@@ -43,7 +43,7 @@ class Run:
         self.budget_seconds, self.budget_steps = budget_seconds, budget_steps
         self.memory_bytes, self.scratch = memory_bytes, scratch
         self.rng = np.random.default_rng(seed)
-        self.clock = Clock()
+        self.clock = Clock(device)
         self.step = 0
         self.resumed = 0  # steps that an earlier, interrupted process had done
         self._total = 0

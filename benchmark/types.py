@@ -23,6 +23,7 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Engine = Literal["auto", "native", "tigre"]  # whose projector; auto = native on every machine: numbers never depend on what is installed
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
 
 

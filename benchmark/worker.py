@@ -88,7 +88,7 @@ def work(folder: Path, emit: Emit) -> None:
         scan = read_scan(folder, job)
         target, params = _method(job)
         result["device"] = resolve_device(job["device"])
-        _set_up_libraries(job)
+        _set_up_libraries(job, result["device"])
         run = Run(
             seed=job["seed"],
             device=result["device"],
@@ -152,22 +152,16 @@ def _end_politely(run: Run) -> None:
 
 def _timed(target: Callable[..., Any], scan: Scan, params: Any, run: Run) -> Any:
     """The method's return value; the clock runs only while the method does, pending work on a GPU included."""
-    _synchronise(run.device)
     counters.reset()
-    run.clock.start()
-    try:
-        result = target(scan, params, run)
-        _synchronise(run.device)
-        return result
-    finally:
-        run.clock.stop()
-
-
-def _synchronise(device: str) -> None:
-    if device.startswith("cuda"):
+    if run.device.startswith("cuda"):
         import torch
 
-        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(run.device)
+    run.clock.start()
+    try:
+        return target(scan, params, run)
+    finally:
+        run.clock.stop()
 
 
 def _volume(reconstruction: Any) -> np.ndarray:
@@ -219,12 +213,14 @@ def resolve_device(device: str) -> str:
     return f"cuda:{index}"
 
 
-def _set_up_libraries(job: dict[str, Any]) -> None:
+def _set_up_libraries(job: dict[str, Any], device: str) -> None:
     """Load the kernels outside of the clock, seed the global generators (a method should use run.rng; some libraries do not)
     and limit torch's threads.
     """
     with contextlib.suppress(MissingDependency):  # a method that needs no kernels runs without a compiler, too
         library()
+    if device.startswith("cuda"):
+        _set_up_cuda(device)
     random.seed(job["seed"])
     np.random.seed(job["seed"] % 2**32)
     if "torch" in sys.modules:
@@ -233,6 +229,17 @@ def _set_up_libraries(job: dict[str, Any]) -> None:
         torch.manual_seed(job["seed"])
         if job["threads"]:
             torch.set_num_threads(job["threads"])
+
+
+def _set_up_cuda(device: str) -> None:
+    """Compile and load the kernels for a GPU, and let float32 mean float32 there as well."""
+    import torch
+
+    from benchmark.ct.kernels.launch import module
+
+    torch.backends.cudnn.allow_tf32 = False
+    with contextlib.suppress(MissingDependency):
+        module(torch.device(device))
 
 
 def _thread_count() -> int:

@@ -1,5 +1,26 @@
-"""Before anything loads OpenMP: threads that wait do not spin, since test machines are small and shared."""
+"""What every test may use. Before anything loads OpenMP: threads that wait do not spin, since test machines are small and shared."""
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+@pytest.fixture(params=["cpu", "pretend", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where a test's tensors lie: the CPU, a device that has the CUDA kernels without a GPU (pretend.py), and a GPU (marked gpu)."""
+    if request.param == "pretend":
+        from pretend import pretending
+
+        with pretending(monkeypatch) as name:
+            yield name
+    elif request.param == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch finds no CUDA device")
+        yield "cuda:0"
+    else:
+        yield "cpu"

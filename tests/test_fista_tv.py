@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from balls import ball_scan, error, watched
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -50,19 +50,22 @@ def plain_prox(target: torch.Tensor, weight: float, scale: torch.Tensor, iterati
     return primal(p)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shape=SHAPES, weight=st.floats(0.05, 2.0), nonnegative=st.booleans(), seed=st.integers(0, 1000))
-def test_kernels_against_the_plain_twin(shape: tuple[int, int, int], weight: float, nonnegative: bool, seed: int) -> None:
+def test_kernels_against_the_plain_twin(
+    shape: tuple[int, int, int], weight: float, nonnegative: bool, seed: int, device: str
+) -> None:
     target = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     spacing = (1.0, 2.0, 0.5)
     mean = float(np.prod(spacing)) ** (1 / 3)
     scale = torch.tensor([mean / s if n > 1 else 0.0 for s, n in zip(spacing, shape, strict=True)])
-    variation = TotalVariation(shape, spacing)
-    assert variation.value(target) == pytest.approx(float(gradient(target, scale).square().sum(0).sqrt().sum()), rel=1e-5, abs=1e-5)
+    variation = TotalVariation(shape, spacing, device)
+    value = float(gradient(target, scale).square().sum(0).sqrt().sum())
+    assert variation.value(target.to(device)) == pytest.approx(value, rel=1e-5, abs=1e-5)
     if max(shape) > 1:
         expected = plain_prox(target, weight, scale, 7, 0.0 if nonnegative else -torch.inf)
-        found = variation.prox(target, weight, iterations=7, nonnegative=nonnegative)
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        found = variation.prox(target.to(device), weight, iterations=7, nonnegative=nonnegative)
+        torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_proximal_point_is_a_minimum() -> None:

@@ -16,7 +16,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "report": ("report results/first", "report results/first --json"),
     "compare": ("compare results/first results/second",),
     "doctor": ("doctor", "doctor --json"),
-    "speed": ("speed", "speed --json"),
+    "speed": ("speed", "speed --json", "speed --device cuda --write docs/performance.md"),
     "new-scan": ("new-scan my_scan",),
     "validate": ("validate my_scan", "validate walnut_sample", "validate chest --set chest.size=32 --set chest.views=20"),
     "export": ("export results/first/runs/RUN --format dicom --hu", "export results/first/runs/RUN --format nrrd --output volume.nrrd"),

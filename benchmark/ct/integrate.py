@@ -15,7 +15,7 @@ import torch
 
 from benchmark import counters
 from benchmark.ct.composite import composite_max, composite_rays_xray
-from benchmark.ct.kernels.call import call
+from benchmark.ct.kernels.call import call, runs_on
 from benchmark.ct.rays import Rays, box
 from benchmark.errors import InputError
 
@@ -81,7 +81,7 @@ def march(
 
 def clip(rays: Rays, bounds: Any) -> torch.Tensor:
     """Where each ray enters and leaves the box, float32 [N, 2] [mm]; both 0 where it misses."""
-    spans = torch.empty(len(rays), 2)
+    spans = torch.empty(len(rays), 2, device=rays.origins.device)
     call("clip_rays", rays.origins, rays.directions, len(rays), box(bounds), spans)
     return spans
 
@@ -98,12 +98,12 @@ class _Marcher:
             raise InputError("march: samples", expected="1 or more per ray", found=f"{samples}")
         if step is not None and not 0 < step < float("inf"):
             raise InputError("march: step", expected="a positive length in mm", found=f"{step}")
-        if rays.origins.device.type != "cpu":
-            raise InputError("march: rays", expected="rays on the CPU", found=f"rays on {rays.origins.device}")
+        if not runs_on(rays.origins.device):
+            raise InputError("march: rays", expected="rays on the CPU or a CUDA device", found=f"rays on {rays.origins.device}")
         self.rays, self.box = rays, box(bounds)
         cells, shape = _cells(occupancy)
         self._how = (self.box, ctypes.c_int(samples or 0), ctypes.c_double(step or 0.0), ctypes.c_int64(_seed(jitter)), cells, shape)
-        self.table = torch.empty(len(rays), 2, dtype=torch.int64)
+        self.table = torch.empty(len(rays), 2, dtype=torch.int64, device=rays.origins.device)
         self.total = call("march_count", rays.origins, rays.directions, len(rays), *self._how, self.table)
         if self.total > MOST_SAMPLES and step is not None:
             raise InputError("march: step", expected=f"at most {MOST_SAMPLES} samples", found=f"{self.total}", fix="Is the step in mm?")
@@ -126,9 +126,9 @@ class _Marcher:
         table = self.table[begin:end].clone()
         if begin:
             table[:, 0] -= self.table[begin, 0]
-        count = int(table[-1].sum()) if len(table) else 0
+        count = self.total if end - begin == len(self.rays) else int(table[-1].sum())
         counters.count("ray_samples", count)
-        samples = Samples(torch.empty(count, 3), torch.empty(count, 2), table)
+        samples = Samples(torch.empty(count, 3, device=table.device), torch.empty(count, 2, device=table.device), table)
         how = (ctypes.c_int64(begin), ctypes.c_int64(end), *self._how, self.table, samples.positions, samples.ts)
         call("march_fill", self.rays.origins, self.rays.directions, *how)
         return samples
@@ -154,7 +154,7 @@ def _seed(jitter: Jitter) -> int:
 def _cells(occupancy: torch.Tensor | None) -> tuple[torch.Tensor | None, Any]:
     if occupancy is None:
         return None, None
-    if occupancy.ndim != 3 or occupancy.numel() == 0 or occupancy.device.type != "cpu":
-        raise InputError("march: occupancy", expected="cells [z, y, x] on the CPU", found=f"{tuple(occupancy.shape)} on {occupancy.device}")
+    if occupancy.ndim != 3 or occupancy.numel() == 0:
+        raise InputError("march: occupancy", expected="cells [z, y, x]", found=f"{tuple(occupancy.shape)}")
     cells = occupancy if occupancy.dtype == torch.bool else occupancy.ne(0)
     return cells.contiguous().view(torch.uint8), (ctypes.c_int * 3)(*occupancy.shape)

@@ -17,9 +17,12 @@ import torch
 from benchmark import counters, mapped
 from benchmark.clock import memory_mb
 from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.operators import operators
 from benchmark.ct.projector import Projector
+from benchmark.ct.tigre import TigreProjector
 from benchmark.errors import InputError
 from benchmark.memory import amount
+from benchmark.types import Engine
 
 PADDING = 144  # planes of zeros around a slab in the projector's own copy of it
 SPARE = 48 << 20  # [bytes] for what is not counted: the allocator's rest, tables of a Fourier transform
@@ -105,11 +108,16 @@ def empty_volume(geometry: ConeBeamGeometry, room: Room, folder: Path | None) ->
 class SlabProjector:
     """A of a volume that is given, and corrected, slab by slab; with one slab it is the Projector itself."""
 
-    def __init__(self, projectors: Sequence[tuple[slice, Projector]], geometry: ConeBeamGeometry) -> None:
+    def __init__(self, projectors: Sequence[tuple[slice, Projector | TigreProjector]], geometry: ConeBeamGeometry) -> None:
         self._projectors, self.geometry = projectors, geometry
 
     @classmethod
-    def of(cls, geometry: ConeBeamGeometry, thickness: int) -> SlabProjector:
+    def of(cls, geometry: ConeBeamGeometry, thickness: int, engine: Engine = "auto", device: str = "cpu") -> SlabProjector:
+        """Slabs of at most so many planes. Another engine takes the volume whole: raises InputError for more than one slab."""
+        if engine == "tigre":
+            if thickness < geometry.volume_shape[0]:
+                raise InputError("--memory", expected="enough for the whole volume with engine tigre", found="less", fix="Use native.")
+            return cls([(slice(0, thickness), operators(geometry, engine, device))], geometry)
         path = Projector(geometry).path
         return cls([(slab.planes, Projector(slab.geometry, path)) for slab in cut(geometry, thickness)], geometry)
 

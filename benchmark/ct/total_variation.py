@@ -17,16 +17,18 @@ class TotalVariation:
 
     `spacing` (z, y, x) weighs the differences of oblong voxels (its unit cancels: they are relative to the geometric
     mean), so that for cubes TV has the unit of x. The proximal operator keeps its dual field from call to call: inside an
-    outer iteration, whose arguments change little, a few inner iterations are enough.
+    outer iteration, whose arguments change little, a few inner iterations are enough. Volumes lie on `device`.
     """
 
-    def __init__(self, shape: tuple[int, int, int], spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), device: torch.device | str = "cpu"
+    ) -> None:
         mean = math.prod(spacing) ** (1 / 3)
         self.shape = tuple(shape)
         self._scale = np.array([mean / s if n > 1 else 0.0 for s, n in zip(spacing, shape, strict=True)], dtype=np.float32)
         self._lipschitz = max(float(4 * (self._scale**2).sum()), 1e-12)  # of G G^T
         self._shape = (ctypes.c_int * 3)(*shape)
-        self._dual = torch.zeros(3, *shape)  # p of the last call
+        self._dual = torch.zeros(3, *shape, device=device)  # p of the last call
         self._slices = np.zeros(shape[0])
 
     def value(self, x: torch.Tensor) -> float:
@@ -40,7 +42,7 @@ class TotalVariation:
         floor = 0.0 if nonnegative else -math.inf
         if weight <= 0:
             return target.clamp(min=0) if nonnegative else target.clone()
-        target, x = self._checked(target), torch.empty(self.shape)
+        target, x = self._checked(target), torch.empty(self.shape, device=target.device)
         p, q, t = self._dual, self._dual.clone(), 1.0
 
         def primal(dual: torch.Tensor) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmark.fields.ray_loss import RayLoss
     from benchmark.fields.sharpen import ramp_filtered
     from benchmark.fields.support import Support
+    from benchmark.fields.tiny_cuda import TinyCudaField, tiny_cuda_name
     from benchmark.fields.training_params import FieldParams
     from benchmark.fields.variation import Variation, total_variation, variation_weight
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
@@ -41,6 +42,8 @@ _LAZY = {
     "RayBatch": "memory",
     "RayLoss": "ray_loss",
     "Support": "support",
+    "TinyCudaField": "tiny_cuda",
+    "tiny_cuda_name": "tiny_cuda",
     "Variation": "variation",
     "Weighting": "weighting",
     "data_consistent": "consistency",
@@ -77,6 +80,7 @@ __all__ = [
     "RayBatch",
     "RayLoss",
     "Support",
+    "TinyCudaField",
     "Variation",
     "Weighting",
     "data_consistent",
@@ -84,6 +88,7 @@ __all__ = [
     "mixture_line_integrals",
     "ramp_filtered",
     "rotations",
+    "tiny_cuda_name",
     "total_variation",
     "trunc_exp",
     "variation_weight",

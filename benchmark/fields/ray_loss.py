@@ -30,7 +30,8 @@ class RayLoss:
         self.samples = params.samples or math.ceil(SAMPLES_PER_VOXEL * max(scan.geometry.volume_shape))
         self.bounds, self.occupancy = scan.geometry.volume_bounds, support.mask
         self.weighting = Weighting(scan, params.weighting)
-        self.variation = Variation(scan, params.tv, len(measurements.values)) if params.tv else None
+        device = measurements.values.device
+        self.variation = Variation(scan, params.tv, len(measurements.values), device) if params.tv else None
 
     def __call__(self, field: Field, count: int, generator: torch.Generator) -> torch.Tensor:
         """Of `count` rays, or as many as the memory allows; `field` maps positions [M, 3] (x y z [mm]) to mu [M]."""

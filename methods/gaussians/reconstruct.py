@@ -20,9 +20,10 @@ TV_TIMES_VIEWS = 0.25
 class Objective:
     """Residual and SSIM of some random views, and the total variation of a random block; all relative to the scan's scale."""
 
-    def __init__(self, scan: Scan, params: GaussiansParams, mean_attenuation: float) -> None:
+    def __init__(self, scan: Scan, params: GaussiansParams, mean_attenuation: float, device: str) -> None:
         self.params, self.geometry = params, scan.geometry
-        self.projector, self.values = MixtureProjector(scan.geometry, params.cutoff), torch.tensor(scan.projections)
+        self.projector = MixtureProjector(scan.geometry, params.cutoff, device)
+        self.values = torch.tensor(scan.projections, device=device)
         level = float(self.values.mean() if params.loss == "l1" else self.values.square().mean())
         self.level, self.range = max(abs(level), 1e-12), max(float(self.values.max()), 1e-12)
         self.edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
@@ -33,7 +34,7 @@ class Objective:
 
     def __call__(self, mixture: Mixture, step: int, generator: torch.Generator) -> torch.Tensor:
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.params.views].sort().values
-        rendered, values = self.projector(mixture, chosen.tolist()), self.values[chosen]
+        rendered, values = self.projector(mixture, chosen.tolist()), self.values[chosen.to(self.values.device)]
         residual = ramp_filtered(rendered - values, self.params.sharpen * (1 - step / self.params.steps))
         loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level
         if self.params.ssim:
@@ -53,13 +54,13 @@ class Objective:
 class Training:
     """The mixture, its objective, and the rounds of density control."""
 
-    def __init__(self, scan: Scan, params: GaussiansParams, seed: int) -> None:
+    def __init__(self, scan: Scan, params: GaussiansParams, seed: int, device: str = "cpu") -> None:
         self.scan, self.params = scan, params
         self.generator = torch.Generator().manual_seed(seed)
-        mean = Measurements(scan).mean_attenuation
-        mixture, self.start = start_mixture(scan, params, self.generator)
-        self.objective = Objective(scan, params, mean)
-        bounds = torch.tensor(scan.geometry.volume_bounds, dtype=torch.float32)
+        mean = Measurements(scan, device).mean_attenuation
+        mixture, self.start = start_mixture(scan, params, self.generator, device)
+        self.objective = Objective(scan, params, mean, device)
+        bounds = torch.tensor(scan.geometry.volume_bounds, dtype=torch.float32, device=device)
         self.population = Population(mixture, params, bounds, self.objective.edge, mean)
 
     def step(self) -> float:
@@ -86,12 +87,12 @@ class Training:
 
 def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction:
     """Fit the mixture to the scan; the volume is its mean over each voxel, made consistent with the data."""
-    training = Training(scan, params, run.seed)
+    training = Training(scan, params, run.seed, run.device)
     for step in run.steps(params.steps, training):
         loss = training.step()
         if step % 20 == 0:
             run.log(loss=loss, gaussians=training.population.mixture.size)
-        run.snapshot(lambda: training.volume(supersample=1).numpy())
+        run.snapshot(lambda: training.volume(supersample=1).cpu().numpy())
     count = training.population.mixture.size
     info = {"gaussians": count, "parameters": 11 * count, "start": training.start}
-    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).numpy(), info=info)
+    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).cpu().numpy(), info=info)

@@ -16,26 +16,26 @@ VOXELS, PIXELS = 20, 14  # for each Gaussian and its eleven numbers
 FAINT = 0.05  # voxels below this fraction of the brightest ones (99.5 %) get no Gaussian
 
 
-def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generator) -> tuple[Mixture, str]:
-    """The mixture before the first step, and what it was drawn from ('fdk', 'sart' or 'random')."""
+def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generator, device: str = "cpu") -> tuple[Mixture, str]:
+    """The mixture before the first step, on `device`, and what it was drawn from ('fdk', 'sart' or 'random')."""
     geometry = scan.geometry
     kind = params.start or ("sart" if not_circular(geometry) else "fdk")
-    volume = start_volume(scan, kind)
+    volume = start_volume(scan, kind, device).cpu()
     count = params.gaussians or max(1, min(math.prod(geometry.volume_shape) // VOXELS, math.prod(geometry.projection_shape) // PIXELS))
     count = min(count, params.cap or count)
     chosen, density = draw(volume, count, generator)
     mixture = place(geometry, volume.reshape(-1)[chosen], chosen, density, params, generator)
-    return matched(mixture, scan), kind
+    return matched(Mixture(*(tensor.to(device) for tensor in mixture)), scan), kind
 
 
-def start_volume(scan: Scan, kind: str) -> torch.Tensor:
+def start_volume(scan: Scan, kind: str, device: str = "cpu") -> torch.Tensor:
     """[z, y, x], at least 0: an FDK, one SART pass from nothing, or ones."""
     if kind == "fdk":
-        return torch.from_numpy(filtered_backprojection(scan.projections, scan.geometry)[0]).clamp(min=0)
-    volume = torch.zeros(scan.geometry.volume_shape)
+        return torch.from_numpy(filtered_backprojection(scan.projections, scan.geometry, device=device)[0]).clamp(min=0)
+    volume = torch.zeros(scan.geometry.volume_shape, device=device)
     if kind == "random":
         return volume + 1
-    subsets = OrderedSubsets(scan)
+    subsets = OrderedSubsets(scan, device=device)
     for index in range(min(len(subsets), 50)):
         subsets.correct(volume, index, 0.5)
     return volume
@@ -85,6 +85,7 @@ def place(geometry: ConeBeamGeometry, values: torch.Tensor, chosen: torch.Tensor
 
 def matched(mixture: Mixture, scan: Scan) -> Mixture:
     """All amplitudes times the factor that fits the measurements best (least squares)."""
-    rendered, values = MixtureProjector(scan.geometry)(mixture), torch.tensor(scan.projections)
+    device = mixture.means.device
+    rendered, values = MixtureProjector(scan.geometry, device=device)(mixture), torch.tensor(scan.projections, device=device)
     factor = float((rendered.double() * values).sum() / rendered.double().square().sum().clamp(min=1e-30))
     return mixture._replace(log_amplitudes=mixture.log_amplitudes + math.log(max(factor, 1e-12)))

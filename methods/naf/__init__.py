@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from benchmark.api import Field, MethodSpec, hookimpl
 from benchmark.fields import FieldParams
 
@@ -24,8 +26,17 @@ class NafParams(FieldParams):
     layers: int = Field(3, ge=1, description="linear layers of the network")
     skip: int | None = Field(None, ge=1, description="layer that also sees the encoding (published: 2)")
     activation: Literal["softplus", "exp", "sigmoid"] = Field("softplus", description="from the network's output to attenuation")
+    engine: Literal["auto", "native", "tinycudann"] = Field(
+        "auto", description="hash grid and network: auto = native on every machine; tinycudann = fused, in half precision (needs CUDA)"
+    )
     learning_rate: float = Field(5e-3, gt=0, description="Adam's learning rate at the start")
     decay: float = Field(0.03, gt=0, le=1, description="learning rate at the end over the one at the start (exponential between)")
+
+    @model_validator(mode="after")
+    def _agree(self) -> NafParams:
+        if self.engine == "tinycudann" and self.skip is not None:
+            raise ValueError("skip has no counterpart in tiny-cuda-nn: leave it empty with engine=tinycudann")
+        return self
 
     def steps_for(self, views: int) -> int:
         """Optimiser steps for a scan of so many views."""

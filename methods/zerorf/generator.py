@@ -100,7 +100,7 @@ class Decoder(nn.Module):
 
 def _decoded(decoders: nn.ModuleList, params: ZeroRFParams) -> list[torch.Tensor]:
     """What each decoder makes, float32; its convolutions in the precision that is asked for."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=params.precision == "bfloat16"):
+    with torch.autocast(next(decoders.parameters()).device.type, torch.bfloat16, enabled=params.precision == "bfloat16"):
         made = [decoder() for decoder in decoders]
     return [tensor.float() for tensor in made]
 

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 class GridLoss:
     """Mean squared residual of whole views of the field on the voxel grid, at half resolution first; relative to the data."""
 
-    def __init__(self, params: ZeroRFParams, scan: Scan) -> None:
+    def __init__(self, params: ZeroRFParams, scan: Scan, device: str) -> None:
         self.params, self.first_fine = params, round(params.coarse * params.steps)
         self.weighting = Weighting(scan, params.weighting)
-        values = torch.tensor(scan.projections)
-        self.variation = Variation(scan, params.tv, values.numel()) if params.tv else None
+        values = torch.tensor(scan.projections, device=device)
+        self.variation = Variation(scan, params.tv, values.numel(), device) if params.tv else None
         self.scale = 1 / max(float(values.square().mean()), 1e-12)
-        self.fine = self.coarse = Projector(scan.geometry), values, Support.of(scan)
+        self.fine = self.coarse = Projector(scan.geometry), values, Support.of(scan, device=device)
         if self.first_fine and min(scan.geometry.detector_shape) >= 2:
             half = half_resolution(scan)
-            self.coarse = Projector(half.geometry), torch.tensor(half.projections), Support.of(half)
+            self.coarse = Projector(half.geometry), torch.tensor(half.projections, device=device), Support.of(half, device=device)
 
     def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:
         projector, values, support = self.coarse if step < self.first_fine else self.fine
@@ -37,7 +37,7 @@ class GridLoss:
         views = projector.geometry.views
         if self.params.views is not None and self.params.views < views:
             chosen = torch.randperm(views, generator=generator)[: self.params.views].sort().values
-            projector, values = projector.subset(chosen.numpy()), values[chosen]
+            projector, values = projector.subset(chosen.numpy()), values[chosen.to(values.device)]
         power = self.params.sharpen * (1 - step / self.params.steps)  # the plain residual has the last word
         loss = ramp_filtered(self.weighting.residual(projector.forward(volume), values), power).square().mean()
         if self.variation:

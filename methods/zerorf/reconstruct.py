@@ -31,6 +31,9 @@ from methods.zerorf.losses import GridLoss, GrowingRayLoss
 class TensorialField(nn.Module):
     """Generator, features of its tensors, network and activation: attenuation (1/mm) on a grid or at points."""
 
+    lower: torch.Tensor  # [3] corner of the box, x y z [mm]
+    extent: torch.Tensor  # [3]
+
     def __init__(self, params: ZeroRFParams, geometry: ConeBeamGeometry, mean: float) -> None:
         super().__init__()
         self.generator = new_generator(params, geometry)
@@ -38,7 +41,8 @@ class TensorialField(nn.Module):
         self.network = MLP(params.features * (1 if self.summed else self.generator.groups), hidden=params.hidden, layers=params.layers)
         self.attenuation = Attenuation(params.activation, mean)
         lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
-        self.lower, self.extent = lower, upper - lower
+        self.register_buffer("lower", lower, persistent=False)
+        self.register_buffer("extent", upper - lower, persistent=False)
 
     def volume(self, support: Support) -> torch.Tensor:
         """[z, y, x] over the whole box at the support's resolution, 0 outside of it."""
@@ -101,27 +105,33 @@ class Training:
 
 
 class Ensemble:
-    """Fields from different frozen noise, trained one after the other; the volume is the mean of those that are finished."""
+    """Fields from different frozen noise, trained one after the other; the volume is the mean of those that are finished.
 
-    def __init__(self, scan: Scan, params: ZeroRFParams, seed: int) -> None:
-        self.scan, self.params = scan, params
+    Random numbers are drawn on the CPU, so that they are the same on any device.
+    """
+
+    def __init__(self, scan: Scan, params: ZeroRFParams, seed: int, device: str = "cpu") -> None:
+        self.scan, self.params, self.device = scan, params, device
         self.generator = torch.Generator().manual_seed(seed)
-        measurements = Measurements(scan)
+        measurements = Measurements(scan, device)
         self.mean_attenuation = measurements.mean_attenuation
-        self.support, self.batch = Support.of(scan), RayBatch()
+        self.support, self.batch = Support.of(scan, device=device), RayBatch(device)
         if params.render == "grid":
-            self.loss_of: GridLoss | GrowingRayLoss = GridLoss(params, scan)
+            self.loss_of: GridLoss | GrowingRayLoss = GridLoss(params, scan, device)
         else:
             self.loss_of = GrowingRayLoss(params, RayLoss(scan, params, measurements, self.support, self.batch))
         self.seeds = torch.randint(1 << 31, (params.members,), generator=self.generator).tolist()
         self.finished: list[TensorialField] = []
-        self.total = torch.zeros(scan.geometry.volume_shape)  # of the finished ones
+        self.total = torch.zeros(scan.geometry.volume_shape, device=device)  # of the finished ones
         self.training = self._new_member()
 
     def _new_member(self) -> Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seeds[len(self.finished)])
-            return Training(TensorialField(self.params, self.scan.geometry, self.mean_attenuation), self.params)
+            return Training(self._new_field(), self.params)
+
+    def _new_field(self) -> TensorialField:
+        return TensorialField(self.params, self.scan.geometry, self.mean_attenuation).to(self.device)
 
     def step(self) -> float:
         """One optimiser step of the present member; its loss."""
@@ -152,7 +162,7 @@ class Ensemble:
     def _volume_of(self, field: TensorialField) -> torch.Tensor:
         if self.params.render == "grid":
             return field.volume(self.support)
-        return field_volume(field.at_points(), self.scan.geometry) * self.support.mask
+        return field_volume(field.at_points(), self.scan.geometry, device=self.device) * self.support.mask
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -166,7 +176,7 @@ class Ensemble:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for saved in state["finished"]:
-            field = TensorialField(self.params, self.scan.geometry, self.mean_attenuation)
+            field = self._new_field()
             field.load_state_dict(saved)
             self._finish(field)
         self.training.load_state_dict(state["training"])
@@ -193,12 +203,12 @@ def restored_field(state: dict[str, Any], params: ZeroRFParams, geometry: ConeBe
 def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     """Fit each member's generator to the scan; the volume is the mean of their fields, made consistent with the data."""
     tv = variation_weight(params.tv, scan, run)
-    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv}), run.seed)
+    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv}), run.seed, run.device)
     for step in run.steps(params.members * params.steps, ensemble):
         loss = ensemble.step()
         if step % 5 == 0:
             run.log(loss=loss)
-        run.snapshot(lambda: ensemble.volume().numpy())
+        run.snapshot(lambda: ensemble.volume().cpu().numpy())
     volume = data_consistent(ensemble.volume(), scan, params.refine)
     parameters = sum(p.numel() for p in ensemble.training.field.parameters())
     info = {
@@ -209,4 +219,4 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
         "weighting": ensemble.loss_of.weighting.by,
         "memory": ensemble.batch.notes,
     }
-    return Reconstruction(volume=volume.numpy(), info=info)
+    return Reconstruction(volume=volume.cpu().numpy(), info=info)
