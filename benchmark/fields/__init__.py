@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from benchmark.fields.activations import trunc_exp
     from benchmark.fields.attenuation import Activation, Attenuation
     from benchmark.fields.consistency import data_consistent
+    from benchmark.fields.guided import edge_weights, guided_fit
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.memory import RayBatch
@@ -47,7 +48,9 @@ _LAZY = {
     "Variation": "variation",
     "Weighting": "weighting",
     "data_consistent": "consistency",
+    "edge_weights": "guided",
     "field_volume": "volume",
+    "guided_fit": "guided",
     "mixture_line_integrals": "mixture",
     "ramp_filtered": "sharpen",
     "rotations": "mixture",
@@ -84,7 +87,9 @@ __all__ = [
     "Variation",
     "Weighting",
     "data_consistent",
+    "edge_weights",
     "field_volume",
+    "guided_fit",
     "mixture_line_integrals",
     "ramp_filtered",
     "rotations",
