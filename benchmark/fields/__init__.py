@@ -14,13 +14,17 @@ if TYPE_CHECKING:
     from benchmark.fields.attenuation import Activation, Attenuation
     from benchmark.fields.consistency import data_consistent
     from benchmark.fields.hash_grid import HashGrid
+    from benchmark.fields.likeness import ssim
+    from benchmark.fields.maxima import MixtureMaxima, voxelise_maxima
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.memory import RayBatch
     from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
+    from benchmark.fields.mixture_points import mixture_values
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
-    from benchmark.fields.ray_loss import RayLoss
+    from benchmark.fields.ray_loss import RayLoss, rendering
     from benchmark.fields.sharpen import ramp_filtered
+    from benchmark.fields.splatter import Splats, splat
     from benchmark.fields.support import Support
     from benchmark.fields.tiny_cuda import TinyCudaField, tiny_cuda_name
     from benchmark.fields.training_params import FieldParams
@@ -37,20 +41,26 @@ _LAZY = {
     "MLP": "mlp",
     "Measurements": "measurements",
     "Mixture": "mixture",
+    "MixtureMaxima": "maxima",
     "MixtureProjector": "mixture",
     "Muon": "muon",
     "RayBatch": "memory",
     "RayLoss": "ray_loss",
+    "Splats": "splatter",
     "Support": "support",
     "TinyCudaField": "tiny_cuda",
-    "tiny_cuda_name": "tiny_cuda",
     "Variation": "variation",
     "Weighting": "weighting",
     "data_consistent": "consistency",
     "field_volume": "volume",
     "mixture_line_integrals": "mixture",
+    "mixture_values": "mixture_points",
     "ramp_filtered": "sharpen",
+    "rendering": "ray_loss",
     "rotations": "mixture",
+    "splat": "splatter",
+    "ssim": "likeness",
+    "tiny_cuda_name": "tiny_cuda",
     "total_variation": "variation",
     "trunc_exp": "activations",
     "variation_weight": "variation",
@@ -58,6 +68,7 @@ _LAZY = {
     "vm_grid": "vector_matrix",
     "voxel_positions": "volume",
     "voxelise": "mixture",
+    "voxelise_maxima": "maxima",
 }
 
 
@@ -75,10 +86,12 @@ __all__ = [
     "MLP",
     "Measurements",
     "Mixture",
+    "MixtureMaxima",
     "MixtureProjector",
     "Muon",
     "RayBatch",
     "RayLoss",
+    "Splats",
     "Support",
     "TinyCudaField",
     "Variation",
@@ -86,8 +99,12 @@ __all__ = [
     "data_consistent",
     "field_volume",
     "mixture_line_integrals",
+    "mixture_values",
     "ramp_filtered",
+    "rendering",
     "rotations",
+    "splat",
+    "ssim",
     "tiny_cuda_name",
     "total_variation",
     "trunc_exp",
@@ -96,4 +113,5 @@ __all__ = [
     "vm_grid",
     "voxel_positions",
     "voxelise",
+    "voxelise_maxima",
 ]

@@ -21,6 +21,7 @@ from benchmark.fields import (
     Support,
     data_consistent,
     field_volume,
+    rendering,
     variation_weight,
 )
 from methods.zerorf import ZeroRFParams
@@ -203,7 +204,8 @@ def restored_field(state: dict[str, Any], params: ZeroRFParams, geometry: ConeBe
 def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     """Fit each member's generator to the scan; the volume is the mean of their fields, made consistent with the data."""
     tv = variation_weight(params.tv, scan, run)
-    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv}), run.seed, run.device)
+    render = rendering(scan, params.render)
+    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv, "render": render}), run.seed, run.device)
     for step in run.steps(params.members * params.steps, ensemble):
         loss = ensemble.step()
         if step % 5 == 0:
@@ -214,7 +216,7 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     info = {
         "parameters": parameters,
         "members": max(1, len(ensemble.finished)),
-        "render": params.render,
+        "render": render,
         "tv": tv,
         "weighting": ensemble.loss_of.weighting.by,
         "memory": ensemble.batch.notes,
