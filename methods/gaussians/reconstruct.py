@@ -8,14 +8,35 @@ from typing import Any
 
 import torch
 
-from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan
+from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, noise_level
 from benchmark.fields import Measurements, Mixture, data_consistent, ramp_filtered, ssim, total_variation
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
 from methods.gaussians.field import MixtureField
 from methods.gaussians.start import start_mixture
 
-TV_TIMES_VIEWS = 0.25
+TV_TIMES_VIEWS, TV_OF_NOISE = 0.25, 20.0
+REFINE, TOO_NOISY = 50, 0.02  # corrections by the data, as long as their noise is less than this part of the mean projection
+
+
+def relative_noise(scan: Scan) -> float:
+    """Standard deviation of a typical pixel's noise over the mean projection, from the views alone."""
+    return noise_level(scan.projections) / max(abs(float(scan.projections.mean())), 1e-12)
+
+
+def usual_tv(scan: Scan) -> float:
+    """The weight of the total variation, from the scan alone.
+
+    The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not. And an absolute
+    residual in noise of standard deviation sigma is r^2 / sigma around its minimum, where the likelihood is r^2 / sigma^2: it loses
+    sigma against what is known beforehand.
+    """
+    return (TV_TIMES_VIEWS + TV_OF_NOISE * relative_noise(scan)) / scan.geometry.views
+
+
+def usual_refine(scan: Scan) -> int:
+    """Corrections by the data at the end: those put noise back, too."""
+    return REFINE if relative_noise(scan) < TOO_NOISY else 0
 
 
 class Objective:
@@ -34,8 +55,7 @@ class Objective:
         self.edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
         self.spacing = [length / self.edge for length in scan.geometry.volume_spacing]
         self.attenuation = mean_attenuation
-        # The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not.
-        self.tv = TV_TIMES_VIEWS / scan.geometry.views if params.tv is None else params.tv
+        self.tv = usual_tv(scan) if params.tv is None else params.tv
 
     def __call__(self, mixture: Mixture, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The terms by name, weighted: what is minimised is their sum."""
@@ -111,7 +131,8 @@ def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction
             run.log(**terms, gaussians=training.population.mixture.size)
         run.snapshot(lambda: training.volume(supersample=1).cpu().numpy())
     count = training.population.mixture.size
-    info = {"gaussians": count, "parameters": 11 * count, "start": training.start}
+    refine = usual_refine(scan) if params.refine is None else params.refine
+    info = {"gaussians": count, "parameters": 11 * count, "start": training.start, "tv": training.objective.tv, "refine": refine}
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.population.mixture._asdict().items()}
-    volume = data_consistent(training.volume(), scan, params.refine)
+    volume = data_consistent(training.volume(), scan, refine)
     return Reconstruction(volume=volume.cpu().numpy(), info=info, arrays=arrays)
