@@ -221,7 +221,7 @@ def test_every_kernel_of_the_library_has_its_counterpart():
     """Those that Python calls by name on tensors; simulation works on numpy arrays and stays on the CPU."""
     here = SOURCES.parent.parent
     text = "".join(path.read_text() for folder in ("ct", "fields") for path in (here / folder).glob("*.py") if path.stem != "simulate")
-    called = set(re.findall(r'call\(\s*"(\w+)"', text)) - CPU_ONLY
+    called = set(re.findall(r'(?<!_)call\(\s*"(\w+)"', text)) - CPU_ONLY
     assert len(called) > 15
     for name in called:
         assert callable(getattr(gpu, name)), name
