@@ -29,7 +29,7 @@ from methods.zerorf import ZeroRFParams
 
 NAF: dict[str, Any] = {"steps": 8, "base": 4, "log2_entries": 10, "hidden": 8, "rays": 64, "refine": 3}
 ZERORF: dict[str, Any] = {
-    "steps": 4, "members": 2, "channels": (8, 8), "features": 3, "hidden": 8, "rays": 64, "rays_end": 64, "refine": 3,
+    "steps": 2, "members": 2, "channels": (8, 8), "features": 3, "hidden": 8, "rays": 64, "rays_end": 64, "refine": 3,
 }  # fmt: skip
 GAUSSIANS: dict[str, Any] = {"steps": 8, "every": 4, "until": 1.0, "gaussians": 60, "tv_block": 6, "ssim": 0.2, "refine": 3}
 RUNS: list[tuple[str, dict[str, Any], float]] = [  # method, parameters, the largest difference from the CPU's volume, relative
@@ -101,10 +101,10 @@ def test_maxima_are_fitted_the_same_on_any_device(method: str, changes: dict[str
 
 def test_importance_samples_fit_as_well(device: str) -> None:
     """Their places in the bins are other random numbers on a GPU."""
-    changes = {**ZERORF, "steps": 25, "members": 1, "render": "rays", "importance": 6, "samples": 8}
+    changes = {**ZERORF, "steps": 3, "members": 1, "render": "rays", "importance": 6, "samples": 8}
     found, _ = reconstruct("zerorf", changes, device)
-    expected, _ = reconstruct("zerorf", {**changes, "importance": 0}, "cpu")
-    assert np.linalg.norm(found.volume - expected.volume) < 0.5 * np.linalg.norm(expected.volume)
+    expected, _ = reconstruct("zerorf", {**changes, "importance": 0, "samples": 20}, "cpu")
+    assert np.linalg.norm(found.volume - expected.volume) < 0.2 * np.linalg.norm(expected.volume)
 
 
 def training(method: str, device: str) -> Any:
