@@ -12,6 +12,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.hooks import hookimpl
 from benchmark.types import (
     Case,
+    Composite,
     DatasetParams,
     DatasetSpec,
     Engine,
@@ -28,8 +29,9 @@ from benchmark.types import (
 
 if TYPE_CHECKING:
     from benchmark.cache import cached_arrays
-    from benchmark.ct.acquisition import SimulatedParams, simulated_case
+    from benchmark.ct.acquisition import SimulatedParams, heldout_angles, simulated_case, training_angles
     from benchmark.ct.algebraic import OrderedSubsets
+    from benchmark.ct.bound import upper_bound
     from benchmark.ct.composite import composite_max, composite_rays_xray
     from benchmark.ct.ellipsoids import Ellipsoids
     from benchmark.ct.fdk import filtered_backprojection, not_circular
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
     from benchmark.ct.noise import add_noise
+    from benchmark.ct.noise_level import noise_level
     from benchmark.ct.operators import engine_name, operators
     from benchmark.ct.projector import Projector
     from benchmark.ct.rays import Rays, view_rays
@@ -48,10 +51,12 @@ if TYPE_CHECKING:
     from benchmark.ct.total_variation import TotalVariation
     from benchmark.ct.tv_problem import Iterate, TvProblem, fista
     from benchmark.ct.tv_weight import TvChoice, choose_tv_weight
+    from benchmark.ct.viewpoints import AXES, camera_geometry, orbit_directions
     from benchmark.ct.views import heldout_views, training_views
     from benchmark.download import Package, fetch_member
     from benchmark.files.arrays import read_npy
     from benchmark.files.pickles import read_plain_pickle
+    from benchmark.files.swc import Morphology, read_swc
     from benchmark.files.volume import read_volume_file, volume_format
     from benchmark.run_context import Run
     from benchmark.scan_folder.load import open_scan_folder
@@ -70,6 +75,7 @@ _LAZY = {
     "composite_rays_xray": "benchmark.ct.composite",
     "composite_max": "benchmark.ct.composite",
     "add_noise": "benchmark.ct.noise",
+    "noise_level": "benchmark.ct.noise_level",
     "Ellipsoids": "benchmark.ct.ellipsoids",
     "OrderedSubsets": "benchmark.ct.algebraic",
     "Measured": "benchmark.ct.measured",
@@ -87,6 +93,14 @@ _LAZY = {
     "open_scan_folder": "benchmark.scan_folder.load",
     "Package": "benchmark.download",
     "SimulatedParams": "benchmark.ct.acquisition",
+    "heldout_angles": "benchmark.ct.acquisition",
+    "training_angles": "benchmark.ct.acquisition",
+    "AXES": "benchmark.ct.viewpoints",
+    "upper_bound": "benchmark.ct.bound",
+    "camera_geometry": "benchmark.ct.viewpoints",
+    "orbit_directions": "benchmark.ct.viewpoints",
+    "Morphology": "benchmark.files.swc",
+    "read_swc": "benchmark.files.swc",
     "Voxels": "benchmark.ct.simulate",
     "cached_arrays": "benchmark.cache",
     "fetch_member": "benchmark.download",
@@ -114,7 +128,9 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "AXES",
     "Case",
+    "Composite",
     "ConeBeamGeometry",
     "DatasetParams",
     "DatasetSpec",
@@ -128,6 +144,7 @@ __all__ = [
     "MethodSpec",
     "MetricSpec",
     "MissingDependency",
+    "Morphology",
     "OrderedSubsets",
     "Package",
     "Params",
@@ -150,6 +167,7 @@ __all__ = [
     "attenuation",
     "binned",
     "cached_arrays",
+    "camera_geometry",
     "choose_tv_weight",
     "composite_max",
     "composite_rays_xray",
@@ -158,6 +176,7 @@ __all__ = [
     "filtered_backprojection",
     "fista",
     "held_back_views",
+    "heldout_angles",
     "heldout_views",
     "hookimpl",
     "importance_integral",
@@ -165,18 +184,23 @@ __all__ = [
     "line_integral",
     "march",
     "measured_case",
+    "noise_level",
     "not_circular",
     "open_scan_folder",
     "operators",
+    "orbit_directions",
     "parallel_distances",
     "psnr_against",
     "read_npy",
     "read_plain_pickle",
+    "read_swc",
     "read_volume_file",
     "reference_scan",
     "simulated_case",
     "tigre_fdk",
+    "training_angles",
     "training_views",
+    "upper_bound",
     "usual_bin",
     "view_rays",
     "volume_format",

@@ -6,7 +6,6 @@ Every number is the median of several calls, each timed on the device itself. Wh
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.projector import Projector
 from benchmark.ct.rays import view_rays
-from benchmark.environment import version
+from benchmark.environment import missing_modules, version
 from benchmark.errors import InputError, MissingDependency
 from benchmark.fields import MLP, HashGrid, TinyCudaField, plain, tiny_cuda_name
 
@@ -108,7 +107,7 @@ def _astra_operators(
     geometry: ConeBeamGeometry, volume: torch.Tensor, projections: torch.Tensor, device: str
 ) -> dict[str, Callable[[], Any]]:
     """ASTRA's projectors (van Aarle et al. 2016, doi 10.1364/OE.24.025129) on the device's own arrays; its stacks are [v, view, u]."""
-    if importlib.util.find_spec("astra") is None:
+    if missing_modules(["astra"]):
         raise MissingDependency("needs astra (install: pip install astra-toolbox)")
     import astra
 

@@ -21,7 +21,8 @@ class Run:
     """Handed to every method as its third argument.
 
     seed, device ('cpu', 'cuda:0'), threads, memory_bytes (the most that this process may take; None = no limit) and scratch
-    (a folder for files; None = the system's own) are facts; `rng` is a numpy Generator seeded for this run.
+    (a folder for files; None = the system's own) are facts, as are the weights that a fit to other scans gave (None = there are
+    none); `rng` is a numpy Generator seeded for this run.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class Run:
         on_snapshot: Callable[[int, float, np.ndarray], None] | None = None,
         snapshots: int = 12,
         checkpoints: Checkpoints | None = None,
+        weights: dict[str, Any] | None = None,
     ) -> None:
+        self.weights = weights
         self.seed, self.device, self.threads = seed, device, threads
         self.budget_seconds, self.budget_steps = budget_seconds, budget_steps
         self.memory_bytes, self.scratch = memory_bytes, scratch

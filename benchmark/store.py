@@ -83,9 +83,10 @@ class Store:
         geometry, heldout = case.scan.geometry, case.heldout
         if case.truth is not None:
             nifti.write_volume(folder / "truth.nii.gz", case.truth, geometry, case.scan.length_unit)
-        np.savez(folder / "training.npz", projections=case.scan.projections)
-        if heldout is not None:
-            np.savez(folder / "heldout.npz", projections=heldout.projections)
+        for name, scan in (("training", case.scan), ("heldout", heldout)):
+            if scan is not None:
+                arrays: dict[str, Any] = {"projections": scan.projections} | ({} if scan.colours is None else {"colours": scan.colours})
+                np.savez(folder / f"{name}.npz", **arrays)
         facts = {
             "schema_version": SCHEMA_VERSION,
             "digest": case.digest,
@@ -97,6 +98,7 @@ class Store:
             "view_labels": case.scan.view_labels,
             "heldout_view_labels": heldout.view_labels if heldout is not None else {},
             "photons": case.scan.photons,
+            "composite": case.scan.composite,
             "facts": case.facts,
             "training_views": case.training_views,
             "heldout_views": case.heldout_views,

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmark import counters
-from benchmark.checkpoint import Checkpoints
+from benchmark.checkpoint import Checkpoint, Checkpoints
 from benchmark.clock import peak_memory_mb
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.library import library
@@ -33,7 +33,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.plain import dumps, plain
 from benchmark.run_context import Interrupted, Run
 from benchmark.tensorboard import Board
-from benchmark.types import Reconstruction, Scan, resolve
+from benchmark.types import ARRAYS, Reconstruction, Scan, resolve
 
 Emit = Callable[[dict[str, Any]], None]
 MOST_LOSSES = 500  # points of the loss curve that a record keeps
@@ -101,6 +101,7 @@ def work(folder: Path, emit: Emit) -> None:
             on_snapshot=tracker.snapshot,
             snapshots=job["snapshots"],
             checkpoints=_checkpoints(job),
+            weights=Checkpoint.read(Path(job["weights"])).state if job["weights"] else None,
         )
         if job["own_process"]:
             _end_politely(run)
@@ -108,6 +109,8 @@ def work(folder: Path, emit: Emit) -> None:
         result["peak_memory_mb"] = peak_memory_mb()
         volume = _volume(reconstruction)
         np.save(folder / "volume.npy", volume, allow_pickle=False)
+        if reconstruction.arrays:
+            np.savez(folder / ARRAYS, **reconstruction.arrays)
         result |= {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info))}
         if run.resumed:
             result["info"]["resumed_after_step"] = run.resumed
@@ -177,8 +180,10 @@ def read_scan(folder: Path, job: dict[str, Any]) -> Scan:
     """The scan of a job folder; its projections stay on the disk until they are needed."""
     projections = np.load(folder / "projections.npy", mmap_mode="r", allow_pickle=False)
     geometry = ConeBeamGeometry.from_dict(job["geometry"])
-    labels = job.get("view_labels", {})
-    return Scan(projections, geometry, photons=job["photons"], length_unit=job["length_unit"], view_labels=labels)
+    colours = folder / "colours.npy"
+    common = {"photons": job["photons"], "length_unit": job["length_unit"], "composite": job["composite"]}
+    common["colours"] = np.load(colours, allow_pickle=False) if colours.exists() else None
+    return Scan(projections, geometry, view_labels=job.get("view_labels", {}), **common)
 
 
 def _method(job: dict[str, Any]) -> tuple[Callable[..., Any], Any]:

@@ -55,7 +55,9 @@ const Function FUNCTIONS[] = {
     FUNCTION(seed_hash_encode), FUNCTION(seed_hash_encode_backward), FUNCTION(seed_hash_encode_points), FUNCTION(seed_vm_encode),
     FUNCTION(seed_vm_encode_backward), FUNCTION(seed_vm_encode_points), FUNCTION(seed_vm_grid), FUNCTION(seed_vm_grid_to_plane), FUNCTION(seed_vm_grid_to_line),
     FUNCTION(seed_sum_rows), FUNCTION(seed_gaussian_project), FUNCTION(seed_gaussian_project_backward), FUNCTION(seed_gaussian_voxelise),
-    FUNCTION(seed_gaussian_voxelise_backward), FUNCTION(seed_tv_primal), FUNCTION(seed_tv_dual), FUNCTION(seed_tv_lengths),
+    FUNCTION(seed_gaussian_voxelise_backward), FUNCTION(seed_gaussian_peaks), FUNCTION(seed_gaussian_soft_peaks), FUNCTION(seed_gaussian_soften),
+    FUNCTION(seed_gaussian_peaks_backward), FUNCTION(seed_gaussian_voxel_peaks), FUNCTION(seed_gaussian_soft_voxels),
+    FUNCTION(seed_gaussian_soft_voxels_backward), FUNCTION(seed_gaussian_values), FUNCTION(seed_tv_primal), FUNCTION(seed_tv_dual), FUNCTION(seed_tv_lengths),
 };
 
 int context = 0;                        // the only one has this address

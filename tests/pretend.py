@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
@@ -76,6 +77,17 @@ class _Mode(TorchDispatchMode):
         return _run(function, args, kwargs or {})
 
 
+class _Factories(TorchFunctionMode):
+    """torch.tensor puts numbers on a device without asking the mode above: they are made on the CPU and moved."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if function is not torch.tensor:
+            return function(*args, **kwargs)
+        device = kwargs.pop("device", "cpu")
+        return torch.tensor(*args, **kwargs).to(device)
+
+
 def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     leaves, structure = tree_flatten((args, kwargs))
     there = [leaf for leaf in leaves if isinstance(leaf, PretendTensor)]
@@ -109,12 +121,12 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 @contextlib.contextmanager
 def pretending(monkeypatch: Any) -> Iterator[str]:
     """The device's name, while there is such a device."""
-    _register()
+    register()
     monkeypatch.setattr(call, "DEVICES", call.DEVICES | {"pretend"})
     monkeypatch.setattr(driver, "load_driver", emulated_driver)
     monkeypatch.setattr(launch, "architecture", lambda device: "sm_80")
     monkeypatch.setattr(launch, "stream", lambda device: 0)
-    with _Mode():
+    with _Mode(), _Factories():
         yield DEVICE
 
 
@@ -129,7 +141,7 @@ def emulated_driver() -> ctypes.CDLL:
 
 
 @functools.cache
-def _register() -> None:
+def register() -> None:
     """Make the device known to torch, once a process."""
     root = Path(torch.__file__).parent
     libraries = [f"-L{root / 'lib'}", "-lc10", "-ltorch_cpu"]

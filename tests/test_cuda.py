@@ -218,14 +218,18 @@ def test_the_launcher_knows_the_kernels_own_numbers():
 
 
 def test_every_kernel_of_the_library_has_its_counterpart():
-    """Those that Python calls by name on tensors; simulation works on numpy arrays and stays on the CPU."""
-    here = SOURCES.parent.parent
-    text = "".join(path.read_text() for folder in ("ct", "fields") for path in (here / folder).glob("*.py") if path.stem != "simulate")
-    called = set(re.findall(r'call\(\s*"(\w+)"', text)) - CPU_ONLY
-    assert len(called) > 15
-    for name in called:
+    """But for simulation, which works on numpy arrays and stays on the CPU."""
+    text = "".join(path.read_text() for path in SOURCES.glob("*.cpp") if path.stem != "simulate")
+    names = set(re.findall(r"^(?:void|int64_t) seed_(\w+)\(", text, re.MULTILINE))
+    assert len(names) > 30 and names > CPU_ONLY
+    for name in names - CPU_ONLY:
         assert callable(getattr(gpu, name)), name
-        assert name == "march_places" or hasattr(library(), f"seed_{name}"), name
+        assert hasattr(library(), f"seed_{name}"), name
+
+
+def test_a_kernel_without_counterpart_is_one_clear_error(monkeypatch):
+    with pretending(monkeypatch) as device, pytest.raises(InputError, match="kernel mlp: expected tensors on the CPU.*found pretend:0"):
+        call("mlp", torch.zeros(1, device=device))
 
 
 def test_places_in_bins_are_those_of_marching(device: str):

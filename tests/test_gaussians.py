@@ -15,10 +15,18 @@ from balls import ball_scan, error, scanner, watched
 from skimage.metrics import structural_similarity
 
 from benchmark.api import ConeBeamGeometry, InputError, Run, Scan, view_rays
-from benchmark.fields import Mixture, MixtureProjector, mixture_line_integrals, rotations, total_variation, voxel_positions, voxelise
+from benchmark.fields import (
+    Mixture,
+    MixtureProjector,
+    mixture_line_integrals,
+    rotations,
+    ssim,
+    total_variation,
+    voxel_positions,
+    voxelise,
+)
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
-from methods.gaussians.losses import ssim
 from methods.gaussians.reconstruct import reconstruct
 from methods.gaussians.start import draw, morton_order, start_mixture
 

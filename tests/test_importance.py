@@ -92,6 +92,20 @@ def test_chunks_and_empty_cells() -> None:
     assert importance_integral(field, rays[:0], BOX, **how).shape == (0,)
 
 
+def test_the_maximum_of_a_narrow_peak(device: str) -> None:
+    """More samples near it come nearer to its top than equal bins do, and none comes above it."""
+
+    def peak(p: torch.Tensor) -> torch.Tensor:
+        return torch.exp(-p.square().sum(1) / 18)
+
+    through, generator = through_the_ball(200), torch.Generator().manual_seed(0)
+    rays = Rays(through.origins.to(device), through.directions.to(device))
+    found = importance_integral(peak, rays, BOX, samples=16, importance=16, jitter=generator, mode="max").cpu()
+    equal = line_integral(peak, rays, BOX, samples=32, jitter=generator, mode="max").cpu()
+    top = math.exp(-1 / 18)
+    assert (found <= top + 1e-6).all() and float((top - found).mean()) < 0.5 * float((top - equal).mean())
+
+
 def test_gradients_reach_the_field() -> None:
     amplitude, rays = torch.tensor(0.7, requires_grad=True), some_rays(50)
     found = importance_integral(lambda p: amplitude * torch.exp(-p.square().sum(1) / 800), rays, BOX, samples=20, importance=20)

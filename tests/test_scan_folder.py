@@ -510,4 +510,7 @@ def test_scan_of_something_else(tmp_path, capsys):
     assert main(["run", "--scan", str(tmp_path), "--methods", "sart"]) == 2
     assert "new-scan" in capsys.readouterr().err
     assert main(["run", "--scan", str(tmp_path), "--datasets", "ball"]) == 2
-    assert "expected one of --datasets, --scan and --volume" in capsys.readouterr().err
+    assert "expected a dataset that takes a path, found --datasets ball" in capsys.readouterr().err
+    for more in (["--datasets", "folder,ball"], ["--volume", "x.npy"]):
+        assert main(["run", "--scan", str(tmp_path), *more]) == 2
+        assert "expected one of --scan and --volume, and at most one dataset" in capsys.readouterr().err

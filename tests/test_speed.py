@@ -12,11 +12,13 @@ import pytest
 import torch
 
 from benchmark import cli, gpu_speed, speed
+from benchmark.ct import tigre
 from benchmark.ct.composite import composite_rays_xray
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.rays import view_rays
 from benchmark.errors import InputError
+from benchmark.fields import tiny_cuda
 from benchmark.plugins import Registry
 
 
@@ -118,13 +120,15 @@ def test_the_gpu_table_says_what_was_measured_and_what_could_not_be(monkeypatch,
     monkeypatch.setattr(gpu_speed, "RAYS", 16)
     monkeypatch.setattr(gpu_speed, "SAMPLES", 8)
     monkeypatch.setattr(gpu_speed, "REPEATS", 1)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for module in (gpu_speed, tigre, tiny_cuda):
+        monkeypatch.setattr(module, "missing_modules", list)
     rows = list(gpu_speed.measure("cpu", size=12, views=3))
     measured = [row for row in rows if not row.skipped]
     assert [row.name for row in measured] == ["A", "A^T", "field step"]
     assert all(row.milliseconds > 0 and row.ratio > 0 for row in measured)
     skipped = {row.other: row.skipped for row in rows if row.skipped}
     assert "needs tigre (install: pip install" in skipped["TIGRE"] and "pip install astra-toolbox" in skipped["ASTRA"]
+    assert "needs tinycudann (install: pip install" in skipped["tiny-cuda-nn"]
     page = tmp_path / "page.md"
     page.write_text(f"before\n{gpu_speed.BEGIN}\n\nold\n\n{gpu_speed.END}\nafter\n")
     for _ in range(2):

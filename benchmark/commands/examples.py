@@ -10,6 +10,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "run --config quick --set zerorf.steps=400 --seeds 0,1,2 --output results/seeds",
         "run --methods fdk --datasets ball --size 16 --views 5,10 --dry-run",
     ),
+    "fit": (
+        "fit carve --scans phantom thorax --views 50 --size 32 --set carve.seen=10 --output weights.pt",
+        "fit carve --scans my_scans --output weights.pt",
+    ),
     "list": ("list", "list --json"),
     "show": ("show zerorf", "show walnut --json"),
     "prepare": ("prepare chest walnut", "prepare chest --set chest.size=128"),
@@ -20,6 +24,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "new-scan": ("new-scan my_scan",),
     "validate": ("validate my_scan", "validate walnut_sample", "validate chest --set chest.size=32 --set chest.views=20"),
     "export": ("export results/first/runs/RUN --format dicom --hu", "export results/first/runs/RUN --format nrrd --output volume.nrrd"),
+    "features": ("features results/first --output features.npy", "features results/walker --shells 6 --degree 4"),
     "export-scan": ("export-scan chest --views 50 --format naf --output chest_naf", "export-scan my_scan --format r2 --output my_r2"),
     "import-volume": ("import-volume theirs.nii.gz --results results/first --case chest --name theirs",),
     "render": (

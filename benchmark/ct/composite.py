@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 
 from benchmark.ct.kernels.call import call, runs_on
 from benchmark.errors import InputError
+
+Mode = Literal["sum", "max"]
 
 
 def composite_rays_xray(mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
@@ -26,6 +28,13 @@ def composite_max(mu: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
     """
     _check_packed(mu, None, rays)
     return _Max.apply(mu, rays)
+
+
+def composited(mode: Mode, mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
+    """The one or the other, [N]. Raises InputError for a mode that is neither."""
+    if mode not in get_args(Mode):
+        raise InputError("mode", expected="'sum' or 'max'", found=f"'{mode}'")
+    return composite_max(mu, rays) if mode == "max" else composite_rays_xray(mu, ts, rays)
 
 
 def _check_packed(mu: torch.Tensor, ts: torch.Tensor | None, rays: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Line integrals with more samples where a field is dense (hierarchical sampling, Mildenhall et al. 2020, section 5.2).
+"""Line integrals and maxima with more samples where a field is dense (hierarchical sampling, Mildenhall et al. 2020, section 5.2).
 
 Radiance needs the transmittance up to a sample to know what it is worth; attenuation is additive, so that the density alone
 says where samples belong and the sum over them is a plain quadrature.
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from benchmark import counters
-from benchmark.ct.composite import composite_rays_xray
+from benchmark.ct.composite import Mode, composited
 from benchmark.ct.integrate import Field, Samples, clip
 from benchmark.ct.kernels.call import call
 from benchmark.ct.rays import Rays
@@ -28,10 +28,11 @@ def importance_integral(
     samples: int,
     importance: int,
     jitter: torch.Generator | None = None,
+    mode: Mode = "sum",
     occupancy: torch.Tensor | None = None,
     chunk: int = 1 << 20,
 ) -> torch.Tensor:
-    """Line integrals of a field along rays, float32 [N], as `line_integral`, from samples + importance samples a ray.
+    """Line integrals or maxima of a field along rays, float32 [N], as `line_integral`, from samples + importance samples a ray.
 
     Gradients reach whatever the field depends on, but not through where the samples lie.
     """
@@ -41,7 +42,7 @@ def importance_integral(
         found = importance_march(
             field, rays[begin : begin + rows], bounds, samples=samples, importance=importance, jitter=jitter, occupancy=occupancy
         )
-        parts.append(composite_rays_xray(field(found.positions).reshape(-1), found.ts, found.rays))
+        parts.append(composited(mode, field(found.positions).reshape(-1), found.ts, found.rays))
     return torch.cat(parts)
 
 

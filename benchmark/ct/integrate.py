@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from benchmark import counters
-from benchmark.ct.composite import composite_max, composite_rays_xray
+from benchmark.ct.composite import Mode, composited
 from benchmark.ct.kernels.call import call, runs_on
 from benchmark.ct.rays import Rays, box
 from benchmark.errors import InputError
@@ -40,7 +40,7 @@ def line_integral(
     samples: int | None = None,
     step: float | None = None,
     jitter: Jitter = None,
-    mode: Literal["sum", "max"] = "sum",
+    mode: Mode = "sum",
     occupancy: torch.Tensor | None = None,
     chunk: int = 1 << 20,
 ) -> torch.Tensor:
@@ -50,14 +50,11 @@ def line_integral(
     with at most about `chunk` samples at a time (always whole rays). The rest is as for `march`. Gradients reach
     whatever the field depends on. Raises InputError for a field that answers in another shape.
     """
-    composite = {"sum": composite_rays_xray, "max": lambda mu, ts, table: composite_max(mu, table)}.get(mode)
-    if composite is None:
-        raise InputError("line_integral: mode", expected="'sum' or 'max'", found=f"'{mode}'")
     marcher = _Marcher(rays, bounds, samples, step, jitter, occupancy)
     parts = []
     for begin, end in marcher.pieces(chunk):
         piece = marcher.fill(begin, end)
-        parts.append(composite(_evaluate(field, piece.positions), piece.ts, piece.rays))
+        parts.append(composited(mode, _evaluate(field, piece.positions), piece.ts, piece.rays))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -61,6 +61,15 @@ class Voxels:
         intensities, which at edges gives slightly less than the mean integral: an error that no linear model can
         explain. The data sets of the field leave it out, and so do we.) Raises InputError unless sub_rays >= 1.
         """
+        return self._project("simulate_voxels", geometry, sub_rays)
+
+    def maxima(self, geometry: ConeBeamGeometry, sub_rays: int = 2) -> np.ndarray:
+        """Maximum projections, float32 [view, v, u]: each ray's largest voxel within the reconstruction box (0 outside of it), averaged
+        over sub_rays x sub_rays rays per pixel. Raises InputError unless sub_rays >= 1.
+        """
+        return self._project("simulate_voxel_maxima", geometry, sub_rays)
+
+    def _project(self, kernel: str, geometry: ConeBeamGeometry, sub_rays: int) -> np.ndarray:
         if sub_rays < 1:
             raise InputError("sub_rays", expected="at least 1 ray per pixel and direction", found=f"{sub_rays}")
         low, high = np.ascontiguousarray(geometry.volume_bounds)
@@ -70,7 +79,7 @@ class Voxels:
         vectors = np.ascontiguousarray(geometry.vectors())
         projections = np.empty(geometry.projection_shape, dtype=np.float32)
         grid = (self.values, count, spacing, corner, low, high)
-        call("simulate_voxels", *grid, vectors, *geometry.projection_shape, sub_rays, projections)
+        call(kernel, *grid, vectors, *geometry.projection_shape, sub_rays, projections)
         return projections
 
 

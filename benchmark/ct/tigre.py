@@ -12,7 +12,6 @@ the source, against our central ray. What is the same for all views is given onc
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ import torch
 from benchmark import counters
 from benchmark.ct.filters import FilterName
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.environment import install_hint, version
+from benchmark.environment import install_hint, missing_modules, version
 from benchmark.errors import InputError, MissingDependency
 
 NOTE = "TIGRE weighs every view by 2 pi / views: on less or more than a full circle its FDK is not correct"
@@ -162,7 +161,7 @@ def name() -> str:
 
 def _loaded(device: str) -> tuple[Any, Any]:
     """TIGRE, and its way to say which GPU it shall use."""
-    if importlib.util.find_spec("tigre") is None:
+    if missing_modules(["tigre"]):
         raise MissingDependency(f"engine tigre needs tigre (install: {install_hint('tigre')})")
     if not device.startswith("cuda"):
         raise MissingDependency(f"engine tigre needs a CUDA device, this run has '{device}' (--device cuda:0)")

@@ -8,8 +8,10 @@ et al. 2024, arXiv 2405.20693, corrects), and each view's pixels are those of it
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,7 +78,7 @@ class MixtureProjector:
     """
 
     def __init__(self, geometry: ConeBeamGeometry, cutoff: float = CUTOFF, device: torch.device | str = "cpu") -> None:
-        self.geometry, self.reach = geometry, _reach(cutoff)
+        self.geometry, self.reach = geometry, reach_of(cutoff)
         self._vectors = geometry.vectors()  # [view, 4, 3]
         source, centre, u, v = torch.from_numpy(self._vectors).unbind(1)
         rows, columns = geometry.detector_shape
@@ -118,28 +120,42 @@ def voxelise(
     `cutoff` times its amplitude. Gradients flow to all four parameters. Deterministic for any number of CPU threads.
     """
     mixture.check()
+    matrices, amplitudes, reach = whitening(mixture), mixture.log_amplitudes.exp(), reach_of(cutoff)
+    parts = [_Voxelise.apply(mixture.means, matrices, amplitudes, grid, reach) for grid in grids(geometry, block, supersample)]
+    return functools.reduce(operator.add, parts) / supersample**3
+
+
+def grids(geometry: ConeBeamGeometry, block: Block | None, supersample: int) -> Iterator[Grid]:
+    """For each of the supersample^3 points in a voxel, the grid of these points in all voxels, or in a block (z, y, x slices) of them."""
     block = block or (slice(None), slice(None), slice(None))
     axes = [geometry.voxel_centres(axis)[part] for axis, part in enumerate(block)]  # z, y, x
-    matrices, amplitudes, reach = whitening(mixture), mixture.log_amplitudes.exp(), _reach(cutoff)
-    total = torch.zeros([len(axis) for axis in axes], device=mixture.means.device)
     offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
     for shift in np.stack(np.meshgrid(offsets, offsets, offsets), -1).reshape(-1, 3):
         lower = [float(axis[0] + part * spacing) for axis, part, spacing in zip(axes, shift, geometry.volume_spacing, strict=True)]
-        grid = _Grid((ctypes.c_int * 3)(*total.shape[::-1]), (ctypes.c_float * 3)(*lower[::-1]),
-                     (ctypes.c_float * 3)(*geometry.volume_spacing[::-1]))
-        total = total + _Voxelise.apply(mixture.means, matrices, amplitudes, grid, total.shape, reach)
-    return total / supersample**3
+        yield Grid.of([len(axis) for axis in axes], lower, geometry.volume_spacing)
 
 
-def _reach(cutoff: float) -> float:
+def reach_of(cutoff: float) -> float:
     """Squared distance in standard deviations at which exp(-q / 2) is the cut-off."""
     if not 0 < cutoff < 1:
         raise InputError("cutoff", expected="more than 0 and less than 1", found=f"{cutoff:g}")
     return -2 * math.log(cutoff)
 
 
-class _Grid(ctypes.Structure):
-    _fields_ = [("n", ctypes.c_int * 3), ("lower", ctypes.c_float * 3), ("step", ctypes.c_float * 3)]  # along x, y, z
+class Grid(ctypes.Structure):
+    """Grid points as the kernels want them: their number, the first one and the step [mm], along x, y, z."""
+
+    _fields_ = [("n", ctypes.c_int * 3), ("lower", ctypes.c_float * 3), ("step", ctypes.c_float * 3)]
+
+    @classmethod
+    def of(cls, shape: Sequence[int], lower: Sequence[float], step: Sequence[float]) -> Grid:
+        """From numbers along z, y, x."""
+        return cls((ctypes.c_int * 3)(*shape[::-1]), (ctypes.c_float * 3)(*lower[::-1]), (ctypes.c_float * 3)(*step[::-1]))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """z, y, x."""
+        return tuple(self.n[::-1])
 
 
 class _Project(torch.autograd.Function):
@@ -165,12 +181,12 @@ class _Project(torch.autograd.Function):
 
 class _Voxelise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, grid: _Grid,
-                shape: torch.Size, reach: float) -> torch.Tensor:
+    def forward(ctx: Any, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, grid: Grid,
+                reach: float) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, amplitudes)]
         ctx.save_for_backward(*inputs)
         ctx.grid, ctx.reach = grid, ctypes.c_float(reach)
-        volume = torch.empty(shape, device=means.device)
+        volume = torch.empty(grid.shape, device=means.device)
         call("gaussian_voxelise", ctypes.byref(grid), means.shape[0], *inputs, ctx.reach, volume)
         return volume
 
@@ -179,4 +195,4 @@ class _Voxelise(torch.autograd.Function):
         inputs = ctx.saved_tensors
         answers = [torch.empty_like(tensor) for tensor in inputs]
         call("gaussian_voxelise_backward", ctypes.byref(ctx.grid), inputs[0].shape[0], *inputs, ctx.reach, gradient.contiguous(), *answers)
-        return (*answers, None, None, None)
+        return (*answers, None, None)

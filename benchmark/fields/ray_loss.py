@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from benchmark.ct.composite import Mode
 from benchmark.ct.importance import importance_integral
 from benchmark.ct.integrate import Field, line_integral
 from benchmark.ct.rays import Rays
@@ -29,6 +30,7 @@ class RayLoss:
         self.params, self.measurements, self.batch = params, measurements, batch
         self.samples = params.samples or math.ceil(SAMPLES_PER_VOXEL * max(scan.geometry.volume_shape))
         self.bounds, self.occupancy = scan.geometry.volume_bounds, support.mask
+        self.mode: Mode = "max" if scan.composite == "max" else "sum"
         self.weighting = Weighting(scan, params.weighting)
         device = measurements.values.device
         self.variation = Variation(scan, params.tv, len(measurements.values), device) if params.tv else None
@@ -40,12 +42,17 @@ class RayLoss:
         return loss + self.variation.of_field(field, generator) if self.variation else loss
 
     def rendered(self, field: Field, rays: Rays, generator: torch.Generator) -> torch.Tensor:
-        """Line integrals of the field along rays, [N]."""
+        """Line integrals of the field along rays, or its maxima, as the scan has them: [N]."""
         evaluate = recomputed(field) if self.params.checkpointing else field
-        how: dict[str, Any] = {"samples": self.samples, "jitter": generator, "occupancy": self.occupancy}
+        how: dict[str, Any] = {"samples": self.samples, "jitter": generator, "occupancy": self.occupancy, "mode": self.mode}
         if self.params.importance:
             return importance_integral(evaluate, rays, self.bounds, importance=self.params.importance, **how)
         return line_integral(evaluate, rays, self.bounds, **how)
+
+
+def rendering(scan: Scan, wanted: Literal["rays", "grid"]) -> Literal["rays", "grid"]:
+    """How a field is held against a scan: as wanted, but always by rays where the views are maxima, which a projected grid has not."""
+    return wanted if scan.composite == "sum" else "rays"
 
 
 def recomputed(field: Field) -> Field:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import torch
 from torch import nn
 
-from benchmark.environment import install_hint, version
+from benchmark.environment import install_hint, missing_modules, version
 from benchmark.errors import InputError, MissingDependency
 from benchmark.fields.hash_grid import FEATURES, growth, level_cells
 
@@ -23,7 +21,7 @@ class TinyCudaField(nn.Module):
 
     def __init__(self, *, levels: int, base: int, finest: int, log2_entries: int, hidden: int, layers: int, device: str, seed: int) -> None:
         super().__init__()
-        if importlib.util.find_spec("tinycudann") is None:
+        if missing_modules(["tinycudann"]):
             raise MissingDependency(f"engine tinycudann needs tinycudann (install: {install_hint('tinycudann')})")
         if not device.startswith("cuda"):
             raise MissingDependency(f"engine tinycudann needs a CUDA device, this run has '{device}' (--device cuda:0)")

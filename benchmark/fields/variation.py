@@ -10,6 +10,7 @@ import torch
 
 from benchmark.ct.tv_problem import TvProblem
 from benchmark.ct.tv_weight import choose_tv_weight
+from benchmark.errors import InputError
 from benchmark.run_context import Run
 from benchmark.types import Scan, TvWeight
 
@@ -17,7 +18,12 @@ POINTS = 1024  # where the gradient of a field is taken in a step
 
 
 def variation_weight(weight: TvWeight, scan: Scan, run: Run) -> float:
-    """A weight given as a number, or for "auto" the one that `choose_tv_weight` chooses from the scan alone."""
+    """A weight given as a number, or for "auto" the one that `choose_tv_weight` chooses from the scan alone.
+
+    Raises InputError for a weight on views that are no line integrals: its scale comes from how those are made.
+    """
+    if weight and scan.composite != "sum":
+        raise InputError("weight of the total variation", expected="0 where the views are maxima", found=f"{weight}")
     if weight != "auto":
         return float(weight)
     data = torch.from_numpy(np.array(scan.projections)).to(run.device)

@@ -64,7 +64,7 @@ def tiff_pages(path: Path) -> Stack:
         shape = tuple(length for length in series.shape if length > 1 or len(series.shape) <= 3)
         dtype = np.dtype(series.dtype)
         if len(shape) != 3:
-            raise InputError(str(path), expected="grey pages of one shape", found=f"shape {series.shape}")
+            raise InputError(str(path), expected="three axes: grey pages of one shape", found=f"shape {series.shape}")
         check_array(str(path), shape, dtype)
         if series.dataoffset is not None:  # not compressed and in one piece
             check_array(str(path), shape, dtype, stored=path.stat().st_size - series.dataoffset)

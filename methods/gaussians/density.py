@@ -1,7 +1,8 @@
 """Parameters, their optimiser and adaptive density control: clone, split and prune (Kerbl et al. 2023, arXiv 2308.04079, section 5).
 
 A split keeps mass and second moments: a Gaussian of standard deviation s along its longest axis becomes two at +-0.6 s with
-0.8 s. The published form draws both from the parent at random, which changes the projections at once.
+0.8 s. The published form draws both from the parent at random, which changes the projections at once. Where the field is the
+Gaussians' maximum, halves keep the amplitude.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 
+from benchmark.api import Composite
 from benchmark.fields import Mixture, rotations
 from methods.gaussians import GaussiansParams
 
@@ -21,8 +23,10 @@ JITTER = 0.1  # of a clone, in standard deviations: two that are equal would sta
 class Population:
     """A mixture in training: Adam with a rate for each parameter group, and rounds of density control."""
 
-    def __init__(self, mixture: Mixture, params: GaussiansParams, bounds: torch.Tensor, edge: float, mean_attenuation: float) -> None:
+    def __init__(self, mixture: Mixture, params: GaussiansParams, bounds: torch.Tensor, edge: float, mean_attenuation: float,
+                 composite: Composite = "sum") -> None:
         self.params, self.bounds, self.edge, self.faint = params, bounds, edge, params.prune * mean_attenuation
+        self.composite = composite
         self.cap = params.cap or 2 * mixture.size
         self.mixture = Mixture(*(tensor.clone().requires_grad_() for tensor in mixture))
         rates = (params.means_rate * edge, params.quaternions_rate, params.scales_rate, params.amplitudes_rate)
@@ -82,7 +86,8 @@ class Population:
         shift = torch.where(wide[:, None], shift, random)
         narrowed = log_scales.scatter_add(1, axis[:, None], torch.full((len(parents), 1), math.log(NARROW), device=means.device))
         log_scales = torch.where(wide[:, None], narrowed, log_scales)
-        log_amplitudes = log_amplitudes - torch.where(wide, math.log(2 * NARROW), math.log(2))
+        if self.composite == "sum":
+            log_amplitudes = log_amplitudes - torch.where(wide, math.log(2 * NARROW), math.log(2))
         for tensor, values in zip(self.mixture, (means - shift, quaternions, log_scales, log_amplitudes), strict=True):
             tensor[parents] = values
         return Mixture(means + shift, quaternions, log_scales, log_amplitudes)

@@ -49,6 +49,7 @@ SPEC = MethodSpec(
     target="methods.naf.reconstruct:reconstruct",
     field="methods.naf.reconstruct:restored_field",
     speed="methods.naf.speed:speed",
+    composites=("sum", "max"),
     params=NafParams,
     summary="neural attenuation field: hash grid + MLP fitted by rays",
     presets={

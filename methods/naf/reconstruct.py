@@ -23,6 +23,7 @@ from benchmark.fields import (
     Weighting,
     data_consistent,
     field_volume,
+    rendering,
     tiny_cuda_name,
     variation_weight,
     voxel_positions,
@@ -140,7 +141,8 @@ def restored_field(state: dict[str, Any], params: NafParams, geometry: ConeBeamG
 def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     """Fit the field to the scan; the volume is its mean over each voxel, made consistent with the data."""
     tv = variation_weight(params.tv, scan, run)
-    training = Training(scan, params.model_copy(update={"tv": tv}), run.seed, run.device)
+    render = rendering(scan, params.render)
+    training = Training(scan, params.model_copy(update={"tv": tv, "render": render}), run.seed, run.device)
     for step in run.steps(training.steps, training):
         loss = training.step()
         if step % 20 == 0:
@@ -150,7 +152,7 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     info = {
         "parameters": parameters,
         "levels": (training.field.fused or training.field.grid).cells,
-        "render": params.render,
+        "render": render,
         "tv": tv,
         "weighting": training.loss_of.weighting.by,
         "memory": training.batch.notes,

@@ -22,6 +22,7 @@ from benchmark.fields import (
     data_consistent,
     field_volume,
     guided_fit,
+    rendering,
     variation_weight,
 )
 from methods.zerorf import ZeroRFParams
@@ -204,7 +205,8 @@ def restored_field(state: dict[str, Any], params: ZeroRFParams, geometry: ConeBe
 def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     """Fit each member's generator to the scan; the volume is the mean of their fields, made consistent with the data."""
     tv, guided = variation_weight(params.tv, scan, run), variation_weight(params.guided, scan, run)
-    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv}), run.seed, run.device)
+    render = rendering(scan, params.render)
+    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv, "render": render}), run.seed, run.device)
     for step in run.steps(params.members * params.steps, ensemble):
         loss = ensemble.step()
         if step % 5 == 0:
@@ -215,7 +217,7 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     info = {
         "parameters": parameters,
         "members": max(1, len(ensemble.finished)),
-        "render": params.render,
+        "render": render,
         "tv": tv,
         "guided": guided,
         "weighting": ensemble.loss_of.weighting.by,

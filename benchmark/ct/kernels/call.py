@@ -24,10 +24,13 @@ def call(name: str, *arguments: Any) -> int:
     if len(devices) > 1 or any(not runs_on(device) for device in devices):
         found = " and ".join(sorted(map(str, devices)))
         raise InputError(f"kernel {name}", expected="tensors on one device, the CPU or a CUDA device", found=found)
-    if devices and devices.pop().type != "cpu":
+    if devices and next(iter(devices)).type != "cpu":
         from benchmark.ct.kernels import gpu
 
-        return getattr(gpu, name)(*arguments) or 0
+        there = getattr(gpu, name, None)
+        if there is None:
+            raise InputError(f"kernel {name}", expected="tensors on the CPU: it has no CUDA counterpart", found=str(next(iter(devices))))
+        return there(*arguments) or 0
     lib = library()
     lib.seed_set_threads(torch.get_num_threads())
     function = getattr(lib, f"seed_{name}")

@@ -37,6 +37,16 @@ SEED_KERNEL seed_gaussian_project(const double* vectors, int views, int rows, in
                     });
 }
 
+// Derivatives by Gaussian k from what a view's pixels say, added to those of other views.
+SEED_FN void add_derivatives(const SeedGaussians& all, int64_t k, const GaussianView& view, const GaussianSums<float>& sums, float* to_means,
+                             float* to_matrices, float* to_amplitudes) {
+    float amplitude = 0, mean[3] = {0, 0, 0}, matrix[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
+    gaussian_chain(view, all.means + 3 * k, all.matrices + 9 * k, all.amplitudes[k], sums, &amplitude, mean, matrix);
+    seed_add(to_amplitudes + k, amplitude);
+    for (int n = 0; n < 3; ++n) seed_add(to_means + 3 * k + n, mean[n]);
+    for (int n = 0; n < 9; ++n) seed_add(to_matrices + 9 * k + n, matrix[n]);
+}
+
 SEED_KERNEL seed_gaussian_project_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
                                            const float* matrices, const float* amplitudes, float reach, const float* gradient,
                                            float* to_means, float* to_matrices, float* to_amplitudes) {
@@ -53,12 +63,7 @@ SEED_KERNEL seed_gaussian_project_backward(const double* vectors, int views, int
         for (int i = first; i <= last; ++i)
             gaussian_pixel_sums(row, (float)i - g.i, dj, all.reach, gradient[(n * rows + j) * columns + i], sums);
     });
-    if (!seen) return;
-    float amplitude = 0, mean[3] = {0, 0, 0}, matrix[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
-    gaussian_chain(view, all.means + 3 * k, all.matrices + 9 * k, all.amplitudes[k], sums, &amplitude, mean, matrix);
-    seed_add(to_amplitudes + k, amplitude);
-    for (int n = 0; n < 3; ++n) seed_add(to_means + 3 * k + n, mean[n]);
-    for (int n = 0; n < 9; ++n) seed_add(to_matrices + 9 * k + n, matrix[n]);
+    if (seen) add_derivatives(all, k, view, sums, to_means, to_matrices, to_amplitudes);
 }
 
 // Calls row(offset of the row in the volume, dy, dz, q0, q1, first, last) for each row of the grid that Gaussian k reaches.

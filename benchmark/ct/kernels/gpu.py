@@ -218,6 +218,49 @@ def gaussian_voxelise_backward(grid: Any, count: int, means: torch.Tensor, matri
     launch("gaussian_voxelise_backward", count, *setting, *(answer.zero_() for answer in answers))
 
 
+def gaussian_peaks(vectors: np.ndarray, views: Integer, rows: Integer, columns: Integer, count: int, means: torch.Tensor,
+                   matrices: torch.Tensor, amplitudes: torch.Tensor, reach: ctypes.c_float, temperature: ctypes.c_float,
+                   images: torch.Tensor) -> None:
+    setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach)
+    launch("gaussian_peaks", count * views.value, *setting, images.zero_())
+    _soften("gaussian_soft_peaks", count * views.value, *setting, temperature=temperature, most=images)
+
+
+def gaussian_peaks_backward(vectors: np.ndarray, views: Integer, rows: Integer, columns: Integer, count: int, means: torch.Tensor,
+                            matrices: torch.Tensor, amplitudes: torch.Tensor, reach: ctypes.c_float, temperature: ctypes.c_float,
+                            images: torch.Tensor, gradient: torch.Tensor, *answers: torch.Tensor) -> None:
+    setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach, temperature, images, gradient)
+    launch("gaussian_peaks_backward", count * views.value, *setting, *(answer.zero_() for answer in answers))
+
+
+def gaussian_soft_voxelise(grid: Any, count: int, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor,
+                           reach: ctypes.c_float, temperature: ctypes.c_float, volume: torch.Tensor) -> None:
+    setting = (grid._obj, count, means, matrices, amplitudes, reach)
+    launch("gaussian_voxel_peaks", count, *setting, volume.zero_())
+    _soften("gaussian_soft_voxels", count, *setting, temperature=temperature, most=volume)
+
+
+def gaussian_soft_voxelise_backward(grid: Any, count: int, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor,
+                                    reach: ctypes.c_float, temperature: ctypes.c_float, volume: torch.Tensor, gradient: torch.Tensor,
+                                    *answers: torch.Tensor) -> None:
+    setting = (grid._obj, count, means, matrices, amplitudes, reach, temperature, volume, gradient)
+    launch("gaussian_soft_voxels_backward", count, *setting, *(answer.zero_() for answer in answers))
+
+
+def _soften(excess_of: str, threads: int, *setting: Any, temperature: ctypes.c_float, most: torch.Tensor) -> None:
+    """Turn maxima into soft maxima, by a kernel that sums up what all Gaussians exceed the maxima by; nothing at temperature 0."""
+    if temperature.value > 0:
+        excess = torch.zeros_like(most)
+        launch(excess_of, threads, *setting, temperature, most, excess)
+        launch("gaussian_soften", most.numel(), excess, most.numel(), temperature, most)
+
+
+def gaussian_values(grid: Any, count: int, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, reach: ctypes.c_float,
+                    temperature: ctypes.c_float, points: torch.Tensor, number: int, values: torch.Tensor) -> None:
+    """Without the grid's cells: every Gaussian for every point."""
+    launch("gaussian_values", number, count, means, matrices, amplitudes, reach, temperature, points, number, values)
+
+
 # -- total variation: volumes [z, y, x] ---------------------------------------------------------------------------------------
 
 

@@ -9,4 +9,5 @@
 #include "hash_grid.cuh"
 #include "vector_matrix.cuh"
 #include "gaussians.cuh"
+#include "gaussian_maxima.cuh"
 #include "total_variation.cuh"

@@ -1,0 +1,67 @@
+"""The optimiser of the networks, and the examples that they learn from: one scan, or many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+from methods.carve import CarveParams
+from methods.carve.network import Carved, Carver
+
+CLIP = 1.0  # largest norm of the gradient
+
+
+class Example(Protocol):
+    """What the networks get of a scan, and what their Gaussians are held against."""
+
+    more: int  # numbers of each Gaussian beside those that all have
+
+    @property
+    def carving(self) -> Carved: ...
+
+    def loss(self, carver: Carver, progress: float, generator: torch.Generator) -> tuple[torch.Tensor, int]:
+        """Of some random views, and how many Gaussians there are. `progress` is 0 at the start and 1 at the end."""
+
+
+class Training:
+    """The networks and their optimiser."""
+
+    def __init__(self, examples: Sequence[Example], params: CarveParams, seed: int) -> None:
+        self.examples, self.params, self.taken = examples, params, 0
+        self.generator = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.carver = Carver(params, examples[0].more)
+        self.optimiser = torch.optim.Adam(self.carver.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
+
+    def step(self) -> tuple[float, int]:
+        """One optimiser step on one example; its loss and its number of Gaussians."""
+        progress = min(1.0, self.taken / self.params.steps)
+        index = int(torch.randint(len(self.examples), (), generator=self.generator)) if len(self.examples) > 1 else 0
+        loss, count = self.examples[index].loss(self.carver, progress, self.generator)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.carver.parameters(), CLIP)
+        cosine = 0.5 * (1 + math.cos(math.pi * progress))
+        self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * (self.params.decay + (1 - self.params.decay) * cosine)
+        self.optimiser.step()
+        self.taken += 1
+        return float(loss.detach()), count
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "carver": self.carver.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "taken": self.taken,
+            "carving": self.examples[0].carving.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.carver.load_state_dict(state["carver"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        self.taken = state["taken"]
