@@ -277,7 +277,7 @@ def test_what_only_line_integrals_give_is_refused_or_left_alone() -> None:
     assert data_consistent(volume, scan, 20) is volume
     assert variation_weight(0.0, scan, Run()) == 0
     for weight in (0.1, "auto"):
-        with pytest.raises(InputError, match="tv: expected 0 where the views are maxima"):
+        with pytest.raises(InputError, match="total variation: expected 0 where the views are maxima"):
             variation_weight(weight, scan, Run())
 
 

@@ -175,13 +175,18 @@ def test_photon_weights_change_the_fit_and_are_recorded(method: str, render: str
     assert np.isfinite(weighted.volume).all() and not np.allclose(equal.volume, weighted.volume, rtol=1e-4)
 
 
-@pytest.mark.parametrize("method", [methods.naf.SPEC, methods.zerorf.SPEC])
-def test_pure_presets_have_no_regulariser(method: MethodSpec) -> None:
+@pytest.mark.parametrize(
+    ("method", "regularised"), [(methods.naf.SPEC, {"tv": "tv"}), (methods.zerorf.SPEC, {"tv": "tv", "best": "guided"})]
+)
+def test_pure_presets_have_no_regulariser(method: MethodSpec, regularised: dict[str, str]) -> None:
     usual = method.params().model_dump()
-    weights = {name: method.params(**values).model_dump()["tv"] for name, values in method.presets.items()}
-    assert weights == {"paper": 0, "fast": 0, "tv": "auto"}
+    assert all(not usual[weight] for weight in regularised.values())
+    assert set(method.presets) == {"paper", "fast", *regularised}
+    paper = method.params(**method.presets["paper"]).model_dump()
+    assert all(not paper[weight] for weight in regularised.values())
     assert method.params(**method.presets["fast"]).model_dump() == usual
-    assert method.params(**method.presets["tv"]).model_dump() == {**usual, "tv": "auto"}
+    for preset, weight in regularised.items():
+        assert method.params(**method.presets[preset]).model_dump() == {**usual, weight: "auto"}
 
 
 def test_edges_of_a_guide_weigh_less_than_the_rest() -> None:
