@@ -176,7 +176,7 @@ def test_photon_weights_change_the_fit_and_are_recorded(method: str, render: str
 
 
 @pytest.mark.parametrize(
-    ("method", "regularised"), [(methods.naf.SPEC, {"tv": "tv"}), (methods.zerorf.SPEC, {"tv": "tv", "best": "guided"})]
+    ("method", "regularised"), [(methods.naf.SPEC, {"tv": "tv"}), (methods.zerorf.SPEC, {"tv": "tv", "guided": "guided"})]
 )
 def test_pure_presets_have_no_regulariser(method: MethodSpec, regularised: dict[str, str]) -> None:
     usual = method.params().model_dump()

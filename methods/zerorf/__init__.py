@@ -80,7 +80,7 @@ SPEC = MethodSpec(
         },
         "fast": {},  # the defaults: the quickest way found to the same quality on a CPU
         "tv": {"tv": "auto"},
-        "best": {"guided": "auto"},
+        "guided": {"guided": "auto"},
     },
     cite="Shi, Wei, Wang, Su 2024, ZeroRF: Fast sparse view 360 reconstruction with zero pretraining, arXiv 2312.09249",
 )
