@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 IDENTITY = ("dataset", "case", "size", "views", "noise", "method", "preset", "params", "engine", "device", "seed", "status", "reason")
 METRICS = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim", "fit_psnr", "fit_ssim")
 WORK = ("steps", "ray_samples", "projections", "backprojections")
-COST = ("seconds", "cpu_seconds", "peak_memory_mb", *WORK, "budget_seconds", "budget_steps")
+BUDGETS = ("budget_seconds", "budget_steps", "budget_samples", "budget_projections")
+COST = ("seconds", "cpu_seconds", "peak_memory_mb", *WORK, *BUDGETS)
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -58,8 +59,7 @@ def row(record: RunRecord) -> dict[str, Any]:
         "peak_memory_mb": record.peak_memory_mb,
         "steps": record.steps,
         **_work(record),
-        "budget_seconds": spec.budget_seconds,
-        "budget_steps": spec.budget_steps,
+        **_budgets(spec),
         "run_id": record.run_id,
     }
 
@@ -105,4 +105,8 @@ def labels(records: Iterable[RunRecord]) -> dict[str, str]:
 
 def _settings(spec: RunSpec) -> dict[str, Any]:
     """All that makes two runs of a method different things to compare."""
-    return {**spec.method_params, "budget": spec.budget_seconds, "budget_steps": spec.budget_steps, "revision": spec.method_revision}
+    return {**spec.method_params, **_budgets(spec), "revision": spec.method_revision}
+
+
+def _budgets(spec: RunSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in BUDGETS}

@@ -42,18 +42,28 @@ def perform(
         return record.model_copy(update={"reason": f"skip() failed: {type(error).__name__}: {error}"}), None
     if reason:
         return record.model_copy(update={"status": "skipped", "reason": reason}), None
-    folder = _scratch(jobs, spec)
+    folder, done = _scratch(jobs, spec), False
     try:
         try:
             write_job(folder, method, spec, case, options)
         except OSError as error:
             raise StorageError(folder, error) from error
         outcome = schedule.execute(folder, options, on_event, stop)
-        return _judge(record, outcome, folder, case, registry)
+        record, volume = _judge(record, outcome, folder, case, registry)
+        done = record.status == "ok"
+        return record, volume
     except FileNotFoundError as error:
         return record.model_copy(update={"reason": f"its scratch files were removed while it ran ({error.filename})"}), None
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _tidy(folder, spec, options, done)
+
+
+def _tidy(folder: Path, spec: RunSpec, options: Options, done: bool) -> None:
+    """Remove what a run leaves behind, but for the snapshots of one that may go on from its checkpoint."""
+    shutil.rmtree(folder, ignore_errors=True)
+    kept = _own_path(options.checkpoints, spec.id)
+    if kept is not None and (done or not Path(kept, "checkpoint.pt").exists()):
+        shutil.rmtree(Path(kept, "snapshots"), ignore_errors=True)
 
 
 def _scratch(jobs: Path, spec: RunSpec) -> Path:
@@ -122,8 +132,7 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "params_model": import_path(method.params),
         "params": spec.method_params,
         "seed": spec.seed,
-        "budget_seconds": spec.budget_seconds,
-        "budget_steps": spec.budget_steps,
+        "budget": vars(spec.budget),
         "memory_bytes": options.memory,
         "device": options.device,
         "threads": options.threads,

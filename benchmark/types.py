@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark.budget import Budget
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
 from benchmark.mapped import is_read_only_file, release
@@ -270,6 +271,9 @@ Status = Literal["ok", "failed", "skipped"]
 SCHEMA_VERSION = 2  # 2: metric versions, counters, volume digest, command, reevaluated; records of version 1 stay readable
 
 
+_LATER = ("budget_steps", "budget_samples", "budget_projections")  # where they are None, runs are named as before there were any
+
+
 class RunSpec(BaseModel):
     """One run, fully resolved: what to load, what to run, with which numbers. Its `id` is a hash of all of it."""
 
@@ -286,11 +290,18 @@ class RunSpec(BaseModel):
     seed: int = 0
     budget_seconds: float | None = None  # [s] of method time
     budget_steps: int | None = None
+    budget_samples: int | None = None  # ray samples
+    budget_projections: int | None = None  # applications of A to all training views
+
+    @property
+    def budget(self) -> Budget:
+        """What the run may use up."""
+        return Budget(self.budget_seconds, self.budget_steps, self.budget_samples, self.budget_projections)
 
     @property
     def id(self) -> str:
         """Readable prefix + 12 hex digits of the hash of every field."""
-        later = {"budget_steps"} if self.budget_steps is None else set()  # earlier records were named without it
+        later = {name for name in _LATER if getattr(self, name) is None}
         text = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
         views = self.dataset_params.get("views")
         count = views if isinstance(views, int) else len(views or ())
