@@ -1,4 +1,4 @@
-"""The command line as a user meets it: by subprocess, with exit codes and texts."""
+"""The command line as a user meets it: in processes of its own, with exit codes and texts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import forks
 import pandas as pd
 import pytest
 
@@ -34,8 +35,7 @@ def environment(tmp_path_factory) -> dict[str, str]:
 @pytest.fixture
 def cli(environment, tmp_path):
     def call(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "benchmark", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+        done = forks.benchmark(*arguments, folder=tmp_path, environment=environment)
         assert done.returncode == code, done.stdout + done.stderr
         return done
 

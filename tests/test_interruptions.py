@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -15,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import forks
 import numpy as np
 import pytest
 from tiny import Watcher, sweep
@@ -31,15 +31,11 @@ ROOT = Path(__file__).resolve().parent.parent
 CANNOT = 77  # exit code of a child that could not be made what the test needs
 OWN_MOUNTS = (["unshare", "--mount"], ["unshare", "--mount", "--map-root-user"]) if shutil.which("unshare") else ()
 SEEDS = list(range(6))
-PARTS = ["tiny", "torch", "pandas", "nibabel", "skimage.metrics", "scipy.stats", "scipy.ndimage", "benchmark.sweep", "benchmark.frame"]
 
 
 @pytest.fixture(scope="module")
 def processes():
-    """Processes that start in a moment, with everything imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PARTS)
-    return context
+    return forks.processes()
 
 
 def many(folder: str, seeds: list[int]) -> None:
