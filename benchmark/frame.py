@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 IDENTITY = ("dataset", "case", "size", "views", "noise", "method", "preset", "params", "engine", "device", "seed", "status", "reason")
 METRICS = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim", "fit_psnr", "fit_ssim")
 WORK = ("steps", "ray_samples", "projections", "backprojections")
-BUDGETS = ("budget_seconds", "budget_steps", "budget_samples", "budget_projections")
+BUDGETS = {"budget_seconds": "s", "budget_steps": "steps", "budget_samples": "ray samples", "budget_projections": "projections"}
 COST = ("seconds", "cpu_seconds", "peak_memory_mb", *WORK, *BUDGETS)
 
 

@@ -64,16 +64,19 @@ def has_ranks(part: pd.DataFrame) -> bool:
 
 
 def remark(part: pd.DataFrame) -> str:
-    """What the numbers of a table are: one seed, or means with intervals over several."""
+    """What the numbers of a table are: one seed, or means with intervals over several; and what each run could use."""
     seeds = sorted({int(count) for count in part.loc[part["status"] == "ok", "seeds"]})
     if not seeds:
         return ""
+    budgets = list(dict.fromkeys(part["budget"]))
+    allowed = "" if budgets == [""] else f" Each run could use {budgets[0]}." if len(budgets) == 1 else " The budgets differ: see runs.csv."
     if seeds == [1]:
-        return "One seed: no intervals and no ranks. Bold: the highest number."
+        return "One seed: no intervals and no ranks. Bold: the highest number." + allowed
     count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"Mean ± half of its 95% interval (Student's t over n = {count} seeds). Rank: by volume PSNR (held-out PSNR without a truth), only "
         "as far as paired differences over cases and seeds tell methods apart. Bold: the best, and what cannot be told apart from it."
+        + allowed
     )
 
 
