@@ -30,14 +30,14 @@ def help_of(name: str, capsys) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_has_examples_in_its_help_and_every_option_its_meaning(name, capsys):
+def test_every_command_has_examples_in_its_help_and_every_argument_and_option_its_meaning(name, capsys):
     text = help_of(name, capsys)
     assert EXAMPLES[name], f"add examples to benchmark/commands/examples.py: {name}"
     for example in EXAMPLES[name]:
         assert f"  python -m benchmark {example}" in text.splitlines() or f"    python -m benchmark {example}" in text.splitlines()
-    options = text.partition("Options:")[2].partition("Examples:")[0]
-    for line in re.findall(r"^  (--[\w-]+.*)$", options, re.MULTILINE):
-        assert re.match(r"--\S+( <.*?>)?(  +\S|$)", line)
+    words = text.partition("Arguments:" if "Arguments:" in text else "Options:")[2].partition("Examples:")[0]
+    for line in re.findall(r"^  ([\w\[-]\S* .*)$", words, re.MULTILINE):
+        assert re.match(r"\S+( <.*?>)?  +[^\s\[]", line), line
 
 
 @pytest.mark.parametrize("name", NAMES)
