@@ -229,10 +229,13 @@ def _load_volume(path: Path, case: Case) -> tuple[np.ndarray | None, str]:
 
 
 def _curve(folder: Path, snapshots: list[dict[str, Any]], scorer: Scorer) -> list[dict[str, Any]]:
-    """Score the snapshots, now that the method is gone. One of a wrong shape or with NaN has no score."""
+    """Score the snapshots, now that the method is gone. One that is gone or cut off, of a wrong shape or with NaN has no score."""
     points = []
     for snapshot in snapshots:
-        volume, _ = _load_volume(folder / snapshot["file"], scorer.case)
+        try:
+            volume, _ = _load_volume(folder / snapshot["file"], scorer.case)
+        except (OSError, ValueError, EOFError):
+            volume = None
         psnr = None if volume is None else scorer.volume_psnr(volume)
         points.append({"step": snapshot["step"], "seconds": snapshot["seconds"], "volume_psnr": psnr, "loss": snapshot["loss"]})
     return points
