@@ -50,6 +50,11 @@ def test_every_example_is_a_line_that_is_understood(name):
             group.get_command(context, command).make_context(command, rest, parent=context).close()
 
 
+def test_no_summary_in_the_list_of_commands_is_cut_off(capsys):
+    text = help_of("", capsys).partition("Commands:")[2].partition("Exit codes:")[0]
+    assert all(name in text for name in NAMES) and "..." not in text
+
+
 def test_exit_codes_are_in_the_help_and_in_the_docs(capsys):
     text, page = help_of("", capsys), (Path(__file__).parents[1] / "docs" / "commands.md").read_text()
     for code, meaning in EXIT_CODES.items():

@@ -47,5 +47,5 @@ def speed(as_json: AsJson = False) -> int:
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command(help="What is installed, usable or missing, and the line that fixes it.")(doctor)
-    app.command(help="Time the kernels against plain implementations in the same process.")(speed)
+    app.command(help="What is installed, usable or missing. With the line that fixes it.")(doctor)
+    app.command(help="Time the kernels against plain implementations.")(speed)

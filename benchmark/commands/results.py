@@ -108,7 +108,7 @@ def _shown(value: float | None) -> str:
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command(help="Write tables, figures and the page of a results folder again.")(report)
+    app.command(help="Write tables, figures and page of a folder again.")(report)
     app.command(help="Compare the result tables of two folders.")(compare)
-    app.command(help="Compute the scores again from the stored volumes, without the methods.")(reevaluate)
-    app.command(help="Hold data and volumes to their digests and do one random run again.")(verify)
+    app.command(help="Score the stored volumes again, without the methods.")(reevaluate)
+    app.command(help="Check all digests, and do one random run again.")(verify)

@@ -24,4 +24,4 @@ def new_scan(folder: Annotated[Path, typer.Argument(help="The folder with the pr
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command("new-scan", help="Write a scan.yaml that describes the projections in a folder, to be filled in.")(new_scan)
+    app.command("new-scan", help="Write a scan.yaml for the projections in a folder. Unknown values are to be filled in.")(new_scan)

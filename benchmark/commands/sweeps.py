@@ -207,4 +207,4 @@ def _say_what_remains(console: Console, summary: Summary) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command(help="Run every method of a plan on every case; what is finished already is left alone.")(run)
+    app.command(help="Run every method of a plan on every case. What is finished already is left alone.")(run)
