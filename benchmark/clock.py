@@ -29,9 +29,10 @@ class Clock:
             synchronise(self._device)
             self._wall, self._cpu, self._since = self.seconds, self.cpu_seconds, None
 
-    def add(self, seconds: float) -> None:
-        """Count what an earlier process has spent."""
-        self._wall += seconds
+    def resume(self, seconds: float, cpu_seconds: float) -> None:
+        """Go on from what an earlier process had spent; what this one has spent until now does not count."""
+        self._wall += seconds - self.seconds
+        self._cpu += cpu_seconds - self.cpu_seconds
 
     @property
     def seconds(self) -> float:

@@ -43,15 +43,12 @@ def outcome(record: RunRecord) -> str:
 
 def progress_text(event: dict[str, Any]) -> str:
     """'step 120/500, loss 0.00123, 12 s, 38 s to go'."""
-    step, total, seconds = event.get("step", 0), event.get("total", 0), event.get("seconds", 0.0)
+    step, total, seconds, left = (event.get(name, 0) for name in ("step", "total", "seconds", "seconds_left"))
     parts = [f"step {step}/{total}" if total else f"step {step}"]
-    extra = {key: value for key, value in event.items() if key not in ("event", "run_id", "step", "total", "seconds", "budget")}
+    extra = {key: value for key, value in event.items() if key not in ("event", "run_id", "step", "total", "seconds", "seconds_left")}
     parts += [f"{key} {value:.4g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in extra.items()]
     parts.append(f"{seconds:.0f} s")
-    if total and step and total > step:
-        left = seconds / step * (total - step)
-        if event.get("budget"):
-            left = min(left, max(0.0, event["budget"] - seconds))
+    if left:
         parts.append(f"{left:.0f} s to go")
     return ", ".join(parts)
 

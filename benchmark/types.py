@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark.budget import Budget
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
 from benchmark.mapped import is_read_only_file, release
@@ -314,6 +315,10 @@ Status = Literal["ok", "failed", "skipped"]
 SCHEMA_VERSION = 2  # 2: metric versions, counters, volume digest, command, reevaluated; records of version 1 stay readable
 
 
+# Where these are unset, runs are named as before there were any.
+_LATER = {"budget_steps": None, "budget_samples": None, "budget_projections": None, "weights_digest": ""}
+
+
 class RunSpec(BaseModel):
     """One run, fully resolved: what to load, what to run, with which numbers. Its `id` is a hash of all of it."""
 
@@ -330,13 +335,20 @@ class RunSpec(BaseModel):
     seed: int = 0
     budget_seconds: float | None = None  # [s] of method time
     budget_steps: int | None = None
+    budget_samples: int | None = None  # ray samples
+    budget_projections: int | None = None  # applications of A to all training views
     weights_digest: str = ""  # of the weights file that `method_params` names, for a method that was fitted to other scans
+
+    @property
+    def budget(self) -> Budget:
+        """What the run may use up."""
+        return Budget(self.budget_seconds, self.budget_steps, self.budget_samples, self.budget_projections)
 
     @property
     def id(self) -> str:
         """Readable prefix + 12 hex digits of the hash of every field."""
-        later = {name for name, unset in (("budget_steps", None), ("weights_digest", "")) if getattr(self, name) == unset}
-        content = self.model_dump(mode="json", exclude=later)  # earlier records were named without these
+        later = {name for name, unset in _LATER.items() if getattr(self, name) == unset}
+        content = self.model_dump(mode="json", exclude=later)
         if self.weights_digest:
             del content["method_params"]["weights"]  # what is in the file counts, not where it lies
         text = json.dumps(content, sort_keys=True)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from benchmark.api import InputError, Run, Scan, TotalVariation
+from benchmark.budget import Budget
 from benchmark.ct.tv_problem import TvProblem, fista
 from benchmark.ct.tv_weight import FALLBACK, WEIGHTS, choose_tv_weight, chosen, minimum
 from methods.fista_tv import FistaTvParams
@@ -211,7 +212,7 @@ def test_scans_too_short_to_hold_a_view_back_get_the_usual_weight() -> None:
 
 
 def test_a_spent_budget_ends_it() -> None:
-    result = reconstruct(ball_scan(views=6)[0], FistaTvParams(), Run(budget_seconds=0.0))
+    result = reconstruct(ball_scan(views=6)[0], FistaTvParams(), Run(budget=Budget(seconds=0.0)))
     assert result.info["iterations"] == 0 and not result.volume.any()
 
 

@@ -15,6 +15,7 @@ from balls import ball_scan, error, scanner, watched
 from skimage.metrics import structural_similarity
 
 from benchmark.api import ConeBeamGeometry, InputError, Run, Scan, view_rays
+from benchmark.budget import Budget
 from benchmark.fields import (
     Mixture,
     MixtureProjector,
@@ -333,7 +334,7 @@ def test_the_seed_decides_every_bit() -> None:
 
 @pytest.mark.parametrize("budget", [0.0, 0.2])
 def test_a_spent_budget_ends_early_with_a_volume(budget: float) -> None:
-    run = Run(budget_seconds=budget)
+    run = Run(budget=Budget(seconds=budget))
     result = run_on(ball_scan(views=8)[0], run, steps=1_000_000)
     assert np.isfinite(result.volume).all() and result.volume.max() > 0
     assert run.step < 10_000 and (budget > 0 or run.step == 0)

@@ -18,6 +18,7 @@ import methods.naf.reconstruct as naf
 import methods.zerorf
 import methods.zerorf.reconstruct as zerorf
 from benchmark.api import Case, ConeBeamGeometry, Ellipsoids, Params, Projector, Reconstruction, Run, Scan
+from benchmark.budget import Budget
 from benchmark.fields import (
     Attenuation,
     FieldParams,
@@ -156,7 +157,7 @@ def test_the_seed_decides_every_bit(method: str, render: str) -> None:
 @pytest.mark.parametrize(("method", "render"), BOTH)
 @pytest.mark.parametrize("budget", [0.0, 0.2])
 def test_a_spent_budget_ends_early_with_a_volume(method: str, render: str, budget: float) -> None:
-    run = Run(budget_seconds=budget)
+    run = Run(budget=Budget(seconds=budget))
     result = reconstruct(method, ball().scan, run, render=render, steps=1_000_000)
     check_volume(result, ball().scan)
     assert run.step < 10_000 and (budget > 0 or run.step == 0)

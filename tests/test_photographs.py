@@ -15,6 +15,7 @@ from tiny import Watcher
 
 from benchmark import photographs
 from benchmark.api import Case, InputError, Run, Scan
+from benchmark.budget import Budget
 from benchmark.config import Flags, make_plan
 from benchmark.ct.rendering import rendered
 from benchmark.fields import Splats, splat
@@ -364,7 +365,7 @@ def test_the_body_is_fitted(walker: Case) -> None:
     """Held-out cameras, which it never saw, see more of it than of the hull."""
     scores = []
     for steps in (0, 25):
-        result = reconstruct(walker.scan, CarveParams(**{**TINY, "steps": 25}), Run(budget_steps=steps))
+        result = reconstruct(walker.scan, CarveParams(**{**TINY, "steps": 25}), Run(budget=Budget(steps=steps)))
         seen, true = photographs.rendered(result.arrays, walker.heldout), photographs.seen(walker.heldout)
         pair = (seen.silhouettes, true.silhouettes)
         scores.append((l1(seen.stack(), true.stack(), pair), iou(seen.stack(), true.stack(), pair)))

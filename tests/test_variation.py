@@ -16,6 +16,7 @@ import methods.naf.reconstruct as naf
 import methods.zerorf
 import methods.zerorf.reconstruct as zerorf
 from benchmark.api import MethodSpec, Projector, Reconstruction, Run, Scan, TotalVariation, TvProblem, choose_tv_weight, fista
+from benchmark.budget import Budget
 from benchmark.fields import Variation, Weighting, edge_weights, field_volume, guided_fit, total_variation, variation_weight
 from methods.naf import NafParams
 from methods.zerorf import ZeroRFParams
@@ -217,7 +218,7 @@ def test_a_guide_that_knows_the_edges_helps() -> None:
 
 @pytest.mark.parametrize("steps", [0, 3])
 def test_a_guided_fit_keeps_to_the_budget(steps: int) -> None:
-    (scan, _), run = ball_scan(views=5), Run(budget_steps=steps)
+    (scan, _), run = ball_scan(views=5), Run(budget=Budget(steps=steps))
     guide = torch.full(scan.geometry.volume_shape, 0.01)
     found = guided_fit(guide, scan, 0.01, run)
     assert run.step == steps and torch.equal(found, guide) == (steps == 0)

@@ -9,6 +9,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "run --methods fdk,sart --datasets phantom --size 32 --views 10 --output results/first",
         "run --config quick --set zerorf.steps=400 --seeds 0,1,2 --output results/seeds",
         "run --methods fdk --datasets ball --size 16 --views 5,10 --dry-run",
+        "run --methods zerorf,naf,fista_tv --datasets chest --views 10 --budget 300s --output results/equal",
     ),
     "fit": (
         "fit carve --scans phantom thorax --views 50 --size 32 --set carve.seen=10 --output weights.pt",

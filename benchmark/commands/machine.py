@@ -77,5 +77,5 @@ def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command(help="What is installed, usable or missing, and the line that fixes it.")(doctor)
-    app.command(help="Time the kernels against plain implementations in the same process.")(speed)
+    app.command(help="What is installed, usable or missing. With the line that fixes it.")(doctor)
+    app.command(help="Time the kernels against plain implementations.")(speed)

@@ -28,7 +28,7 @@ def register_methods() -> list[MethodSpec]:
             target="methods.cgls.reconstruct:reconstruct",
             params=CglsParams,
             summary="conjugate gradients for least squares, stopped where held-back views are predicted best",
-            revision=2,
+            revision=3,
             cite="Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409, doi 10.6028/jres.049.044",
         )
     ]
