@@ -64,10 +64,7 @@ class Scorer:
 
 
 def _project(scan: Scan, volume: np.ndarray) -> np.ndarray:
-    """Line integrals [view, v, u] of a volume along a scan's rays."""
-    import torch
+    """Line integrals [view, v, u] of a volume along a scan's rays; both may lie in files."""
+    from benchmark.ct.slabs import project  # brings torch
 
-    from benchmark.ct.projector import Projector
-
-    with torch.no_grad():
-        return Projector(scan.geometry).forward(torch.from_numpy(volume)).numpy()
+    return project(volume, scan.geometry)

@@ -1,7 +1,7 @@
 """What a sweep leaves behind: append-only records, one file per attempt; volumes and cases beside them.
 
     <folder>/runs/<run id>/attempt-0001.json, volume.nii.gz
-    <folder>/cases/<digest>/case.json, truth.nii.gz, training.npz, heldout.npz
+    <folder>/cases/<digest>/case.json, truth.nii.gz, training.npy, heldout.npy
     <folder>/tables/runs.csv
 
 `Store` writes, `Results` reads. Tables, figures and comparisons are pure functions of a `Results`.
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import atomic, nifti
+from benchmark import atomic, mapped, nifti
 from benchmark.errors import InputError
 from benchmark.plain import dumps
 from benchmark.results import Results, StoredCase
@@ -83,9 +83,9 @@ class Store:
         geometry, heldout = case.scan.geometry, case.heldout
         if case.truth is not None:
             nifti.write_volume(folder / "truth.nii.gz", case.truth, geometry, case.scan.length_unit)
-        np.savez(folder / "training.npz", projections=case.scan.projections)
+        mapped.save(folder / "training.npy", case.scan.projections)
         if heldout is not None:
-            np.savez(folder / "heldout.npz", projections=heldout.projections)
+            mapped.save(folder / "heldout.npy", heldout.projections)
         facts = {
             "schema_version": SCHEMA_VERSION,
             "digest": case.digest,

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
-from benchmark.mapped import is_read_only_file, release
 
 
 class Params(BaseModel):
@@ -57,7 +57,7 @@ class Scan:
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of each view: time [s], breathing phase, ...
 
     def __post_init__(self) -> None:
-        projections = _own(self.projections)
+        projections = np.asarray(self.projections)
         if projections.shape != self.geometry.projection_shape:
             raise InputError(
                 "scan.projections",
@@ -65,6 +65,7 @@ class Scan:
                 found=f"{projections.shape}",
                 fix="Check the number of angles and the order of the detector axes.",
             )
+        projections = _own(projections)
         _check_finite(projections)
         self.geometry.check_sees_volume()
         labels = {str(name): np.array(values, dtype=np.float64) for name, values in self.view_labels.items()}
@@ -82,7 +83,7 @@ class Scan:
         content = hashlib.sha256()
         for view in self.projections:
             content.update(view.data)
-            release(self.projections)
+            mapped.release(self.projections)
         content.update(self.geometry.digest.encode())
         for name in sorted(self.view_labels):
             content.update(name.encode() + self.view_labels[name].tobytes())
@@ -91,10 +92,7 @@ class Scan:
 
 def _own(projections: np.ndarray) -> np.ndarray:
     """float32, C-contiguous, and nobody else can change it: a copy, except of a file that is mapped read-only."""
-    if isinstance(projections, np.ndarray) and projections.dtype == np.float32 and projections.flags.c_contiguous:
-        if is_read_only_file(projections):
-            return np.asarray(projections)
-    return np.array(projections, dtype=np.float32, order="C")
+    return mapped.contiguous(projections) if mapped.is_read_only_file(projections) else mapped.copied(projections)
 
 
 def _check_finite(projections: np.ndarray) -> None:
@@ -105,7 +103,7 @@ def _check_finite(projections: np.ndarray) -> None:
             found = np.argwhere(~np.isfinite(view))
             first = first or (index, *(int(i) for i in found[0]))
             bad += len(found)
-        release(projections)
+        mapped.release(projections)
     if bad:
         raise InputError(
             "scan.projections",
@@ -130,13 +128,12 @@ class Case:
 
     def __post_init__(self) -> None:
         if self.truth is not None:
-            truth = np.ascontiguousarray(self.truth, dtype=np.float32)
-            if truth.shape != self.scan.geometry.volume_shape or not np.isfinite(truth).all():
-                raise InputError(
-                    f"case '{self.name}': truth",
-                    expected=f"a finite volume [z, y, x] = {self.scan.geometry.volume_shape}",
-                    found=f"shape {truth.shape}" if np.isfinite(truth).all() else "NaN or Inf",
-                )
+            truth, shape = np.asarray(self.truth), self.scan.geometry.volume_shape
+            fits = truth.shape == shape
+            truth = mapped.contiguous(truth) if fits else truth
+            if not fits or mapped.not_finite(truth):
+                found = "NaN or Inf" if fits else f"shape {truth.shape}"
+                raise InputError(f"case '{self.name}': truth", expected=f"a finite volume [z, y, x] = {shape}", found=found)
             object.__setattr__(self, "truth", truth)
         if set(self.training_views) & set(self.heldout_views):
             raise InputError(f"case '{self.name}': views", expected="held-out views disjoint from the training views", found="an overlap")
@@ -145,7 +142,8 @@ class Case:
     def digest(self) -> str:
         """Hash of everything in the case."""
         content = hashlib.sha256(self.scan.digest.encode())
-        content.update(b"" if self.truth is None else self.truth.tobytes())
+        if self.truth is not None:
+            mapped.update(content, self.truth)
         content.update(b"" if self.heldout is None else self.heldout.digest.encode())
         if "published" in self.facts:  # else the stored case of an earlier sweep, which does not say so, would stand for it
             content.update(json.dumps(dict(self.facts["published"]), sort_keys=True).encode())
@@ -168,7 +166,7 @@ class Reconstruction:
 def volume_digest(volume: np.ndarray) -> str:
     """Hash of a volume's shape and float32 values."""
     content = hashlib.sha256(repr(volume.shape).encode())
-    content.update(np.ascontiguousarray(volume, dtype=np.float32).tobytes())
+    mapped.update(content, mapped.contiguous(volume))
     return content.hexdigest()[:16]
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import counters
+from benchmark import counters, mapped
 from benchmark.checkpoint import Checkpoints
 from benchmark.clock import peak_memory_mb
 from benchmark.ct.geometry import ConeBeamGeometry
@@ -66,7 +66,7 @@ class Tracker:
         if self.board is not None:
             self.board.snapshot(step, volume)
         name = f"snapshot-{len(self.snapshots):04d}.npy"
-        np.save(self.folder / name, volume, allow_pickle=False)
+        mapped.save(self.folder / name, volume)
         self.snapshots.append({"file": name, "step": step, "seconds": seconds, "loss": self.losses[-1][2] if self.losses else None})
 
     def thinned_losses(self) -> list[tuple[int, float, float]]:
@@ -107,7 +107,7 @@ def work(folder: Path, emit: Emit) -> None:
         reconstruction = _timed(target, scan, params, run)
         result["peak_memory_mb"] = peak_memory_mb()
         volume = _volume(reconstruction)
-        np.save(folder / "volume.npy", volume, allow_pickle=False)
+        mapped.save(folder / "volume.npy", volume)
         result |= {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info))}
         if run.resumed:
             result["info"]["resumed_after_step"] = run.resumed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field, model_validator
 
+from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.views import heldout_views, training_views
 from benchmark.errors import InputError
@@ -85,11 +86,15 @@ class Measured:
         return self.geometry.with_volume((z, y, x))
 
     def scan(self, views: Sequence[int], size: int, factor: int = 1) -> Scan:
-        """These views with `factor` x `factor` pixels averaged."""
+        """These views with `factor` x `factor` pixels averaged, converted one after the other; where they are many, into a file."""
         geometry = self.grid(size).binned(factor).subset(list(views))
-        projections = np.empty(geometry.projection_shape, dtype=np.float32)
-        for place, index in enumerate(views):
-            projections[place] = binned(self.view(index)[None], factor)[0]
+
+        def write(projections: np.ndarray) -> None:
+            for place, index in enumerate(views):
+                projections[place] = binned(self.view(index)[None], factor)[0]
+                mapped.release(projections)
+
+        projections = mapped.filled(geometry.projection_shape, write)
         labels = {name: values[list(views)] for name, values in self.view_labels.items()}
         photons = self.photons and self.photons * factor**2  # averaging pixels adds up what they counted
         return Scan(projections, geometry, photons=photons, length_unit=self.length_unit, view_labels=labels)
