@@ -100,7 +100,8 @@ def test_every_score_of_arrays_in_files_is_the_one_in_memory(in_files: Any, monk
     in_files(8000)
     monkeypatch.setattr(similarity, "SLAB", 4000)
     monkeypatch.setattr(slabs, "AT_ONCE", 9000)
-    pieces, problems = Scorer(Case(case.name, case.scan, on_disk(case.truth), case.heldout, facts=case.facts), register_metrics()).score(on_disk(rough))
+    same = Case(case.name, case.scan, on_disk(case.truth), case.heldout, facts=case.facts)
+    pieces, problems = Scorer(same, register_metrics()).score(on_disk(rough))
     assert problems == [] and whole.keys() == pieces.keys() and sum(value is not None for value in whole.values()) > 15
     for name, value in whole.items():  # volumes to the last digits, what is rendered to float rounding
         assert pieces[name] == (None if value is None else pytest.approx(value, rel=1e-12 if name.startswith("volume") else 1e-5)), name
@@ -199,7 +200,8 @@ def test_a_scan_folder_is_loaded_view_by_view(file: str, in_files: Any, tmp_path
 
 def test_a_truth_in_a_file_is_averaged_over_any_grid(in_files: Any) -> None:
     values = np.random.default_rng(0).random((13, 11, 17), dtype=np.float32)
-    grids = [scanner(volume_shape=shape, volume_offset=(offset, 3.0, -2.0)) for shape in ((24, 9, 5), (4, 40, 8)) for offset in (0.0, 90.0, 300.0)]
+    places = [(shape, (offset, 3.0, -2.0)) for shape in ((24, 9, 5), (4, 40, 8)) for offset in (0.0, 90.0, 300.0)]
+    grids = [scanner(volume_shape=shape, volume_offset=offset) for shape, offset in places]
     expected = [Voxels(values, (9.0, 8.0, 7.0), (4.0, 0.0, 1.0)).averaged(grid) for grid in grids]
     in_files(3000)
     voxels = Voxels(on_disk(values), (9.0, 8.0, 7.0), (4.0, 0.0, 1.0))
@@ -245,7 +247,7 @@ from datasets.folder import FolderParams, load
 torch.set_num_threads(1)
 library()
 folder, results, most = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-mapped.WHOLE, slabs.AT_ONCE, similarity.SLAB = most, most, min(most // 16, 1 << 22)
+mapped.WHOLE, slabs.AT_ONCE, similarity.SLAB = most, 4 * most, min(most // 16, 1 << 22)
 Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
 before = memory_mb()
 
