@@ -74,7 +74,8 @@ class Measured:
         else:
             training = training_views(total, params.views)
         if self.heldout is None:
-            return training, heldout_views(total, training, params.heldout, params.data_seed, angles)
+            count = min(params.heldout, total - len(training))
+            return training, heldout_views(total, training, count, params.data_seed, angles)
         own = [index for index in self.heldout if index not in set(training)]
         order = np.random.default_rng([params.data_seed, 0]).permutation(len(own))[: params.heldout]
         return training, tuple(sorted(own[k] for k in order))
