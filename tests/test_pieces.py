@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from balls import ball_scan, scanner
 from benchmark import mapped, nifti
 from benchmark.api import Case, Projector, Scan, Voxels
 from benchmark.atomic import StorageError
+from benchmark.errors import InputError
 from benchmark.ct import slabs
 from benchmark.files.images import tiff_pages
 from benchmark.metrics import register_metrics, similarity
@@ -221,11 +223,19 @@ def test_a_scan_on_the_disk_may_be_larger_than_the_memory(tmp_path: Path, monkey
     """Its header says how much there is, the (sparse) file really holds it, and only what is asked for is read."""
     scan, truth = ball_scan()
     folder = scan_folder(tmp_path / "scan", "p.raw", scan.projections, truth)
-    text = (folder / "scan.yaml").read_text().replace("- 20\n", "- 50000\n")
-    (folder / "scan.yaml").write_text(text)
-    os.truncate(folder / "p.raw", 50_000 * 36 * 36 * 4)
+
+    def stretched(*shape: int) -> None:
+        content = yaml.safe_load((folder / "scan.yaml").read_text())
+        content["projections"]["raw"]["shape"] = list(shape)
+        (folder / "scan.yaml").write_text(yaml.safe_dump(content))
+        os.truncate(folder / "p.raw", math.prod(shape) * 4)
+
+    stretched(50_000, 36, 36)
     monkeypatch.setattr("benchmark.files.limits.memory_limit", lambda: 1 << 20)
     np.testing.assert_array_equal(open_scan_folder(folder).view(3), 2 * scan.projections[3, ::-1])
+    stretched(10**9, 1, 1)
+    with pytest.raises(InputError, match="expected at most 100000 views, found 1000000000 of 1000000000 x 1 x 1. Check projections.axes"):
+        open_scan_folder(folder)
 
 
 # -- memory -------------------------------------------------------------------------------------------------------------------
