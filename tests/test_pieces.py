@@ -19,8 +19,8 @@ from balls import ball_scan, scanner
 from benchmark import mapped, nifti
 from benchmark.api import Case, Projector, Scan, Voxels
 from benchmark.atomic import StorageError
-from benchmark.errors import InputError
 from benchmark.ct import slabs
+from benchmark.errors import InputError
 from benchmark.files.images import tiff_pages
 from benchmark.metrics import register_metrics, similarity
 from benchmark.results import Results

@@ -122,7 +122,7 @@ def project(volume: np.ndarray, geometry: ConeBeamGeometry) -> np.ndarray:
                 part = torch.from_numpy(np.array(volume[slab.planes], dtype=np.float32))
                 mapped.release(volume)
                 found = Projector(slab.geometry, path).forward(part).numpy()
-                np.add(total, found, out=total) if slab.begin else np.copyto(total, found)
+                total[:] = found if slab.begin == 0 else np.add(total, found, out=found)
             mapped.release(projections)
 
     with torch.no_grad():
