@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import atomic, schedule
+from benchmark import atomic, mapped, schedule
 from benchmark.atomic import StorageError
 from benchmark.environment import environment, install_hint, missing_modules
 from benchmark.errors import InputError
@@ -149,9 +149,9 @@ def _too_large(method: MethodSpec, case: Case, memory: int | None) -> str:
 
 def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, options: Options) -> None:
     """Everything the worker gets: the scan, the parameters and how to find the method."""
-    np.save(folder / "projections.npy", case.scan.projections, allow_pickle=False)
+    mapped.save(folder / "projections.npy", case.scan.projections)
     if case.scan.colours is not None:
-        np.save(folder / "colours.npy", case.scan.colours, allow_pickle=False)
+        mapped.save(folder / "colours.npy", case.scan.colours)
     job = {
         "method": spec.method,
         "target": method.target if isinstance(method.target, str) else import_path(method.target),
@@ -243,15 +243,15 @@ def _judge(record: RunRecord, outcome: Outcome, folder: Path, case: Case, regist
 
 def _load_volume(path: Path, case: Case) -> tuple[np.ndarray | None, str]:
     """The volume as float32, or None and what is wrong with it."""
-    volume = np.load(path, allow_pickle=False)
+    volume = mapped.load(path)
     expected = case.scan.geometry.volume_shape
     if volume.shape != expected:
         return None, f"wrong shape: expected a volume [z, y, x] = {expected}, the method returned {volume.shape}"
     if volume.dtype.kind != "f":
         return None, f"wrong type: expected float32, the method returned {volume.dtype}"
     with np.errstate(over="ignore"):
-        volume = np.ascontiguousarray(volume, dtype=np.float32)
-    bad = int((~np.isfinite(volume)).sum())
+        volume = mapped.contiguous(volume)
+    bad = mapped.not_finite(volume)
     if bad:
         return None, f"not finite: {bad} of {volume.size} voxels are NaN or Inf"
     return volume, ""

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark import mapped
 from benchmark.budget import Budget
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
-from benchmark.mapped import is_read_only_file, release
 
 
 class Params(BaseModel):
@@ -66,7 +66,7 @@ class Scan:
     colours: np.ndarray | None = None  # float32 [view, v, u, 3] of photographs
 
     def __post_init__(self) -> None:
-        projections = _own(self.projections)
+        projections = np.asarray(self.projections)
         if projections.shape != self.geometry.projection_shape:
             raise InputError(
                 "scan.projections",
@@ -74,6 +74,7 @@ class Scan:
                 found=f"{projections.shape}",
                 fix="Check the number of angles and the order of the detector axes.",
             )
+        projections = _own(projections)
         _check_finite(projections)
         self.geometry.check_sees_volume()
         labels = {str(name): np.array(values, dtype=np.float64) for name, values in self.view_labels.items()}
@@ -93,7 +94,7 @@ class Scan:
         content = hashlib.sha256()
         for view in self.projections:
             content.update(view.data)
-            release(self.projections)
+            mapped.release(self.projections)
         content.update(self.geometry.digest.encode())
         if self.composite != "sum":  # digests of line integrals stay what they were before there was anything else
             content.update(self.composite.encode())
@@ -120,10 +121,7 @@ def _checked_colours(scan: Scan) -> np.ndarray:
 
 def _own(projections: np.ndarray) -> np.ndarray:
     """float32, C-contiguous, and nobody else can change it: a copy, except of a file that is mapped read-only."""
-    if isinstance(projections, np.ndarray) and projections.dtype == np.float32 and projections.flags.c_contiguous:
-        if is_read_only_file(projections):
-            return np.asarray(projections)
-    return np.array(projections, dtype=np.float32, order="C")
+    return mapped.contiguous(projections) if mapped.is_read_only_file(projections) else mapped.copied(projections)
 
 
 def _check_finite(projections: np.ndarray) -> None:
@@ -134,7 +132,7 @@ def _check_finite(projections: np.ndarray) -> None:
             found = np.argwhere(~np.isfinite(view))
             first = first or (index, *(int(i) for i in found[0]))
             bad += len(found)
-        release(projections)
+        mapped.release(projections)
     if bad:
         raise InputError(
             "scan.projections",
@@ -159,13 +157,12 @@ class Case:
 
     def __post_init__(self) -> None:
         if self.truth is not None:
-            truth = np.ascontiguousarray(self.truth, dtype=np.float32)
-            if truth.shape != self.scan.geometry.volume_shape or not np.isfinite(truth).all():
-                raise InputError(
-                    f"case '{self.name}': truth",
-                    expected=f"a finite volume [z, y, x] = {self.scan.geometry.volume_shape}",
-                    found=f"shape {truth.shape}" if np.isfinite(truth).all() else "NaN or Inf",
-                )
+            truth, shape = np.asarray(self.truth), self.scan.geometry.volume_shape
+            fits = truth.shape == shape
+            truth = mapped.contiguous(truth) if fits else truth
+            if not fits or mapped.not_finite(truth):
+                found = "NaN or Inf" if fits else f"shape {truth.shape}"
+                raise InputError(f"case '{self.name}': truth", expected=f"a finite volume [z, y, x] = {shape}", found=found)
             object.__setattr__(self, "truth", truth)
         if self.heldout is not None and self.heldout.composite != self.scan.composite:
             kinds = MEASURED[self.scan.composite], MEASURED[self.heldout.composite]
@@ -177,7 +174,8 @@ class Case:
     def digest(self) -> str:
         """Hash of everything in the case."""
         content = hashlib.sha256(self.scan.digest.encode())
-        content.update(b"" if self.truth is None else self.truth.tobytes())
+        if self.truth is not None:
+            mapped.update(content, self.truth)
         content.update(b"" if self.heldout is None else self.heldout.digest.encode())
         if "published" in self.facts:  # else the stored case of an earlier sweep, which does not say so, would stand for it
             content.update(json.dumps(dict(self.facts["published"]), sort_keys=True).encode())
@@ -206,7 +204,7 @@ ARRAYS = "arrays.npz"  # where a run keeps what is in Reconstruction.arrays
 def volume_digest(volume: np.ndarray) -> str:
     """Hash of a volume's shape and float32 values."""
     content = hashlib.sha256(repr(volume.shape).encode())
-    content.update(np.ascontiguousarray(volume, dtype=np.float32).tobytes())
+    mapped.update(content, mapped.contiguous(volume))
     return content.hexdigest()[:16]
 
 

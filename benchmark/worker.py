@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import counters
+from benchmark import counters, mapped
 from benchmark.budget import Budget
 from benchmark.checkpoint import Checkpoint, Checkpoints
 from benchmark.clock import peak_memory_mb
@@ -71,7 +71,7 @@ class Tracker:
             self.board.snapshot(step, volume)
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"snapshot-{len(self.snapshots):04d}.npy"
-        np.save(path, volume, allow_pickle=False)
+        mapped.save(path, volume)
         self.snapshots.append({"file": str(path), "step": step, "seconds": seconds, "loss": self.losses[-1][2] if self.losses else None})
 
     def state_dict(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def work(folder: Path, emit: Emit) -> None:
         reconstruction = _timed(target, scan, params, run)
         result["peak_memory_mb"] = peak_memory_mb()
         volume = _volume(reconstruction)
-        np.save(folder / "volume.npy", volume, allow_pickle=False)
+        mapped.save(folder / "volume.npy", volume)
         if reconstruction.arrays:
             np.savez(folder / ARRAYS, **reconstruction.arrays)
         result |= {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info))}

@@ -25,6 +25,7 @@ from benchmark.memory import amount
 from benchmark.types import Engine
 
 PADDING = 144  # planes of zeros around a slab in the projector's own copy of it
+AT_ONCE = 256 << 20  # [bytes] of a slab, and of its projections: the projector's own copy of a thinner one is mostly padding
 SPARE = 48 << 20  # [bytes] for what is not counted: the allocator's rest, tables of a Fourier transform
 
 
@@ -103,6 +104,32 @@ def empty_volume(geometry: ConeBeamGeometry, room: Room, folder: Path | None) ->
     if room.take(4 * math.prod(geometry.volume_shape)):
         return np.zeros(geometry.volume_shape, dtype=np.float32)
     return mapped.zeros(geometry.volume_shape, folder)
+
+
+def project(volume: np.ndarray, geometry: ConeBeamGeometry) -> np.ndarray:
+    """A volume: [z, y, x] -> [view, v, u], where both may lie in files: slab by slab and a few views at a time.
+
+    A volume in memory is one slab: the same bits as the Projector's.
+    """
+    views = max(1, AT_ONCE // (4 * math.prod(geometry.detector_shape)))
+    thickness = geometry.volume_shape[0]
+    if mapped.file_map(volume) is not None:
+        thickness = max(1, AT_ONCE // (4 * math.prod(geometry.volume_shape[1:])))
+    path = Projector(geometry).path
+
+    def write(projections: np.ndarray) -> None:
+        for first in range(0, geometry.views, views):
+            chosen = np.arange(first, min(first + views, geometry.views))
+            total = projections[first : first + views]
+            for slab in cut(geometry.subset(chosen), thickness):
+                part = torch.from_numpy(np.array(volume[slab.planes], dtype=np.float32))
+                mapped.release(volume)
+                found = Projector(slab.geometry, path).forward(part).numpy()
+                total[:] = found if slab.begin == 0 else np.add(total, found, out=found)
+            mapped.release(projections)
+
+    with torch.no_grad():
+        return mapped.filled(geometry.projection_shape, write)
 
 
 class SlabProjector:
