@@ -32,6 +32,7 @@ ZERORF: dict[str, Any] = {
     "steps": 2, "members": 2, "channels": (8, 8), "features": 3, "hidden": 8, "rays": 64, "rays_end": 64, "refine": 3,
 }  # fmt: skip
 GAUSSIANS: dict[str, Any] = {"steps": 8, "every": 4, "until": 1.0, "gaussians": 60, "tv_block": 6, "ssim": 0.2, "refine": 3}
+CARVE: dict[str, Any] = {"voxels": 8, "channels": 2, "levels": 2, "networks": 1, "steps": 3, "views": 3}
 RUNS: list[tuple[str, dict[str, Any], float]] = [  # method, parameters, the largest difference from the CPU's volume, relative
     ("fdk", {}, 1e-4),
     ("sart", {"iterations": 3}, 1e-4),
@@ -43,6 +44,8 @@ RUNS: list[tuple[str, dict[str, Any], float]] = [  # method, parameters, the lar
     ("zerorf", {**ZERORF, "tv": 0.01}, 1e-2),
     ("zerorf", {**ZERORF, "render": "rays", "attention": True, "muon": 0.0, "tv": 0.01}, 1e-2),
     ("gaussians", GAUSSIANS, 1e-2),
+    ("carve", {**CARVE, "ssim": 0.2, "refine": 3}, 1e-2),
+    ("carve", {**CARVE, "values": "plain", "loss": "l2"}, 1e-2),
 ]
 OF_MAXIMA: list[tuple[str, dict[str, Any], float]] = [
     ("naf", NAF, 1e-2),
