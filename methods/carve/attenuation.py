@@ -16,13 +16,16 @@ from methods.carve.network import Carver
 TV_TIMES_VIEWS = 0.25  # the residual is a mean over views: its sum grows with them, what is known beforehand does not
 
 
-def mixture_of(carver: Carver, carving: Carving) -> Mixture:
-    """Every voxel's Gaussian but those whose value is below `prune`. Raises InputError if there is none left."""
+def mixture_of(carver: Carver, carving: Carving, prune: float = 0.0) -> Mixture:
+    """Every voxel's Gaussian but those whose value is below `prune`. Raises InputError if there is none left.
+
+    In training all stay: a Gaussian that is not rendered has no gradient that could bring it back.
+    """
     shapes, params = carver(carving), carver.params
     values = F.softplus(shapes.level)
     overlap = (2 * math.pi) ** 1.5 * params.width**3  # what Gaussians of amplitude 1 add up to before training
     log_amplitudes = torch.log(values * (carving.mean / overlap) + 1e-30)
-    kept = values >= params.prune
+    kept = values >= prune
     mixture = Mixture(shapes.means[kept], shapes.quaternions[kept], shapes.log_scales[kept], log_amplitudes[kept])
     mixture.check()
     return mixture

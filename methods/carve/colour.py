@@ -50,12 +50,12 @@ def carve_colours(scan: Scan, params: CarveParams, device: str = "cpu") -> Colou
     return ColourCarving(coarse.geometry, mask, (colours * mask).clamp(0, 1))
 
 
-def splats_of(carver: Carver, carving: ColourCarving) -> Splats:
+def splats_of(carver: Carver, carving: ColourCarving, prune: float = 0.0) -> Splats:
     """Every voxel's Gaussian but those that are less opaque than `prune`. Raises InputError if there is none left."""
     shapes = carver(carving)
     opacities = torch.sigmoid(shapes.level)
     colours = torch.sigmoid(shapes.features[:, 2 : 2 + COLOURS] + shapes.others)
-    kept = opacities >= carver.params.prune
+    kept = opacities >= prune
     splats = Splats(*(part[kept] for part in (shapes.means, shapes.quaternions, shapes.log_scales, opacities, colours)))
     splats.check()
     return splats

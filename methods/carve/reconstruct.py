@@ -25,7 +25,7 @@ class Fit:
     """A scan in training, its Gaussians and its volume."""
 
     def __init__(self, scan: Scan, params: CarveParams, seed: int, device: str = "cpu") -> None:
-        self.scan, self.example = scan, example_of(scan, scan, params, device)
+        self.scan, self.prune, self.example = scan, params.prune, example_of(scan, scan, params, device)
         self.training = Training([self.example], params, seed, device)
         self.support = hull(scan, params.threshold, device)
 
@@ -34,9 +34,9 @@ class Fit:
         """As the networks make them now."""
         carving = self.example.carving
         if isinstance(carving, ColourCarving):
-            return splats_of(self.training.carver, carving)
+            return splats_of(self.training.carver, carving, self.prune)
         assert isinstance(carving, Carving)
-        return mixture_of(self.training.carver, carving)
+        return mixture_of(self.training.carver, carving, self.prune)
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
         """[z, y, x] (1/mm): the mean of attenuation or extinction over each voxel of the hull."""
@@ -89,9 +89,9 @@ def restored_field(state: dict[str, Any], params: CarveParams, geometry: ConeBea
     carver.load_state_dict(state["carver"])
     with torch.no_grad():
         if coloured:
-            mixture = extinction(splats_of(carver, ColourCarving(grid, **state["carving"])))
+            mixture = extinction(splats_of(carver, ColourCarving(grid, **state["carving"]), params.prune))
         else:
-            mixture = mixture_of(carver, Carving(grid, **state["carving"]))
+            mixture = mixture_of(carver, Carving(grid, **state["carving"]), params.prune)
     support = Support(state["support"])
     lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
 
