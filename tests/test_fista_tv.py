@@ -32,8 +32,10 @@ def gradient(x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     return torch.stack(parts)
 
 
-def plain_prox(target: torch.Tensor, weight: float, scale: torch.Tensor, iterations: int, floor: float) -> torch.Tensor:
-    """The twin of the proximal operator: the transposed differences come from autograd."""
+def plain_prox(
+    target: torch.Tensor, weight: float, scale: torch.Tensor, iterations: int, floor: float, weights: torch.Tensor
+) -> torch.Tensor:
+    """The twin of the proximal operator, `weights` those of the voxels: the transposed differences come from autograd."""
 
     def primal(dual: torch.Tensor) -> torch.Tensor:
         x = torch.zeros_like(target, requires_grad=True)
@@ -44,26 +46,27 @@ def plain_prox(target: torch.Tensor, weight: float, scale: torch.Tensor, iterati
     t = 1.0
     for _ in range(iterations):
         new = q + gradient(primal(q), scale) / (4 * float((scale**2).sum()) * weight)
-        new = new / new.square().sum(0).sqrt().clamp(min=1)
+        new = new * (weights / new.square().sum(0).sqrt().clamp(min=1e-30)).clamp(max=1)
         t_next = (1 + (1 + 4 * t * t) ** 0.5) / 2
         p, q, t = new, new + (t - 1) / t_next * (new - p), t_next
     return primal(p)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(shape=SHAPES, weight=st.floats(0.05, 2.0), nonnegative=st.booleans(), seed=st.integers(0, 1000))
+@given(shape=SHAPES, weight=st.floats(0.05, 2.0), nonnegative=st.booleans(), weighted=st.booleans(), seed=st.integers(0, 1000))
 def test_kernels_against_the_plain_twin(
-    shape: tuple[int, int, int], weight: float, nonnegative: bool, seed: int, device: str
+    shape: tuple[int, int, int], weight: float, nonnegative: bool, weighted: bool, seed: int, device: str
 ) -> None:
-    target = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    target, weights = torch.randn(2, *shape, generator=torch.Generator().manual_seed(seed)).unbind(0)
+    weights = weights.abs() if weighted else torch.ones(shape)
     spacing = (1.0, 2.0, 0.5)
     mean = float(np.prod(spacing)) ** (1 / 3)
     scale = torch.tensor([mean / s if n > 1 else 0.0 for s, n in zip(spacing, shape, strict=True)])
-    variation = TotalVariation(shape, spacing, device)
-    value = float(gradient(target, scale).square().sum(0).sqrt().sum())
+    variation = TotalVariation(shape, spacing, device, weights.to(device) if weighted else None)
+    value = float((weights * gradient(target, scale).square().sum(0).sqrt()).sum())
     assert variation.value(target.to(device)) == pytest.approx(value, rel=1e-5, abs=1e-5)
     if max(shape) > 1:
-        expected = plain_prox(target, weight, scale, 7, 0.0 if nonnegative else -torch.inf)
+        expected = plain_prox(target, weight, scale, 7, 0.0 if nonnegative else -torch.inf, weights)
         found = variation.prox(target.to(device), weight, iterations=7, nonnegative=nonnegative)
         torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-4)
 

@@ -196,6 +196,7 @@ def test_zerorf_averages_its_members() -> None:
         ("zerorf", {"views": 3, "channels": (8,), "members": 2}),
         ("zerorf", {"tensors": "xyz xyz", "render": "rays", "bands": (None, 0.9, 0.3), "reduction": "sum"}),
         ("zerorf", {"noise": 3}),
+        ("zerorf", {"guided": 0.01}),
     ],
 )
 def test_other_parameters_run(method: str, changes: dict[str, Any]) -> None:

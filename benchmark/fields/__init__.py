@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from benchmark.fields.activations import trunc_exp
     from benchmark.fields.attenuation import Activation, Attenuation
     from benchmark.fields.consistency import data_consistent
+    from benchmark.fields.guided import edge_weights, guided_fit
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.likeness import ssim
     from benchmark.fields.maxima import MixtureMaxima, voxelise_maxima
@@ -52,7 +53,9 @@ _LAZY = {
     "Variation": "variation",
     "Weighting": "weighting",
     "data_consistent": "consistency",
+    "edge_weights": "guided",
     "field_volume": "volume",
+    "guided_fit": "guided",
     "mixture_line_integrals": "mixture",
     "mixture_values": "mixture_points",
     "ramp_filtered": "sharpen",
@@ -97,7 +100,9 @@ __all__ = [
     "Variation",
     "Weighting",
     "data_consistent",
+    "edge_weights",
     "field_volume",
+    "guided_fit",
     "mixture_line_integrals",
     "mixture_values",
     "ramp_filtered",

@@ -23,7 +23,7 @@ def variation_weight(weight: TvWeight, scan: Scan, run: Run) -> float:
     Raises InputError for a weight on views that are no line integrals: its scale comes from how those are made.
     """
     if weight and scan.composite != "sum":
-        raise InputError("tv", expected="0 where the views are maxima", found=f"{weight}")
+        raise InputError("weight of the total variation", expected="0 where the views are maxima", found=f"{weight}")
     if weight != "auto":
         return float(weight)
     data = torch.from_numpy(np.array(scan.projections)).to(run.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from benchmark.api import Field, MethodSpec, hookimpl
+from benchmark.api import Field, MethodSpec, TvWeight, hookimpl
 from benchmark.fields import FieldParams
 
 
@@ -54,6 +54,11 @@ class ZeroRFParams(FieldParams):
     weight_decay: float = Field(0.2, ge=0, description="AdamW's weight decay")
     decay: float = Field(0.1, ge=0, le=1, description="learning rate at the end over the one at the start (cosine between)")
     average: float = Field(0.99, ge=0, lt=1, description="decay of the running mean of the weights that makes the volume; 0 = last weights")
+    guided: TvWeight = Field(
+        0.0,
+        description="weight of total variation in a last fit of the volume that spares the field's edges, a pure number as tv's; "
+        "auto = from the scan alone; 0 = no such fit",
+    )
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
 
@@ -75,6 +80,7 @@ SPEC = MethodSpec(
         },
         "fast": {},  # the defaults: the quickest way found to the same quality on a CPU
         "tv": {"tv": "auto"},
+        "best": {"guided": "auto"},
     },
     cite="Shi, Wei, Wang, Su 2024, ZeroRF: Fast sparse view 360 reconstruction with zero pretraining, arXiv 2312.09249",
 )

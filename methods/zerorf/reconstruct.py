@@ -21,6 +21,7 @@ from benchmark.fields import (
     Support,
     data_consistent,
     field_volume,
+    guided_fit,
     rendering,
     variation_weight,
 )
@@ -203,7 +204,7 @@ def restored_field(state: dict[str, Any], params: ZeroRFParams, geometry: ConeBe
 
 def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     """Fit each member's generator to the scan; the volume is the mean of their fields, made consistent with the data."""
-    tv = variation_weight(params.tv, scan, run)
+    tv, guided = variation_weight(params.tv, scan, run), variation_weight(params.guided, scan, run)
     render = rendering(scan, params.render)
     ensemble = Ensemble(scan, params.model_copy(update={"tv": tv, "render": render}), run.seed, run.device)
     for step in run.steps(params.members * params.steps, ensemble):
@@ -211,13 +212,14 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
         if step % 5 == 0:
             run.log(loss=loss)
         run.snapshot(lambda: ensemble.volume().cpu().numpy())
-    volume = data_consistent(ensemble.volume(), scan, params.refine)
+    volume = guided_fit(data_consistent(ensemble.volume(), scan, params.refine), scan, guided, run)
     parameters = sum(p.numel() for p in ensemble.training.field.parameters())
     info = {
         "parameters": parameters,
         "members": max(1, len(ensemble.finished)),
         "render": render,
         "tv": tv,
+        "guided": guided,
         "weighting": ensemble.loss_of.weighting.by,
         "memory": ensemble.batch.notes,
     }

@@ -269,13 +269,13 @@ def tv_primal(target: torch.Tensor, dual: torch.Tensor, shape: Any, scale: np.nd
     launch("tv_primal", x.numel(), target, dual, shape, scale, weight, floor, x)
 
 
-def tv_dual(x: torch.Tensor, shape: Any, scale: np.ndarray, step: ctypes.c_float, momentum: ctypes.c_float, p: torch.Tensor,
-            q: torch.Tensor) -> None:
-    launch("tv_dual", x.numel(), x, shape, scale, step, momentum, p, q)
+def tv_dual(x: torch.Tensor, shape: Any, scale: np.ndarray, weights: torch.Tensor | None, step: ctypes.c_float, momentum: ctypes.c_float,
+            p: torch.Tensor, q: torch.Tensor) -> None:
+    launch("tv_dual", x.numel(), x, shape, scale, weights, step, momentum, p, q)
 
 
-def tv_value(x: torch.Tensor, shape: Any, scale: np.ndarray, slices: np.ndarray) -> None:
+def tv_value(x: torch.Tensor, shape: Any, scale: np.ndarray, weights: torch.Tensor | None, slices: np.ndarray) -> None:
     """Waits for the device."""
     lengths = torch.empty_like(x)
-    launch("tv_lengths", x.numel(), x, shape, scale, lengths)
+    launch("tv_lengths", x.numel(), x, shape, scale, weights, lengths)
     slices[:] = lengths.sum((1, 2), dtype=torch.float64).cpu().numpy()

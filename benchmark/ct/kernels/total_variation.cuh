@@ -33,13 +33,15 @@ SEED_FN TvSlope tv_slope(const float* x, const TvVoxel& v, const SeedFloats& sca
             v.last[2] ? 0.0f : scale.x[2] * (here[1] - here[0])};
 }
 
-// p_new = q + step G x, pulled back into the unit ball of each voxel; q = p_new + momentum (p_new - p); p = p_new.
-SEED_KERNEL seed_tv_dual(const float* x, SeedShape shape, SeedFloats scale, float step, float momentum, float* p, float* q) {
+// p_new = q + step G x, pulled back into each voxel's ball, of radius weights[z][y][x] (null: 1); q = p_new + momentum (p_new - p); p = p_new.
+SEED_KERNEL seed_tv_dual(const float* x, SeedShape shape, SeedFloats scale, const float* weights, float step, float momentum, float* p,
+                         float* q) {
     const TvVoxel v = tv_voxel(shape, SEED_INDEX);
     if (!v.exists) return;
     const TvSlope slope = tv_slope(x, v, scale);
     float n[3] = {q[v.at] + step * slope.z, q[v.at + v.size] + step * slope.y, v.last[2] ? 0.0f : q[v.at + 2 * v.size] + step * slope.x};
-    const float shrink = 1.0f / sqrtf(seed_max(1.0f, n[0] * n[0] + n[1] * n[1] + n[2] * n[2]));
+    const float most = weights ? weights[v.at] : 1.0f, square = n[0] * n[0] + n[1] * n[1] + n[2] * n[2];
+    const float shrink = square > most * most ? most / sqrtf(square) : 1.0f;
     for (int axis = 0; axis < 3; ++axis) {
         float *was = p + v.at + axis * v.size, *ahead = q + v.at + axis * v.size;
         const float now = n[axis] * shrink;
@@ -48,10 +50,10 @@ SEED_KERNEL seed_tv_dual(const float* x, SeedShape shape, SeedFloats scale, floa
     }
 }
 
-// lengths[z][y][x] = |G x|.
-SEED_KERNEL seed_tv_lengths(const float* x, SeedShape shape, SeedFloats scale, float* lengths) {
+// lengths[z][y][x] = weights |G x| (weights null: 1).
+SEED_KERNEL seed_tv_lengths(const float* x, SeedShape shape, SeedFloats scale, const float* weights, float* lengths) {
     const TvVoxel v = tv_voxel(shape, SEED_INDEX);
     if (!v.exists) return;
     const TvSlope slope = tv_slope(x, v, scale);
-    lengths[v.at] = sqrtf(slope.z * slope.z + slope.y * slope.y + slope.x * slope.x);
+    lengths[v.at] = (weights ? weights[v.at] : 1.0f) * sqrtf(slope.z * slope.z + slope.y * slope.y + slope.x * slope.x);
 }
