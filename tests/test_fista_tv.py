@@ -173,7 +173,7 @@ def test_the_weight_means_the_same_in_any_unit(length: float, contrast: float) -
 
 
 def test_the_rule_takes_the_scan_and_nothing_else() -> None:
-    assert list(inspect.signature(choose_tv_weight).parameters) == ["scan", "data", "run", "nonnegative", "inner"]
+    assert list(inspect.signature(choose_tv_weight).parameters) == ["scan", "data", "run", "nonnegative", "inner", "engine"]
 
 
 def table(held: Any, fitted: Any) -> list[tuple[float, float, float]]:
