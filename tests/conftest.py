@@ -16,6 +16,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         pretend.register()
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Arrays as small as those of tests are slower on several threads, and much slower where others want the processor too."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(params=["cpu", "pretend", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where a test's tensors lie: the CPU, a device that has the CUDA kernels without a GPU (pretend.py), and a GPU (marked gpu)."""

@@ -28,7 +28,7 @@ from benchmark.fields import (
 )
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
-from methods.gaussians.reconstruct import reconstruct
+from methods.gaussians.reconstruct import reconstruct, usual_refine, usual_tv
 from methods.gaussians.start import draw, morton_order, start_mixture
 
 TINY: dict[str, Any] = {"steps": 60, "gaussians": 200, "every": 15, "tv_block": 8}
@@ -285,6 +285,29 @@ def test_control_keeps_the_state_of_survivors_and_the_cap() -> None:
     pulled(people, scan)  # the optimiser goes on with the new tensors
     people.control(torch.Generator().manual_seed(0))
     assert people.mixture.size == 230
+
+
+def noisy(sigma: float, views: int = 8, scale: float = 1.0) -> Scan:
+    scan = ball_scan(noise=sigma, views=views)[0]
+    return Scan(scale * scan.projections, scan.geometry)
+
+
+def test_the_weight_of_the_variation_grows_with_noise_and_falls_with_views() -> None:
+    weights = [usual_tv(noisy(sigma)) for sigma in (0.0, 0.02, 0.1)]
+    assert 0.25 / 8 <= weights[0] < 1.3 * 0.25 / 8 and weights[0] < weights[1] < weights[2]
+    level = float(ball_scan(views=8)[0].projections.mean())
+    assert weights[2] == pytest.approx((0.25 + 20 * 0.1 / level) / 8, rel=0.2)
+    assert usual_tv(noisy(0.1, scale=7.0)) == pytest.approx(weights[2], rel=1e-4)  # a pure number
+    assert usual_tv(noisy(0.1, views=16)) == pytest.approx(weights[2] / 2, rel=0.1)
+
+
+def test_what_the_scan_says_is_in_the_record_and_what_the_user_says_counts() -> None:
+    clean, loud = noisy(0.0), noisy(0.1)
+    assert (usual_refine(clean), usual_refine(loud)) == (50, 0)
+    info = run_on(loud, steps=2).info
+    assert info["refine"] == 0 and info["tv"] == usual_tv(loud)
+    info = run_on(loud, steps=2, tv=0.5, refine=3).info
+    assert (info["tv"], info["refine"]) == (0.5, 3)
 
 
 # -- the method ---------------------------------------------------------------------------------------------------------

@@ -230,7 +230,7 @@ def test_gaussians_fit_maxima(changes: dict[str, Any]) -> None:
     scan = scan_of_maxima(16)
     result = run_on(scan, **changes)
     assert relative_error(result.volume, scan) < 0.25
-    assert result.info["start"] == changes.get("start", "bound")
+    assert result.info["start"] == changes.get("start", "bound") and result.info["refine"] == 0
 
 
 @pytest.mark.parametrize("split", [0.3, 100.0])

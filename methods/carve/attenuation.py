@@ -16,13 +16,16 @@ from methods.carve.network import Carver
 TV_TIMES_VIEWS = 0.25  # the residual is a mean over views: its sum grows with them, what is known beforehand does not
 
 
-def mixture_of(carver: Carver, carving: Carving) -> Mixture:
-    """Every voxel's Gaussian but those whose value is below `prune`. Raises InputError if there is none left."""
+def mixture_of(carver: Carver, carving: Carving, prune: float = 0.0) -> Mixture:
+    """Every voxel's Gaussian but those whose value is below `prune`. Raises InputError if there is none left.
+
+    In training all stay: a Gaussian that is not rendered has no gradient that could bring it back.
+    """
     shapes, params = carver(carving), carver.params
     values = F.softplus(shapes.level)
     overlap = (2 * math.pi) ** 1.5 * params.width**3  # what Gaussians of amplitude 1 add up to before training
     log_amplitudes = torch.log(values * (carving.mean / overlap) + 1e-30)
-    kept = values >= params.prune
+    kept = values >= prune
     mixture = Mixture(shapes.means[kept], shapes.quaternions[kept], shapes.log_scales[kept], log_amplitudes[kept])
     mixture.check()
     return mixture
@@ -33,9 +36,10 @@ class Shadows:
 
     more = 0
 
-    def __init__(self, seen: Scan, scan: Scan, params: CarveParams) -> None:
-        self.params, self.carving = params, carve(seen, params)
-        self.projector, self.measured = MixtureProjector(scan.geometry, params.cutoff), torch.tensor(scan.projections)
+    def __init__(self, seen: Scan, scan: Scan, params: CarveParams, device: str = "cpu") -> None:
+        self.params, self.carving = params, carve(seen, params, device)
+        self.projector = MixtureProjector(scan.geometry, params.cutoff, device)
+        self.measured = torch.tensor(scan.projections, device=device)
         level = self.measured.abs().mean() if params.loss == "l1" else self.measured.square().mean()
         self.level, self.range = max(float(level), 1e-12), max(float(self.measured.max()), 1e-12)
         self.tv = TV_TIMES_VIEWS / seen.geometry.views if params.tv is None else params.tv
@@ -46,7 +50,7 @@ class Shadows:
         """Residual, SSIM and total variation, relative to the scan's scale."""
         mixture = mixture_of(carver, self.carving)
         chosen = torch.randperm(len(self.measured), generator=generator)[: self.params.views].sort().values
-        rendered, measured = self.projector(mixture, chosen.tolist()), self.measured[chosen]
+        rendered, measured = self.projector(mixture, chosen.tolist()), self.measured[chosen.to(self.measured.device)]
         residual = ramp_filtered(rendered - measured, self.params.sharpen * (1 - progress))
         loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level
         if self.params.ssim:

@@ -11,6 +11,7 @@ import torch
 from methods.carve import CarveParams
 from methods.carve.network import Carved, Carver
 
+WARM_UP = 20  # steps until the learning rate is what it is called
 CLIP = 1.0  # largest norm of the gradient
 
 
@@ -27,14 +28,14 @@ class Example(Protocol):
 
 
 class Training:
-    """The networks and their optimiser."""
+    """The networks and their optimiser. Random numbers are drawn on the CPU, so that they are the same on any device."""
 
-    def __init__(self, examples: Sequence[Example], params: CarveParams, seed: int) -> None:
+    def __init__(self, examples: Sequence[Example], params: CarveParams, seed: int, device: str = "cpu") -> None:
         self.examples, self.params, self.taken = examples, params, 0
         self.generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.carver = Carver(params, examples[0].more)
+            self.carver = Carver(params, examples[0].more).to(device)
         self.optimiser = torch.optim.Adam(self.carver.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def step(self) -> tuple[float, int]:
@@ -45,11 +46,15 @@ class Training:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.carver.parameters(), CLIP)
-        cosine = 0.5 * (1 + math.cos(math.pi * progress))
-        self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * (self.params.decay + (1 - self.params.decay) * cosine)
+        self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self._rate(progress)
         self.optimiser.step()
         self.taken += 1
         return float(loss.detach()), count
+
+    def _rate(self, progress: float) -> float:
+        """Of the learning rate: Adam's first steps have the full length whatever the gradient, so it rises first."""
+        cosine = 0.5 * (1 + math.cos(math.pi * progress))
+        return min(1.0, (self.taken + 1) / WARM_UP) * (self.params.decay + (1 - self.params.decay) * cosine)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -35,8 +35,8 @@ def usual_tv(scan: Scan) -> float:
 
 
 def usual_refine(scan: Scan) -> int:
-    """Corrections by the data at the end: those put noise back, too."""
-    return REFINE if relative_noise(scan) < TOO_NOISY else 0
+    """Corrections by the data at the end: those put noise back, too, and there are none by maxima."""
+    return REFINE if scan.composite == "sum" and relative_noise(scan) < TOO_NOISY else 0
 
 
 class Objective:

@@ -67,23 +67,32 @@ SEED_FN JosephRay joseph_view_ray(const SeedGrid& grid, const double* view, doub
     return joseph_ray(grid, view, direction);
 }
 
+// Steps in memory along a ray's axes.
+struct JosephSteps {
+    int64_t plane, a, b;
+};
+
+SEED_FN JosephSteps joseph_steps(const JosephRay& ray, const int64_t stride[3]) {
+    return {seed_pick(stride, ray.axis), seed_pick(stride, ray.a), seed_pick(stride, ray.b)};
+}
+
 // Where a ray meets plane k of a volume padded by one voxel of zeros: offset of the lower corner and the two weights.
-SEED_FN int64_t joseph_corner(const JosephRay& ray, int k, const int64_t stride[3], float& wa, float& wb) {
+SEED_FN int64_t joseph_corner(const JosephRay& ray, int k, const JosephSteps& steps, float& wa, float& wb) {
     const float a = ray.a0 + k * ray.da, b = ray.b0 + k * ray.db;
     // A ray that only just touches the volume may round to the far side of the zeros around it, where no memory is.
     const float fa = seed_min(seed_max(floorf(a), -1.0f), ray.na), fb = seed_min(seed_max(floorf(b), -1.0f), ray.nb);
     wa = a - fa;
     wb = b - fb;
-    return (int64_t)(k + 1) * seed_pick(stride, ray.axis) + (int64_t)((int)fa + 1) * seed_pick(stride, ray.a) +
-           (int64_t)((int)fb + 1) * seed_pick(stride, ray.b);
+    return (int64_t)(k + 1) * steps.plane + (int64_t)((int)fa + 1) * steps.a + (int64_t)((int)fb + 1) * steps.b;
 }
 
 SEED_FN float joseph_sum(const JosephRay& ray, const float* volume, const int64_t stride[3]) {
-    const int64_t sa = seed_pick(stride, ray.a), sb = seed_pick(stride, ray.b);
+    const JosephSteps steps = joseph_steps(ray, stride);
+    const int64_t sa = steps.a, sb = steps.b;
     float sum = 0;
     for (int k = ray.first; k <= ray.last; ++k) {
         float wa, wb;
-        const float* at = volume + joseph_corner(ray, k, stride, wa, wb);
+        const float* at = volume + joseph_corner(ray, k, steps, wa, wb);
         const float low = at[0] + wa * (at[sa] - at[0]);
         const float high = at[sb] + wa * (at[sb + sa] - at[sb]);
         sum += low + wb * (high - low);
@@ -93,12 +102,13 @@ SEED_FN float joseph_sum(const JosephRay& ray, const float* volume, const int64_
 
 // The transpose of joseph_sum on planes first .. last: adds to what is there.
 SEED_FN void joseph_add(const JosephRay& ray, int first, int last, float value, const int64_t stride[3], float* volume) {
-    const int64_t sa = seed_pick(stride, ray.a), sb = seed_pick(stride, ray.b);
+    const JosephSteps steps = joseph_steps(ray, stride);
+    const int64_t sa = steps.a, sb = steps.b;
     value *= ray.step;
     const int begin = ray.first > first ? ray.first : first, end = ray.last < last ? ray.last : last;
     for (int k = begin; k <= end; ++k) {
         float wa, wb;
-        float* at = volume + joseph_corner(ray, k, stride, wa, wb);
+        float* at = volume + joseph_corner(ray, k, steps, wa, wb);
         const float high = wb * value, low = value - high;
         seed_add(at, (1 - wa) * low);
         seed_add(at + sa, wa * low);

@@ -57,7 +57,10 @@ SEED_KERNEL seed_march_places(int64_t rays, int64_t samples, int64_t seed, float
 
 SEED_KERNEL seed_composite_sum(const float* mu, const float* ts, const int64_t* table, int64_t rays, float* out) {
     const int64_t r = SEED_INDEX;
-    if (r < rays) out[r] = composite_sum(mu + table[2 * r], ts + 2 * table[2 * r], table[2 * r + 1]);
+    if (r >= rays) return;
+    float sum = 0;
+    for (int64_t i = table[2 * r]; i < table[2 * r] + table[2 * r + 1]; ++i) sum += mu[i] * ts[2 * i + 1];
+    out[r] = sum;
 }
 
 SEED_KERNEL seed_composite_sum_transpose(const float* values, const float* ts, const int64_t* table, int64_t rays, float* mu) {
