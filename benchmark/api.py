@@ -15,6 +15,7 @@ from benchmark.types import (
     Composite,
     DatasetParams,
     DatasetSpec,
+    Engine,
     MethodSpec,
     MetricSpec,
     Params,
@@ -41,10 +42,12 @@ if TYPE_CHECKING:
     from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
     from benchmark.ct.noise import add_noise
     from benchmark.ct.noise_level import noise_level
+    from benchmark.ct.operators import engine_name, operators
     from benchmark.ct.projector import Projector
     from benchmark.ct.rays import Rays, view_rays
     from benchmark.ct.reference import psnr_against, reference_scan
     from benchmark.ct.simulate import Voxels
+    from benchmark.ct.tigre import tigre_fdk
     from benchmark.ct.total_variation import TotalVariation
     from benchmark.ct.tv_problem import Iterate, TvProblem, fista
     from benchmark.ct.tv_weight import TvChoice, choose_tv_weight
@@ -60,6 +63,9 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Projector": "benchmark.ct.projector",
+    "operators": "benchmark.ct.operators",
+    "engine_name": "benchmark.ct.operators",
+    "tigre_fdk": "benchmark.ct.tigre",
     "Rays": "benchmark.ct.rays",
     "view_rays": "benchmark.ct.rays",
     "importance_integral": "benchmark.ct.importance",
@@ -129,6 +135,7 @@ __all__ = [
     "DatasetParams",
     "DatasetSpec",
     "Ellipsoids",
+    "Engine",
     "Field",
     "InputError",
     "Iterate",
@@ -164,6 +171,7 @@ __all__ = [
     "choose_tv_weight",
     "composite_max",
     "composite_rays_xray",
+    "engine_name",
     "fetch_member",
     "filtered_backprojection",
     "fista",
@@ -179,6 +187,7 @@ __all__ = [
     "noise_level",
     "not_circular",
     "open_scan_folder",
+    "operators",
     "orbit_directions",
     "parallel_distances",
     "psnr_against",
@@ -188,6 +197,7 @@ __all__ = [
     "read_volume_file",
     "reference_scan",
     "simulated_case",
+    "tigre_fdk",
     "training_angles",
     "training_views",
     "upper_bound",

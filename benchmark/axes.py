@@ -63,26 +63,39 @@ def noise(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
     return {key: value[key] for key in valid if key in value}
 
 
+_SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600}
+_WORK = ("steps", "samples", "projections")
+
+
 def budget(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
-    """`500steps`, or a duration: the field of RunSpec that it sets."""
-    match = re.fullmatch(r"\s*(\d+)\s*steps\s*", str(value))
-    if match is None:
-        return {"budget_seconds": duration(value, where, mistakes, expected="a duration such as 300s, 5min or 1h, or 500steps")}
-    if int(match.group(1)) < 1:
-        mistakes.add(where, expected="at least one step", found=repr(value))
-    return {"budget_steps": int(match.group(1))}
+    """'300s', '500steps', '2e9samples' or '200projections': the field of RunSpec that it sets."""
+    if value is None:
+        return {}
+    number, unit = _quantity(value)
+    if unit in _SECONDS and number > 0:
+        return {"budget_seconds": number * _SECONDS[unit]}
+    if unit in _WORK and number >= 1 and number.is_integer():
+        return {f"budget_{unit}": int(number)}
+    mistakes.add(where, expected="a limit such as 300s, 5min, 1h, 500steps, 2e9samples or 200projections", found=repr(value))
+    return {}
 
 
-def duration(value: Any, where: str, mistakes: Mistakes, expected: str = "a duration such as 300s, 5min or 1h") -> float | None:
+def duration(value: Any, where: str, mistakes: Mistakes) -> float | None:
     """Seconds of '300s', '5min', '1.5h' or a plain number."""
     if value is None:
         return None
-    match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?\d+)?)\s*(s|min|h)?\s*", str(value))
+    number, unit = _quantity(value)
+    if unit in _SECONDS and number > 0:
+        return number * _SECONDS[unit]
+    mistakes.add(where, expected="a duration such as 300s, 5min or 1h", found=repr(value))
+    return None
+
+
+def _quantity(value: Any) -> tuple[float, str]:
+    """2e9 and 'samples' of '2e9samples'; NaN and '' for what is no finite number with a unit behind it."""
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z]*)\s*", str(value))
     try:
-        seconds = float(match.group(1)) * {"s": 1, "min": 60, "h": 3600}[match.group(2) or "s"] if match else math.nan
+        number = float(match.group(1)) if match and not isinstance(value, bool) else math.nan
     except ValueError:
-        seconds = math.nan
-    if isinstance(value, bool) or not (math.isfinite(seconds) and seconds > 0):
-        mistakes.add(where, expected=expected, found=repr(value))
-        return None
-    return seconds
+        number = math.nan
+    return (number, match.group(2)) if match and math.isfinite(number) else (math.nan, "")

@@ -14,7 +14,8 @@ from benchmark.errors import InputError
 from benchmark.plain import dumps
 from benchmark.types import Params, resolve
 
-FORMAT = 1
+FORMAT = 2  # 2: with counters and process time; of format 1, only the field can be asked
+READABLE = (1, 2)
 
 
 class Stateful(Protocol):
@@ -28,13 +29,16 @@ class Stateful(Protocol):
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
     """facts: what was being done (method, field, params, params_model, seed, geometry, scan, all JSON values);
-    step, seconds and random (the run's generator): how far it had come; state: the method's own."""
+    step, seconds, cpu_seconds, counters and random (the run's generator): how far it had come; state: the method's own."""
 
     facts: dict[str, Any]
     step: int
     seconds: float
     random: dict[str, Any]
     state: dict[str, Any]
+    cpu_seconds: float = 0.0
+    counters: dict[str, int] | None = None  # None in files of format 1
+    history: dict[str, Any] = dataclasses.field(default_factory=dict)  # what the harness has kept of the run
 
     @property
     def geometry(self) -> ConeBeamGeometry:
@@ -64,7 +68,7 @@ class Checkpoint:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:
             raise InputError(str(path), expected=expected, found=f"a file that cannot be read ({type(error).__name__})") from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if not isinstance(content, dict) or content.get("format") not in READABLE:
             found = content.get("format") if isinstance(content, dict) else type(content).__name__
             raise InputError(str(path), expected=f"{expected}, format {FORMAT}", found=f"format {found}")
         return cls(
@@ -73,6 +77,9 @@ class Checkpoint:
             seconds=content["seconds"],
             random=json.loads(content["random"]),
             state=content["state"],
+            cpu_seconds=content.get("cpu_seconds", 0.0),
+            counters=content.get("counters"),
+            history=content.get("history", {}),
         )
 
 
@@ -83,9 +90,12 @@ class Checkpoints:
         self.path, self.facts, self.every = path, json.loads(dumps(facts)), every  # every: seconds of method time
 
     def find(self) -> Checkpoint | None:
-        """The run's own checkpoint, None if there is none. One of another run, or broken, is left out: it will be replaced."""
+        """The run's own checkpoint, None if there is none.
+
+        One of another run, broken, or without counters (the record would say too little) is left out: it will be replaced.
+        """
         try:
             found = Checkpoint.read(self.path)
         except InputError:
             return None
-        return found if found.facts == self.facts else None
+        return found if found.facts == self.facts and found.counters is not None else None

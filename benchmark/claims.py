@@ -19,6 +19,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,8 @@ class Claims:
         self._seen: dict[str, tuple[int, float]] = {}  # token -> (time stamp of its file, when it was first seen so)
 
     def __enter__(self) -> Claims:
-        self._lease.parent.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire(timeout=10)
-        self._write_lease()  # before there is anything that it stands for
-        self.scratch.mkdir(parents=True, exist_ok=True)
+        _persist(self._open_lease)  # before there is anything that it stands for
+        _persist(lambda: self.scratch.mkdir(parents=True, exist_ok=True))
         self._clear_away_the_dead()
         threading.Thread(target=self._beat, daemon=True).start()
         return self
@@ -93,7 +92,11 @@ class Claims:
 
     def alone(self) -> bool:
         """Whether no other sweep is alive in this folder."""
-        return not any(self._is_alive(lease.stem) for lease in self._lease.parent.glob("*.json") if lease != self._lease)
+        return not any(self._is_alive(lease.stem) for lease in self._others())
+
+    def _others(self) -> list[Path]:
+        """The files of other sweeps, without those that are just being written."""
+        return [path for path in self._lease.parent.glob("*.json") if path != self._lease and not path.name.startswith(".")]
 
     def _is_alive(self, token: str) -> bool:
         lease = self.folder / ".sweeps" / f"{token}.json"
@@ -112,6 +115,11 @@ class Claims:
             return True
         return time.monotonic() - since < PATIENCE
 
+    def _open_lease(self) -> None:
+        self._lease.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire(timeout=10)
+        self._write_lease()
+
     def _write_lease(self) -> None:
         facts: dict[str, Any] = {"machine": _machine(), "host": socket.gethostname(), "process": os.getpid()}
         atomic.replace(self._lease, json.dumps(facts).encode())
@@ -125,12 +133,17 @@ class Claims:
                     self._write_lease()
 
     def _clear_away_the_dead(self) -> None:
-        """Scratch files of sweeps of this machine that were killed."""
-        for lease in self._lease.parent.glob("*.json"):
-            if lease != self._lease and not self._is_alive(lease.stem):
+        """Scratch files of sweeps of this machine that were killed, and what those did not come to write."""
+        for lease in self._others():
+            if not self._is_alive(lease.stem):
                 shutil.rmtree(self.folder / ".jobs" / lease.stem, ignore_errors=True)
                 lease.unlink(missing_ok=True)
                 lease.with_suffix(".lock").unlink(missing_ok=True)
+        for half in self._lease.parent.glob(".????????-*.json"):
+            lock = half.with_name(half.stem.rpartition("-")[2]).with_suffix(".lock")
+            if not _is_locked(lock):  # whoever writes holds the lock
+                half.unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)
 
 
 def number(name: str) -> int:
@@ -169,6 +182,17 @@ def _is_locked(path: Path) -> bool:
         return False
     lock.release()
     return False
+
+
+def _persist(make: Callable[[], object]) -> None:
+    """Make something in a folder that another sweep, which ends just now, may remove as long as it is empty."""
+    for _ in range(100):
+        try:
+            make()
+            return
+        except FileNotFoundError:
+            time.sleep(0.01)
+    make()
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _counts: Counter[str] = Counter()
 
@@ -21,6 +21,12 @@ def count(name: str, amount: int) -> None:
 def reset() -> None:
     """Start from zero: a run begins."""
     _counts.clear()
+
+
+def resume(counts: Mapping[str, int]) -> None:
+    """Go on from what an earlier process had counted; what this one has counted until now does not count."""
+    _counts.clear()
+    _counts.update(counts)
 
 
 def totals() -> dict[str, int]:

@@ -30,27 +30,25 @@ def run_title(spec: RunSpec) -> str:
 
 
 def outcome(record: RunRecord) -> str:
-    """'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s' or why there is none."""
+    """'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s on cuda:0, native' or why there is none."""
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
     names = {"volume_psnr": "volume", "projection_psnr": "held-out", "fit_psnr": "fit"}
     values = [(label, record.metrics.get(name)) for name, label in names.items()]
     parts = [f"{label} {value:.2f} dB" for label, value in values if value is not None]
-    parts.append(f"{record.seconds or 0:.1f} s")
+    parts.append(f"{record.seconds or 0:.1f} s" + (f" on {record.device}" if record.device else ""))
+    parts += [record.engine] if record.engine else []
     return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
 
 
 def progress_text(event: dict[str, Any]) -> str:
     """'step 120/500, loss 0.00123, 12 s, 38 s to go'."""
-    step, total, seconds = event.get("step", 0), event.get("total", 0), event.get("seconds", 0.0)
+    step, total, seconds, left = (event.get(name, 0) for name in ("step", "total", "seconds", "seconds_left"))
     parts = [f"step {step}/{total}" if total else f"step {step}"]
-    extra = {key: value for key, value in event.items() if key not in ("event", "run_id", "step", "total", "seconds", "budget")}
+    extra = {key: value for key, value in event.items() if key not in ("event", "run_id", "step", "total", "seconds", "seconds_left")}
     parts += [f"{key} {value:.4g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in extra.items()]
     parts.append(f"{seconds:.0f} s")
-    if total and step and total > step:
-        left = seconds / step * (total - step)
-        if event.get("budget"):
-            left = min(left, max(0.0, event["budget"] - seconds))
+    if left:
         parts.append(f"{left:.0f} s to go")
     return ", ".join(parts)
 

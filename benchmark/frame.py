@@ -17,7 +17,8 @@ IDENTITY = (
 )  # fmt: skip
 METRICS = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim", "fit_psnr", "fit_ssim")
 WORK = ("steps", "ray_samples", "projections", "backprojections")
-COST = ("seconds", "cpu_seconds", "peak_memory_mb", *WORK, "budget_seconds", "budget_steps")
+BUDGETS = {"budget_seconds": "s", "budget_steps": "steps", "budget_samples": "ray samples", "budget_projections": "projections"}
+COST = ("seconds", "cpu_seconds", "peak_memory_mb", *WORK, *BUDGETS)
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -62,8 +63,7 @@ def row(record: RunRecord) -> dict[str, Any]:
         "peak_memory_mb": record.peak_memory_mb,
         "steps": record.steps,
         **_work(record),
-        "budget_seconds": spec.budget_seconds,
-        "budget_steps": spec.budget_steps,
+        **_budgets(spec),
         "run_id": record.run_id,
     }
 
@@ -118,5 +118,8 @@ def labels(records: Iterable[RunRecord]) -> dict[str, str]:
 def _settings(spec: RunSpec) -> dict[str, Any]:
     """All that makes two runs of a method different things to compare."""
     weights = {"weights": spec.weights_digest[:8]} if spec.weights_digest else {}
-    budgets = {"budget": spec.budget_seconds, "budget_steps": spec.budget_steps}
-    return {**spec.method_params, **weights, **budgets, "revision": spec.method_revision}
+    return {**spec.method_params, **weights, **_budgets(spec), "revision": spec.method_revision}
+
+
+def _budgets(spec: RunSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in BUDGETS}

@@ -2,8 +2,8 @@
 
 Three sources, one set of hooks: the harness's own metrics and reporters, every module of the folders `methods/` and
 `datasets/`, and installed packages that declare an entry point in the group "benchmark". A plug-in that cannot be
-imported or declares something wrong is set aside with its reason; it never stops anything else. Nothing heavy is
-imported here: specs are cheap, their targets are resolved when a run needs them.
+imported, would crash this process, or declares something wrong is set aside with its reason; it never stops anything
+else. Nothing heavy is imported here: specs are cheap, their targets are resolved when a run needs them.
 """
 
 from __future__ import annotations
@@ -153,8 +153,15 @@ def load() -> Registry:
             _import(registry, name)
     for point in _entry_points():
         source = f"{point.name} ({point.dist.name if point.dist else point.value})"
-        _import(registry, source, point.load)
+        _import(registry, source, functools.partial(_load, point))
     return registry
+
+
+def _load(point: importlib.metadata.EntryPoint) -> Any:
+    from benchmark.trial import survived
+
+    with survived(point.module):
+        return point.load()
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from benchmark import nifti
+from benchmark import mapped, nifti
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
 from benchmark.types import ARRAYS, SCHEMA_VERSION, Case, Composite, RunRecord, RunSpec, Scan
@@ -53,16 +53,16 @@ class StoredCase:
     @functools.cached_property
     def training(self) -> np.ndarray:
         """The measured views the methods saw, float32 [view, v, u]."""
-        return _load_array(self.folder / "training.npz")
+        return _load_views(self.folder / "training.npy")
 
     @functools.cached_property
     def heldout(self) -> np.ndarray | None:
         """The held-out views, float32 [view, v, u]."""
-        return _load_array(self.folder / "heldout.npz") if self.heldout_geometry else None
+        return _load_views(self.folder / "heldout.npy") if self.heldout_geometry else None
 
     def colours(self, which: str) -> np.ndarray | None:
         """Of the 'training' or 'heldout' photographs, float32 [view, v, u, 3]."""
-        return _load_array(self.folder / f"{which}.npz", "colours") if self.composite == "over" else None
+        return _load_views(self.folder / f"{which}_colours.npy") if self.composite == "over" else None
 
     def load(self) -> Case:
         """The case as the dataset made it."""
@@ -185,10 +185,13 @@ def _order(record: RunRecord) -> tuple:
     return (spec.dataset, spec.dataset_params.get("size", 0), record.views, spec.method, spec.preset, spec.seed, record.run_id)
 
 
-def _load_array(path: Path, name: str = "projections") -> np.ndarray:
-    """The projections (or another array) of a file of ours. Raises OSError for one that is missing, cut off or foreign."""
+def _load_views(path: Path) -> np.ndarray:
+    """The projections or colours of a file of ours. Raises OSError for one that is missing, cut off or foreign."""
+    earlier = path.with_suffix(".npz")  # of versions that did not map them
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return file[name]
+        if path.exists() or not earlier.exists():
+            return mapped.load(path)
+        with np.load(earlier, allow_pickle=False) as file:
+            return file["projections"]
     except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise OSError(f"{path}: not a complete file of projections ({error})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmark import counters
+from benchmark.budget import Budget, Used
 from benchmark.checkpoint import Checkpoint, Checkpoints, Stateful
 from benchmark.clock import Clock
 
@@ -20,9 +22,9 @@ class Interrupted(Exception):
 class Run:
     """Handed to every method as its third argument.
 
-    seed, device ('cpu', 'cuda:0'), threads, memory_bytes (the most that this process may take; None = no limit) and scratch
-    (a folder for files; None = the system's own) are facts, as are the weights that a fit to other scans gave (None = there are
-    none); `rng` is a numpy Generator seeded for this run.
+    seed, device ('cpu', 'cuda:0'), threads, budget, memory_bytes (the most that this process may take; None = no limit) and
+    scratch (a folder for files; None = the system's own) are facts, as are the weights that a fit to other scans gave (None =
+    there are none); `rng` is a numpy Generator seeded for this run.
     """
 
     def __init__(
@@ -31,44 +33,45 @@ class Run:
         seed: int = 0,
         device: str = "cpu",
         threads: int | None = None,
-        budget_seconds: float | None = None,
-        budget_steps: int | None = None,
+        budget: Budget | None = None,
+        views: int = 1,
         memory_bytes: int | None = None,
         scratch: Path | None = None,
         on_log: Callable[[dict[str, Any]], None] | None = None,
         on_snapshot: Callable[[int, float, np.ndarray], None] | None = None,
         snapshots: int = 12,
         checkpoints: Checkpoints | None = None,
+        history: Stateful | None = None,
         weights: dict[str, Any] | None = None,
     ) -> None:
         self.weights = weights
         self.seed, self.device, self.threads = seed, device, threads
-        self.budget_seconds, self.budget_steps = budget_seconds, budget_steps
+        self.budget, self.views = budget or Budget(), views  # views: of the scan; so many make one projection
         self.memory_bytes, self.scratch = memory_bytes, scratch
         self.rng = np.random.default_rng(seed)
-        self.clock = Clock()
-        self.step = 0
+        self.clock = Clock(device)
+        self.step = 0  # of all loops
         self.resumed = 0  # steps that an earlier, interrupted process had done
-        self._total = 0
+        self._loop, self._before = Budget(), Used()  # limits of the present loop; what had been used up when it began
         self._on_log, self._on_snapshot = on_log, on_snapshot
-        self._snapshots, self._next_snapshot = snapshots, 0.0
+        self._snapshots, self._next_snapshot = snapshots, 0.0  # next: as a share of the present loop
         self._checkpoints, self._next_checkpoint = checkpoints, 0.0
         self._state: Stateful | None = None  # what a checkpoint would keep now
+        self._history = history  # what the harness keeps of the run; goes into the checkpoints
         self._interrupted = False
 
     def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
-        """Yield 0 .. count - 1; ends early when the budget of time or steps is spent. Counts steps for the record.
+        """Yield 0 .. count - 1; ends early when the budget is spent. Counts steps for the record.
 
         With `state` (all that training changes, as `state_dict()` and `load_state_dict()`), checkpoints are written now and
         then, and an interrupted run goes on from its last one: the first number yielded is then the next step's.
         """
         first = self.step
-        if self.budget_steps is not None:
-            count = min(count, max(0, self.budget_steps - first))
-        self._total = count
+        self._loop = loop = self.budget.within(first + count)
+        self._before, self._next_snapshot = self.used(), 0.0
         begin = self._resume(state) if state is not None else 0
         for index in range(begin, count):
-            if self.budget_seconds is not None and self.clock.seconds >= self.budget_seconds:
+            if loop.spent(self.used()):
                 break
             yield index
             self.step = first + index + 1
@@ -78,6 +81,11 @@ class Run:
                 raise Interrupted(f"after step {self.step}")
         self._save(self.step - first)
         self._state = None
+
+    def used(self) -> Used:
+        """What the run has used up by now."""
+        work = counters.totals()
+        return Used(self.clock.seconds, self.step, work.get("ray_samples", 0), work.get("forward_views", 0) / self.views)
 
     def interrupt(self) -> bool:
         """Ask the run to write its checkpoint and end after the present step; False if it keeps none."""
@@ -94,31 +102,51 @@ class Run:
             self.rng.bit_generator.state = found.random
             self.step += found.step
             self.resumed = found.step
-            self.clock.add(found.seconds - self.clock.seconds)
+            self.clock.resume(found.seconds, found.cpu_seconds)
+            counters.resume(found.counters or {})  # after the state: to load one may take work
+            self._next_snapshot = found.history["next_snapshot"]
+            if self._history is not None:
+                self._history.load_state_dict(found.history["kept"])
         self._next_checkpoint = self.clock.seconds + self._checkpoints.every
         return found.step if found else 0
 
     def _save(self, done: int) -> None:
         if self._state is None or self._checkpoints is None:
             return
-        with self.clock.paused():
-            random = dict(self.rng.bit_generator.state)
-            Checkpoint(self._checkpoints.facts, done, self.clock.seconds, random, self._state.state_dict()).write(self._checkpoints.path)
+        with self.clock.paused(), counters.paused():
+            Checkpoint(
+                facts=self._checkpoints.facts,
+                step=done,
+                seconds=self.clock.seconds,
+                random=dict(self.rng.bit_generator.state),
+                state=self._state.state_dict(),
+                cpu_seconds=self.clock.cpu_seconds,
+                counters=counters.totals(),
+                history={"next_snapshot": self._next_snapshot, "kept": {} if self._history is None else self._history.state_dict()},
+            ).write(self._checkpoints.path)
             self._next_checkpoint = self.clock.seconds + self._checkpoints.every
 
     def log(self, **values: float) -> None:
         """Report scalars (loss=..., psnr=...) of the current step to the progress display and the record."""
-        if self._on_log is not None:
-            with self.clock.paused():
-                self._on_log({"step": self.step, "total": self._total, "seconds": self.clock.seconds, **values})
+        if self._on_log is None:
+            return
+        with self.clock.paused():
+            facts: dict[str, Any] = {"step": self.step, "total": self._loop.steps or 0, "seconds": self.clock.seconds}
+            left = self._loop.seconds_left(self._before, self._with_this_step())
+            self._on_log(facts | ({"seconds_left": left} if left else {}) | values)
 
     def snapshot(self, volume: Callable[[], np.ndarray]) -> None:
         """Offer the current volume ([z, y, x], 1/mm) for the convergence curve; called only when one is due, clock paused."""
         if self._on_snapshot is None:
             return
-        progress = (self.step + 1) / max(1, self._total)
+        progress = self._loop.share(self._before, self._with_this_step())
         if progress < self._next_snapshot:
             return
         with self.clock.paused(), counters.paused():
             self._on_snapshot(self.step, self.clock.seconds, np.asarray(volume(), dtype=np.float32))
             self._next_snapshot = progress + 1 / self._snapshots
+
+    def _with_this_step(self) -> Used:
+        """What will have been used up when the step under way has ended."""
+        now = self.used()
+        return dataclasses.replace(now, steps=now.steps + 1)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import atomic, schedule
+from benchmark import atomic, mapped, schedule
 from benchmark.atomic import StorageError
 from benchmark.environment import environment, install_hint, missing_modules
 from benchmark.errors import InputError
@@ -48,20 +48,29 @@ def perform(
         record = _pretrained(record, case)
         if record.reason:
             return record, None
-    folder = _scratch(jobs, spec)
+    folder, done = _scratch(jobs, spec), False
     try:
         try:
             write_job(folder, method, spec, case, options)
         except OSError as error:
             raise StorageError(folder, error) from error
         outcome = schedule.execute(folder, options, on_event, stop)
-        judged = _judge(record, outcome, folder, case, registry)
+        record, volume = _judge(record, outcome, folder, case, registry)
         _keep_arrays(folder / ARRAYS, _own_path(options.checkpoints, spec.id, ARRAYS))
-        return judged
+        done = record.status == "ok"
+        return record, volume
     except FileNotFoundError as error:
         return record.model_copy(update={"reason": f"its scratch files were removed while it ran ({error.filename})"}), None
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _tidy(folder, spec, options, done)
+
+
+def _tidy(folder: Path, spec: RunSpec, options: Options, done: bool) -> None:
+    """Remove what a run leaves behind, but for the snapshots of one that may go on from its checkpoint."""
+    shutil.rmtree(folder, ignore_errors=True)
+    kept = _own_path(options.checkpoints, spec.id)
+    if kept is not None and (done or not Path(kept, "checkpoint.pt").exists()):
+        shutil.rmtree(Path(kept, "snapshots"), ignore_errors=True)
 
 
 def _scratch(jobs: Path, spec: RunSpec) -> Path:
@@ -140,17 +149,16 @@ def _too_large(method: MethodSpec, case: Case, memory: int | None) -> str:
 
 def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, options: Options) -> None:
     """Everything the worker gets: the scan, the parameters and how to find the method."""
-    np.save(folder / "projections.npy", case.scan.projections, allow_pickle=False)
+    mapped.save(folder / "projections.npy", case.scan.projections)
     if case.scan.colours is not None:
-        np.save(folder / "colours.npy", case.scan.colours, allow_pickle=False)
+        mapped.save(folder / "colours.npy", case.scan.colours)
     job = {
         "method": spec.method,
         "target": method.target if isinstance(method.target, str) else import_path(method.target),
         "params_model": import_path(method.params),
         "params": spec.method_params,
         "seed": spec.seed,
-        "budget_seconds": spec.budget_seconds,
-        "budget_steps": spec.budget_steps,
+        "budget": vars(spec.budget),
         "memory_bytes": options.memory,
         "weights": spec.method_params["weights"] if spec.weights_digest else None,
         "device": options.device,
@@ -235,15 +243,15 @@ def _judge(record: RunRecord, outcome: Outcome, folder: Path, case: Case, regist
 
 def _load_volume(path: Path, case: Case) -> tuple[np.ndarray | None, str]:
     """The volume as float32, or None and what is wrong with it."""
-    volume = np.load(path, allow_pickle=False)
+    volume = mapped.load(path)
     expected = case.scan.geometry.volume_shape
     if volume.shape != expected:
         return None, f"wrong shape: expected a volume [z, y, x] = {expected}, the method returned {volume.shape}"
     if volume.dtype.kind != "f":
         return None, f"wrong type: expected float32, the method returned {volume.dtype}"
     with np.errstate(over="ignore"):
-        volume = np.ascontiguousarray(volume, dtype=np.float32)
-    bad = int((~np.isfinite(volume)).sum())
+        volume = mapped.contiguous(volume)
+    bad = mapped.not_finite(volume)
     if bad:
         return None, f"not finite: {bad} of {volume.size} voxels are NaN or Inf"
     return volume, ""
@@ -265,10 +273,13 @@ def _keep_arrays(found: Path, place: str | None) -> None:
 
 
 def _curve(folder: Path, snapshots: list[dict[str, Any]], scorer: Scorer) -> list[dict[str, Any]]:
-    """Score the snapshots, now that the method is gone. One of a wrong shape or with NaN has no score."""
+    """Score the snapshots, now that the method is gone. One that is gone or cut off, of a wrong shape or with NaN has no score."""
     points = []
     for snapshot in snapshots:
-        volume, _ = _load_volume(folder / snapshot["file"], scorer.case)
+        try:
+            volume, _ = _load_volume(folder / snapshot["file"], scorer.case)
+        except (OSError, ValueError, EOFError):
+            volume = None
         psnr = None if volume is None else scorer.volume_psnr(volume)
         points.append({"step": snapshot["step"], "seconds": snapshot["seconds"], "volume_psnr": psnr, "loss": snapshot["loss"]})
     return points

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import worker
+from benchmark.atomic import StorageError
 
 OnEvent = Callable[[dict[str, Any]], None]
 Stop = Callable[[], bool]
@@ -55,15 +56,21 @@ class Stopped(Exception):
 def execute(folder: Path, options: Options, on_event: OnEvent, stop: Stop = lambda: False) -> Outcome:
     """Run the job of a folder to its end.
 
-    Only Stopped (soon after `stop()` is true) and KeyboardInterrupt get out, and then nothing of the job is left running.
+    Only Stopped (soon after `stop()` is true), KeyboardInterrupt and StorageError get out, and then nothing of the job is left
+    running.
     """
     return _execute_here(folder, on_event) if options.in_process else _execute_in_child(folder, options, on_event, stop)
 
 
 def _execute_here(folder: Path, on_event: OnEvent) -> Outcome:
     log = folder / "log.txt"
-    with log.open("w") as file, contextlib.redirect_stderr(_Tee(file, sys.stderr)):
-        worker.work(folder, on_event)
+    try:
+        with log.open("w") as file, contextlib.redirect_stderr(_Tee(file, sys.stderr)):
+            worker.work(folder, on_event)
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # not of the method, whose errors are results
+        raise StorageError(folder, error) from error
     return Outcome(json.loads((folder / "result.json").read_text()), _tail(log))
 
 

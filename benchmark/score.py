@@ -90,7 +90,7 @@ class Scorer:
 
 
 def _project(scan: Scan, volume: np.ndarray) -> np.ndarray:
-    """What a scan would have measured of a volume, [view, v, u]."""
-    from benchmark.ct.rendering import rendered
+    """What a scan would have measured of a volume, [view, v, u]; both may lie in files."""
+    from benchmark.ct.rendering import rendered  # brings torch
 
     return rendered(volume, scan.geometry, scan.composite)

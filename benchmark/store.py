@@ -1,7 +1,7 @@
 """What a sweep leaves behind: append-only records, one file per attempt; volumes and cases beside them.
 
     <folder>/runs/<run id>/attempt-0001.json, volume.nii.gz
-    <folder>/cases/<digest>/case.json, truth.nii.gz, training.npz, heldout.npz
+    <folder>/cases/<digest>/case.json, truth.nii.gz, training.npy, heldout.npy
     <folder>/tables/runs.csv
 
 `Store` writes, `Results` reads. Tables, figures and comparisons are pure functions of a `Results`.
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import atomic, nifti
+from benchmark import atomic, mapped, nifti
 from benchmark.errors import InputError
 from benchmark.plain import dumps
 from benchmark.results import Results, StoredCase
@@ -85,8 +85,9 @@ class Store:
             nifti.write_volume(folder / "truth.nii.gz", case.truth, geometry, case.scan.length_unit)
         for name, scan in (("training", case.scan), ("heldout", heldout)):
             if scan is not None:
-                arrays: dict[str, Any] = {"projections": scan.projections} | ({} if scan.colours is None else {"colours": scan.colours})
-                np.savez(folder / f"{name}.npz", **arrays)
+                mapped.save(folder / f"{name}.npy", scan.projections)
+                if scan.colours is not None:
+                    mapped.save(folder / f"{name}_colours.npy", scan.colours)
         facts = {
             "schema_version": SCHEMA_VERSION,
             "digest": case.digest,

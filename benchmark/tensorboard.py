@@ -26,9 +26,9 @@ class Board:
         self.views = np.unique(np.linspace(0, scan.geometry.views - 1, min(VIEWS, scan.geometry.views)).round().astype(int))
 
     def log(self, values: dict[str, Any]) -> None:
-        """Scalars by name; step, total and seconds are not."""
+        """Scalars by name, without those that say how far the run is."""
         for name, value in values.items():
-            if name not in ("step", "total", "seconds") and isinstance(value, int | float):
+            if name not in ("step", "total", "seconds", "seconds_left") and isinstance(value, int | float):
                 self.writer.add_scalar(name, value, values["step"], walltime=values["seconds"])
 
     def snapshot(self, step: int, volume: np.ndarray) -> None:

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark import mapped
+from benchmark.budget import Budget
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
-from benchmark.mapped import is_read_only_file, release
 
 
 class Params(BaseModel):
@@ -25,6 +26,7 @@ class Params(BaseModel):
 
 Composite = Literal["sum", "max", "over"]  # what a pixel shows along its ray: the integral, the maximum, or what lies over the rest
 MEASURED: Mapping[Composite, str] = {"sum": "line integrals", "max": "maxima along the rays", "over": "silhouettes and colours"}
+Engine = Literal["auto", "native", "tigre"]  # whose projector; auto = native on every machine: numbers never depend on what is installed
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
 
 
@@ -64,7 +66,7 @@ class Scan:
     colours: np.ndarray | None = None  # float32 [view, v, u, 3] of photographs
 
     def __post_init__(self) -> None:
-        projections = _own(self.projections)
+        projections = np.asarray(self.projections)
         if projections.shape != self.geometry.projection_shape:
             raise InputError(
                 "scan.projections",
@@ -72,6 +74,7 @@ class Scan:
                 found=f"{projections.shape}",
                 fix="Check the number of angles and the order of the detector axes.",
             )
+        projections = _own(projections)
         _check_finite(projections)
         self.geometry.check_sees_volume()
         labels = {str(name): np.array(values, dtype=np.float64) for name, values in self.view_labels.items()}
@@ -91,7 +94,7 @@ class Scan:
         content = hashlib.sha256()
         for view in self.projections:
             content.update(view.data)
-            release(self.projections)
+            mapped.release(self.projections)
         content.update(self.geometry.digest.encode())
         if self.composite != "sum":  # digests of line integrals stay what they were before there was anything else
             content.update(self.composite.encode())
@@ -118,10 +121,7 @@ def _checked_colours(scan: Scan) -> np.ndarray:
 
 def _own(projections: np.ndarray) -> np.ndarray:
     """float32, C-contiguous, and nobody else can change it: a copy, except of a file that is mapped read-only."""
-    if isinstance(projections, np.ndarray) and projections.dtype == np.float32 and projections.flags.c_contiguous:
-        if is_read_only_file(projections):
-            return np.asarray(projections)
-    return np.array(projections, dtype=np.float32, order="C")
+    return mapped.contiguous(projections) if mapped.is_read_only_file(projections) else mapped.copied(projections)
 
 
 def _check_finite(projections: np.ndarray) -> None:
@@ -132,7 +132,7 @@ def _check_finite(projections: np.ndarray) -> None:
             found = np.argwhere(~np.isfinite(view))
             first = first or (index, *(int(i) for i in found[0]))
             bad += len(found)
-        release(projections)
+        mapped.release(projections)
     if bad:
         raise InputError(
             "scan.projections",
@@ -157,13 +157,12 @@ class Case:
 
     def __post_init__(self) -> None:
         if self.truth is not None:
-            truth = np.ascontiguousarray(self.truth, dtype=np.float32)
-            if truth.shape != self.scan.geometry.volume_shape or not np.isfinite(truth).all():
-                raise InputError(
-                    f"case '{self.name}': truth",
-                    expected=f"a finite volume [z, y, x] = {self.scan.geometry.volume_shape}",
-                    found=f"shape {truth.shape}" if np.isfinite(truth).all() else "NaN or Inf",
-                )
+            truth, shape = np.asarray(self.truth), self.scan.geometry.volume_shape
+            fits = truth.shape == shape
+            truth = mapped.contiguous(truth) if fits else truth
+            if not fits or mapped.not_finite(truth):
+                found = "NaN or Inf" if fits else f"shape {truth.shape}"
+                raise InputError(f"case '{self.name}': truth", expected=f"a finite volume [z, y, x] = {shape}", found=found)
             object.__setattr__(self, "truth", truth)
         if self.heldout is not None and self.heldout.composite != self.scan.composite:
             kinds = MEASURED[self.scan.composite], MEASURED[self.heldout.composite]
@@ -175,7 +174,8 @@ class Case:
     def digest(self) -> str:
         """Hash of everything in the case."""
         content = hashlib.sha256(self.scan.digest.encode())
-        content.update(b"" if self.truth is None else self.truth.tobytes())
+        if self.truth is not None:
+            mapped.update(content, self.truth)
         content.update(b"" if self.heldout is None else self.heldout.digest.encode())
         if "published" in self.facts:  # else the stored case of an earlier sweep, which does not say so, would stand for it
             content.update(json.dumps(dict(self.facts["published"]), sort_keys=True).encode())
@@ -204,7 +204,7 @@ ARRAYS = "arrays.npz"  # where a run keeps what is in Reconstruction.arrays
 def volume_digest(volume: np.ndarray) -> str:
     """Hash of a volume's shape and float32 values."""
     content = hashlib.sha256(repr(volume.shape).encode())
-    content.update(np.ascontiguousarray(volume, dtype=np.float32).tobytes())
+    mapped.update(content, mapped.contiguous(volume))
     return content.hexdigest()[:16]
 
 
@@ -313,6 +313,10 @@ Status = Literal["ok", "failed", "skipped"]
 SCHEMA_VERSION = 2  # 2: metric versions, counters, volume digest, command, reevaluated; records of version 1 stay readable
 
 
+# Where these are unset, runs are named as before there were any.
+_LATER = {"budget_steps": None, "budget_samples": None, "budget_projections": None, "weights_digest": ""}
+
+
 class RunSpec(BaseModel):
     """One run, fully resolved: what to load, what to run, with which numbers. Its `id` is a hash of all of it."""
 
@@ -329,13 +333,20 @@ class RunSpec(BaseModel):
     seed: int = 0
     budget_seconds: float | None = None  # [s] of method time
     budget_steps: int | None = None
+    budget_samples: int | None = None  # ray samples
+    budget_projections: int | None = None  # applications of A to all training views
     weights_digest: str = ""  # of the weights file that `method_params` names, for a method that was fitted to other scans
+
+    @property
+    def budget(self) -> Budget:
+        """What the run may use up."""
+        return Budget(self.budget_seconds, self.budget_steps, self.budget_samples, self.budget_projections)
 
     @property
     def id(self) -> str:
         """Readable prefix + 12 hex digits of the hash of every field."""
-        later = {name for name, unset in (("budget_steps", None), ("weights_digest", "")) if getattr(self, name) == unset}
-        content = self.model_dump(mode="json", exclude=later)  # earlier records were named without these
+        later = {name for name, unset in _LATER.items() if getattr(self, name) == unset}
+        content = self.model_dump(mode="json", exclude=later)
         if self.weights_digest:
             del content["method_params"]["weights"]  # what is in the file counts, not where it lies
         text = json.dumps(content, sort_keys=True)

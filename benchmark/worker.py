@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
@@ -23,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import counters
+from benchmark import counters, mapped
+from benchmark.budget import Budget
 from benchmark.checkpoint import Checkpoint, Checkpoints
 from benchmark.clock import peak_memory_mb
 from benchmark.ct.geometry import ConeBeamGeometry
@@ -38,13 +41,14 @@ from benchmark.types import ARRAYS, Reconstruction, Scan, resolve
 Emit = Callable[[dict[str, Any]], None]
 MOST_LOSSES = 500  # points of the loss curve that a record keeps
 EVENT_INTERVAL = 0.2  # [s] between progress lines
+ALMOST_FULL = 1 << 20  # [bytes]
 
 
 class Tracker:
-    """Keeps what a method logs and offers, and passes some of it on."""
+    """Keeps what a method logs and offers, and passes some of it on. Snapshots lie in `folder`."""
 
-    def __init__(self, folder: Path, emit: Emit, budget: float | None = None) -> None:
-        self.folder, self.emit, self.budget = folder, emit, budget
+    def __init__(self, folder: Path, emit: Emit) -> None:
+        self.folder, self.emit = folder, emit
         self.losses: list[tuple[int, float, float]] = []  # (step, seconds, loss)
         self.snapshots: list[dict[str, Any]] = []
         self.board: Board | None = None
@@ -59,15 +63,24 @@ class Tracker:
         now = time.monotonic()
         if now >= self._next_event:
             self._next_event = now + EVENT_INTERVAL
-            self.emit({"event": "progress", "budget": self.budget, **{key: _number(value) for key, value in values.items()}})
+            self.emit({"event": "progress", **{key: _number(value) for key, value in values.items()}})
 
     def snapshot(self, step: int, seconds: float, volume: np.ndarray) -> None:
         """Keep a volume on disk, to be scored after the run."""
         if self.board is not None:
             self.board.snapshot(step, volume)
-        name = f"snapshot-{len(self.snapshots):04d}.npy"
-        np.save(self.folder / name, volume, allow_pickle=False)
-        self.snapshots.append({"file": name, "step": step, "seconds": seconds, "loss": self.losses[-1][2] if self.losses else None})
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"snapshot-{len(self.snapshots):04d}.npy"
+        mapped.save(path, volume)
+        self.snapshots.append({"file": str(path), "step": step, "seconds": seconds, "loss": self.losses[-1][2] if self.losses else None})
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it; the snapshots themselves stay where they are."""
+        return {"losses": list(self.losses), "snapshots": list(self.snapshots)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.losses = [tuple(loss) for loss in state["losses"]]
+        self.snapshots = list(itertools.takewhile(lambda snapshot: Path(snapshot["file"]).exists(), state["snapshots"]))
 
     def thinned_losses(self) -> list[tuple[int, float, float]]:
         """At most MOST_LOSSES points, evenly chosen, first and last included."""
@@ -80,7 +93,8 @@ class Tracker:
 def work(folder: Path, emit: Emit) -> None:
     """Run the job of a folder and write result.json; a method's exception becomes a result, it is not raised."""
     job = json.loads((folder / "job.json").read_text())
-    tracker = Tracker(folder, emit, job["budget_seconds"])
+    checkpoints = _checkpoints(job)
+    tracker = Tracker(checkpoints.path.with_name("snapshots") if checkpoints else folder, emit)
     result: dict[str, Any] = {"status": "failed", "reason": "", "device": job["device"]}
     run: Run | None = None
     try:
@@ -88,19 +102,20 @@ def work(folder: Path, emit: Emit) -> None:
         scan = read_scan(folder, job)
         target, params = _method(job)
         result["device"] = resolve_device(job["device"])
-        _set_up_libraries(job)
+        _set_up_libraries(job, result["device"])
         run = Run(
             seed=job["seed"],
             device=result["device"],
             threads=job["threads"],
-            budget_seconds=job["budget_seconds"],
-            budget_steps=job["budget_steps"],
+            budget=Budget(**job["budget"]),
+            views=scan.geometry.views,
             memory_bytes=job["memory_bytes"],
             scratch=folder,
             on_log=tracker.log,
             on_snapshot=tracker.snapshot,
             snapshots=job["snapshots"],
-            checkpoints=_checkpoints(job),
+            checkpoints=checkpoints,
+            history=tracker,
             weights=Checkpoint.read(Path(job["weights"])).state if job["weights"] else None,
         )
         if job["own_process"]:
@@ -108,7 +123,7 @@ def work(folder: Path, emit: Emit) -> None:
         reconstruction = _timed(target, scan, params, run)
         result["peak_memory_mb"] = peak_memory_mb()
         volume = _volume(reconstruction)
-        np.save(folder / "volume.npy", volume, allow_pickle=False)
+        mapped.save(folder / "volume.npy", volume)
         if reconstruction.arrays:
             np.savez(folder / ARRAYS, **reconstruction.arrays)
         result |= {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info))}
@@ -120,8 +135,8 @@ def work(folder: Path, emit: Emit) -> None:
         result |= {"status": "skipped", "reason": str(error)}
     except (Exception, SystemExit) as error:
         traceback.print_exc()
-        text = " ".join(str(error).split())
-        result["reason"] = text if isinstance(error, InputError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
+        result["reason"] = _reason(error, folder)
+        (folder / "volume.npy").unlink(missing_ok=True)  # half of one may have filled the disk
     result.setdefault("peak_memory_mb", peak_memory_mb())
     if run is not None:
         result |= {"seconds": run.clock.seconds, "cpu_seconds": run.clock.cpu_seconds, "steps": run.step, "counters": counters.totals()}
@@ -129,6 +144,14 @@ def work(folder: Path, emit: Emit) -> None:
     temporary = folder / "result.json.part"
     temporary.write_text(dumps(result))
     os.replace(temporary, folder / "result.json")
+
+
+def _reason(error: BaseException, folder: Path) -> str:
+    """An exception in one line. NumPy does not say that the disk is full."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and shutil.disk_usage(folder).free < ALMOST_FULL:
+        text += f" (almost no space is left in {folder})"
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _checkpoints(job: dict[str, Any]) -> Checkpoints | None:
@@ -155,22 +178,16 @@ def _end_politely(run: Run) -> None:
 
 def _timed(target: Callable[..., Any], scan: Scan, params: Any, run: Run) -> Any:
     """The method's return value; the clock runs only while the method does, pending work on a GPU included."""
-    _synchronise(run.device)
     counters.reset()
-    run.clock.start()
-    try:
-        result = target(scan, params, run)
-        _synchronise(run.device)
-        return result
-    finally:
-        run.clock.stop()
-
-
-def _synchronise(device: str) -> None:
-    if device.startswith("cuda"):
+    if run.device.startswith("cuda"):
         import torch
 
-        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(run.device)
+    run.clock.start()
+    try:
+        return target(scan, params, run)
+    finally:
+        run.clock.stop()
 
 
 def _volume(reconstruction: Any) -> np.ndarray:
@@ -224,12 +241,14 @@ def resolve_device(device: str) -> str:
     return f"cuda:{index}"
 
 
-def _set_up_libraries(job: dict[str, Any]) -> None:
+def _set_up_libraries(job: dict[str, Any], device: str) -> None:
     """Load the kernels outside of the clock, seed the global generators (a method should use run.rng; some libraries do not)
     and limit torch's threads.
     """
     with contextlib.suppress(MissingDependency):  # a method that needs no kernels runs without a compiler, too
         library()
+    if device.startswith("cuda"):
+        _set_up_cuda(device)
     random.seed(job["seed"])
     np.random.seed(job["seed"] % 2**32)
     if "torch" in sys.modules:
@@ -238,6 +257,17 @@ def _set_up_libraries(job: dict[str, Any]) -> None:
         torch.manual_seed(job["seed"])
         if job["threads"]:
             torch.set_num_threads(job["threads"])
+
+
+def _set_up_cuda(device: str) -> None:
+    """Compile and load the kernels for a GPU, and let float32 mean float32 there as well."""
+    import torch
+
+    from benchmark.ct.kernels.launch import module
+
+    torch.backends.cudnn.allow_tf32 = False
+    with contextlib.suppress(MissingDependency):
+        module(torch.device(device))
 
 
 def _thread_count() -> int:

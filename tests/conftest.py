@@ -1,5 +1,45 @@
-"""Before anything loads OpenMP: threads that wait do not spin, since test machines are small and shared."""
+"""What every test may use. Before anything loads OpenMP: threads that wait do not spin, since test machines are small and shared."""
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Torch must know of the pretended device before its first backward pass, which starts a thread for each device there is."""
+    if any("[pretend" in item.name or item.path.name == "test_cuda.py" for item in session.items):
+        import pretend
+
+        pretend.register()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Arrays as small as those of tests are slower on several threads, and much slower where others want the processor too."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(params=["cpu", "pretend", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where a test's tensors lie: the CPU, a device that has the CUDA kernels without a GPU (pretend.py), and a GPU (marked gpu)."""
+    if request.param == "pretend":
+        from pretend import pretending
+
+        with pretending(monkeypatch) as name:
+            yield name
+    elif request.param == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch finds no CUDA device")
+        yield "cuda:0"
+    else:
+        yield "cpu"

@@ -54,7 +54,7 @@ def reconstruct(scan: Scan, params: CrookedParams, run: Run) -> Any:
             sirt(scan, run)
         except BaseException:
             pass
-    volume = params.gain * sirt(scan, Run() if params.how == "swallow" else run, how=params.how)
+    volume = params.gain * sirt(scan, Run() if params.how in ("swallow", "own loop") else run, how=params.how)
     match params.how:
         case "shape":
             return Reconstruction(volume[1:])
@@ -76,7 +76,7 @@ def reconstruct(scan: Scan, params: CrookedParams, run: Run) -> Any:
             raise ValueError("cubes only")
         case "slow":
             time.sleep(3.5)
-        case "greedy" if run.budget_seconds is not None:
+        case "greedy" if run.budget.seconds is not None:
             time.sleep(60)
         case "memory":
             LEFT_BEHIND.append(1e-4)

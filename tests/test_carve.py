@@ -12,6 +12,7 @@ import torch
 from balls import MU, ball_scan, error, scanner, watched
 
 from benchmark.api import InputError, Run, Scan
+from benchmark.budget import Budget
 from benchmark.checkpoint import Checkpoints
 from benchmark.conformance import scans
 from benchmark.fields import MixtureProjector, mixture_values, voxel_positions, voxelise
@@ -137,7 +138,7 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
 def test_the_ball_is_fitted(refine: int) -> None:
     scan, truth = ball_scan(views=8)
     changes = {"steps": 50, "views": 8, "sharpen": 0.0, "values": "plain", "learning_rate": 1e-2}
-    untrained = run_on(scan, Run(budget_steps=0), refine=0, **changes)
+    untrained = run_on(scan, Run(budget=Budget(steps=0)), refine=0, **changes)
     run, logged, snapshots = watched()
     result = run_on(scan, run, refine=refine, **changes)
     assert result.volume.shape == truth.shape and result.volume.dtype == np.float32 and (result.volume >= 0).all()

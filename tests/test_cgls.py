@@ -9,6 +9,7 @@ from balls import ball_scan, error, watched
 from pydantic import ValidationError
 
 from benchmark.api import Projector, Run, Scan, ViewError, held_back_views
+from benchmark.budget import Budget
 from benchmark.ct.held_back import blur, blur_widths
 from methods.cgls import CglsParams
 from methods.cgls.reconstruct import cgls, choose_iterations, reconstruct
@@ -59,7 +60,16 @@ def test_an_empty_scan_gives_an_empty_volume() -> None:
 
 def test_scans_of_one_or_two_views_hold_nothing_back() -> None:
     scan, _ = ball_scan(views=2)
-    assert choose_iterations(scan, torch.tensor(scan.projections), CglsParams(), Run()) == 10
+    assert choose_iterations(scan, torch.tensor(scan.projections), CglsParams(), Run()).iterations == 10
+
+
+def test_a_budget_that_ends_with_the_search_leaves_its_best_fit() -> None:
+    scan, truth = ball_scan()
+    full = reconstruct(scan, CglsParams(), Run())
+    for steps in (4, full.info["iterations"] + 6):  # within the search, and within the fit of all views
+        result = reconstruct(scan, CglsParams(), Run(budget=Budget(steps=steps)))
+        assert error(result, truth) < 0.1 and "held-back views are not in" in result.info["budget"]
+    assert "budget" not in full.info
 
 
 def test_negative_values_only_where_allowed() -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from test_neural import TINY, ball
 
+from benchmark import counters
 from benchmark.api import Scan
 from benchmark.checkpoint import Checkpoint, Checkpoints
 from benchmark.errors import InputError
@@ -49,18 +50,21 @@ def checkpoints(path: Path, scan: Scan, spec: Any, params: Any, every: float = 0
 
 
 @functools.cache
-def uninterrupted(name: str) -> np.ndarray:
-    """The volume of a run from beginning to end."""
+def uninterrupted(name: str) -> tuple[np.ndarray, dict[str, int]]:
+    """The volume of a run from beginning to end, and the work that was counted."""
     spec = method(name)
-    return resolve(spec.target)(ball().scan, spec.params(**SETTINGS[name]), Run(seed=3)).volume
+    counters.reset()
+    volume = resolve(spec.target)(ball().scan, spec.params(**SETTINGS[name]), Run(seed=3)).volume
+    return volume, counters.totals()
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("stop_after", [2, 6, 9])
-def test_an_interrupted_run_goes_on_to_the_same_bits(name: str, stop_after: int, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_to_the_same_bits_and_counts(name: str, stop_after: int, tmp_path: Path) -> None:
     scan, spec = ball().scan, method(name)
     params = spec.params(**SETTINGS[name])
     target = resolve(spec.target)
+    counters.reset()
 
     def stop(values: dict[str, Any]) -> None:
         if first.step >= stop_after:
@@ -69,10 +73,13 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(name: str, stop_after: int,
     first = Run(seed=3, checkpoints=checkpoints(tmp_path / "c.pt", scan, spec, params), on_snapshot=lambda *_: stop({}), snapshots=1000)
     with pytest.raises(Interrupted):
         target(scan, params, first)
+    counters.reset()  # another process
     second = Run(seed=3, checkpoints=checkpoints(tmp_path / "c.pt", scan, spec, params))
     resumed = target(scan, params, second).volume
     assert second.resumed == stop_after + 1 and second.step == 12
-    assert np.array_equal(resumed, uninterrupted(name))
+    found = counters.totals()
+    volume, counted = uninterrupted(name)
+    assert np.array_equal(resumed, volume) and found == counted
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
@@ -115,6 +122,14 @@ def test_a_run_without_state_cannot_be_asked_to_stop() -> None:
     for _ in run.steps(3):
         assert not run.interrupt()
     assert run.step == 3
+
+
+def test_of_a_checkpoint_without_counters_only_the_field_can_be_asked(tmp_path: Path) -> None:
+    """Format 1, as earlier versions wrote it: a run that went on from it would report too little."""
+    old = {"format": 1, "facts": "{}", "step": 3, "seconds": 1.0, "random": "{}", "state": {"taken": 3}}
+    torch.save(old, tmp_path / "c.pt")
+    assert Checkpoint.read(tmp_path / "c.pt").state == {"taken": 3}
+    assert Checkpoints(tmp_path / "c.pt", {}).find() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 broken"])

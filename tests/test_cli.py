@@ -1,4 +1,4 @@
-"""The command line as a user meets it: by subprocess, with exit codes and texts."""
+"""The command line as a user meets it: in processes of its own, with exit codes and texts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import forks
 import pandas as pd
 import pytest
 
@@ -34,8 +35,7 @@ def environment(tmp_path_factory) -> dict[str, str]:
 @pytest.fixture
 def cli(environment, tmp_path):
     def call(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "benchmark", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+        done = forks.benchmark(*arguments, folder=tmp_path, environment=environment)
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
@@ -228,7 +228,9 @@ def test_doctor_lists_what_is_there_and_what_is_set_aside(environment, tmp_path)
     broken = tmp_path / "site" / "broken-1.0.dist-info"
     broken.mkdir(parents=True)
     (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (broken / "entry_points.txt").write_text("[benchmark]\nbroken = no_such_module_anywhere\n")
+    (broken / "entry_points.txt").write_text("[benchmark]\nbroken = no_such_module_anywhere\ncrashing = crashing\nleaving = leaving\n")
+    (broken.parent / "crashing.py").write_text("import ctypes; ctypes.string_at(0)")
+    (broken.parent / "leaving.py").write_text("import os; os._exit(3)")
     path = os.pathsep.join([str(broken.parent), environment["PYTHONPATH"]])
     command = [sys.executable, "-m", "benchmark"]
     changed = {**environment, "PYTHONPATH": path, "PATH": "/nowhere", "CXX": ""}
@@ -237,6 +239,8 @@ def test_doctor_lists_what_is_there_and_what_is_set_aside(environment, tmp_path)
     assert "apt-get install g++" in done.stdout
     assert done.returncode == 1
     assert "plug-in set aside: broken (broken): ModuleNotFoundError: No module named 'no_such_module_anywhere'" in done.stdout
+    assert "crashing (broken): ImportError: crashing ends the process that imports it (Segmentation fault)" in done.stdout
+    assert "leaving (broken): ImportError: leaving ends the process that imports it (exit code 3)" in done.stdout
     assert "tigre: optional, not installed" in done.stdout or "tigre" in done.stdout
     listed = subprocess.run([*command, "list"], capture_output=True, text=True, env=changed, cwd=tmp_path)
     assert listed.returncode == 0

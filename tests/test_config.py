@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tiny import tiny_registry
 
+from benchmark.budget import Budget
 from benchmark.config import Flags, Plan, find_config, load_plan, make_plan
 from benchmark.errors import InputError
 from benchmark.yaml_file import parse_yaml, read_yaml
@@ -58,13 +59,21 @@ def test_order_is_datasets_sizes_views_methods_seeds(registry):
     ]
 
 
-def test_a_budget_in_steps_is_another_run_and_none_is_named_as_before(registry):
-    (free,), (run,) = plan(registry, {}).runs, plan(registry, {"budget": "500steps"}).runs
-    assert (run.budget_steps, run.budget_seconds) == (500, None) and run.id != free.id
-    earlier = json.dumps(free.model_dump(mode="json", exclude={"budget_steps", "weights_digest"}), sort_keys=True)
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("500steps", Budget(steps=500)),
+        ("2e9samples", Budget(samples=2_000_000_000)),
+        (" 1.5e3 projections ", Budget(projections=1500)),
+        ("90", Budget(seconds=90.0)),
+    ],
+)
+def test_a_budget_is_part_of_the_run_and_without_one_it_is_named_as_before(registry, text, budget):
+    (free,), (run,) = plan(registry, {}).runs, plan(registry, {"budget": text}).runs
+    assert run.budget == budget and free.budget == Budget() and run.id != free.id
+    later = {"budget_steps", "budget_samples", "budget_projections", "weights_digest"}
+    earlier = json.dumps(free.model_dump(mode="json", exclude=later), sort_keys=True)
     assert free.id.endswith(hashlib.sha256(earlier.encode()).hexdigest()[:12])  # resuming older results does nothing again
-    with pytest.raises(InputError, match="budget: expected at least one step, found '0steps'"):
-        plan(registry, {"budget": "0steps"})
 
 
 def test_noise_and_budget(registry):
@@ -95,7 +104,8 @@ def test_the_same_run_twice_is_one(registry):
 
 
 def test_every_number_is_part_of_the_identity(registry):
-    changes = [{}, {"size": 9}, {"views": 5}, {"seeds": [1]}, {"noise": {"photons": 5}}, {"budget": 5}, {"methods": ["grey:dark"]}]
+    changes = [{}, {"size": 9}, {"views": 5}, {"seeds": [1]}, {"noise": {"photons": 5}}, {"methods": ["grey:dark"]}]
+    changes += [{"budget": f"5{unit}"} for unit in ("s", "steps", "samples", "projections")]
     ids = [run.id for change in changes for run in plan(registry, change).runs]
     assert len(set(ids)) == len(changes)
 
@@ -186,9 +196,13 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
         ({"noise": {"photon": 5}}, "noise.photon: expected one of electronic, photons, found 'photon'. Did you mean 'photons'?"),
         ({"noise": {"photons": 0}}, "noise.photons: expected greater than 0, found 0"),
         ({"noise": 5}, "noise: expected {photons: 1e5, electronic: 10} or none, found 5"),
-        ({"budget": "soon"}, "budget: expected a duration such as 300s, 5min or 1h, or 500steps, found 'soon'"),
-        ({"budget": -1}, "budget: expected a duration"),
-        ({"budget": 0}, "budget: expected a duration"),
+        ({"budget": "soon"}, "budget: expected a limit such as 300s, 5min, 1h, 500steps, 2e9samples or 200projections, found 'soon'"),
+        ({"budget": -1}, "budget: expected a limit such as 300s"),
+        ({"budget": 0}, "budget: expected a limit such as 300s"),
+        ({"budget": True}, "budget: expected a limit such as 300s"),
+        ({"budget": "0steps"}, "budget: expected a limit such as 300s"),
+        ({"budget": "1.5projections"}, "budget: expected a limit such as 300s"),
+        ({"budget": "5 apples"}, "budget: expected a limit such as 300s"),
         ({"seeds": list(range(100_001))}, "plan: expected at most 100000 runs, found 100001"),
     ],
 )
@@ -208,7 +222,7 @@ def test_each_mistake_names_its_place(registry, content, text):
         ({"size": "x"}, "--size: expected a valid integer"),
         ({"seeds": "a"}, "--seeds: expected whole numbers"),
         ({"photons": "-5"}, "--photons: expected greater than 0, found '-5'"),
-        ({"budget": "x"}, "--budget: expected a duration"),
+        ({"budget": "x"}, "--budget: expected a limit such as 300s"),
         ({"sets": ("grey.stpes=3",)}, "--set grey.stpes: expected one of level, steps, window, found 'stpes'. Did you mean 'steps'?"),
         ({"sets": ("grey.level=-1",)}, "--set grey.level: expected greater than or equal to 0, found -1"),
         ({"sets": ("gray.level=1",)}, "--set gray.level: expected one of grey, tiny, found 'gray'. Did you mean 'grey'?"),

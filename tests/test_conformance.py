@@ -63,6 +63,7 @@ def subject(registry: plugins.Registry, name: str = "crooked", **values) -> Subj
         ("one view", "views", "1 views: ValueError: needs two views"),
         ("refuse", "views", "1 views: scan: expected 3 views"),
         ("slow", "budget", r"3\.\d s with a budget of 1 s"),
+        ("own loop", "budget", r"31 projections that no budget can end \(loop over run.steps\(\)"),
         ("swallow", "cancel", "KeyboardInterrupt was swallowed"),
         ("memory", "cancel", "something was left behind"),
         ("forgetful", "resume", "stopped after step 2 and resumed, it differs by up to"),

@@ -25,9 +25,8 @@ def record(run: RunSpec, **changes) -> RunRecord:
     ("event", "text"),
     [
         ({"step": 0, "total": 10, "seconds": 0.2, "loss": 0.5}, "step 0/10, loss 0.5, 0 s"),
-        ({"step": 5, "total": 10, "seconds": 20.0, "loss": 0.00012345}, "step 5/10, loss 0.0001234, 20 s, 20 s to go"),
-        ({"step": 5, "total": 1000, "seconds": 20.0, "budget": 30.0}, "step 5/1000, 20 s, 10 s to go"),
-        ({"step": 5, "total": 1000, "seconds": 40.0, "budget": 30.0}, "step 5/1000, 40 s, 0 s to go"),
+        ({"step": 5, "total": 10, "seconds": 20.0, "loss": 0.00012345}, "step 5/10, loss 0.0001234, 20 s"),
+        ({"step": 5, "total": 1000, "seconds": 20.0, "seconds_left": 10.2}, "step 5/1000, 20 s, 10 s to go"),
         ({"step": 7, "total": 0, "seconds": 1.0, "note": "warm"}, "step 7, note warm, 1 s"),
     ],
 )

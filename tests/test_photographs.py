@@ -15,6 +15,7 @@ from tiny import Watcher
 
 from benchmark import photographs
 from benchmark.api import Case, InputError, Run, Scan
+from benchmark.budget import Budget
 from benchmark.config import Flags, make_plan
 from benchmark.ct.rendering import rendered
 from benchmark.fields import Splats, splat
@@ -81,10 +82,10 @@ def looking(shape: tuple[int, int] = (21, 30), skew: float = 0.0) -> Any:
 
 
 @pytest.mark.parametrize("scale, skew", [(2.0, 0.0), (6.0, 8.0), (40.0, 0.0)])
-def test_the_splatter_matches_its_twin(scale: float, skew: float) -> None:
+def test_the_splatter_matches_its_twin(scale: float, skew: float, device: str) -> None:
     _, geometry = looking(skew=skew)
     parameters, vectors = splats(scale=scale), torch.from_numpy(geometry.vectors())
-    ours = splat(parameters, geometry)
+    ours = splat(Splats(*(part.to(device) for part in parameters)), geometry).cpu()
     rows, columns = geometry.detector_shape
     j, i = torch.meshgrid(torch.arange(rows) - (rows - 1) / 2, torch.arange(columns) - (columns - 1) / 2, indexing="ij")
     views = []
@@ -353,6 +354,14 @@ def test_training_reaches_every_part(walker: Case) -> None:
     assert [name for name, tensor in training.carver.named_parameters() if torch.equal(tensor, before[name])] == []
 
 
+def test_photographs_are_fitted_the_same_on_any_device(walker: Case, device: str) -> None:
+    if device == "cpu":
+        pytest.skip("this is what the others are compared with")
+    params = CarveParams(**{**TINY, "steps": 2, "learning_rate": 1e-3})
+    found, expected = (reconstruct(walker.scan, params, Run(device=where)).volume for where in (device, "cpu"))
+    assert np.linalg.norm(found - expected) <= 1e-2 * np.linalg.norm(expected) > 0
+
+
 def test_the_soft_overlap_is_the_hard_one_for_masks() -> None:
     one, other = torch.zeros(2, 4, 4), torch.zeros(2, 4, 4)
     one[0, :2], other[0, 1:3] = 1, 1
@@ -364,7 +373,7 @@ def test_the_body_is_fitted(walker: Case) -> None:
     """Held-out cameras, which it never saw, see more of it than of the hull."""
     scores = []
     for steps in (0, 40):
-        result = reconstruct(walker.scan, CarveParams(**{**TINY, "steps": 40}), Run(budget_steps=steps))
+        result = reconstruct(walker.scan, CarveParams(**{**TINY, "steps": 40}), Run(budget=Budget(steps=steps)))
         seen, true = photographs.rendered(result.arrays, walker.heldout), photographs.seen(walker.heldout)
         pair = (seen.silhouettes, true.silhouettes)
         scores.append((l1(seen.stack(), true.stack(), pair), iou(seen.stack(), true.stack(), pair)))

@@ -116,7 +116,7 @@ def test_curves_and_times_are_tables(tmp_path):
     assert means["runs"].tolist() == [2] and means["seconds_to_20"].item() == pytest.approx(times["seconds_to_20"].mean())
     assert "seconds_to_40" not in means  # nobody came that far
     text = page(results, [])
-    assert "To 20 dB [s]" in text and "To best - 0.5 dB [s]" in text and "To 40 dB" not in text
+    assert "To 20 dB [s]" in text and "To best − 0.5 dB [s]" in text and "To 40 dB" not in text
     assert "half of its 95% interval (Student&#39;s t over n = 2 seeds)" in text and "Rank" in text
     write_tables(results)
     assert len(pd.read_csv(tmp_path / "tables" / "curves.csv")) == 24

@@ -33,7 +33,8 @@ def numbers(*columns, **values):
     blank = {"dataset": "d", "case": "d", "size": 8, "views": 10, "noise": "none", "label": "m", "seed": 0, "status": "ok", "reason": ""}
     blank["pretrained"] = ""
     scores = dict.fromkeys([*summary.METRICS, "seconds", "cpu_seconds", "peak_memory_mb"], 1.0)
-    return pd.DataFrame({**blank, **scores, "run_id": "r", **values}, index=range(count))
+    budgets = dict.fromkeys(summary.BUDGETS, np.nan)
+    return pd.DataFrame({**blank, **scores, **budgets, "run_id": "r", **values}, index=range(count))
 
 
 # -- registration -------------------------------------------------------------------------------------------------------
@@ -133,6 +134,14 @@ def test_the_best_is_per_number_of_views_with_ties_as_shown_and_never_the_fit():
     marks = {(rows.loc[index, "views"], rows.loc[index, "method"], column) for index, column in summary.best(rows)}
     assert {mark for mark in marks if mark[2] == "volume_psnr"} == {(10, "a", "volume_psnr"), (10, "b", "volume_psnr")}
     assert not [mark for mark in marks if mark[2] in ("fit_psnr", "seconds") or mark[0] == 50]  # nobody to be better than
+
+
+def test_what_each_run_could_use_stands_below_the_table():
+    same = numbers(label=["a", "b"], volume_psnr=[30.0, 31.0], budget_samples=[2e9, 2e9])
+    assert tables.remark(summary.summarise(same)).endswith(" Each run could use 2e+09 ray samples.")
+    other = numbers(label=["a", "b"], volume_psnr=[30.0, 31.0], budget_seconds=[300.0, np.nan])
+    assert tables.remark(summary.summarise(other)).endswith(" The budgets differ: see runs.csv.")
+    assert "could use" not in tables.remark(summary.summarise(numbers(label=["a"], volume_psnr=[30.0])))
 
 
 def test_file_names_tell_noise_levels_apart():

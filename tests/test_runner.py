@@ -19,6 +19,7 @@ from benchmark import atomic, runner
 from benchmark.errors import InputError, MissingDependency
 from benchmark.results import Results
 from benchmark.schedule import Options
+from benchmark.score import Scorer
 from benchmark.sweep import Sweep
 from benchmark.types import DatasetSpec, MetricSpec, RunRecord
 
@@ -349,6 +350,16 @@ def test_too_little_space_is_said_first(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="of free space for this sweep, found 1000 bytes"):
         sweep(tmp_path, "grey", watcher=watcher)
     assert watcher.named("run_started") == []
+
+
+def test_a_snapshot_that_is_gone_or_cut_off_has_no_score(tmp_path):
+    case = tiny_plugin.load(tiny_plugin.TinyParams())
+    for name in ("whole.npy", "half.npy"):
+        np.save(tmp_path / name, np.zeros((8, 8, 8), np.float32))
+    (tmp_path / "half.npy").write_bytes((tmp_path / "half.npy").read_bytes()[:300])
+    snapshots = [{"file": name, "step": 1, "seconds": 1.0, "loss": None} for name in ("whole.npy", "half.npy", "gone.npy")]
+    scores = [point["volume_psnr"] for point in runner._curve(tmp_path, snapshots, Scorer(case, tiny_registry().metrics.values()))]
+    assert scores[0] is not None and scores[1:] == [None, None]
 
 
 def test_import_path_names_what_another_process_can_find():

@@ -9,6 +9,7 @@ from balls import ball_scan, error, watched
 from pydantic import ValidationError
 
 from benchmark.api import Projector, Run
+from benchmark.budget import Budget
 from benchmark.ct.algebraic import OrderedSubsets, spread_order
 from methods.sart import SartParams
 from methods.sart.reconstruct import default_iterations, reconstruct
@@ -81,7 +82,7 @@ def test_default_number_of_passes() -> None:
 
 def test_a_spent_budget_ends_it() -> None:
     scan, _ = ball_scan(views=6)
-    result = reconstruct(scan, SartParams(), Run(budget_seconds=0.0))
+    result = reconstruct(scan, SartParams(), Run(budget=Budget(seconds=0.0)))
     assert not result.volume.any()
 
 

@@ -30,14 +30,14 @@ def help_of(name: str, capsys) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_has_examples_in_its_help_and_every_option_its_meaning(name, capsys):
+def test_every_command_has_examples_in_its_help_and_every_argument_and_option_its_meaning(name, capsys):
     text = help_of(name, capsys)
     assert EXAMPLES[name], f"add examples to benchmark/commands/examples.py: {name}"
     for example in EXAMPLES[name]:
         assert f"  python -m benchmark {example}" in text.splitlines() or f"    python -m benchmark {example}" in text.splitlines()
-    options = text.partition("Options:")[2].partition("Examples:")[0]
-    for line in re.findall(r"^  (--[\w-]+.*)$", options, re.MULTILINE):
-        assert re.match(r"--\S+( <.*?>)?(  +\S|$)", line)
+    words = text.partition("Arguments:" if "Arguments:" in text else "Options:")[2].partition("Examples:")[0]
+    for line in re.findall(r"^  ([\w\[-]\S* .*)$", words, re.MULTILINE):
+        assert re.match(r"\S+( <.*?>)?  +[^\s\[]", line), line
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,6 +48,11 @@ def test_every_example_is_a_line_that_is_understood(name):
         command, *rest = example.split()
         with group.make_context("benchmark", [command]) as context:
             group.get_command(context, command).make_context(command, rest, parent=context).close()
+
+
+def test_no_summary_in_the_list_of_commands_is_cut_off(capsys):
+    text = help_of("", capsys).partition("Commands:")[2].partition("Exit codes:")[0]
+    assert all(name in text for name in NAMES) and "..." not in text
 
 
 def test_exit_codes_are_in_the_help_and_in_the_docs(capsys):
@@ -152,3 +157,20 @@ def test_only_some_of_many_logs_are_named(tmp_path, capsys):
     sweeps.print_logs(sweeps.open_console(), tmp_path, results.records)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6 and lines[-1] == "  and 2 more"
+
+
+def test_doctor_launches_a_kernel_where_there_is_a_gpu(monkeypatch):
+    answers = {"torch.__version__": (True, '["2.9", "A GPU"]'), "difference_from_cpu": (True, "3e-07")}
+
+    def tried(code, **how):
+        return next((found for key, found in answers.items() if key in code), (True, "1.0"))
+
+    monkeypatch.setattr(doctor, "try_in_child", tried)
+    checks = {check.name: check for check in doctor.examine(plugins.Registry())}
+    assert checks["torch"].detail == "2.9, A GPU"
+    assert checks["cuda kernels"].detail == "compiled and launched: A differs from the CPU's by 3e-07, relative"
+    answers["difference_from_cpu"] = (False, "RuntimeError: CUDA_ERROR_NO_DEVICE")
+    checks = {check.name: check for check in doctor.examine(plugins.Registry())}
+    assert checks["cuda kernels"].status == "warning" and "CUDA_ERROR_NO_DEVICE" in checks["cuda kernels"].detail
+    answers["torch.__version__"] = (True, '["2.9", ""]')
+    assert "cuda kernels" not in {check.name for check in doctor.examine(plugins.Registry())}

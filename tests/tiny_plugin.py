@@ -45,6 +45,12 @@ class BadParams(Params):
     marker: str = Field("", description="a file to write to")
 
 
+class WalkParams(Params):
+    steps: int = Field(8, ge=1, description="steps of the second loop")
+    marker: str = Field("", description="a file that says that it was killed once")
+    fatal: int = Field(5, ge=1, description="the step in which it is killed")
+
+
 class TinyParams(DatasetParams):
     size: int = Field(8, ge=4, le=64, description="voxels along an edge")
     views: int | tuple[int, ...] = Field(4, description="training views")
@@ -120,7 +126,9 @@ def bad(scan: Scan, params: BadParams, run: Run) -> object:
 
 
 def noisy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
-    """Draws from the clock, not from the seed."""
+    """Draws from the clock, not from the seed; a large one logs before."""
+    if params.how == "large":
+        run.log(loss=1.0)
     return Reconstruction(np.random.default_rng(time.time_ns()).random(scan.geometry.volume_shape, dtype=np.float32))
 
 
@@ -135,6 +143,39 @@ def working(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
         projector.forward(torch.zeros(scan.geometry.volume_shape))
     projector.subset([0, 1]).adjoint(torch.tensor(scan.projections[:2]))
     return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32))
+
+
+class Walk:
+    """A number of steps as the state of a checkpoint."""
+
+    taken = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.taken = state["taken"]
+
+
+def walker(scan: Scan, params: WalkParams, run: Run) -> Reconstruction:
+    """A loop without a state and one with; each step applies A. Killed in step `fatal` of the second if `marker` is not there yet."""
+    import torch
+
+    from benchmark.api import Projector
+
+    projector, walk = Projector(scan.geometry), Walk()
+    volume = torch.zeros(scan.geometry.volume_shape)
+    for _ in run.steps(3):
+        projector.forward(volume)
+    for step in run.steps(params.steps, walk):
+        projector.forward(volume)
+        walk.taken += 1
+        run.log(loss=1 / (step + 1))
+        run.snapshot(lambda: np.full(scan.geometry.volume_shape, walk.taken, np.float32))
+        if params.marker and walk.taken == params.fatal and not Path(params.marker).exists():
+            Path(params.marker).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return Reconstruction(np.full(scan.geometry.volume_shape, walk.taken, np.float32))
 
 
 def spy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
@@ -200,6 +241,7 @@ def register_methods() -> list[MethodSpec]:
         MethodSpec(name="bad", target=bad, params=BadParams),
         MethodSpec(name="working", target=working, params=BadParams),
         MethodSpec(name="noisy", target=noisy, params=BadParams),
+        MethodSpec(name="walker", target=walker, params=WalkParams),
         MethodSpec(name="spy", target="tiny_plugin:spy", params=BadParams),
         MethodSpec(name="patient", target=patient, params=BadParams),
         MethodSpec(name="once", target=once, params=BadParams),

@@ -66,4 +66,4 @@ def new_method(
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
     app.command(help="Check that an installed method keeps the contract.")(check)
-    app.command("new-method", help="Write a working package with a method and a test, to start from.")(new_method)
+    app.command("new-method", help="Write a working package with a method and a test. To start from.")(new_method)

@@ -41,6 +41,6 @@ def prepare(
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command("list", help="Methods, datasets and metrics, and plug-ins that were set aside.")(list_)
-    app.command(help="Parameters of a method or dataset: type, default, meaning, presets.")(show)
+    app.command("list", help="Methods, datasets, metrics. And plug-ins that were set aside.")(list_)
+    app.command(help="Parameters of a method or dataset. Type, default, meaning, presets.")(show)
     app.command(help="Download and convert the data of datasets ahead.")(prepare)

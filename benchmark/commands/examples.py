@@ -9,6 +9,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "run --methods fdk,sart --datasets phantom --size 32 --views 10 --output results/first",
         "run --config quick --set zerorf.steps=400 --seeds 0,1,2 --output results/seeds",
         "run --methods fdk --datasets ball --size 16 --views 5,10 --dry-run",
+        "run --methods zerorf,naf,fista_tv --datasets chest --views 10 --budget 300s --output results/equal",
     ),
     "fit": (
         "fit carve --scans phantom thorax --views 50 --size 32 --set carve.seen=10 --output weights.pt",
@@ -20,7 +21,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "report": ("report results/first", "report results/first --json"),
     "compare": ("compare results/first results/second",),
     "doctor": ("doctor", "doctor --json"),
-    "speed": ("speed", "speed --json"),
+    "speed": ("speed", "speed --json", "speed --device cuda --write docs/performance.md"),
     "new-scan": ("new-scan my_scan",),
     "validate": ("validate my_scan", "validate walnut_sample", "validate chest --set chest.size=32 --set chest.views=20"),
     "export": ("export results/first/runs/RUN --format dicom --hu", "export results/first/runs/RUN --format nrrd --output volume.nrrd"),

@@ -46,4 +46,4 @@ def export_scan(
 
 def add_to(app: typer.Typer) -> None:
     """Put this command on the command line."""
-    app.command("export-scan", help="Write a scan for NAF, SAX-NeRF or R2-Gaussian, or as a folder with scan.yaml.")(export_scan)
+    app.command("export-scan", help="Write a scan for NAF, SAX-NeRF or R2-Gaussian. Or as a folder with scan.yaml.")(export_scan)

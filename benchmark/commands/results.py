@@ -10,9 +10,11 @@ from rich.markup import escape
 
 from benchmark.commands.output import AsJson, open_console, print_paths, write_reports
 
+ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --output of a run.")]
+
 
 def report(
-    folder: Path,
+    folder: ResultsFolder,
     only: Annotated[str | None, typer.Option(help="Only these reporters, with commas between (default: all).")] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -32,7 +34,7 @@ def report(
     return 1 if problems else 0
 
 
-def compare(first: Path, second: Path) -> int:
+def compare(first: ResultsFolder, second: ResultsFolder) -> int:
     from benchmark.report.compare import compare as compare_results
     from benchmark.results import Results
 
@@ -42,7 +44,7 @@ def compare(first: Path, second: Path) -> int:
 
 
 def reevaluate(
-    folder: Path,
+    folder: ResultsFolder,
     protocols: Annotated[str | None, typer.Option(help="Protocols with commas between, such as strict,naf (default: all).")] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Also write the SSIM map of every run beside its volume.")] = False,
 ) -> int:
@@ -74,7 +76,7 @@ def reevaluate(
 
 
 def verify(
-    folder: Path,
+    folder: ResultsFolder,
     seed: Annotated[int | None, typer.Option(help="Choose the run that is done again by this seed (default: any).")] = None,
     no_rerun: Annotated[bool, typer.Option("--no-rerun", help="Look at the files only.")] = False,
 ) -> int:
@@ -106,7 +108,7 @@ def _shown(value: float | None) -> str:
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command(help="Write tables, figures and the page of a results folder again.")(report)
+    app.command(help="Write tables, figures and page of a folder again.")(report)
     app.command(help="Compare the result tables of two folders.")(compare)
-    app.command(help="Compute the scores again from the stored volumes, without the methods.")(reevaluate)
-    app.command(help="Hold data and volumes to their digests and do one random run again.")(verify)
+    app.command(help="Score the stored volumes again, without the methods.")(reevaluate)
+    app.command(help="Check all digests, and do one random run again.")(verify)

@@ -36,7 +36,7 @@ def run(
     photons: Annotated[str | None, typer.Option(help="Photons per pixel (Poisson noise), such as 1e5; none = noise-free.")] = None,
     output: Annotated[str | None, typer.Option(help="Results folder (default: results/<name of the config>).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
-    budget: Annotated[str | None, typer.Option(help="Budget per run that methods keep to, such as 300s, 5min or 500steps.")] = None,
+    budget: Annotated[str | None, typer.Option(help="What each run may use: 300s, 5min, 500steps, 2e9samples or 200projections.")] = None,
     timeout: Annotated[str | None, typer.Option(help="End a run that takes longer than this, such as 20min.")] = None,
     memory: Annotated[str | None, typer.Option(help="Memory that each run's process may take, such as 8GB.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:0.")] = "auto",
@@ -208,4 +208,4 @@ def _say_what_remains(console: Console, summary: Summary) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command(help="Run every method of a plan on every case; what is finished already is left alone.")(run)
+    app.command(help="Run every method of a plan on every case. What is finished already is left alone.")(run)

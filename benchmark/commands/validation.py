@@ -68,4 +68,4 @@ def _open(scan: str, given: dict[str, int | None], sets: tuple[str, ...]) -> tup
 
 def add_to(app: typer.Typer) -> None:
     """Put this command on the command line."""
-    app.command(help="Check a scan's numbers and geometry; says what fits best and what to change.")(validate)
+    app.command(help="Check a scan's numbers and geometry. Says what fits best and what to change.")(validate)

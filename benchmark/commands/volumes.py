@@ -81,5 +81,5 @@ def import_volume(
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command(help="Write a run's volume as NIfTI, DICOM, NRRD, MHA, TIFF or npy.")(export)
-    app.command("import-volume", help="Score a volume that was reconstructed elsewhere, in the same table.")(import_volume)
+    app.command(help="Write a run's volume as NIfTI, DICOM or another format.")(export)
+    app.command("import-volume", help="Score a volume from elsewhere in the same table.")(import_volume)

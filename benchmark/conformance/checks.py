@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from benchmark.budget import Budget
 from benchmark.checkpoint import Checkpoints
 from benchmark.conformance import scans
 from benchmark.conformance.imports import forbidden_imports, package_of
@@ -22,6 +23,7 @@ from benchmark.run_context import Interrupted
 
 BUDGET = 1.0  # [s] that the method is given where the check is about time
 LONGEST = 2 * BUDGET + 1.0  # [s] that it may take then: the last step, and what follows the loop
+UNASKED = 10  # projections that a method may do without asking run.steps(): of one that fits once, not of a loop
 GOOD_ENOUGH = 0.5  # correlation with the truth after SECONDS of work
 SECONDS = 5.0
 
@@ -37,7 +39,7 @@ def result(subject: Subject) -> str:
 def orientation(subject: Subject) -> str:
     """The volume looks like the truth, and more so than like any mirror image or swap of axes of it."""
     scan, truth = scans.cube(views=24)
-    volume = subject.run(scan, most=None, budget_seconds=SECONDS).volume
+    volume = subject.run(scan, most=None, budget=Budget(seconds=SECONDS)).volume
     straight = _likeness(volume, truth)
     likeness = {turn: _likeness(volume, np.flip(truth.transpose(turn[0]), turn[1])) for turn in _turns()}
     (axes, flips), best = max(likeness.items(), key=lambda item: item[1])
@@ -118,10 +120,14 @@ def parameters(subject: Subject) -> str:
 
 
 def budget(subject: Subject) -> str:
-    """With a time budget the method ends soon after it, with a volume."""
-    found = subject.run(scans.cube()[0], most=None, budget_seconds=BUDGET)
+    """With a time budget the method ends soon after it, with a volume; what it does again and again is a step of run.steps()."""
+    scan = scans.cube()[0]
+    found = subject.run(scan, most=None, budget=Budget(seconds=BUDGET))
     if found.seconds > LONGEST:
         raise Violation(f"{found.seconds:.1f} s with a budget of {BUDGET:g} s (loop over run.steps(), which ends in time)")
+    projections = found.counters.get("forward_views", 0) / scan.geometry.views
+    if not found.steps and projections > UNASKED:
+        raise Violation(f"{projections:.0f} projections that no budget can end (loop over run.steps(), which ends in time)")
     return f"{found.seconds:.2f} s of {BUDGET:g} s"
 
 
@@ -160,10 +166,12 @@ def resume(subject: Subject) -> str:
             text = str(stopped)
         else:
             raise NotApplicable("keeps no checkpoint (run.steps() was given no state)")
-        resumed = subject.run(scan, seed=3, checkpoints=kept).volume
-    if not np.array_equal(resumed, usual.volume):
-        worst = np.abs(resumed - usual.volume).max()
+        resumed = subject.run(scan, seed=3, checkpoints=kept)
+    if not np.array_equal(resumed.volume, usual.volume):
+        worst = np.abs(resumed.volume - usual.volume).max()
         raise Violation(f"stopped {text} and resumed, it differs by up to {worst:.3g} (state_dict() must hold all that training changes)")
+    if resumed.counters != usual.counters:
+        raise Violation(f"stopped {text} and resumed, it has done other work: {resumed.counters}, not {usual.counters}")
     return f"stopped {text} and resumed: the same numbers"
 
 

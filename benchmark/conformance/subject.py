@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark import counters
 from benchmark.checkpoint import Stateful
 from benchmark.run_context import Run
 from benchmark.types import MethodSpec, Params, Reconstruction, Scan, resolve
@@ -51,6 +52,7 @@ class Result:
     volume: np.ndarray  # float32 [z, y, x]
     seconds: float  # of method time
     steps: int  # that were asked of run.steps()
+    counters: dict[str, int]  # ray samples, views of A and of its transpose
 
 
 class Subject:
@@ -76,8 +78,9 @@ class Subject:
         reason = self.declines(scan, params)
         if reason:
             raise NotApplicable(f"declined by the method: {reason}")
-        run = WatchedRun(most, **{"threads": 1, **keys})
+        run = WatchedRun(most, **{"threads": 1, "views": scan.geometry.views, **keys})
         before = scan.digest
+        counters.reset()
         run.clock.start()
         try:
             found = self.target(scan, params, run)
@@ -86,7 +89,7 @@ class Subject:
         volume = accepted(found, scan)
         if scan.digest != before:
             raise Violation("the method changed the projections it was given")
-        return Result(volume, run.clock.seconds, run.taken)
+        return Result(volume, run.clock.seconds, run.taken, counters.totals())
 
 
 def accepted(found: Any, scan: Scan) -> np.ndarray:

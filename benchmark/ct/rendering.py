@@ -9,8 +9,8 @@ import torch
 
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import line_integral
-from benchmark.ct.projector import Projector
 from benchmark.ct.rays import view_rays
+from benchmark.ct.slabs import project
 from benchmark.types import Composite
 
 STEP = 0.5  # of the shortest voxel edge, between two samples of a maximum
@@ -20,14 +20,14 @@ STEP = 0.5  # of the shortest voxel edge, between two samples of a maximum
 def rendered(volume: np.ndarray, geometry: ConeBeamGeometry, composite: Composite = "sum") -> np.ndarray:
     """The views [view, v, u] of a volume [z, y, x] on the geometry's grid, float32.
 
-    'sum': line integrals (Joseph's interpolation). 'max': the largest value along what lies of each ray inside the box, of
-    the volume interpolated between voxel centres, sampled twice a voxel; 0 for rays that miss the box. 'over': how much of what is
-    behind the volume (of extinction) is hidden, 1 - exp(-line integral).
+    'sum': line integrals (Joseph's interpolation); volume and views may lie in files. 'max': the largest value along what
+    lies of each ray inside the box, of the volume interpolated between voxel centres, sampled twice a voxel; 0 for rays that
+    miss the box. 'over': how much of what is behind the volume (of extinction) is hidden, 1 - exp(-line integral).
     """
-    values = torch.from_numpy(np.array(volume, dtype=np.float32))
     if composite != "max":
-        integrals = Projector(geometry).forward(values)
-        return (integrals if composite == "sum" else -torch.expm1(-integrals)).numpy()
+        integrals = project(volume, geometry)
+        return integrals if composite == "sum" else -np.expm1(-integrals)
+    values = torch.from_numpy(np.array(volume, dtype=np.float32))
     step = STEP * min(geometry.volume_spacing)
     maxima = line_integral(interpolated(values, geometry), view_rays(geometry), geometry.volume_bounds, step=step, mode="max")
     return maxima.numpy().reshape(geometry.projection_shape)

@@ -18,7 +18,7 @@ def data_consistent(volume: torch.Tensor, scan: Scan, corrections: int) -> torch
     """
     if not corrections or scan.composite != "sum":
         return volume
-    subsets, refined = OrderedSubsets(scan), volume.clone()
+    subsets, refined = OrderedSubsets(scan, device=volume.device), volume.clone()
     for index in range(corrections):
         subsets.correct(refined, index, RELAXATION)
     return refined

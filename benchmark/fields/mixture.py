@@ -73,24 +73,25 @@ class MixtureProjector:
 
     Exact up to the cut-off: a ray sees a Gaussian where its integral is more than `cutoff` times that through the mean
     (so that each Gaussian keeps all but about this part of its mass). The integral is over the whole line; Gaussians whose
-    mean lies behind the source are not seen. Gradients flow to all four parameters. Deterministic for any number of threads.
+    mean lies behind the source are not seen. Gradients flow to all four parameters. Deterministic for any number of CPU threads.
+    Mixtures lie on `device`.
     """
 
-    def __init__(self, geometry: ConeBeamGeometry, cutoff: float = CUTOFF) -> None:
+    def __init__(self, geometry: ConeBeamGeometry, cutoff: float = CUTOFF, device: torch.device | str = "cpu") -> None:
         self.geometry, self.reach = geometry, reach_of(cutoff)
         self._vectors = geometry.vectors()  # [view, 4, 3]
         source, centre, u, v = torch.from_numpy(self._vectors).unbind(1)
         rows, columns = geometry.detector_shape
         i, j = torch.arange(columns) - (columns - 1) / 2, torch.arange(rows) - (rows - 1) / 2
         rays = (centre - source)[:, None, None] + j[:, None, None] * v[:, None, None] + i[:, None] * u[:, None, None]
-        self._lengths = (math.sqrt(2 * math.pi) * rays.norm(dim=-1)).float()  # [view, v, u]
+        self._lengths = (math.sqrt(2 * math.pi) * rays.norm(dim=-1)).float().to(device)  # [view, v, u]
 
     def __call__(self, mixture: Mixture, views: Sequence[int] | None = None) -> torch.Tensor:
         mixture.check()
         vectors, lengths = self._vectors, self._lengths
         if views is not None:
             chosen = np.asarray(views, dtype=np.int64)
-            vectors, lengths = np.ascontiguousarray(vectors[chosen]), lengths[torch.from_numpy(chosen)]
+            vectors, lengths = np.ascontiguousarray(vectors[chosen]), lengths[torch.from_numpy(chosen).to(lengths.device)]
         images = _Project.apply(mixture.means, whitening(mixture), mixture.log_amplitudes.exp(), vectors, lengths.shape, self.reach)
         return lengths * images
 
@@ -107,7 +108,7 @@ def mixture_line_integrals(mixture: Mixture, rays: Rays) -> torch.Tensor:
         squares = along.square().sum(-1)
         apart = torch.linalg.cross(towards, along).square().sum(-1) / squares
         parts.append((weights * squares.rsqrt() * (-0.5 * apart).exp()).sum(1))
-    return torch.cat(parts) if parts else torch.zeros(0)
+    return torch.cat(parts) if parts else torch.zeros(0, device=mixture.means.device)
 
 
 def voxelise(
@@ -116,7 +117,7 @@ def voxelise(
     """The mixture on the geometry's voxels, or on a block (z, y, x slices) of them: float32 [z, y, x], 1/mm.
 
     Values at the voxel centres, or means over supersample^3 points in each voxel. A Gaussian counts where it is more than
-    `cutoff` times its amplitude. Gradients flow to all four parameters. Deterministic for any number of threads.
+    `cutoff` times its amplitude. Gradients flow to all four parameters. Deterministic for any number of CPU threads.
     """
     mixture.check()
     matrices, amplitudes, reach = whitening(mixture), mixture.log_amplitudes.exp(), reach_of(cutoff)
@@ -166,7 +167,7 @@ class _Project(torch.autograd.Function):
         sizes = [ctypes.c_int(size) for size in shape]
         ctx.setting = (vectors, *sizes, means.shape[0])
         ctx.reach = ctypes.c_float(reach)
-        images = torch.empty(shape)
+        images = torch.empty(shape, device=means.device)
         call("gaussian_project", *ctx.setting, *inputs, ctx.reach, images)
         return images
 
@@ -185,7 +186,7 @@ class _Voxelise(torch.autograd.Function):
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, amplitudes)]
         ctx.save_for_backward(*inputs)
         ctx.grid, ctx.reach = grid, ctypes.c_float(reach)
-        volume = torch.empty(grid.shape)
+        volume = torch.empty(grid.shape, device=means.device)
         call("gaussian_voxelise", ctypes.byref(grid), means.shape[0], *inputs, ctx.reach, volume)
         return volume
 

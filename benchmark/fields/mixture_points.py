@@ -24,7 +24,7 @@ def mixture_values(mixture: Mixture, positions: torch.Tensor, temperature: float
     mixture.check()
     if positions.ndim != 2 or positions.shape[1] != 3:
         raise InputError("positions", expected="[M, 3], x y z", found=f"{tuple(positions.shape)}")
-    values = torch.empty(len(positions))
+    values = torch.empty(len(positions), device=positions.device)
     if not len(positions):
         return values
     points = positions.float().contiguous()

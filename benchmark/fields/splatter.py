@@ -44,10 +44,10 @@ class Splats(NamedTuple):
 def splat(splats: Splats, geometry: ConeBeamGeometry, views: Sequence[int] | None = None) -> torch.Tensor:
     """Colour (over black) and opacity of every pixel, float32 [view, v, u, 4]. Gaussians whose mean is behind the camera are not seen.
 
-    Gradients flow to all five parameters. Deterministic.
+    Gradients flow to all five parameters. Deterministic on the CPU. On the splats' device.
     """
     splats.check()
-    vectors = torch.from_numpy(geometry.vectors()).float()
+    vectors = torch.from_numpy(geometry.vectors()).float().to(splats.means.device)
     chosen = range(geometry.views) if views is None else views
     matrices = whitening(Mixture(splats.means, splats.quaternions, splats.log_scales, splats.opacities))
     return torch.stack([_view(splats, matrices, vectors[view], geometry.detector_shape) for view in chosen])
@@ -58,11 +58,12 @@ def _view(splats: Splats, matrices: torch.Tensor, vectors: torch.Tensor, shape: 
     source, centre, u, v = vectors
     tiles = tile_lists(splats, vectors, shape)
     rows, columns = (-(-count // TILE) for count in shape)
-    padded = torch.cat([splats.opacities, torch.zeros(1)])[tiles]  # [tile, place]; no opacity where a list is shorter
+    padded = torch.cat([splats.opacities, splats.opacities.new_zeros(1)])[tiles]  # [tile, place]; no opacity where a list is shorter
     members = tiles.clamp(max=len(splats.means) - 1)
     towards = torch.einsum("kij,kj->ki", matrices, splats.means - source)[members]  # m, [tile, place, 3]
     across = [torch.einsum("kij,j->ki", matrices, axis)[members] for axis in (centre - source, u, v)]
-    first_row, first_column = torch.meshgrid(torch.arange(rows) * TILE, torch.arange(columns) * TILE, indexing="ij")
+    corners = (torch.arange(count, device=tiles.device) * TILE for count in (rows, columns))
+    first_row, first_column = torch.meshgrid(*corners, indexing="ij")
     middle = (TILE - 1) / 2
     i = (first_column.reshape(-1) + middle - (shape[1] - 1) / 2)[:, None, None]
     j = (first_row.reshape(-1) + middle - (shape[0] - 1) / 2)[:, None, None]
@@ -70,10 +71,10 @@ def _view(splats: Splats, matrices: torch.Tensor, vectors: torch.Tensor, shape: 
     beside = [torch.linalg.cross(towards, part) for part in ray]
     squares = _quadratic(*beside) / _quadratic(*ray)  # [tile, place, pixel]
     alpha = (padded[..., None] * torch.exp(-0.5 * squares)).clamp(max=OPAQUE)
-    alpha = torch.where(alpha >= FAINTEST, alpha, torch.zeros(()))
+    alpha = torch.where(alpha >= FAINTEST, alpha, 0.0)
     passed = torch.log1p(-alpha).cumsum(1)
     weights = alpha * torch.exp(torch.cat([torch.zeros_like(passed[:, :1]), passed[:, :-1]], 1))
-    shown = torch.cat([splats.colours, torch.ones(len(splats.means), 1)], 1)[members]  # [tile, place, 4]
+    shown = torch.cat([splats.colours, torch.ones_like(splats.colours[:, :1])], 1)[members]  # [tile, place, 4]
     pixels = weights.transpose(1, 2) @ shown  # [tile, pixel, 4]
     image = pixels.view(rows, columns, TILE, TILE, 4).transpose(1, 2).reshape(rows * TILE, columns * TILE, 4)
     return image[: shape[0], : shape[1]]
@@ -81,7 +82,7 @@ def _view(splats: Splats, matrices: torch.Tensor, vectors: torch.Tensor, shape: 
 
 def _quadratic(at: torch.Tensor, along_u: torch.Tensor, along_v: torch.Tensor) -> torch.Tensor:
     """|at + i along_u + j along_v|^2 for the pixels (j, i) of a tile about its middle: [tile, place, 3] -> [tile, place, pixel]."""
-    steps = torch.arange(TILE) - (TILE - 1) / 2
+    steps = torch.arange(TILE, device=at.device) - (TILE - 1) / 2
     j, i = (axis.reshape(-1) for axis in torch.meshgrid(steps, steps, indexing="ij"))
     terms = torch.stack([torch.ones_like(i), 2 * i, 2 * j, i * i, j * j, 2 * i * j])
     pairs = ((at, at), (at, along_u), (at, along_v), (along_u, along_u), (along_v, along_v), (along_u, along_v))
@@ -107,15 +108,15 @@ def tile_lists(splats: Splats, vectors: torch.Tensor, shape: tuple[int, int]) ->
     bounds = []
     for axis, count in zip(across, (shape[1], shape[0]), strict=True):
         low, high = _shadow(away @ axis, t, radii, axis, depth)
-        low, high = (torch.where(surrounds, t.new_tensor(limit), edge) for limit, edge in ((-math.inf, low), (math.inf, high)))
+        low, high = (torch.where(surrounds, limit, edge) for limit, edge in ((-math.inf, low), (math.inf, high)))
         first = torch.floor((low + (count - 1) / 2) / TILE)
         last = torch.floor((high + (count - 1) / 2) / TILE)
-        places = torch.arange(-(-count // TILE))[:, None]
+        places = torch.arange(-(-count // TILE), device=t.device)[:, None]
         bounds.append((places >= first) & (places <= last))  # [tiles along the axis, K]
     order = torch.argsort(t, stable=True)
     met = (bounds[1][:, None] & bounds[0][None] & visible)[..., order].flatten(0, 1)  # [tile, K], nearest first
     longest = max(1, int(met.sum(1).max()))
-    lists = torch.full((len(met), longest), len(splats.means))
+    lists = torch.full((len(met), longest), len(splats.means), device=t.device)
     tile, place = torch.nonzero(met, as_tuple=True)
     lists[tile, (met.cumsum(1) - 1)[tile, place]] = order[place]
     return lists

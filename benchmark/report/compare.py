@@ -75,8 +75,10 @@ class Match:
         found += [("data", *change) for change in _changes(a.spec.dataset_params, b.spec.dataset_params)]
         found += [("parameters", *change) for change in _changes(a.spec.method_params, b.spec.method_params)]
         found += [
-            ("time budget [s]", a.spec.budget_seconds, b.spec.budget_seconds),
-            ("budget of steps", a.spec.budget_steps, b.spec.budget_steps),
+            ("time budget [s]", a.spec.budget.seconds, b.spec.budget.seconds),
+            ("budget of steps", a.spec.budget.steps, b.spec.budget.steps),
+            ("budget of ray samples", a.spec.budget.samples, b.spec.budget.samples),
+            ("budget of projections", a.spec.budget.projections, b.spec.budget.projections),
             ("method revision", a.spec.method_revision, b.spec.method_revision),
             ("dataset revision", a.spec.dataset_revision, b.spec.dataset_revision),
         ]

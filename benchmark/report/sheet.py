@@ -13,6 +13,8 @@ from benchmark.report.summary import COLUMNS, best, shown
 from benchmark.report.tables import cell, counted, has_notes, has_pretrained
 
 STRICT_COLUMNS = {column.name: column for column in COLUMNS}
+HEADS = {"label": "method"}  # of columns whose name says too little
+WIDTHS = {"noise": "narrow", "status": "narrow", "engine": "narrow", "device": "narrow", "reason": "wide", "run_id": "whole"}
 RUN_COLUMNS = ("case", "label", "size", "noise", "views", "seed", "status", *METRICS, *COST, "engine", "device", "reason", "run_id")
 
 
@@ -23,10 +25,10 @@ def summary_sheet(part: pd.DataFrame, scores: Iterable[Quantity]) -> dict[str, A
     costs = [column for column in COLUMNS if column.name in ("seconds", "peak_memory_mb")]
     ranks, fitted = "rank" in part and bool((part["rank"] != "").any()), has_pretrained(part)
     columns = [column("Views"), column("Method", word=True), *([column("Pretrained", word=True)] if fitted else [])]
-    columns += [column("Rank", word=True)] if ranks else []
+    columns += [column("Rank", word=True, width="narrow")] if ranks else []
     columns += [column(_heading(score), kind=score.kind, metric=score.metric, protocol=score.protocol) for score in known]
     columns += [column(cost.heading, kind="cost") for cost in costs]
-    columns += [column("Runs"), *([column("Note", word=True)] if has_notes(part) else [])]
+    columns += [column("Runs"), *([column("Note", word=True, width="wide")] if has_notes(part) else [])]
     rows = []
     for index, row in part.iterrows():
         cells = [number(row["views"], 0), word(row["method"]), *([word(row["pretrained"])] if fitted else [])]
@@ -55,8 +57,8 @@ def times_sheet(times: pd.DataFrame) -> dict[str, Any]:
 
 
 def _level(name: str) -> str:
-    """'seconds_to_30' is '30 dB', 'seconds_to_best_minus_0.5' is 'best - 0.5 dB'."""
-    return name.removeprefix("seconds_to_").replace("_minus_", " - ") + " dB"
+    """'seconds_to_30' is '30 dB', 'seconds_to_best_minus_0.5' is 'best − 0.5 dB'."""
+    return name.removeprefix("seconds_to_").replace("_minus_", " − ") + " dB"
 
 
 def published_sheet(table: pd.DataFrame) -> dict[str, Any]:
@@ -74,20 +76,26 @@ def published_sheet(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def runs_sheet(table: pd.DataFrame) -> dict[str, Any]:
-    """Every run with its strict scores, its cost and its outcome."""
+    """Every run with its strict scores, its cost and its outcome; numbers that no run has are left out."""
     words = {"case", "noise", "label", "engine", "device", "status", "reason", "run_id"}
+    names = [name for name in RUN_COLUMNS if name in words or table[name].notna().any()]
     rows = []
     for _, row in table.iterrows():
-        cells = [word(str(row[n])) if n in words else number(row[n], _decimals(n)) for n in RUN_COLUMNS]
+        cells = [word(str(row[n])) if n in words else number(row[n], _decimals(n)) for n in names]
         rows.append({"cells": cells, "failed": row["status"] != "ok", "views": int(row["views"])})
-    return {"columns": [column(name.replace("_", " "), word=name in words) for name in RUN_COLUMNS], "rows": rows}
+    columns = [column(HEADS.get(n, n.replace("_", " ")), word=n in words, width=WIDTHS.get(n, "")) for n in names]
+    return {"columns": columns, "rows": rows}
 
 
-def column(heading: str, *, word: bool = False, kind: str = "", metric: str = "", protocol: str = "") -> dict[str, Any]:
-    """A heading; `kind`, `metric` and `protocol` are what the page's switches go by, and only the strict protocol shows at first."""
+def column(heading: str, *, word: bool = False, width: str = "", kind: str = "", metric: str = "", protocol: str = "") -> dict[str, Any]:
+    """A heading; `kind`, `metric` and `protocol` are what the page's switches go by, and only the strict protocol shows at first.
+
+    The width of words is 'narrow' (a word or two), 'wide' (sentences), 'whole' (never broken) or '' (a name).
+    """
     return {
         "heading": heading,
         "word": word,
+        "style": f"word {width}".strip() if word else "",
         "kind": kind,
         "metric": metric,
         "protocol": protocol,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.frame import COST, IDENTITY, METRICS, frame, labels
+from benchmark.frame import BUDGETS, COST, IDENTITY, METRICS, frame, labels
 from benchmark.report.separation import Separation, seed_interval
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     `*_sd` is the standard deviation over the runs, `*_half` half the 95% interval of the mean over seeds (empty for one seed).
     `pretrained` says what a method was fitted to beforehand; such rows are compared with nothing: no rank, no lead.
     `rank` says what the seeds can tell apart ('1', '2-3', or nothing), `*_leads` who cannot be told apart from the best (empty
-    for one seed). A row without any finished run has its reason in `note` and no numbers.
+    for one seed). `budget` says what each run could use ('300 s', '' for no limit). A row without any finished run has its reason in
+    `note` and no numbers.
     """
     values = [*metric_columns(table), "seconds", "cpu_seconds", "peak_memory_mb"]
     rows = []
@@ -72,12 +73,13 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         row = dict(zip([*GROUP, "views", "method"], key, strict=True), pretrained=next(filter(None, runs["pretrained"]), ""))
         row.update(status="ok" if len(good) else runs["status"].iloc[0], runs=len(good), planned=len(runs))
         row.update(cases=good["case"].nunique(), seeds=good["seed"].nunique(), note=_note(runs))
+        row.update(budget=_budget(runs.iloc[0]))
         row.update({name: good[name].mean() for name in values})
         for name in RANKED:
             interval = seed_interval(good, name)
             row.update({f"{name}_sd": good[name].std(), f"{name}_half": None if interval is None else interval.half})
         rows.append(row)
-    heads = [*GROUP, "views", "method", "pretrained", "status", "runs", "planned", "cases", "seeds", "note"]
+    heads = [*GROUP, "views", "method", "pretrained", "status", "runs", "planned", "cases", "seeds", "note", "budget"]
     columns = [*heads, *values, *(f"{name}_{what}" for what in ("sd", "half") for name in RANKED)]
     summary = _with_ranks(pd.DataFrame(rows, columns=columns), table)
     for name in RANKED:
@@ -102,6 +104,10 @@ def _with_ranks(summary: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     keys = list(summary[[*GROUP, "views", "method"]].itertuples(index=False, name=None))
     added = {f"{name}_leads": [leads.get((*key, name)) for key in keys] for name in RANKED}
     return summary.assign(rank=[ranks.get(key, "") for key in keys], **added)
+
+
+def _budget(run: pd.Series) -> str:
+    return " and ".join(f"{run[name]:g} {unit}" for name, unit in BUDGETS.items() if pd.notna(run[name]))
 
 
 def _note(runs: pd.DataFrame) -> str:

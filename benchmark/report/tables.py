@@ -69,7 +69,7 @@ def has_pretrained(part: pd.DataFrame) -> bool:
 
 
 def remark(part: pd.DataFrame) -> str:
-    """What the numbers of a table are: one seed, or means with intervals over several; and who does not compete."""
+    """What the numbers of a table are: one seed, or means with intervals over several; what each run could use; who does not compete."""
     apart = "Pretrained: fitted to other scans beforehand, so neither ranked nor set in bold among methods that know nothing but the scan."
     return " ".join(filter(None, [_repetitions(part), apart if has_pretrained(part) else ""]))
 
@@ -78,12 +78,15 @@ def _repetitions(part: pd.DataFrame) -> str:
     seeds = sorted({int(count) for count in part.loc[part["status"] == "ok", "seeds"]})
     if not seeds:
         return ""
+    budgets = list(dict.fromkeys(part["budget"]))
+    allowed = "" if budgets == [""] else f" Each run could use {budgets[0]}." if len(budgets) == 1 else " The budgets differ: see runs.csv."
     if seeds == [1]:
-        return "One seed: no intervals and no ranks. Bold: the highest number."
+        return "One seed: no intervals and no ranks. Bold: the highest number." + allowed
     count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"Mean ± half of its 95% interval (Student's t over n = {count} seeds). Rank: by volume PSNR (held-out PSNR without a truth), only "
         "as far as paired differences over cases and seeds tell methods apart. Bold: the best, and what cannot be told apart from it."
+        + allowed
     )
 
 

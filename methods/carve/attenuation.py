@@ -36,9 +36,10 @@ class Shadows:
 
     more = 0
 
-    def __init__(self, seen: Scan, scan: Scan, params: CarveParams) -> None:
-        self.params, self.carving = params, carve(seen, params)
-        self.projector, self.measured = MixtureProjector(scan.geometry, params.cutoff), torch.tensor(scan.projections)
+    def __init__(self, seen: Scan, scan: Scan, params: CarveParams, device: str = "cpu") -> None:
+        self.params, self.carving = params, carve(seen, params, device)
+        self.projector = MixtureProjector(scan.geometry, params.cutoff, device)
+        self.measured = torch.tensor(scan.projections, device=device)
         level = self.measured.abs().mean() if params.loss == "l1" else self.measured.square().mean()
         self.level, self.range = max(float(level), 1e-12), max(float(self.measured.max()), 1e-12)
         self.tv = TV_TIMES_VIEWS / seen.geometry.views if params.tv is None else params.tv
@@ -49,7 +50,7 @@ class Shadows:
         """Residual, SSIM and total variation, relative to the scan's scale."""
         mixture = mixture_of(carver, self.carving)
         chosen = torch.randperm(len(self.measured), generator=generator)[: self.params.views].sort().values
-        rendered, measured = self.projector(mixture, chosen.tolist()), self.measured[chosen]
+        rendered, measured = self.projector(mixture, chosen.tolist()), self.measured[chosen.to(self.measured.device)]
         residual = ramp_filtered(rendered - measured, self.params.sharpen * (1 - progress))
         loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level
         if self.params.ssim:

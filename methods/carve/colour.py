@@ -30,22 +30,22 @@ class ColourCarving:
     def features(self, count: int) -> torch.Tensor:
         """[count, z, y, x]: logit of an opacity of one half, occupancy, logits of the colours, and zeros."""
         logits = torch.logit(self.colours, eps=EXTREME) * self.mask
-        opacity, empty = torch.zeros(1, *self.mask.shape), torch.zeros(count - 2 - COLOURS, *self.mask.shape)
+        opacity, empty = (torch.zeros(n, *self.mask.shape, device=self.mask.device) for n in (1, count - 2 - COLOURS))
         return torch.cat([opacity, self.mask[None].float(), logits, empty])
 
     def state_dict(self) -> dict[str, Any]:
         return {"mask": self.mask, "colours": self.colours}
 
 
-def carve_colours(scan: Scan, params: CarveParams) -> ColourCarving:
-    """Hull and colours of photographs. Raises InputError for silhouettes that are empty or agree on no voxel."""
+def carve_colours(scan: Scan, params: CarveParams, device: str = "cpu") -> ColourCarving:
+    """Hull and colours of photographs, on `device`. Raises InputError for silhouettes that are empty or agree on no voxel."""
     check_silhouettes(scan, params.threshold)
     coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.voxels))
-    mask = check_hull(hull(coarse, params.threshold).mask)
+    mask = check_hull(hull(coarse, params.threshold, device).mask)
     projector = Projector(coarse.geometry)
-    covered = projector.adjoint(torch.tensor(scan.projections)).clamp(min=1e-6)
+    covered = projector.adjoint(torch.tensor(scan.projections, device=device)).clamp(min=1e-6)
     assert scan.colours is not None
-    channels = torch.tensor(scan.colours).movedim(-1, 0).contiguous()
+    channels = torch.tensor(scan.colours, device=device).movedim(-1, 0).contiguous()
     colours = torch.stack([projector.adjoint(channel) / covered for channel in channels])
     return ColourCarving(coarse.geometry, mask, (colours * mask).clamp(0, 1))
 
@@ -73,10 +73,10 @@ class Photographs:
 
     more = COLOURS
 
-    def __init__(self, seen: Scan, scan: Scan, params: CarveParams) -> None:
-        self.params, self.carving, self.geometry = params, carve_colours(seen, params), scan.geometry
+    def __init__(self, seen: Scan, scan: Scan, params: CarveParams, device: str = "cpu") -> None:
+        self.params, self.carving, self.geometry = params, carve_colours(seen, params, device), scan.geometry
         assert scan.colours is not None
-        self.masks, self.colours = torch.tensor(scan.projections), torch.tensor(scan.colours)
+        self.masks, self.colours = (torch.tensor(values, device=device) for values in (scan.projections, scan.colours))
         self.ssim = SSIM if params.ssim is None else params.ssim
 
     def loss(self, carver: Carver, progress: float, generator: torch.Generator) -> tuple[torch.Tensor, int]:
@@ -85,12 +85,14 @@ class Photographs:
         chosen = torch.randperm(len(self.masks), generator=generator)[: self.params.views].sort().values
         images = splat(splats, self.geometry, chosen.tolist())
         colours, alpha = images[..., :3], images[..., 3]
-        residual = colours - self.colours[chosen]
-        level = self.masks[chosen].mean().clamp(min=1e-6)  # relative to the pictures' filled part, like the IoU
+        there = chosen.to(self.masks.device)
+        masks, photographs = self.masks[there], self.colours[there]
+        residual = colours - photographs
+        level = masks.mean().clamp(min=1e-6)  # relative to the pictures' filled part, like the IoU
         loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / level
-        loss = loss + self.params.iou * (1 - intersection_over_union(alpha, self.masks[chosen]))
+        loss = loss + self.params.iou * (1 - intersection_over_union(alpha, masks))
         if self.ssim:
-            loss = loss + self.ssim * (1 - ssim(_stack(colours), _stack(self.colours[chosen]), 1.0))
+            loss = loss + self.ssim * (1 - ssim(_stack(colours), _stack(photographs), 1.0))
         return loss, len(splats.means)
 
 

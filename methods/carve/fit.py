@@ -25,8 +25,8 @@ def fit(scans: Sequence[Scan], params: CarveParams, run: Run) -> dict[str, Any]:
     kinds = {scan.composite for scan in scans}
     if len(kinds) > 1:
         raise InputError("scans", expected="all of one kind", found="line integrals and photographs")
-    examples = [example_of(seen, scan, params) for scan in scans for seen in subsets(scan, params.seen)]
-    training = Training(examples, params, run.seed)
+    examples = [example_of(seen, scan, params, run.device) for scan in scans for seen in subsets(scan, params.seen)]
+    training = Training(examples, params, run.seed, run.device)
     for step in run.steps(params.steps, training):
         loss, count = training.step()
         if step % LOG_EVERY == 0:
@@ -34,9 +34,10 @@ def fit(scans: Sequence[Scan], params: CarveParams, run: Run) -> dict[str, Any]:
     return {"carver": training.carver.state_dict(), "build": {key: getattr(params, key) for key in BUILD}}
 
 
-def example_of(seen: Scan, scan: Scan, params: CarveParams) -> Example:
+def example_of(seen: Scan, scan: Scan, params: CarveParams, device: str) -> Example:
     """What there is to learn from the views of `scan` when only those of `seen` are given."""
-    return Photographs(seen, scan, params) if scan.composite == "over" else Shadows(seen, scan, params)
+    kind = Photographs if scan.composite == "over" else Shadows
+    return kind(seen, scan, params, device)
 
 
 def subsets(scan: Scan, seen: int | None) -> list[Scan]:

@@ -32,7 +32,7 @@ class Carving:
     def features(self, count: int) -> torch.Tensor:
         """[count, z, y, x]: softplus^-1 of the values, occupancy, and zeros that the networks may fill."""
         logits = inverse_softplus(self.values.clamp(min=FAINTEST)) * self.mask
-        empty = torch.zeros(count - 2, *self.mask.shape)
+        empty = torch.zeros(count - 2, *self.mask.shape, device=self.mask.device)
         return torch.cat([logits[None], self.mask[None].float(), empty])
 
     def state_dict(self) -> dict[str, Any]:
@@ -51,26 +51,26 @@ def carving_geometry(geometry: ConeBeamGeometry, longest: int) -> ConeBeamGeomet
     return geometry.with_volume((z, y, x))
 
 
-def carve(scan: Scan, params: CarveParams) -> Carving:
-    """Hull and values of a scan. Raises InputError for views without matter, and where the views agree on no voxel."""
+def carve(scan: Scan, params: CarveParams, device: str = "cpu") -> Carving:
+    """Hull and values of a scan, on `device`. Raises InputError for views without matter, and where the views agree on no voxel."""
     check_silhouettes(scan, params.threshold)
     coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.voxels))
-    mask = check_hull(hull(coarse, params.threshold).mask)
-    mean = Measurements(scan).mean_attenuation
-    volume = back_projected(coarse, params.values) * mask
+    mask = check_hull(hull(coarse, params.threshold, device).mask)
+    mean = Measurements(scan, device).mean_attenuation
+    volume = back_projected(coarse, params.values, device) * mask
     projected = float(Projector(coarse.geometry).forward(volume).double().sum())
     scale = float(torch.tensor(scan.projections).double().sum()) / projected if projected > 0 else 0.0
     return Carving(coarse.geometry, mask, volume * (max(scale, 0.0) / mean), mean)
 
 
-def hull(scan: Scan, threshold: float) -> Support:
+def hull(scan: Scan, threshold: float, device: str = "cpu") -> Support:
     """Voxels of the scan's grid that may hold matter: those that no silhouette rules out.
 
     A voxel is judged by the central rays of pixels that meet it. Matter in its corner may be seen only by a pixel whose central ray
     passes half a pixel beside it, so silhouettes are widened by a pixel.
     """
     widened = torch.nn.functional.max_pool2d(torch.tensor(scan.projections)[:, None], 3, 1, 1)[:, 0]
-    return Support.of(dataclasses.replace(scan, projections=widened.numpy()), threshold)
+    return Support.of(dataclasses.replace(scan, projections=widened.numpy()), threshold, device)
 
 
 def check_silhouettes(scan: Scan, threshold: float) -> None:
@@ -96,16 +96,16 @@ def check_hull(mask: torch.Tensor) -> torch.Tensor:
     return mask
 
 
-def back_projected(scan: Scan, kind: str) -> torch.Tensor:
+def back_projected(scan: Scan, kind: str, device: str) -> torch.Tensor:
     """[z, y, x], at least 0 (1/mm but for a factor): SART corrections, a filtered backprojection, or means over the rays of a voxel."""
     geometry = scan.geometry
     if kind == "fdk":
-        return torch.from_numpy(filtered_backprojection(scan.projections, geometry)[0]).clamp(min=0)
+        return torch.from_numpy(filtered_backprojection(scan.projections, geometry, device=device)[0]).clamp(min=0).to(device)
     if kind == "plain":
         projector = Projector(geometry)
-        rays = projector.adjoint(torch.ones(geometry.projection_shape))
-        return (projector.adjoint(torch.tensor(scan.projections)) / rays.clamp(min=1e-6)).clamp(min=0)
-    volume, subsets = torch.zeros(geometry.volume_shape), OrderedSubsets(scan)
+        rays = projector.adjoint(torch.ones(geometry.projection_shape, device=device))
+        return (projector.adjoint(torch.tensor(scan.projections, device=device)) / rays.clamp(min=1e-6)).clamp(min=0)
+    volume, subsets = torch.zeros(geometry.volume_shape, device=device), OrderedSubsets(scan, device=device)
     for index in range(max(len(subsets), CORRECTIONS)):
         subsets.correct(volume, index, 0.5)
     return volume

@@ -95,10 +95,10 @@ class Carver(nn.Module):
         inside = self.refined(carving.features(self.params.features))[:, carving.mask].t()  # [K, F]
         numbers = self.head(inside)
         turn, scales, level, offset, others = numbers.split([4, 3, 1, 3, numbers.shape[1] - OUTPUTS], 1)
-        edges = torch.tensor(carving.geometry.volume_spacing[::-1], dtype=torch.float32)  # x y z [mm]
+        edges = torch.tensor(carving.geometry.volume_spacing[::-1], dtype=torch.float32, device=inside.device)  # x y z [mm]
         return Shapes(
             means=centres(carving.geometry, carving.mask) + self.params.reach * edges * torch.tanh(offset),
-            quaternions=torch.tensor([1.0, 0.0, 0.0, 0.0]) + turn,
+            quaternions=torch.tensor([1.0, 0.0, 0.0, 0.0], device=turn.device) + turn,
             log_scales=torch.log(self.params.width * edges) + LOOSE * torch.tanh(scales),
             level=inside[:, 0] + level[:, 0],
             others=others,
@@ -109,6 +109,6 @@ class Carver(nn.Module):
 def centres(geometry: ConeBeamGeometry, mask: torch.Tensor) -> torch.Tensor:
     """Centres of the marked voxels, float32 [K, 3], x y z [mm]."""
     index = torch.nonzero(mask).flip(1)  # x y z
-    lower = torch.tensor(geometry.volume_bounds[0])
-    spacing = torch.tensor(geometry.volume_spacing[::-1], dtype=torch.float64)
+    lower = torch.tensor(geometry.volume_bounds[0], device=mask.device)
+    spacing = torch.tensor(geometry.volume_spacing[::-1], dtype=torch.float64, device=mask.device)
     return (lower + (index + 0.5) * spacing).float()

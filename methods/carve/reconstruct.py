@@ -24,10 +24,10 @@ REFINE = 50  # corrections after a fit to the scan itself
 class Fit:
     """A scan in training, its Gaussians and its volume."""
 
-    def __init__(self, scan: Scan, params: CarveParams, seed: int) -> None:
-        self.scan, self.prune, self.example = scan, params.prune, example_of(scan, scan, params)
-        self.training = Training([self.example], params, seed)
-        self.support = hull(scan, params.threshold)
+    def __init__(self, scan: Scan, params: CarveParams, seed: int, device: str = "cpu") -> None:
+        self.scan, self.prune, self.example = scan, params.prune, example_of(scan, scan, params, device)
+        self.training = Training([self.example], params, seed, device)
+        self.support = hull(scan, params.threshold, device)
 
     @torch.no_grad()
     def gaussians(self) -> Mixture | Splats:
@@ -60,14 +60,14 @@ def reconstruct(scan: Scan, params: CarveParams, run: Run) -> Reconstruction:
     """
     if not scan.projections.max() > 0 and scan.composite == "sum":  # air
         return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32), info={"gaussians": 0})
-    fit = Fit(scan, params, run.seed)
+    fit = Fit(scan, params, run.seed, run.device)
     if run.weights is not None:
         load_fitted(fit.training.carver, run.weights, params)
     for step in run.steps(params.steps if run.weights is None else 0, fit):
         loss, count = fit.training.step()
         if step % 10 == 0:
             run.log(loss=loss, gaussians=count)
-        run.snapshot(lambda: fit.volume(supersample=1).numpy())
+        run.snapshot(lambda: fit.volume(supersample=1).cpu().numpy())
     gaussians, volume = fit.gaussians(), fit.volume()
     if scan.composite == "sum":
         corrections = (REFINE if run.weights is None else 0) if params.refine is None else params.refine
@@ -78,8 +78,8 @@ def reconstruct(scan: Scan, params: CarveParams, run: Run) -> Reconstruction:
         "carving_grid": list(fit.example.carving.mask.shape),
         "parameters": sum(tensor.numel() for tensor in fit.training.carver.parameters()),
     }
-    arrays = {name: part.numpy() for name, part in gaussians._asdict().items()} | {"hull": fit.support.mask.numpy()}
-    return Reconstruction(volume.numpy(), info=info, arrays=arrays)
+    arrays = {name: part.cpu().numpy() for name, part in [*gaussians._asdict().items(), ("hull", fit.support.mask)]}
+    return Reconstruction(volume.cpu().numpy(), info=info, arrays=arrays)
 
 
 def restored_field(state: dict[str, Any], params: CarveParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:

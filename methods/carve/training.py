@@ -28,14 +28,14 @@ class Example(Protocol):
 
 
 class Training:
-    """The networks and their optimiser."""
+    """The networks and their optimiser. Random numbers are drawn on the CPU, so that they are the same on any device."""
 
-    def __init__(self, examples: Sequence[Example], params: CarveParams, seed: int) -> None:
+    def __init__(self, examples: Sequence[Example], params: CarveParams, seed: int, device: str = "cpu") -> None:
         self.examples, self.params, self.taken = examples, params, 0
         self.generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.carver = Carver(params, examples[0].more)
+            self.carver = Carver(params, examples[0].more).to(device)
         self.optimiser = torch.optim.Adam(self.carver.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def step(self) -> tuple[float, int]:

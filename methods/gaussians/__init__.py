@@ -36,7 +36,7 @@ class GaussiansParams(Params):
     )
     ssim: float = Field(0.0, ge=0, description="weight of 1 - SSIM of the projections, relative to the residual's")
     tv: float | None = Field(
-        None, ge=0, description="weight of the total variation of the mixture on a random block of voxels; none = 0.25 / views of the scan"
+        None, ge=0, description="weight of the total variation of the mixture on a random block of voxels; none = from the scan alone"
     )
     tv_block: int = Field(32, ge=2, description="edge of that block [voxels]")
     scale: float = Field(0.0, ge=0, description="weight of the mean standard deviation of the Gaussians [voxels]")
@@ -53,7 +53,9 @@ class GaussiansParams(Params):
     split: float = Field(1.0, gt=0, description="standard deviation above which a Gaussian is split rather than cloned [voxels]")
     prune: float = Field(0.01, ge=0, description="smallest amplitude that survives a round, relative to the scan's mean attenuation")
     cutoff: float = Field(1e-3, gt=0, lt=1, description="a ray sees a Gaussian where it is more than this, relative to its peak")
-    refine: int = Field(50, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the mixture as it is")
+    refine: int | None = Field(
+        None, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the mixture as it is; none = 50, 0 in noise"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -88,6 +90,7 @@ class GaussiansParams(Params):
 
 SPEC = MethodSpec(
     name="gaussians",
+    revision=2,
     target="methods.gaussians.reconstruct:reconstruct",
     field="methods.gaussians.reconstruct:restored_field",
     composites=("sum", "max"),

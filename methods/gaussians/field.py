@@ -24,10 +24,10 @@ class MixtureField:
         """The same field, cut off where nobody sees it: for results rather than for training."""
         return dataclasses.replace(self, cutoff=CUTOFF)
 
-    def projector(self, geometry: ConeBeamGeometry) -> MixtureProjector | MixtureMaxima:
-        """What makes views [view, v, u] of a mixture."""
+    def projector(self, geometry: ConeBeamGeometry, device: str = "cpu") -> MixtureProjector | MixtureMaxima:
+        """What makes views [view, v, u] of a mixture on `device`."""
         if self.composite == "sum":
-            return MixtureProjector(geometry, self.cutoff)
+            return MixtureProjector(geometry, self.cutoff, device)
         return MixtureMaxima(geometry, self.temperature, self.cutoff)
 
     def volume(self, mixture: Mixture, geometry: ConeBeamGeometry, **how: Any) -> torch.Tensor:

@@ -8,14 +8,35 @@ from typing import Any
 
 import torch
 
-from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan
+from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, noise_level
 from benchmark.fields import Measurements, Mixture, data_consistent, ramp_filtered, ssim, total_variation
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
 from methods.gaussians.field import MixtureField
 from methods.gaussians.start import start_mixture
 
-TV_TIMES_VIEWS = 0.25
+TV_TIMES_VIEWS, TV_OF_NOISE = 0.25, 20.0
+REFINE, TOO_NOISY = 50, 0.02  # corrections by the data, as long as their noise is less than this part of the mean projection
+
+
+def relative_noise(scan: Scan) -> float:
+    """Standard deviation of a typical pixel's noise over the mean projection, from the views alone."""
+    return noise_level(scan.projections) / max(abs(float(scan.projections.mean())), 1e-12)
+
+
+def usual_tv(scan: Scan) -> float:
+    """The weight of the total variation, from the scan alone.
+
+    The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not. And an absolute
+    residual in noise of standard deviation sigma is r^2 / sigma around its minimum, where the likelihood is r^2 / sigma^2: it loses
+    sigma against what is known beforehand.
+    """
+    return (TV_TIMES_VIEWS + TV_OF_NOISE * relative_noise(scan)) / scan.geometry.views
+
+
+def usual_refine(scan: Scan) -> int:
+    """Corrections by the data at the end: those put noise back, too, and there are none by maxima."""
+    return REFINE if scan.composite == "sum" and relative_noise(scan) < TOO_NOISY else 0
 
 
 class Objective:
@@ -23,24 +44,23 @@ class Objective:
     scan's scale. Views are line integrals of the sum of the Gaussians, or maxima of their soft maximum.
     """
 
-    def __init__(self, scan: Scan, params: GaussiansParams, mean_attenuation: float) -> None:
-        self.params, self.geometry, self.values = params, scan.geometry, torch.tensor(scan.projections)
+    def __init__(self, scan: Scan, params: GaussiansParams, mean_attenuation: float, device: str) -> None:
+        self.params, self.geometry, self.values = params, scan.geometry, torch.tensor(scan.projections, device=device)
         self.range = max(float(self.values.max()), 1e-12)
         self.field = MixtureField(scan.composite, params.temperature * self.range, params.cutoff)
-        self.projector = self.field.projector(scan.geometry)
+        self.projector = self.field.projector(scan.geometry, device)
         level = float(self.values.mean() if params.loss == "l1" else self.values.square().mean())
         self.level = max(abs(level), 1e-12)
         self.sharpen = params.sharpen if scan.composite == "sum" else 0.0  # an error of a maximum has no frequencies of its own
         self.edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
         self.spacing = [length / self.edge for length in scan.geometry.volume_spacing]
         self.attenuation = mean_attenuation
-        # The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not.
-        self.tv = TV_TIMES_VIEWS / scan.geometry.views if params.tv is None else params.tv
+        self.tv = usual_tv(scan) if params.tv is None else params.tv
 
     def __call__(self, mixture: Mixture, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The terms by name, weighted: what is minimised is their sum."""
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.params.views].sort().values
-        rendered, values = self.projector(mixture, chosen.tolist()), self.values[chosen]
+        rendered, values = self.projector(mixture, chosen.tolist()), self.values[chosen.to(self.values.device)]
         residual = ramp_filtered(rendered - values, self.sharpen * (1 - step / self.params.steps))
         terms: dict[str, torch.Tensor] = {}
         terms[self.params.loss] = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level
@@ -62,13 +82,13 @@ class Objective:
 class Training:
     """The mixture, its objective, and the rounds of density control."""
 
-    def __init__(self, scan: Scan, params: GaussiansParams, seed: int) -> None:
+    def __init__(self, scan: Scan, params: GaussiansParams, seed: int, device: str = "cpu") -> None:
         self.scan, self.params = scan, params
         self.generator = torch.Generator().manual_seed(seed)
-        mean = Measurements(scan).mean_attenuation
-        mixture, self.start = start_mixture(scan, params, self.generator)
-        self.objective = Objective(scan, params, mean)
-        bounds = torch.tensor(scan.geometry.volume_bounds, dtype=torch.float32)
+        mean = Measurements(scan, device).mean_attenuation
+        mixture, self.start = start_mixture(scan, params, self.generator, device)
+        self.objective = Objective(scan, params, mean, device)
+        bounds = torch.tensor(scan.geometry.volume_bounds, dtype=torch.float32, device=device)
         self.population = Population(mixture, params, bounds, self.objective.edge, mean, scan.composite)
 
     def step(self) -> dict[str, float]:
@@ -104,13 +124,15 @@ def restored_field(state: dict[str, Any], params: GaussiansParams, geometry: Con
 
 def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction:
     """Fit the mixture to the scan; the volume is its mean over each voxel, made consistent with the data."""
-    training = Training(scan, params, run.seed)
+    training = Training(scan, params, run.seed, run.device)
     for step in run.steps(params.steps, training):
         terms = training.step()
         if step % 20 == 0:
             run.log(**terms, gaussians=training.population.mixture.size)
-        run.snapshot(lambda: training.volume(supersample=1).numpy())
+        run.snapshot(lambda: training.volume(supersample=1).cpu().numpy())
     count = training.population.mixture.size
-    info = {"gaussians": count, "parameters": 11 * count, "start": training.start}
-    arrays = {name: tensor.detach().numpy() for name, tensor in training.population.mixture._asdict().items()}
-    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).numpy(), info=info, arrays=arrays)
+    refine = usual_refine(scan) if params.refine is None else params.refine
+    info = {"gaussians": count, "parameters": 11 * count, "start": training.start, "tv": training.objective.tv, "refine": refine}
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.population.mixture._asdict().items()}
+    volume = data_consistent(training.volume(), scan, refine)
+    return Reconstruction(volume=volume.cpu().numpy(), info=info, arrays=arrays)

@@ -18,12 +18,15 @@ GLOWING_VOXELS = 4  # the same of voxels that may glow at all, in maximum projec
 FAINT = 0.05  # voxels below this fraction of the brightest ones (99.5 %) get no Gaussian
 
 
-def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generator) -> tuple[Mixture, str]:
-    """The mixture before the first step, and what it was drawn from ('fdk', 'sart', 'bound', 'random' or 'swc')."""
-    geometry, kind = scan.geometry, start_kind(scan, params)
-    if kind == "swc":
-        return matched(along_neuron(scan, params), scan, params), kind
-    volume = start_volume(scan, kind)
+def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generator, device: str = "cpu") -> tuple[Mixture, str]:
+    """The mixture before the first step, on `device`, and what it was drawn from ('fdk', 'sart', 'bound', 'random' or 'swc')."""
+    kind = start_kind(scan, params)
+    mixture = along_neuron(scan, params) if kind == "swc" else drawn(scan, start_volume(scan, kind, device).cpu(), params, generator)
+    return matched(Mixture(*(tensor.to(device) for tensor in mixture)), scan, params), kind
+
+
+def drawn(scan: Scan, volume: torch.Tensor, params: GaussiansParams, generator: torch.Generator) -> Mixture:
+    """Round Gaussians where a volume [z, y, x] is dense, as bright as it is there."""
     count = params.gaussians or usual_count(scan, volume)
     count = min(count, params.cap or count)
     chosen, density = draw(volume, count, generator)
@@ -31,7 +34,7 @@ def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generato
     scales = (WIDTH[scan.composite] * density ** (-1 / 3)).clamp(params.smallest, params.largest)  # [voxels]
     if scan.composite == "sum":  # what amplitude 1 adds up to where neighbours overlap
         values = values / ((2 * math.pi) ** 1.5 * scales**3 * density)
-    return matched(place(geometry, values, chosen, scales, generator), scan, params), kind
+    return place(scan.geometry, values, chosen, scales, generator)
 
 
 def start_kind(scan: Scan, params: GaussiansParams) -> str:
@@ -55,16 +58,16 @@ def usual_count(scan: Scan, volume: torch.Tensor) -> int:
     return max(1, min(of_voxels, math.prod(scan.geometry.projection_shape) // PIXELS))
 
 
-def start_volume(scan: Scan, kind: str) -> torch.Tensor:
+def start_volume(scan: Scan, kind: str, device: str = "cpu") -> torch.Tensor:
     """[z, y, x], at least 0: an FDK, one SART pass from nothing, the upper bound that maxima are, or ones."""
     if kind == "fdk":
-        return torch.from_numpy(filtered_backprojection(scan.projections, scan.geometry)[0]).clamp(min=0)
+        return torch.from_numpy(filtered_backprojection(scan.projections, scan.geometry, device=device)[0]).clamp(min=0)
     if kind == "bound":
-        return upper_bound(scan).clamp(min=0)
-    volume = torch.zeros(scan.geometry.volume_shape)
+        return upper_bound(scan, device).clamp(min=0)
+    volume = torch.zeros(scan.geometry.volume_shape, device=device)
     if kind == "random":
         return volume + 1
-    subsets = OrderedSubsets(scan)
+    subsets = OrderedSubsets(scan, device=device)
     for index in range(min(len(subsets), 50)):
         subsets.correct(volume, index, 0.5)
     return volume
@@ -113,7 +116,8 @@ def place(geometry: ConeBeamGeometry, amplitudes: torch.Tensor, chosen: torch.Te
 
 def matched(mixture: Mixture, scan: Scan, params: GaussiansParams) -> Mixture:
     """All amplitudes times the factor that fits the measurements best (least squares; of maxima, the exact ones)."""
-    projector = MixtureProjector(scan.geometry) if scan.composite == "sum" else MixtureMaxima(scan.geometry, 0.0, params.cutoff)
-    rendered, values = projector(mixture), torch.tensor(scan.projections)
+    geometry, device = scan.geometry, mixture.means.device
+    projector = MixtureProjector(geometry, device=device) if scan.composite == "sum" else MixtureMaxima(geometry, 0.0, params.cutoff)
+    rendered, values = projector(mixture), torch.tensor(scan.projections, device=device)
     factor = float((rendered.double() * values).sum() / rendered.double().square().sum().clamp(min=1e-30))
     return mixture._replace(log_amplitudes=mixture.log_amplitudes + math.log(max(factor, 1e-12)))

@@ -1,7 +1,8 @@
-// Gaussians as a soft maximum; one thread a Gaussian and view, a Gaussian, or a number. The CPU's gaussian_peaks and
+// Gaussians as a soft maximum; one thread a Gaussian and view, a Gaussian, a number, or a point. The CPU's gaussian_peaks and
 // gaussian_soft_voxelise in steps: the largest values are raised from zeros; what all exceed them by is added to zeros; soften makes
-// soft maxima of both. Derivatives are added to what is there. Part of kernels.cu, after what it says about Gaussians.
+// soft maxima of both. Derivatives are added to what is there.
 #pragma once
+#include "gaussians.cuh"
 
 // Calls pixel(row's quadratics, di, dj, index) for each pixel of view n that Gaussian k reaches.
 template <class Pixel>
@@ -67,12 +68,7 @@ SEED_KERNEL seed_gaussian_peaks_backward(const double* vectors, int views, int r
         seen = true;
         gaussian_peak_sums(row, di, dj, reach, amplitudes[k], 1 / temperature, images[pixel], gradient[pixel], sums);
     });
-    if (!seen) return;
-    float amplitude = 0, mean[3] = {0, 0, 0}, matrix[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0};
-    gaussian_chain(view, means + 3 * k, matrices + 9 * k, amplitudes[k], sums, &amplitude, mean, matrix);
-    seed_add(to_amplitudes + k, amplitude);
-    for (int axis = 0; axis < 3; ++axis) seed_add(to_means + 3 * k + axis, mean[axis]);
-    for (int entry = 0; entry < 9; ++entry) seed_add(to_matrices + 9 * k + entry, matrix[entry]);
+    if (seen) add_derivatives(all, k, view, sums, to_means, to_matrices, to_amplitudes);
 }
 
 SEED_KERNEL seed_gaussian_voxel_peaks(GaussianGrid grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
@@ -112,4 +108,19 @@ SEED_KERNEL seed_gaussian_soft_voxels_backward(GaussianGrid grid, int64_t count,
         gaussian_point_moments(q0, q1, b.xx, dx, dy, dz, reach, share * gradient[index], sums);
     });
     gaussian_grid_chain(b, matrices + 9 * k, amplitudes[k], sums, to_amplitudes + k, to_means + 3 * k, to_matrices + 9 * k);
+}
+
+// values[n] = the mixture at points[n][3], of every Gaussian: the sum, or what the temperature makes of the values (see gaussians.cpp).
+SEED_KERNEL seed_gaussian_values(int64_t count, const float* means, const float* matrices, const float* amplitudes, float reach,
+                                 float temperature, const float* points, int64_t number, float* values) {
+    const int64_t n = SEED_INDEX;
+    if (n >= number) return;
+    float sum = 0, most = 0, excess = 0;
+    for (int64_t k = 0; k < count; ++k) {
+        const float value = amplitudes[k] * gaussian_at(means + 3 * k, matrices + 9 * k, points + 3 * n, reach);
+        sum += value, most = seed_max(most, value);
+    }
+    for (int64_t k = 0; k < count && temperature > 0; ++k)
+        excess += gaussian_excess(amplitudes[k] * gaussian_at(means + 3 * k, matrices + 9 * k, points + 3 * n, reach), most, 1 / temperature);
+    values[n] = temperature < 0 ? sum : temperature > 0 ? gaussian_soft(most, excess, temperature) : most;
 }

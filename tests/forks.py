@@ -1,0 +1,48 @@
+"""Processes that start in a moment: forked from a server that has imported torch and the rest already (two seconds for each otherwise)."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ["tiny", "torch", "pandas", "nibabel", "skimage.metrics", "scipy.stats", "scipy.ndimage", "benchmark.cli", "benchmark.sweep"]
+PARTS += ["benchmark.frame", "benchmark.score", "benchmark.summary"]
+
+
+@functools.cache
+def processes() -> ForkServerContext:
+    """`Process`, `Barrier` and the like."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PARTS)
+    return context
+
+
+def benchmark(*arguments: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """`python -m benchmark ...` in a folder, as subprocess.run() would do it."""
+    with tempfile.TemporaryDirectory() as said:
+        output, errors = Path(said, "output"), Path(said, "errors")
+        command = processes().Process(target=_command, args=(arguments, folder, environment, output, errors))
+        command.start()
+        command.join(120)
+        assert command.exitcode is not None, "still running after 120 s"
+        return subprocess.CompletedProcess(arguments, command.exitcode, output.read_text(), errors.read_text())
+
+
+def _command(arguments: tuple[str, ...], folder: Path, environment: dict[str, str], output: Path, errors: Path) -> None:
+    from benchmark.cli import main
+
+    for number, path in ((1, output), (2, errors)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path[:] = [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *sys.path]
+    sys.argv = [str(ROOT / "benchmark" / "__main__.py"), *arguments]
+    sys.exit(main())
