@@ -124,9 +124,7 @@ def test_a_gpu_without_memory_is_understood(text: str) -> None:
 
 
 @pytest.mark.gpu
-def test_a_record_says_what_ran_where(tmp_path: Path) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("torch finds no CUDA device")
-    (record,) = sweep(tmp_path, "sart", options=Options(device="cuda:0")).records
-    assert (record.status, record.device, record.engine) == ("ok", "cuda:0", "native")
+def test_a_record_says_what_ran_where(cuda: str, tmp_path: Path) -> None:
+    (record,) = sweep(tmp_path, "sart", options=Options(device=cuda)).records
+    assert (record.status, record.device, record.engine) == ("ok", cuda, "native")
     assert record.environment["gpu"] and record.environment["gpu_peak_memory_mb"] > 0

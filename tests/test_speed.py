@@ -156,7 +156,7 @@ def test_a_small_projection_is_the_same_everywhere(device):
 
 
 @pytest.mark.gpu
-def test_times_are_those_of_the_device():
+def test_times_are_those_of_the_device(cuda):
     """A matrix product of 4096^2 takes a GPU more than a call takes the host."""
-    matrix = torch.rand(4096, 4096, device="cuda:0")
-    assert gpu_speed.median(lambda: [matrix @ matrix for _ in range(20)], "cuda:0", 3) > 1.0
+    matrix = torch.rand(4096, 4096, device=cuda)
+    assert gpu_speed.median(lambda: [matrix @ matrix for _ in range(20)], cuda, 3) > 1.0
