@@ -35,12 +35,13 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def cuda() -> str:
-    """The first GPU; what asks for it is skipped without one."""
+def cuda(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The first GPU, whose float32 means float32; what asks for it is skipped without one."""
     import torch
 
     if not torch.cuda.is_available():
         pytest.skip("torch finds no CUDA device")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     return "cuda:0"
 
 
