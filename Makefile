@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test install lint clean
+.PHONY: run test gpu-check install lint clean
 
 run: $(INSTALLED)
 	$(BIN)/python -m benchmark prepare chest walnut
@@ -15,6 +15,12 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not network and not slow" $(ARGS)
+
+# On a machine with an NVIDIA GPU: what is there, the tests that need one, the speed, and docs/performance.md's table of it.
+gpu-check: $(INSTALLED)
+	$(BIN)/python -m benchmark doctor
+	$(BIN)/python -m pytest -m gpu $(ARGS)
+	$(BIN)/python -m benchmark speed --device cuda --write docs/performance.md
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -12,8 +12,10 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.hooks import hookimpl
 from benchmark.types import (
     Case,
+    Composite,
     DatasetParams,
     DatasetSpec,
+    Engine,
     MethodSpec,
     MetricSpec,
     Params,
@@ -27,8 +29,9 @@ from benchmark.types import (
 
 if TYPE_CHECKING:
     from benchmark.cache import cached_arrays
-    from benchmark.ct.acquisition import SimulatedParams, simulated_case
+    from benchmark.ct.acquisition import SimulatedParams, heldout_angles, simulated_case, training_angles
     from benchmark.ct.algebraic import OrderedSubsets
+    from benchmark.ct.bound import upper_bound
     from benchmark.ct.composite import composite_max, composite_rays_xray
     from benchmark.ct.ellipsoids import Ellipsoids
     from benchmark.ct.fdk import filtered_backprojection, not_circular
@@ -38,23 +41,31 @@ if TYPE_CHECKING:
     from benchmark.ct.integrate import line_integral, march
     from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
     from benchmark.ct.noise import add_noise
+    from benchmark.ct.noise_level import noise_level
+    from benchmark.ct.operators import engine_name, operators
     from benchmark.ct.projector import Projector
     from benchmark.ct.rays import Rays, view_rays
     from benchmark.ct.reference import psnr_against, reference_scan
     from benchmark.ct.simulate import Voxels
+    from benchmark.ct.tigre import tigre_fdk
     from benchmark.ct.total_variation import TotalVariation
     from benchmark.ct.tv_problem import Iterate, TvProblem, fista
     from benchmark.ct.tv_weight import TvChoice, choose_tv_weight
+    from benchmark.ct.viewpoints import AXES, camera_geometry, orbit_directions
     from benchmark.ct.views import heldout_views, training_views
     from benchmark.download import Package, fetch_member
     from benchmark.files.arrays import read_npy
     from benchmark.files.pickles import read_plain_pickle
+    from benchmark.files.swc import Morphology, read_swc
     from benchmark.files.volume import read_volume_file, volume_format
     from benchmark.run_context import Run
     from benchmark.scan_folder.load import open_scan_folder
 
 _LAZY = {
     "Projector": "benchmark.ct.projector",
+    "operators": "benchmark.ct.operators",
+    "engine_name": "benchmark.ct.operators",
+    "tigre_fdk": "benchmark.ct.tigre",
     "Rays": "benchmark.ct.rays",
     "view_rays": "benchmark.ct.rays",
     "importance_integral": "benchmark.ct.importance",
@@ -64,6 +75,7 @@ _LAZY = {
     "composite_rays_xray": "benchmark.ct.composite",
     "composite_max": "benchmark.ct.composite",
     "add_noise": "benchmark.ct.noise",
+    "noise_level": "benchmark.ct.noise_level",
     "Ellipsoids": "benchmark.ct.ellipsoids",
     "OrderedSubsets": "benchmark.ct.algebraic",
     "Measured": "benchmark.ct.measured",
@@ -81,6 +93,14 @@ _LAZY = {
     "open_scan_folder": "benchmark.scan_folder.load",
     "Package": "benchmark.download",
     "SimulatedParams": "benchmark.ct.acquisition",
+    "heldout_angles": "benchmark.ct.acquisition",
+    "training_angles": "benchmark.ct.acquisition",
+    "AXES": "benchmark.ct.viewpoints",
+    "upper_bound": "benchmark.ct.bound",
+    "camera_geometry": "benchmark.ct.viewpoints",
+    "orbit_directions": "benchmark.ct.viewpoints",
+    "Morphology": "benchmark.files.swc",
+    "read_swc": "benchmark.files.swc",
     "Voxels": "benchmark.ct.simulate",
     "cached_arrays": "benchmark.cache",
     "fetch_member": "benchmark.download",
@@ -108,11 +128,14 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "AXES",
     "Case",
+    "Composite",
     "ConeBeamGeometry",
     "DatasetParams",
     "DatasetSpec",
     "Ellipsoids",
+    "Engine",
     "Field",
     "InputError",
     "Iterate",
@@ -121,6 +144,7 @@ __all__ = [
     "MethodSpec",
     "MetricSpec",
     "MissingDependency",
+    "Morphology",
     "OrderedSubsets",
     "Package",
     "Params",
@@ -143,13 +167,16 @@ __all__ = [
     "attenuation",
     "binned",
     "cached_arrays",
+    "camera_geometry",
     "choose_tv_weight",
     "composite_max",
     "composite_rays_xray",
+    "engine_name",
     "fetch_member",
     "filtered_backprojection",
     "fista",
     "held_back_views",
+    "heldout_angles",
     "heldout_views",
     "hookimpl",
     "importance_integral",
@@ -157,16 +184,23 @@ __all__ = [
     "line_integral",
     "march",
     "measured_case",
+    "noise_level",
     "not_circular",
     "open_scan_folder",
+    "operators",
+    "orbit_directions",
     "parallel_distances",
     "psnr_against",
     "read_npy",
     "read_plain_pickle",
+    "read_swc",
     "read_volume_file",
     "reference_scan",
     "simulated_case",
+    "tigre_fdk",
+    "training_angles",
     "training_views",
+    "upper_bound",
     "usual_bin",
     "view_rays",
     "volume_format",

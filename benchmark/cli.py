@@ -13,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands import authors, catalogue, checkpoints, exports, machine, results, scans, sweeps, validation, volumes
+from benchmark.commands import (
+    authors,
+    catalogue,
+    checkpoints,
+    exports,
+    features,
+    fitting,
+    machine,
+    results,
+    scans,
+    sweeps,
+    validation,
+    volumes,
+)
 from benchmark.commands.examples import add_examples
 from benchmark.errors import InputError, MissingDependency
 
@@ -28,7 +41,7 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show traceback
     pass  # main() has taken it out of the arguments
 
 
-for group in (sweeps, catalogue, results, volumes, scans, validation, exports, checkpoints, machine, authors):
+for group in (sweeps, fitting, catalogue, results, volumes, scans, validation, exports, features, checkpoints, machine, authors):
     group.add_to(app)
 add_examples(app, PROGRAM)
 

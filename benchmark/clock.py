@@ -1,4 +1,4 @@
-"""Seconds of method time, paused while the harness looks, and peak memory of the process."""
+"""Seconds of method time, paused while the harness looks, and peak memory of the process. A GPU's pending work is waited for."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from collections.abc import Iterator
 
 
 class Clock:
-    """A stopwatch over wall time and process time (all threads). Starts stopped; reads in seconds."""
+    """A stopwatch over wall time and process time (all threads). Starts stopped; reads in seconds.
 
-    def __init__(self) -> None:
+    What the device still has to do when the clock starts or stops is done first.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
         self._wall = self._cpu = 0.0
         self._since: tuple[float, float] | None = None
 
     def start(self) -> None:
+        synchronise(self._device)
         self._since = (time.perf_counter(), time.process_time())
 
     def stop(self) -> None:
         if self._since is not None:
+            synchronise(self._device)
             self._wall, self._cpu, self._since = self.seconds, self.cpu_seconds, None
 
     def resume(self, seconds: float, cpu_seconds: float) -> None:
@@ -46,6 +52,14 @@ class Clock:
         finally:
             if running:
                 self.start()
+
+
+def synchronise(device: str) -> None:
+    """Wait until a CUDA device has done everything it was given; nothing to wait for on the CPU."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
 
 
 def peak_memory_mb() -> float:

@@ -15,7 +15,8 @@ from benchmark.entries import MOST_RUNS, Entry, read_entries, resolve_entry
 from benchmark.errors import InputError
 from benchmark.mistakes import Mistakes
 from benchmark.plugins import Registry
-from benchmark.types import RunSpec
+from benchmark.pretrained import Weights
+from benchmark.types import MethodSpec, RunSpec
 from benchmark.yaml_file import parse_yaml, read_yaml
 
 KEYS = ("datasets", "methods", "views", "size", "seeds", "noise", "budget", "output")
@@ -90,7 +91,11 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         entry.grid = {key: values for key, values in entry.grid.items() if key not in flagged}
     apply_sets(registry, flags.sets, datasets, methods, mistakes)
     cases = _cases(registry, datasets, grid, noise, origins, mistakes)
-    solvers = [(entry, params) for entry in methods for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)]
+    solvers = [
+        (entry, params, _weights(registry.methods[entry.name], params, mistakes))
+        for entry in methods
+        for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)
+    ]
     count = len(cases) * len(solvers) * len(seeds)
     if count > MOST_RUNS:
         mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
@@ -105,10 +110,11 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
             method_params=params,
             method_revision=registry.methods[entry.name].revision,
             seed=seed,
+            weights_digest=weights,
             **budget,
         )
         for dataset, case in cases
-        for entry, params in solvers
+        for entry, params, weights in solvers
         for seed in seeds
     ]
     output = Path(str(content.get("output") or f"results/{name}"))
@@ -155,6 +161,19 @@ def _entries(registry: Registry, what: str, content: dict[str, Any], flag: str |
         except InputError as error:
             mistakes.note(error)
     return known
+
+
+def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
+    """Digest of the weights file that a method's parameters name; '' for none."""
+    if spec.fit is None or params["weights"] is None:
+        return ""
+    try:
+        weights = Weights.read(Path(params["weights"]))
+        weights.check(spec)
+        return weights.digest
+    except InputError as error:
+        mistakes.note(error)
+        return ""
 
 
 def apply_sets(registry: Registry, sets: tuple[str, ...], datasets: list[Entry], methods: list[Entry], mistakes: Mistakes) -> None:

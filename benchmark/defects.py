@@ -20,7 +20,7 @@ def defect(kind: type, spec: Any) -> str | None:
     name = getattr(spec, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return "expected a name of letters, digits, '_' and '-' that starts with a letter"
-    targets = {field: getattr(spec, field, None) for field in ("target", "skip", "prepare", "field", "speed")}
+    targets = {field: getattr(spec, field, None) for field in ("target", "skip", "prepare", "field", "speed", "fit")}
     targets |= {f"opens.{what}": target for what, target in getattr(spec, "opens", {}).items()}
     for field, target in targets.items():
         if isinstance(target, str) and not re.fullmatch(r"[\w.]+:[\w.]+", target):
@@ -37,6 +37,8 @@ def _params_defect(spec: MethodSpec | DatasetSpec) -> str | None:
     taken = [key for key in RESERVED if key in spec.params.model_fields]
     if taken:
         return f"params: the key '{taken[0]}' is reserved for plans"
+    if getattr(spec, "fit", None) is not None and "weights" not in spec.params.model_fields:
+        return "params: a method with fit() needs the key 'weights', the path of a file or None"
     for preset, values in getattr(spec, "presets", {}).items():
         try:
             spec.params(**values)

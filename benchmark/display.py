@@ -30,13 +30,14 @@ def run_title(spec: RunSpec) -> str:
 
 
 def outcome(record: RunRecord) -> str:
-    """'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s' or why there is none."""
+    """'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s on cuda:0, native' or why there is none."""
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
     names = {"volume_psnr": "volume", "projection_psnr": "held-out", "fit_psnr": "fit"}
     values = [(label, record.metrics.get(name)) for name, label in names.items()]
     parts = [f"{label} {value:.2f} dB" for label, value in values if value is not None]
-    parts.append(f"{record.seconds or 0:.1f} s")
+    parts.append(f"{record.seconds or 0:.1f} s" + (f" on {record.device}" if record.device else ""))
+    parts += [record.engine] if record.engine else []
     return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
 
 

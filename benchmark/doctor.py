@@ -16,7 +16,8 @@ from benchmark.environment import available_cores, git_state, install_hint, miss
 from benchmark.errors import MissingDependency
 from benchmark.plugins import FOLDERS, Registry, wrong_package
 
-OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask")  # what the project's extras provide
+OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask", "h5py")  # what the project's extras provide
+NO_GPU = "no CUDA device: everything runs on the CPU"
 LONGEST_TRY = 600  # [s]; building the kernels for the first time takes a while
 HOME = Path(__file__).resolve().parent.parent
 
@@ -34,11 +35,14 @@ class Check:
 def examine(registry: Registry) -> Iterator[Check]:
     """All checks, one after the other (some take seconds)."""
     yield _python()
-    yield _torch()
+    library = _torch()
+    yield library
     compiler = _compiler()
     yield compiler
     if compiler.status == "ok":
         yield _kernels()
+    if library.status == "ok" and NO_GPU not in library.detail:
+        yield _cuda()
     yield from _folders()
     yield _cache()
     yield from _plugins(registry)
@@ -80,7 +84,7 @@ def _torch() -> Check:
     if not good:
         return Check("torch", "broken", text, "pip install torch")
     version, gpu = json.loads(text)
-    return Check("torch", "ok", f"{version}, {gpu or 'no CUDA device: everything runs on the CPU'}")
+    return Check("torch", "ok", f"{version}, {gpu or NO_GPU}")
 
 
 def _compiler() -> Check:
@@ -97,6 +101,14 @@ def _compiler() -> Check:
 def _kernels() -> Check:
     good, text = try_in_child("from benchmark.ct.kernels.library import build, library; library(); print(build())")
     return Check("kernels", "ok", f"built: {text}") if good else Check("kernels", "broken", text, "See the compiler's message above.")
+
+
+def _cuda() -> Check:
+    """Compile, load and launch kernels on the first CUDA device."""
+    good, text = try_in_child("from benchmark.gpu_speed import difference_from_cpu; print(f'{difference_from_cpu():.1g}')")
+    if good:
+        return Check("cuda kernels", "ok", f"compiled and launched: A differs from the CPU's by {text}, relative")
+    return Check("cuda kernels", "warning", f"not usable: {text}", "Run with --device cpu until this is mended.")
 
 
 def _folders() -> Iterator[Check]:

@@ -12,7 +12,9 @@ from benchmark.types import RunRecord, RunSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-IDENTITY = ("dataset", "case", "size", "views", "noise", "method", "preset", "params", "engine", "device", "seed", "status", "reason")
+IDENTITY = (
+    "dataset", "case", "size", "views", "noise", "method", "preset", "params", "pretrained", "engine", "device", "seed", "status", "reason"
+)  # fmt: skip
 METRICS = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim", "fit_psnr", "fit_ssim")
 WORK = ("steps", "ray_samples", "projections", "backprojections")
 BUDGETS = {"budget_seconds": "s", "budget_steps": "steps", "budget_samples": "ray samples", "budget_projections": "projections"}
@@ -23,6 +25,7 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """One row a run. Columns: who and what (IDENTITY), the strict metrics (METRICS), every other metric by name, COST, run_id.
 
     A metric that does not apply (no truth, a failed run) is empty. Metrics [dB] or dimensionless, seconds [s], memory [MiB].
+    `pretrained` says what a method was fitted to beforehand ('' for one that knows nothing but the scan).
     projections and backprojections count applications of A and its transpose to all training views (a subset counts its share).
     """
     import pandas as pd
@@ -48,6 +51,7 @@ def row(record: RunRecord) -> dict[str, Any]:
         "method": spec.method,
         "preset": spec.preset,
         "params": json.dumps(plain(spec.method_params), sort_keys=True),
+        "pretrained": pretrained(record),
         "engine": record.engine,
         "device": record.device,
         "seed": spec.seed,
@@ -62,6 +66,14 @@ def row(record: RunRecord) -> dict[str, Any]:
         **_budgets(spec),
         "run_id": record.run_id,
     }
+
+
+def pretrained(record: RunRecord) -> str:
+    """'' or '3 scans': what its method was fitted to beforehand."""
+    if not record.spec.weights_digest:
+        return ""
+    count = len(record.pretrained.get("scans", ()))
+    return f"{count} scan{'s' * (count != 1)}" if count else "yes"
 
 
 def _work(record: RunRecord) -> dict[str, float | None]:
@@ -89,12 +101,12 @@ def noise(spec: RunSpec) -> str:
 def labels(records: Iterable[RunRecord]) -> dict[str, str]:
     """A short name per run id that tells apart what stands in one table: 'fdk', 'zerorf:fast', 'sart (iterations=20)'."""
     records = list(records)
-    groups: dict[tuple[str, str], list[RunRecord]] = {}
+    groups: dict[tuple[str, str, bool], list[RunRecord]] = {}
     for record in records:
-        groups.setdefault((record.spec.method, record.spec.preset), []).append(record)
+        groups.setdefault((record.spec.method, record.spec.preset, bool(record.spec.weights_digest)), []).append(record)
     found = {}
-    for (method, preset), members in groups.items():
-        name = method if preset == "default" else f"{method}:{preset}"
+    for (method, preset, fitted), members in groups.items():
+        name = (method if preset == "default" else f"{method}:{preset}") + (" [pretrained]" if fitted else "")
         settings = {member.run_id: _settings(member.spec) for member in members}
         differing = [key for key in _settings(members[0].spec) if len({repr(values.get(key)) for values in settings.values()}) > 1]
         for member in members:
@@ -105,7 +117,8 @@ def labels(records: Iterable[RunRecord]) -> dict[str, str]:
 
 def _settings(spec: RunSpec) -> dict[str, Any]:
     """All that makes two runs of a method different things to compare."""
-    return {**spec.method_params, **_budgets(spec), "revision": spec.method_revision}
+    weights = {"weights": spec.weights_digest[:8]} if spec.weights_digest else {}
+    return {**spec.method_params, **weights, **_budgets(spec), "revision": spec.method_revision}
 
 
 def _budgets(spec: RunSpec) -> dict[str, Any]:

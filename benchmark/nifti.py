@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
+
+PIECE = 8 << 20  # [bytes] written or read at once
 
 
 def affine(geometry: ConeBeamGeometry) -> np.ndarray:
@@ -17,18 +20,28 @@ def affine(geometry: ConeBeamGeometry) -> np.ndarray:
 
 
 def write_volume(path: Path, volume: np.ndarray, geometry: ConeBeamGeometry, length_unit: str = "mm") -> None:
-    """Store a volume [z, y, x] as float32; on disk the first axis is x, as NIfTI wants."""
-    import nibabel
+    """Store a volume [z, y, x] as float32, plane by plane; on disk the first axis is x, as NIfTI wants."""
+    from nibabel import Nifti1Image
+    from nibabel.openers import ImageOpener
 
-    image = nibabel.Nifti1Image(np.asarray(volume, dtype=np.float32).transpose(2, 1, 0), affine(geometry))
+    planes = np.broadcast_to(np.float32(0), volume.shape[::-1])  # stands for the volume, which may be more than there is memory
+    image = Nifti1Image(planes, affine(geometry))
     image.set_sform(affine(geometry), code=1)
     image.set_qform(affine(geometry), code=1)
-    image.header.set_xyzt_units("mm" if length_unit == "mm" else "unknown")
-    nibabel.save(image, path)
+    header = image.header
+    header.set_xyzt_units("mm" if length_unit == "mm" else "unknown")
+    header.set_slope_inter(1.0, 0.0)
+    with ImageOpener(str(path), "wb") as file:
+        header.write_to(file)
+        for part in mapped.pieces(volume, PIECE):
+            file.write(np.ascontiguousarray(volume[part], dtype="<f4").tobytes())
 
 
 def read_volume(path: Path) -> np.ndarray:
-    """The volume [z, y, x] of a file written by `write_volume`, float32. Raises OSError for a file that is missing, cut off or foreign."""
+    """The volume [z, y, x] of a file written by `write_volume`, float32: in memory, or where it is large unpacked into a file.
+
+    Raises OSError for a file that is missing, cut off or foreign.
+    """
     import zlib
 
     import nibabel
@@ -37,7 +50,13 @@ def read_volume(path: Path) -> np.ndarray:
     from nibabel.wrapstruct import WrapStructError
 
     try:
-        image = nibabel.Nifti1Image.from_filename(path)
-        return np.ascontiguousarray(np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0))
+        image = nibabel.Nifti1Image.from_filename(path, keep_file_open=True)  # unpacked once, not anew for each piece
+
+        def write(volume: np.ndarray) -> None:
+            for part in mapped.pieces(volume, PIECE):
+                volume[part] = np.asarray(image.dataobj[..., part]).transpose(2, 1, 0)
+
+        x, y, z = image.shape
+        return mapped.filled((z, y, x), write)
     except (ImageFileError, HeaderDataError, WrapStructError, EOFError, ValueError, zlib.error) as error:
         raise OSError(f"{path}: not a complete NIfTI volume ({error})") from error

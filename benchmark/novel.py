@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from benchmark.checkpoint import Checkpoint
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
-from benchmark.types import resolve
+from benchmark.types import Composite, resolve
 
 MOST_VOXELS = 1 << 31
 
@@ -25,10 +25,14 @@ class NovelField:
         if not target:
             raise InputError(str(path), expected="a checkpoint of a method with a field", found=f"one of '{found.facts.get('method')}'")
         self.geometry = found.geometry
+        self.composite: Composite = found.facts.get("composite", "sum")  # absent in older files
         self.field: Any = resolve(target)(found.state, found.params, found.geometry)
 
     def views(self, angles: np.ndarray, samples: int | None = None) -> tuple[np.ndarray, ConeBeamGeometry]:
-        """Projections [view, v, u] at angles [rad] with `samples` a ray (none: two a voxel along the longest edge)."""
+        """Projections [view, v, u] (line integrals or maxima, as the scan's; opacities for photographs) at angles [rad].
+
+        `samples` a ray; none: two a voxel along the longest edge.
+        """
         import torch
 
         from benchmark.ct.integrate import line_integral
@@ -37,7 +41,10 @@ class NovelField:
         geometry = self.geometry.with_angles(angles)
         count = samples or 2 * max(geometry.volume_shape)
         with torch.no_grad():
-            values = line_integral(self.field, view_rays(geometry), geometry.volume_bounds, samples=count)
+            mode: Literal["sum", "max"] = "max" if self.composite == "max" else "sum"
+            values = line_integral(self.field, view_rays(geometry), geometry.volume_bounds, samples=count, mode=mode)
+        if self.composite == "over":
+            values = -torch.expm1(-values)
         return values.numpy().reshape(geometry.projection_shape), geometry
 
     def volume(self, size: int, supersample: int = 1) -> tuple[np.ndarray, ConeBeamGeometry]:

@@ -72,7 +72,7 @@ def _one(results: Results, record: RunRecord, metrics: list[MetricSpec], maps: b
     if maps:
         _write_map(results, record)
     scorer = Scorer(case.load(), metrics)
-    values, problems = scorer.score(volume)
+    values, problems = scorer.score(volume, results.arrays(record))
     versions = scorer.versions(values)
     merged, merged_versions = record.metrics | values, record.metric_versions | versions
     if (merged, merged_versions, volume_digest(volume)) == (record.metrics, record.metric_versions, record.volume_digest):

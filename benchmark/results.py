@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from benchmark import nifti
+from benchmark import mapped, nifti
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
-from benchmark.types import SCHEMA_VERSION, Case, RunRecord, RunSpec, Scan
+from benchmark.types import ARRAYS, SCHEMA_VERSION, Case, Composite, RunRecord, RunSpec, Scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,8 @@ class StoredCase:
         self.truth_note: str = facts["truth_note"]
         self.length_unit: str = facts["length_unit"]
         self.photons: float | None = facts["photons"]
-        self.view_labels: dict[str, Any] = facts.get("view_labels", {})  # absent in older folders
+        self.composite: Composite = facts.get("composite", "sum")  # absent in older folders, as the next two
+        self.view_labels: dict[str, Any] = facts.get("view_labels", {})
         self.heldout_view_labels: dict[str, Any] = facts.get("heldout_view_labels", {})
         self.facts: dict[str, Any] = facts.get("facts", {})  # since schema version 2
 
@@ -51,21 +52,26 @@ class StoredCase:
 
     @functools.cached_property
     def training(self) -> np.ndarray:
-        """The measured line integrals the methods saw, float32 [view, v, u]."""
-        return _load_array(self.folder / "training.npz")
+        """The measured views the methods saw, float32 [view, v, u]."""
+        return _load_views(self.folder / "training.npy")
 
     @functools.cached_property
     def heldout(self) -> np.ndarray | None:
-        """The held-out line integrals, float32 [view, v, u]."""
-        return _load_array(self.folder / "heldout.npz") if self.heldout_geometry else None
+        """The held-out views, float32 [view, v, u]."""
+        return _load_views(self.folder / "heldout.npy") if self.heldout_geometry else None
+
+    def colours(self, which: str) -> np.ndarray | None:
+        """Of the 'training' or 'heldout' photographs, float32 [view, v, u, 3]."""
+        return _load_views(self.folder / f"{which}_colours.npy") if self.composite == "over" else None
 
     def load(self) -> Case:
         """The case as the dataset made it."""
-        common: dict[str, Any] = dict(photons=self.photons, length_unit=self.length_unit)
-        scan = Scan(self.training, self.geometry, view_labels=self.view_labels, **common)
+        common: dict[str, Any] = dict(photons=self.photons, length_unit=self.length_unit, composite=self.composite)
+        scan = Scan(self.training, self.geometry, view_labels=self.view_labels, colours=self.colours("training"), **common)
         heldout = None
         if self.heldout is not None and self.heldout_geometry is not None:
-            heldout = Scan(self.heldout, self.heldout_geometry, view_labels=self.heldout_view_labels, **common)
+            labels = self.heldout_view_labels
+            heldout = Scan(self.heldout, self.heldout_geometry, view_labels=labels, colours=self.colours("heldout"), **common)
         return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views, self.facts)
 
 
@@ -102,6 +108,14 @@ class Results:
         """The reconstruction, float32 [z, y, x] [1/mm]; None for runs without one."""
         path = self.folder_of(record) / "volume.nii.gz"
         return nifti.read_volume(path) if record.status == "ok" and path.exists() else None
+
+    def arrays(self, record: RunRecord) -> dict[str, np.ndarray]:
+        """What the method kept beside the volume (see Reconstruction), by name."""
+        path = self.folder_of(record) / ARRAYS
+        if record.status != "ok" or not path.exists():
+            return {}
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
 
     def case(self, record: RunRecord) -> StoredCase | None:
         """The problem that a run solved; None if it was never loaded."""
@@ -171,10 +185,13 @@ def _order(record: RunRecord) -> tuple:
     return (spec.dataset, spec.dataset_params.get("size", 0), record.views, spec.method, spec.preset, spec.seed, record.run_id)
 
 
-def _load_array(path: Path) -> np.ndarray:
-    """The projections of a file of ours. Raises OSError for one that is missing, cut off or foreign."""
+def _load_views(path: Path) -> np.ndarray:
+    """The projections or colours of a file of ours. Raises OSError for one that is missing, cut off or foreign."""
+    earlier = path.with_suffix(".npz")  # of versions that did not map them
     try:
-        with np.load(path, allow_pickle=False) as file:
+        if path.exists() or not earlier.exists():
+            return mapped.load(path)
+        with np.load(earlier, allow_pickle=False) as file:
             return file["projections"]
     except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise OSError(f"{path}: not a complete file of projections ({error})") from error

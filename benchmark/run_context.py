@@ -23,7 +23,8 @@ class Run:
     """Handed to every method as its third argument.
 
     seed, device ('cpu', 'cuda:0'), threads, budget, memory_bytes (the most that this process may take; None = no limit) and
-    scratch (a folder for files; None = the system's own) are facts; `rng` is a numpy Generator seeded for this run.
+    scratch (a folder for files; None = the system's own) are facts, as are the weights that a fit to other scans gave (None =
+    there are none); `rng` is a numpy Generator seeded for this run.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Run:
         snapshots: int = 12,
         checkpoints: Checkpoints | None = None,
         history: Stateful | None = None,
+        weights: dict[str, Any] | None = None,
     ) -> None:
+        self.weights = weights
         self.seed, self.device, self.threads = seed, device, threads
         self.budget, self.views = budget or Budget(), views  # views: of the scan; so many make one projection
         self.memory_bytes, self.scratch = memory_bytes, scratch
         self.rng = np.random.default_rng(seed)
-        self.clock = Clock()
+        self.clock = Clock(device)
         self.step = 0  # of all loops
         self.resumed = 0  # steps that an earlier, interrupted process had done
         self._loop, self._before = Budget(), Used()  # limits of the present loop; what had been used up when it began

@@ -14,16 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import schedule
+from benchmark import atomic, mapped, schedule
 from benchmark.atomic import StorageError
 from benchmark.environment import environment, install_hint, missing_modules
+from benchmark.errors import InputError
 from benchmark.frame import view_count
 from benchmark.memory import BASE_MEMORY, amount
 from benchmark.plain import dumps
 from benchmark.plugins import Registry
+from benchmark.pretrained import Weights
 from benchmark.schedule import OnEvent, Options, Outcome, Stop
 from benchmark.score import Scorer
-from benchmark.types import Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve, volume_digest
+from benchmark.types import ARRAYS, MEASURED, Case, CurvePoint, MethodSpec, RunRecord, RunSpec, resolve, volume_digest
 
 
 def perform(
@@ -42,6 +44,10 @@ def perform(
         return record.model_copy(update={"reason": f"skip() failed: {type(error).__name__}: {error}"}), None
     if reason:
         return record.model_copy(update={"status": "skipped", "reason": reason}), None
+    if spec.weights_digest:
+        record = _pretrained(record, case)
+        if record.reason:
+            return record, None
     folder, done = _scratch(jobs, spec), False
     try:
         try:
@@ -50,6 +56,7 @@ def perform(
             raise StorageError(folder, error) from error
         outcome = schedule.execute(folder, options, on_event, stop)
         record, volume = _judge(record, outcome, folder, case, registry)
+        _keep_arrays(folder / ARRAYS, _own_path(options.checkpoints, spec.id, ARRAYS))
         done = record.status == "ok"
         return record, volume
     except FileNotFoundError as error:
@@ -107,9 +114,26 @@ def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
     missing = missing_modules(method.requires)
     if missing:
         return f"needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})"
+    if case.scan.composite not in method.composites:
+        understood = " and ".join(MEASURED[kind] for kind in method.composites)
+        return f"understands {understood}; the views of this scan are {MEASURED[case.scan.composite]}"
     if method.skip is None:
         return ""
     return str(resolve(method.skip)(case.scan, method.params(**spec.method_params)) or "")
+
+
+def _pretrained(record: RunRecord, case: Case) -> RunRecord:
+    """The record with what its weights were fitted to; with a reason if the file is another one now, or must not be used on this case."""
+    try:
+        weights = Weights.read(Path(record.spec.method_params["weights"]))
+    except InputError as error:
+        return record.model_copy(update={"reason": str(error)})
+    record = record.model_copy(update={"pretrained": weights.facts()})
+    if weights.digest != record.spec.weights_digest:
+        changed = f"the weights file has changed: digest {weights.digest}, not {record.spec.weights_digest}"
+        return record.model_copy(update={"reason": changed})
+    refusal = weights.refusal(record.spec, case)
+    return record.model_copy(update={"status": "skipped", "reason": refusal}) if refusal else record
 
 
 def _too_large(method: MethodSpec, case: Case, memory: int | None) -> str:
@@ -125,7 +149,9 @@ def _too_large(method: MethodSpec, case: Case, memory: int | None) -> str:
 
 def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, options: Options) -> None:
     """Everything the worker gets: the scan, the parameters and how to find the method."""
-    np.save(folder / "projections.npy", case.scan.projections, allow_pickle=False)
+    mapped.save(folder / "projections.npy", case.scan.projections)
+    if case.scan.colours is not None:
+        mapped.save(folder / "colours.npy", case.scan.colours)
     job = {
         "method": spec.method,
         "target": method.target if isinstance(method.target, str) else import_path(method.target),
@@ -134,6 +160,7 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "seed": spec.seed,
         "budget": vars(spec.budget),
         "memory_bytes": options.memory,
+        "weights": spec.method_params["weights"] if spec.weights_digest else None,
         "device": options.device,
         "threads": options.threads,
         "snapshots": options.snapshots,
@@ -141,6 +168,7 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "photons": case.scan.photons,
         "length_unit": case.scan.length_unit,
         "view_labels": case.scan.view_labels,
+        "composite": case.scan.composite,
         "checkpoint": _own_path(options.checkpoints, spec.id, "checkpoint.pt"),
         "checkpoint_every": options.checkpoint_every,
         "facts": checkpoint_facts(method, spec, case),
@@ -168,6 +196,7 @@ def checkpoint_facts(method: MethodSpec, spec: RunSpec, case: Case) -> dict[str,
         "seed": spec.seed,
         "scan": case.scan.digest,
         "geometry": case.scan.geometry.to_dict(),
+        "composite": case.scan.composite,
     }
 
 
@@ -199,7 +228,7 @@ def _judge(record: RunRecord, outcome: Outcome, folder: Path, case: Case, regist
     scorer = Scorer(case, registry.metrics.values())
     values["curve"] = _curve(folder, result.get("snapshots", []), scorer)
     if volume is not None:
-        values["metrics"], problems = scorer.score(volume)
+        values["metrics"], problems = scorer.score(volume, _load_arrays(folder / ARRAYS))
         values |= {"reason": "; ".join(problems), "metric_versions": scorer.versions(values["metrics"])}
         values["volume_digest"] = volume_digest(volume)
         final = CurvePoint(
@@ -214,18 +243,33 @@ def _judge(record: RunRecord, outcome: Outcome, folder: Path, case: Case, regist
 
 def _load_volume(path: Path, case: Case) -> tuple[np.ndarray | None, str]:
     """The volume as float32, or None and what is wrong with it."""
-    volume = np.load(path, allow_pickle=False)
+    volume = mapped.load(path)
     expected = case.scan.geometry.volume_shape
     if volume.shape != expected:
         return None, f"wrong shape: expected a volume [z, y, x] = {expected}, the method returned {volume.shape}"
     if volume.dtype.kind != "f":
         return None, f"wrong type: expected float32, the method returned {volume.dtype}"
     with np.errstate(over="ignore"):
-        volume = np.ascontiguousarray(volume, dtype=np.float32)
-    bad = int((~np.isfinite(volume)).sum())
+        volume = mapped.contiguous(volume)
+    bad = mapped.not_finite(volume)
     if bad:
         return None, f"not finite: {bad} of {volume.size} voxels are NaN or Inf"
     return volume, ""
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What the method kept beside the volume."""
+    if not path.exists():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def _keep_arrays(found: Path, place: str | None) -> None:
+    """Beside the run's volume; nowhere where that folder is not on this machine."""
+    if found.exists() and place is not None and Path(place).parent.is_dir():
+        with atomic.replacing(Path(place)) as temporary:
+            shutil.copyfile(found, temporary)
 
 
 def _curve(folder: Path, snapshots: list[dict[str, Any]], scorer: Scorer) -> list[dict[str, Any]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
+from benchmark import photographs
+from benchmark.errors import InputError
 from benchmark.types import Case, MetricSpec, Scan, resolve
 
 PREFIXES = {"volume": ("volume",), "projection": ("projection", "fit")}  # kind of a metric -> prefixes of its columns
@@ -18,11 +21,14 @@ class Scorer:
         self.case = case
         self.metrics = list(metrics)
 
-    def score(self, volume: np.ndarray) -> tuple[dict[str, float | None], list[str]]:
+    def score(
+        self, volume: np.ndarray, arrays: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[dict[str, float | None], list[str]]:
         """All metrics of a volume [z, y, x], and what went wrong (such a metric is None).
 
-        The volume is re-projected by the harness's own projector, for every method alike: against the held-out views
-        (projection_*) and against the measured training views (fit_*).
+        The volume is re-projected by the harness itself, for every method alike (by its maxima where the views are maxima):
+        against the held-out views (projection_*) and against the measured training views (fit_*). Photographs are held against
+        what the harness renders of the Gaussians in `arrays` (see Reconstruction).
         """
         values: dict[str, float | None] = {}
         problems: list[str] = []
@@ -30,7 +36,9 @@ class Scorer:
             self._apply("volume", self.case.scan, volume, self.case.truth, values, problems)
         rendered = any(metric.kind == "projection" for metric in self.metrics)
         for prefix, scan in (("projection", self.case.heldout), ("fit", self.case.scan)):
-            if rendered and scan is not None:
+            if rendered and scan is not None and scan.composite == "over":
+                self._apply_to_photographs(prefix, scan, arrays or {}, values, problems)
+            elif rendered and scan is not None:
                 self._apply(prefix, scan, _project(scan, volume), scan.projections, values, problems)
         return values, problems
 
@@ -39,10 +47,28 @@ class Scorer:
         known = {f"{prefix}_{metric.name}": metric.revision for metric in self.metrics for prefix in PREFIXES[metric.kind]}
         return {name: known[name] for name in names if name in known}
 
-    def _apply(
-        self, prefix: str, scan: Scan, found: np.ndarray, true: np.ndarray, values: dict[str, float | None], problems: list[str]
+    def _apply_to_photographs(
+        self, prefix: str, scan: Scan, arrays: Mapping[str, np.ndarray], values: dict[str, float | None], problems: list[str]
     ) -> None:
-        known = {**self.case.facts, "geometry": scan.geometry}
+        try:
+            found, true = photographs.rendered(arrays, scan), photographs.seen(scan)
+        except InputError as error:
+            problems.append(str(error))
+            return
+        pair = {"silhouettes": (found.silhouettes, true.silhouettes)}
+        self._apply(prefix, scan, found.stack(), true.stack(), values, problems, pair)
+
+    def _apply(
+        self,
+        prefix: str,
+        scan: Scan,
+        found: np.ndarray,
+        true: np.ndarray,
+        values: dict[str, float | None],
+        problems: list[str],
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        known = {**self.case.facts, "geometry": scan.geometry, **(more or {})}
         for metric in self.metrics:
             if prefix not in PREFIXES[metric.kind] or not set(metric.needs) <= set(known):
                 continue
@@ -64,10 +90,7 @@ class Scorer:
 
 
 def _project(scan: Scan, volume: np.ndarray) -> np.ndarray:
-    """Line integrals [view, v, u] of a volume along a scan's rays."""
-    import torch
+    """What a scan would have measured of a volume, [view, v, u]; both may lie in files."""
+    from benchmark.ct.rendering import rendered  # brings torch
 
-    from benchmark.ct.projector import Projector
-
-    with torch.no_grad():
-        return Projector(scan.geometry).forward(torch.from_numpy(volume)).numpy()
+    return rendered(volume, scan.geometry, scan.composite)

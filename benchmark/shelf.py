@@ -50,5 +50,6 @@ class Shelf:
 
 def size_in_bytes(case: Case) -> int:
     """Memory of a case's arrays."""
-    arrays = [case.scan.projections, case.truth, case.heldout.projections if case.heldout else None]
+    scans = [case.scan, *([case.heldout] if case.heldout else [])]
+    arrays = [case.truth, *(scan.projections for scan in scans), *(scan.colours for scan in scans)]
     return sum(array.nbytes for array in arrays if array is not None)

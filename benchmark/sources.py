@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 from benchmark.config import apply_sets
 from benchmark.entries import Entry, resolve_entry
@@ -28,10 +30,42 @@ def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
     raise InputError(where, expected=f"one of these ({kinds})", found="something else", fix=fix)
 
 
-def flags_for(registry: Registry, what: str, path: str) -> tuple[str, str]:
-    """What `--datasets` and `--set` would have to say."""
-    name = dataset_for(registry, what, Path(path)).name
-    return name, f"datasets.{name}.path={json.dumps(path)}"
+def flags_for(registry: Registry, what: str, path: str, chosen: str | None = None) -> tuple[str, str]:
+    """What `--datasets` and `--set` would have to say; `chosen` is a dataset that was named, which then gets the path.
+
+    Raises InputError for one that has no path.
+    """
+    spec = dataset_for(registry, what, Path(path)) if chosen is None else registry.dataset(chosen, "--datasets")
+    if "path" not in spec.params.model_fields:
+        raise InputError(f"--{what} {path}", expected="a dataset that takes a path", found=f"--datasets {spec.name}")
+    return spec.name, f"datasets.{spec.name}.path={json.dumps(path)}"
+
+
+def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | None]]:
+    """The dataset of this name, the dataset that opens this path, or those that open what lies in this folder; each with its path.
+
+    Raises InputError if that is nobody.
+    """
+    if scan in registry.datasets or not Path(scan).exists():
+        return [(registry.dataset(scan, "scan"), None)]
+    try:
+        return [(dataset_for(registry, "scan", Path(scan)), scan)]
+    except InputError:
+        found: list[tuple[DatasetSpec, str | None]] = []
+        for inside in sorted(Path(scan).iterdir()) if Path(scan).is_dir() else ():
+            with contextlib.suppress(InputError):
+                found.append((dataset_for(registry, "scan", inside), str(inside)))
+        if not found:
+            raise
+        return found
+
+
+def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
+    """The case of a dataset with these resolved parameters. Raises MissingDependency where a module that it needs is not there."""
+    missing = missing_modules(spec.requires)
+    if missing:
+        raise MissingDependency(f"{spec.name} needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
+    return resolve(spec.target)(spec.params(**values))
 
 
 def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[str, ...]) -> Case:
@@ -46,7 +80,4 @@ def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[
     apply_sets(registry, sets, [entry], [], mistakes)
     found = resolve_entry(entry, spec, given, mistakes)
     mistakes.raise_if_any("scan")
-    missing = missing_modules(spec.requires)
-    if missing:
-        raise MissingDependency(f"{spec.name} needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
-    return resolve(spec.target)(spec.params(**found[0]))
+    return load_case(spec, found[0])

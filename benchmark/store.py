@@ -1,7 +1,7 @@
 """What a sweep leaves behind: append-only records, one file per attempt; volumes and cases beside them.
 
     <folder>/runs/<run id>/attempt-0001.json, volume.nii.gz
-    <folder>/cases/<digest>/case.json, truth.nii.gz, training.npz, heldout.npz
+    <folder>/cases/<digest>/case.json, truth.nii.gz, training.npy, heldout.npy
     <folder>/tables/runs.csv
 
 `Store` writes, `Results` reads. Tables, figures and comparisons are pure functions of a `Results`.
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import atomic, nifti
+from benchmark import atomic, mapped, nifti
 from benchmark.errors import InputError
 from benchmark.plain import dumps
 from benchmark.results import Results, StoredCase
@@ -83,9 +83,11 @@ class Store:
         geometry, heldout = case.scan.geometry, case.heldout
         if case.truth is not None:
             nifti.write_volume(folder / "truth.nii.gz", case.truth, geometry, case.scan.length_unit)
-        np.savez(folder / "training.npz", projections=case.scan.projections)
-        if heldout is not None:
-            np.savez(folder / "heldout.npz", projections=heldout.projections)
+        for name, scan in (("training", case.scan), ("heldout", heldout)):
+            if scan is not None:
+                mapped.save(folder / f"{name}.npy", scan.projections)
+                if scan.colours is not None:
+                    mapped.save(folder / f"{name}_colours.npy", scan.colours)
         facts = {
             "schema_version": SCHEMA_VERSION,
             "digest": case.digest,
@@ -97,6 +99,7 @@ class Store:
             "view_labels": case.scan.view_labels,
             "heldout_view_labels": heldout.view_labels if heldout is not None else {},
             "photons": case.scan.photons,
+            "composite": case.scan.composite,
             "facts": case.facts,
             "training_views": case.training_views,
             "heldout_views": case.heldout_views,

@@ -1,4 +1,4 @@
-"""The compact table after a sweep: per case, methods from best to worst, the best of each column in bold."""
+"""The compact table after a sweep: per case, methods from best to worst, the best of each column in bold; pretrained ones apart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmark.display import case_title
-from benchmark.frame import labels
+from benchmark.frame import labels, pretrained
 from benchmark.types import RunRecord
 
 
@@ -61,21 +61,27 @@ def summary_table(records: Iterable[RunRecord]) -> Table:
 
 def _add_case(table: Table, title: str, methods: dict[str, list[RunRecord]]) -> None:
     values = {name: [column.value(runs) for column in COLUMNS] for name, runs in methods.items()}
+    fitted = {name: next(filter(None, map(pretrained, runs)), "") for name, runs in methods.items()}
     best: list[float | None] = []
     for index, column in enumerate(COLUMNS):
-        numbers = [number for row in values.values() if (number := row[index]) is not None]
+        numbers = [number for name, row in values.items() if (number := row[index]) is not None and not fitted[name]]
         best.append((max if column.higher_is_better else min)(numbers) if numbers else None)
 
-    def order(name: str) -> float:
+    def order(name: str) -> tuple[bool, float]:
         row = values[name]
         ranked = row[0] if row[0] is not None else row[2]
-        return -ranked if ranked is not None else float("inf")
+        return bool(fitted[name]), -ranked if ranked is not None else float("inf")
 
     for position, name in enumerate(sorted(methods, key=order)):
-        cells = [_cell(value, column, top) for value, column, top in zip(values[name], COLUMNS, best, strict=True)]
-        notes = [f"{run.status}: {run.reason}" if run.status != "ok" else run.reason for run in methods[name]]
+        tops = [None] * len(best) if fitted[name] else best
+        cells = [_cell(value, column, top) for value, column, top in zip(values[name], COLUMNS, tops, strict=True)]
+        notes = [f"pretrained on {fitted[name]}, not compared" if fitted[name] else "", *(_note(run) for run in methods[name])]
         note = "; ".join(dict.fromkeys(text for text in notes if text))
         table.add_row(escape(title) if position == 0 else "", escape(name), *cells, escape(note), end_section=position == len(methods) - 1)
+
+
+def _note(run: RunRecord) -> str:
+    return f"{run.status}: {run.reason}" if run.status != "ok" else run.reason
 
 
 def _cell(value: float | None, column: Column, best: float | None) -> str:

@@ -33,22 +33,19 @@ class Board:
 
     def snapshot(self, step: int, volume: np.ndarray) -> None:
         """The volume [z, y, x] in its own window, and its projections in the measured ones' window, row 0 below."""
-        import torch
-
-        from benchmark.ct.projector import Projector
+        from benchmark.ct.rendering import rendered
 
         top = max(float(volume.max()), 1e-9)
         for axis, name in enumerate(("axial", "coronal", "sagittal")):
             middle = np.take(volume, volume.shape[axis] // 2, axis)
             self.writer.add_image(f"slice/{name}", _grey(middle[::-1] if axis else middle, top), step)
         measured = self.scan.projections[self.views]
-        projector = Projector(self.scan.geometry.subset(self.views))
-        rendered = projector.forward(torch.from_numpy(np.array(volume, dtype=np.float32))).numpy()
+        shown = rendered(volume, self.scan.geometry.subset(self.views), self.scan.composite)
         top = max(float(measured.max()), 1e-9)
-        for view, one, other in zip(self.views, measured, rendered, strict=True):
+        for view, one, other in zip(self.views, measured, shown, strict=True):
             pair = np.concatenate([one[::-1], other[::-1]], axis=1)
             self.writer.add_image(f"projection/view {view} (measured, rendered)", _grey(pair, top), step)
-        error = float(np.mean((rendered - measured) ** 2))
+        error = float(np.mean((shown - measured) ** 2))
         self.writer.add_scalar("fit_psnr", 10 * np.log10(top**2 / max(error, 1e-30)), step)
         self.writer.flush()
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmark import mapped
 from benchmark.budget import Budget
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
-from benchmark.mapped import is_read_only_file, release
 
 
 class Params(BaseModel):
@@ -24,6 +24,9 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Composite = Literal["sum", "max", "over"]  # what a pixel shows along its ray: the integral, the maximum, or what lies over the rest
+MEASURED: Mapping[Composite, str] = {"sum": "line integrals", "max": "maxima along the rays", "over": "silhouettes and colours"}
+Engine = Literal["auto", "native", "tigre"]  # whose projector; auto = native on every machine: numbers never depend on what is installed
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
 
 
@@ -47,8 +50,11 @@ class DatasetParams(Params):
 class Scan:
     """All that a method gets to see: measured line integrals (float32 [view, v, u], dimensionless) and their geometry.
 
-    Raises InputError, naming the field, if the arrays do not fit the geometry, hold NaN or Inf, or if the detector
-    does not see the volume.
+    Where `composite` is 'max', the views are maximum projections instead: each pixel is the largest value of the field along its
+    ray, in the field's own unit. Where it is 'over', they are photographs: `projections` is the silhouette, how much of each pixel the
+    thing covers (0 .. 1), and `colours` its red, green and blue over black (0 .. 1). Only methods that declare it
+    (`MethodSpec.composites`) are given such a scan. Raises InputError, naming the field, if the arrays do not fit the geometry, hold
+    NaN or Inf, or if the detector does not see the volume.
     """
 
     projections: np.ndarray
@@ -56,9 +62,11 @@ class Scan:
     photons: float | None = None  # per pixel of the unattenuated beam, where known
     length_unit: str = "mm"
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of each view: time [s], breathing phase, ...
+    composite: Composite = "sum"
+    colours: np.ndarray | None = None  # float32 [view, v, u, 3] of photographs
 
     def __post_init__(self) -> None:
-        projections = _own(self.projections)
+        projections = np.asarray(self.projections)
         if projections.shape != self.geometry.projection_shape:
             raise InputError(
                 "scan.projections",
@@ -66,6 +74,7 @@ class Scan:
                 found=f"{projections.shape}",
                 fix="Check the number of angles and the order of the detector axes.",
             )
+        projections = _own(projections)
         _check_finite(projections)
         self.geometry.check_sees_volume()
         labels = {str(name): np.array(values, dtype=np.float64) for name, values in self.view_labels.items()}
@@ -76,6 +85,8 @@ class Scan:
         object.__setattr__(self, "view_labels", labels)
         projections.setflags(write=False)
         object.__setattr__(self, "projections", projections)
+        if self.composite == "over" or self.colours is not None:
+            object.__setattr__(self, "colours", _checked_colours(self))
 
     @property
     def digest(self) -> str:
@@ -83,19 +94,34 @@ class Scan:
         content = hashlib.sha256()
         for view in self.projections:
             content.update(view.data)
-            release(self.projections)
+            mapped.release(self.projections)
         content.update(self.geometry.digest.encode())
+        if self.composite != "sum":  # digests of line integrals stay what they were before there was anything else
+            content.update(self.composite.encode())
+        if self.colours is not None:
+            content.update(self.colours.data)
         for name in sorted(self.view_labels):
             content.update(name.encode() + self.view_labels[name].tobytes())
         return content.hexdigest()[:16]
 
 
+def _checked_colours(scan: Scan) -> np.ndarray:
+    """The colours of photographs, read-only. Raises InputError for what are none, and for a silhouette that is no part of a pixel."""
+    shape = (*scan.geometry.projection_shape, 3)
+    colours = None if scan.colours is None else np.array(scan.colours, dtype=np.float32, order="C")
+    if scan.composite != "over" or colours is None or colours.shape != shape:
+        found = "none" if colours is None else f"shape {colours.shape} of {MEASURED[scan.composite]}"
+        raise InputError("scan.colours", expected=f"[view, v, u, 3] = {shape} of photographs", found=found)
+    for name, values in (("colours", colours), ("projections", scan.projections)):
+        if not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
+            raise InputError(f"scan.{name}", expected="parts of 1", found=f"{values.min():.4g} .. {values.max():.4g}")
+    colours.setflags(write=False)
+    return colours
+
+
 def _own(projections: np.ndarray) -> np.ndarray:
     """float32, C-contiguous, and nobody else can change it: a copy, except of a file that is mapped read-only."""
-    if isinstance(projections, np.ndarray) and projections.dtype == np.float32 and projections.flags.c_contiguous:
-        if is_read_only_file(projections):
-            return np.asarray(projections)
-    return np.array(projections, dtype=np.float32, order="C")
+    return mapped.contiguous(projections) if mapped.is_read_only_file(projections) else mapped.copied(projections)
 
 
 def _check_finite(projections: np.ndarray) -> None:
@@ -106,7 +132,7 @@ def _check_finite(projections: np.ndarray) -> None:
             found = np.argwhere(~np.isfinite(view))
             first = first or (index, *(int(i) for i in found[0]))
             bad += len(found)
-        release(projections)
+        mapped.release(projections)
     if bad:
         raise InputError(
             "scan.projections",
@@ -131,14 +157,16 @@ class Case:
 
     def __post_init__(self) -> None:
         if self.truth is not None:
-            truth = np.ascontiguousarray(self.truth, dtype=np.float32)
-            if truth.shape != self.scan.geometry.volume_shape or not np.isfinite(truth).all():
-                raise InputError(
-                    f"case '{self.name}': truth",
-                    expected=f"a finite volume [z, y, x] = {self.scan.geometry.volume_shape}",
-                    found=f"shape {truth.shape}" if np.isfinite(truth).all() else "NaN or Inf",
-                )
+            truth, shape = np.asarray(self.truth), self.scan.geometry.volume_shape
+            fits = truth.shape == shape
+            truth = mapped.contiguous(truth) if fits else truth
+            if not fits or mapped.not_finite(truth):
+                found = "NaN or Inf" if fits else f"shape {truth.shape}"
+                raise InputError(f"case '{self.name}': truth", expected=f"a finite volume [z, y, x] = {shape}", found=found)
             object.__setattr__(self, "truth", truth)
+        if self.heldout is not None and self.heldout.composite != self.scan.composite:
+            kinds = MEASURED[self.scan.composite], MEASURED[self.heldout.composite]
+            raise InputError(f"case '{self.name}': heldout", expected=f"{kinds[0]}, as in the scan", found=kinds[1])
         if set(self.training_views) & set(self.heldout_views):
             raise InputError(f"case '{self.name}': views", expected="held-out views disjoint from the training views", found="an overlap")
 
@@ -146,7 +174,8 @@ class Case:
     def digest(self) -> str:
         """Hash of everything in the case."""
         content = hashlib.sha256(self.scan.digest.encode())
-        content.update(b"" if self.truth is None else self.truth.tobytes())
+        if self.truth is not None:
+            mapped.update(content, self.truth)
         content.update(b"" if self.heldout is None else self.heldout.digest.encode())
         if "published" in self.facts:  # else the stored case of an earlier sweep, which does not say so, would stand for it
             content.update(json.dumps(dict(self.facts["published"]), sort_keys=True).encode())
@@ -158,18 +187,24 @@ class Reconstruction:
     """What a method returns: the volume (float32 [z, y, x] on the scan's grid, 1/mm), the engine that computed it, and notes.
 
     `engine` names the code that did the work ('native', 'tigre 3.1.3', ...); `info` holds anything worth keeping in the
-    record (JSON values: a chosen weight, the number of iterations run).
+    record (JSON values: a chosen weight, the number of iterations run); `arrays` what is worth keeping beside the volume, by name.
+    Known names are means, quaternions, log_scales of Gaussians with log_amplitudes or with opacities and colours (see Mixture and
+    Splats in benchmark.fields), and hull (bool [z, y, x]): pictures and `features` are made of them, photographs scored by them.
     """
 
     volume: np.ndarray
     engine: str = "native"
     info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+ARRAYS = "arrays.npz"  # where a run keeps what is in Reconstruction.arrays
 
 
 def volume_digest(volume: np.ndarray) -> str:
     """Hash of a volume's shape and float32 values."""
     content = hashlib.sha256(repr(volume.shape).encode())
-    content.update(np.ascontiguousarray(volume, dtype=np.float32).tobytes())
+    mapped.update(content, mapped.contiguous(volume))
     return content.hexdigest()[:16]
 
 
@@ -194,11 +229,15 @@ class MethodSpec:
     """A reconstruction method. `target(scan, params, run) -> Reconstruction`.
 
     `presets` maps a name to parameter values that replace the defaults; `skip(scan, params) -> str | None` returns the
-    reason why a scan cannot be reconstructed by this method; `requires` lists modules that must be importable. `pieces` says
-    that the method keeps to `run.memory_bytes`: others are skipped where `--memory` is less than scan and volume take.
+    reason why a scan cannot be reconstructed by this method; `composites` says which kinds of views it understands (line
+    integrals unless it says so): scans of another kind are skipped before it sees them; `requires` lists modules that must be
+    importable. `pieces` says that the method keeps to `run.memory_bytes`: others are skipped where `--memory` is less than scan
+    and volume take.
     `field(state, params, geometry)` makes of a checkpoint's state a function from positions [M, 3] (x y z [mm]) to attenuation
     [M], for `render` and `volume`; `speed() -> dict` adds ratios to `speed`, each a number or two callables to compare (ours
-    and the alternative). Raise `revision` whenever results change: it is part of each run's identity.
+    and the alternative). `fit(scans, params, run) -> dict` trains on other scans beforehand (`fit`); what it returns is handed to runs
+    whose parameter `weights` (which such a method must have) names the file, as `run.weights`, and these count as pretrained.
+    Raise `revision` whenever results change: it is part of each run's identity.
     """
 
     name: str
@@ -209,8 +248,10 @@ class MethodSpec:
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     revision: int = 1
     skip: Target | None = None
+    composites: tuple[Composite, ...] = ("sum",)
     field: Target | None = None
     speed: Target | None = None
+    fit: Target | None = None
     pieces: bool = False
     cite: str = ""
 
@@ -241,8 +282,9 @@ class MetricSpec:
     """A score. kind 'volume': `target(prediction, truth)`, both [z, y, x]; kind 'projection': both [view, v, u].
 
     The data range must come from the truth, never from the prediction. `needs` names what the target also gets, by keyword:
-    'geometry' (of the volume and of the views), or one of the case's facts, such as 'mu_water' [1/mm] or 'sphere' (centre
-    x y z and radius [mm]); cases without it are not scored. Raise `revision` whenever values change.
+    'geometry' (of the volume and of the views), 'silhouettes' (of photographs: as rendered, and true), or one of the case's facts,
+    such as 'mu_water' [1/mm] or 'sphere' (centre x y z and radius [mm]); cases without it are not scored. Raise `revision` whenever
+    values change.
     """
 
     name: str  # the column, e.g. 'psnr' becomes volume_psnr
@@ -271,7 +313,8 @@ Status = Literal["ok", "failed", "skipped"]
 SCHEMA_VERSION = 2  # 2: metric versions, counters, volume digest, command, reevaluated; records of version 1 stay readable
 
 
-_LATER = ("budget_steps", "budget_samples", "budget_projections")  # where they are None, runs are named as before there were any
+# Where these are unset, runs are named as before there were any.
+_LATER = {"budget_steps": None, "budget_samples": None, "budget_projections": None, "weights_digest": ""}
 
 
 class RunSpec(BaseModel):
@@ -292,6 +335,7 @@ class RunSpec(BaseModel):
     budget_steps: int | None = None
     budget_samples: int | None = None  # ray samples
     budget_projections: int | None = None  # applications of A to all training views
+    weights_digest: str = ""  # of the weights file that `method_params` names, for a method that was fitted to other scans
 
     @property
     def budget(self) -> Budget:
@@ -301,8 +345,11 @@ class RunSpec(BaseModel):
     @property
     def id(self) -> str:
         """Readable prefix + 12 hex digits of the hash of every field."""
-        later = {name for name in _LATER if getattr(self, name) is None}
-        text = json.dumps(self.model_dump(mode="json", exclude=later), sort_keys=True)
+        later = {name for name, unset in _LATER.items() if getattr(self, name) == unset}
+        content = self.model_dump(mode="json", exclude=later)
+        if self.weights_digest:
+            del content["method_params"]["weights"]  # what is in the file counts, not where it lies
+        text = json.dumps(content, sort_keys=True)
         views = self.dataset_params.get("views")
         count = views if isinstance(views, int) else len(views or ())
         return f"{self.dataset}-{count}v-{self.method}-s{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -346,6 +393,7 @@ class RunRecord(BaseModel):
     info: dict[str, Any] = {}
     environment: dict[str, Any] = {}
     volume_digest: str = ""  # of the stored volume
+    pretrained: dict[str, Any] = {}  # digest of the weights that were used and what they were fitted to; empty = fitted to this scan alone
     command: str = ""  # the command line of the sweep
     reevaluated: dict[str, Any] = {}  # for metrics that were computed again later: when, by which code, from which attempt
     started: str = ""  # ISO 8601, UTC

@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import counters
+from benchmark import counters, mapped
 from benchmark.budget import Budget
-from benchmark.checkpoint import Checkpoints
+from benchmark.checkpoint import Checkpoint, Checkpoints
 from benchmark.clock import peak_memory_mb
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.library import library
@@ -36,7 +36,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.plain import dumps, plain
 from benchmark.run_context import Interrupted, Run
 from benchmark.tensorboard import Board
-from benchmark.types import Reconstruction, Scan, resolve
+from benchmark.types import ARRAYS, Reconstruction, Scan, resolve
 
 Emit = Callable[[dict[str, Any]], None]
 MOST_LOSSES = 500  # points of the loss curve that a record keeps
@@ -71,7 +71,7 @@ class Tracker:
             self.board.snapshot(step, volume)
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"snapshot-{len(self.snapshots):04d}.npy"
-        np.save(path, volume, allow_pickle=False)
+        mapped.save(path, volume)
         self.snapshots.append({"file": str(path), "step": step, "seconds": seconds, "loss": self.losses[-1][2] if self.losses else None})
 
     def state_dict(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def work(folder: Path, emit: Emit) -> None:
         scan = read_scan(folder, job)
         target, params = _method(job)
         result["device"] = resolve_device(job["device"])
-        _set_up_libraries(job)
+        _set_up_libraries(job, result["device"])
         run = Run(
             seed=job["seed"],
             device=result["device"],
@@ -116,13 +116,16 @@ def work(folder: Path, emit: Emit) -> None:
             snapshots=job["snapshots"],
             checkpoints=checkpoints,
             history=tracker,
+            weights=Checkpoint.read(Path(job["weights"])).state if job["weights"] else None,
         )
         if job["own_process"]:
             _end_politely(run)
         reconstruction = _timed(target, scan, params, run)
         result["peak_memory_mb"] = peak_memory_mb()
         volume = _volume(reconstruction)
-        np.save(folder / "volume.npy", volume, allow_pickle=False)
+        mapped.save(folder / "volume.npy", volume)
+        if reconstruction.arrays:
+            np.savez(folder / ARRAYS, **reconstruction.arrays)
         result |= {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info))}
         if run.resumed:
             result["info"]["resumed_after_step"] = run.resumed
@@ -175,22 +178,16 @@ def _end_politely(run: Run) -> None:
 
 def _timed(target: Callable[..., Any], scan: Scan, params: Any, run: Run) -> Any:
     """The method's return value; the clock runs only while the method does, pending work on a GPU included."""
-    _synchronise(run.device)
     counters.reset()
-    run.clock.start()
-    try:
-        result = target(scan, params, run)
-        _synchronise(run.device)
-        return result
-    finally:
-        run.clock.stop()
-
-
-def _synchronise(device: str) -> None:
-    if device.startswith("cuda"):
+    if run.device.startswith("cuda"):
         import torch
 
-        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(run.device)
+    run.clock.start()
+    try:
+        return target(scan, params, run)
+    finally:
+        run.clock.stop()
 
 
 def _volume(reconstruction: Any) -> np.ndarray:
@@ -206,8 +203,10 @@ def read_scan(folder: Path, job: dict[str, Any]) -> Scan:
     """The scan of a job folder; its projections stay on the disk until they are needed."""
     projections = np.load(folder / "projections.npy", mmap_mode="r", allow_pickle=False)
     geometry = ConeBeamGeometry.from_dict(job["geometry"])
-    labels = job.get("view_labels", {})
-    return Scan(projections, geometry, photons=job["photons"], length_unit=job["length_unit"], view_labels=labels)
+    colours = folder / "colours.npy"
+    common = {"photons": job["photons"], "length_unit": job["length_unit"], "composite": job["composite"]}
+    common["colours"] = np.load(colours, allow_pickle=False) if colours.exists() else None
+    return Scan(projections, geometry, view_labels=job.get("view_labels", {}), **common)
 
 
 def _method(job: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
@@ -242,12 +241,14 @@ def resolve_device(device: str) -> str:
     return f"cuda:{index}"
 
 
-def _set_up_libraries(job: dict[str, Any]) -> None:
+def _set_up_libraries(job: dict[str, Any], device: str) -> None:
     """Load the kernels outside of the clock, seed the global generators (a method should use run.rng; some libraries do not)
     and limit torch's threads.
     """
     with contextlib.suppress(MissingDependency):  # a method that needs no kernels runs without a compiler, too
         library()
+    if device.startswith("cuda"):
+        _set_up_cuda(device)
     random.seed(job["seed"])
     np.random.seed(job["seed"] % 2**32)
     if "torch" in sys.modules:
@@ -256,6 +257,17 @@ def _set_up_libraries(job: dict[str, Any]) -> None:
         torch.manual_seed(job["seed"])
         if job["threads"]:
             torch.set_num_threads(job["threads"])
+
+
+def _set_up_cuda(device: str) -> None:
+    """Compile and load the kernels for a GPU, and let float32 mean float32 there as well."""
+    import torch
+
+    from benchmark.ct.kernels.launch import module
+
+    torch.backends.cudnn.allow_tf32 = False
+    with contextlib.suppress(MissingDependency):
+        module(torch.device(device))
 
 
 def _thread_count() -> int:

@@ -1,10 +1,50 @@
-"""Before anything loads OpenMP: threads that wait do not spin, since test machines are small and shared; each of several pytest
-workers has its share of the cores.
+"""What every test may use. Before anything loads OpenMP: threads that wait do not spin, since test machines are small and shared, and
+each of several pytest workers has its share of the cores.
 """
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if workers > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Torch must know of the pretended device before its first backward pass, which starts a thread for each device there is."""
+    if any("[pretend" in item.name or item.path.name == "test_cuda.py" for item in session.items):
+        import pretend
+
+        pretend.register()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Arrays as small as those of tests are slower on several threads, and much slower where others want the processor too."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(params=["cpu", "pretend", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where a test's tensors lie: the CPU, a device that has the CUDA kernels without a GPU (pretend.py), and a GPU (marked gpu)."""
+    if request.param == "pretend":
+        from pretend import pretending
+
+        with pretending(monkeypatch) as name:
+            yield name
+    elif request.param == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch finds no CUDA device")
+        yield "cuda:0"
+    else:
+        yield "cpu"

@@ -108,7 +108,7 @@ def test_filtering_is_a_convolution_without_wrap_around() -> None:
     np.testing.assert_allclose(filter_rows(impulse, "ram-lak", 1.0)[0, 0].numpy(), expected, atol=1e-7)
 
 
-def test_backprojection_against_a_plain_loop() -> None:
+def test_backprojection_against_a_plain_loop(device: str) -> None:
     geometry = scanner(views=3, size=8, detector_offset=(5.0, -7.0), axis_shift=4.0, volume_shape=(5, 6, 8))
     filtered = np.random.default_rng(0).random((3, geometry.detector_shape[1], geometry.detector_shape[0])).astype(np.float32)
     z, y, x = np.meshgrid(*(geometry.voxel_centres(axis) for axis in range(3)), indexing="ij")
@@ -127,7 +127,8 @@ def test_backprojection_against_a_plain_loop() -> None:
         value = (1 - wi) * ((1 - wj) * padded[a, b] + wj * padded[a, b + 1])
         value += wi * ((1 - wj) * padded[a + 1, b] + wj * padded[a + 1, b + 1])
         expected += value * (scale / geometry.magnification) ** 2
-    np.testing.assert_allclose(backproject(filtered, geometry), expected, rtol=2e-4, atol=2e-5)
+    found = backproject(torch.from_numpy(filtered).to(device), geometry).cpu()
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
 
 
 def test_the_weight_of_the_central_ray_is_one() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmark.errors import InputError
-from benchmark.fields import MLP, HashGrid, plain, trunc_exp, vm_encode, vm_grid
+from benchmark.fields import MLP, HashGrid, Support, plain, trunc_exp, vm_encode, vm_grid
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -14,17 +14,25 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def gradients(value: torch.Tensor, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
-    weight = torch.linspace(-1, 1, value.numel()).view_as(value)
-    return list(torch.autograd.grad((value * weight).sum(), inputs))
+    weight = torch.linspace(-1, 1, value.numel()).view(value.shape).to(value.device)
+    return [gradient.cpu() for gradient in torch.autograd.grad((value * weight).sum(), inputs)]
+
+
+def on(device: str, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Copies with gradients of their own."""
+    return [tensor.detach().to(device).requires_grad_() for tensor in tensors]
 
 
 @pytest.mark.parametrize("log2_entries", [8, 19])
-def test_hash_grid_matches_plain_torch(log2_entries: int) -> None:
+def test_hash_grid_matches_plain_torch(log2_entries: int, device: str) -> None:
     grid = HashGrid(levels=4, base=4, finest=31, log2_entries=log2_entries, spread=1.0, generator=generator())
     points = (0.01 + 0.98 * torch.rand(1000, 3, generator=generator())).requires_grad_()  # at the faces the twin's clamp has no gradient
-    ours, twin = grid(points), plain.hash_grid(grid, points)
-    torch.testing.assert_close(ours, twin, atol=1e-5, rtol=1e-5)
-    for mine, theirs in zip(gradients(ours, [points, grid.table]), gradients(twin, [points, grid.table]), strict=True):
+    twin = plain.hash_grid(grid, points)
+    expected = gradients(twin, [points, grid.table])
+    (there,), grid = on(device, [points]), grid.to(device)
+    ours = grid(there)
+    torch.testing.assert_close(ours.cpu(), twin, atol=1e-5, rtol=1e-5)
+    for mine, theirs in zip(gradients(ours, [there, grid.table]), expected, strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-3)
 
 
@@ -34,12 +42,15 @@ def test_hash_grid_refuses_impossible_sizes() -> None:
 
 
 @pytest.mark.parametrize(("points", "inputs", "outputs", "layers", "skip"), [(1000, 8, 1, 3, None), (257, 33, 3, 4, 2), (3, 5, 2, 1, None)])
-def test_mlp_matches_plain_torch(points: int, inputs: int, outputs: int, layers: int, skip: int | None) -> None:
+def test_mlp_matches_plain_torch(points: int, inputs: int, outputs: int, layers: int, skip: int | None, device: str) -> None:
     mlp = MLP(inputs, outputs, hidden=30, layers=layers, skip=skip, generator=generator())
     values = torch.randn(points, inputs, generator=generator()).requires_grad_()
-    ours, twin = mlp(values), plain.mlp(mlp, values)
-    torch.testing.assert_close(ours, twin, atol=1e-5, rtol=1e-5)
-    for mine, theirs in zip(gradients(ours, [values, mlp.weights]), gradients(twin, [values, mlp.weights]), strict=True):
+    twin = plain.mlp(mlp, values)
+    expected = gradients(twin, [values, mlp.weights])
+    (there,), mlp = on(device, [values]), mlp.to(device)
+    ours = mlp(there)
+    torch.testing.assert_close(ours.cpu(), twin, atol=1e-5, rtol=1e-5)
+    for mine, theirs in zip(gradients(ours, [there, mlp.weights]), expected, strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
 
 
@@ -50,23 +61,28 @@ def tensors(shape: tuple[int, int, int], channels: int = 5) -> tuple[list[torch.
     return planes, lines
 
 
-def test_vector_matrix_matches_plain_torch() -> None:
-    planes, lines = tensors((6, 7, 8))
-    points = torch.rand(700, 3, generator=generator())
-    ours, twin = vm_encode(points, planes, lines), plain.vm_encode(points, planes, lines)
-    torch.testing.assert_close(ours, twin, atol=1e-5, rtol=1e-5)
-    for mine, theirs in zip(gradients(ours, planes + lines), gradients(twin, planes + lines), strict=True):
+@pytest.mark.parametrize("shape", [(6, 7, 8), (1, 5, 1)])
+def test_vector_matrix_matches_plain_torch(shape: tuple[int, int, int], device: str) -> None:
+    planes, lines = tensors(shape)
+    inputs = [torch.rand(700, 3, generator=generator()).requires_grad_(), *planes, *lines]
+    there = on(device, inputs)
+    ours, twin = vm_encode(there[0], there[1:4], there[4:]), plain.vm_encode(inputs[0], planes, lines)
+    torch.testing.assert_close(ours.cpu(), twin, atol=1e-5, rtol=1e-5)
+    for mine, theirs in zip(gradients(ours, there), gradients(twin, inputs), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
 
 
-def test_vector_matrix_grid_is_the_encoding_at_voxel_centres() -> None:
+@pytest.mark.parametrize("part", [1.0, 0.4])
+def test_vector_matrix_grid_is_the_encoding_at_voxel_centres(part: float, device: str) -> None:
     shape = (6, 7, 8)
     planes, lines = tensors(shape)
+    mask = torch.rand(shape, generator=generator()) < part
     z, y, x = torch.meshgrid(*[(torch.arange(n) + 0.5) / n for n in shape], indexing="ij")
-    points = torch.stack([x, y, z], -1).view(-1, 3)
-    grid, encoded = vm_grid(planes, lines), vm_encode(points, planes, lines)
-    torch.testing.assert_close(grid, encoded, atol=1e-5, rtol=1e-5)
-    for mine, theirs in zip(gradients(grid, planes + lines), gradients(encoded, planes + lines), strict=True):
+    points = torch.stack([x, y, z], -1)[mask]
+    there = on(device, planes + lines)
+    grid, encoded = vm_grid(there[:3], there[3:], Support(mask.to(device))), vm_encode(points, planes, lines)
+    torch.testing.assert_close(grid.cpu(), encoded, atol=1e-5, rtol=1e-5)
+    for mine, theirs in zip(gradients(grid, there), gradients(encoded, planes + lines), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
 
 
@@ -74,13 +90,13 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
     planes, lines = tensors((9, 8, 7))
     grid = HashGrid(levels=3, base=4, finest=16, spread=1.0, generator=generator())
     mlp = MLP(6, hidden=16, generator=generator())
-    points = torch.rand(5000, 3, generator=generator())
+    points = torch.rand(5000, 3, generator=generator()).requires_grad_()
     results, before = [], torch.get_num_threads()
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             field, features = mlp(grid(points)), vm_encode(points, planes, lines)
-            results.append([field, features, *gradients(field, [grid.table, mlp.weights]), *gradients(features, planes + lines)])
+            results.append([field, features, *gradients(field, [grid.table, mlp.weights]), *gradients(features, [points, *planes, *lines])])
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:

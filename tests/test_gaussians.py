@@ -16,11 +16,19 @@ from skimage.metrics import structural_similarity
 
 from benchmark.api import ConeBeamGeometry, InputError, Run, Scan, view_rays
 from benchmark.budget import Budget
-from benchmark.fields import Mixture, MixtureProjector, mixture_line_integrals, rotations, total_variation, voxel_positions, voxelise
+from benchmark.fields import (
+    Mixture,
+    MixtureProjector,
+    mixture_line_integrals,
+    rotations,
+    ssim,
+    total_variation,
+    voxel_positions,
+    voxelise,
+)
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
-from methods.gaussians.losses import ssim
-from methods.gaussians.reconstruct import reconstruct
+from methods.gaussians.reconstruct import reconstruct, usual_refine, usual_tv
 from methods.gaussians.start import draw, morton_order, start_mixture
 
 TINY: dict[str, Any] = {"steps": 60, "gaussians": 200, "every": 15, "tv_block": 8}
@@ -54,9 +62,14 @@ def mixture(count: int = 30, scale: float = 12.0, seed: int = 0) -> Mixture:
     return Mixture(*(tensor.requires_grad_() for tensor in (means, quaternions, scales.log(), amplitudes.log())))
 
 
+def on(device: str, parameters: Mixture) -> Mixture:
+    """The same mixture on a device; gradients flow back."""
+    return Mixture(*(tensor.to(device) for tensor in parameters))
+
+
 def compare(ours: torch.Tensor, twin: torch.Tensor, parameters: Mixture) -> None:
-    """Values and the gradients of all parameters."""
-    scale = float(twin.detach().abs().max())
+    """Values and the gradients of all parameters; what is ours may lie on any device."""
+    ours, scale = ours.cpu(), float(twin.detach().abs().max())
     torch.testing.assert_close(ours.double(), twin, rtol=1e-4, atol=2e-6 * scale)
     weight = torch.linspace(-3, 5, ours.numel()).sin().view_as(ours)
     for mine, theirs in zip(
@@ -70,11 +83,11 @@ def compare(ours: torch.Tensor, twin: torch.Tensor, parameters: Mixture) -> None
 
 
 @pytest.mark.parametrize("scale", [4.0, 12.0, 60.0])
-def test_projections_match_the_twin(scale: float) -> None:
+def test_projections_match_the_twin(scale: float, device: str) -> None:
     scanned, parameters = geometry(), mixture(scale=scale)
     rays = view_rays(scanned)
     twin = twins.mixture_line_integrals(parameters, rays.origins, rays.directions).view(scanned.projection_shape)
-    compare(MixtureProjector(scanned, EXACT)(parameters), twin, parameters)
+    compare(MixtureProjector(scanned, EXACT, device)(on(device, parameters)), twin, parameters)
 
 
 def test_projections_are_integrals() -> None:
@@ -90,10 +103,10 @@ def test_projections_are_integrals() -> None:
     torch.testing.assert_close(ours.double(), sums, rtol=1e-5, atol=1e-5)
 
 
-def test_values_match_the_twin() -> None:
+def test_values_match_the_twin(device: str) -> None:
     scanned, parameters = geometry(), mixture()
     twin = twins.mixture_values(parameters, voxel_positions(scanned)).view(scanned.volume_shape)
-    compare(voxelise(parameters, scanned, cutoff=EXACT), twin, parameters)
+    compare(voxelise(on(device, parameters), scanned, cutoff=EXACT), twin, parameters)
 
 
 def test_any_rays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,13 +118,13 @@ def test_any_rays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mixture_line_integrals(parameters, rays[:0]).shape == (0,)
 
 
-def test_a_block_is_a_part_and_a_mean_is_over_the_voxel() -> None:
-    scanned, parameters = geometry(), mixture()
+def test_a_block_is_a_part_and_a_mean_is_over_the_voxel(device: str) -> None:
+    scanned, parameters = geometry(), on(device, mixture())
     whole, block = voxelise(parameters, scanned), (slice(2, 7), slice(3, 15), slice(5, 6))
-    torch.testing.assert_close(voxelise(parameters, scanned, block=block), whole[block], rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(voxelise(parameters, scanned, block=block).cpu(), whole.cpu()[block], rtol=1e-4, atol=1e-7)
     fine = scanned.with_volume((18, 30, 36))
     mean = torch.nn.functional.avg_pool3d(voxelise(parameters, fine)[None], 2)[0]
-    torch.testing.assert_close(voxelise(parameters, scanned, supersample=2), mean, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(voxelise(parameters, scanned, supersample=2).cpu(), mean.cpu(), rtol=1e-4, atol=1e-7)
 
 
 def test_some_views_are_a_part() -> None:
@@ -141,14 +154,14 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-def test_gaussians_around_and_behind_the_source() -> None:
+def test_gaussians_around_and_behind_the_source(device: str) -> None:
     scanned, parameters = geometry(), mixture(3)
     means = parameters.means.detach().clone()
     source = torch.from_numpy(scanned.vectors()[0, 0]).float()
     means[0] = 1.5 * source  # behind
     means[1] = 0.98 * source  # all around it
     means[2, 2] = 5000  # far off the detector
-    images = MixtureProjector(scanned)(parameters._replace(means=means.requires_grad_()), [0])
+    images = MixtureProjector(scanned, device=device)(on(device, parameters._replace(means=means.requires_grad_())), [0])
     assert torch.isfinite(images).all() and (images >= 0).all()
     images.sum().backward()
     assert torch.isfinite(means.grad).all() and not means.grad[[0, 2]].any()
@@ -272,6 +285,29 @@ def test_control_keeps_the_state_of_survivors_and_the_cap() -> None:
     pulled(people, scan)  # the optimiser goes on with the new tensors
     people.control(torch.Generator().manual_seed(0))
     assert people.mixture.size == 230
+
+
+def noisy(sigma: float, views: int = 8, scale: float = 1.0) -> Scan:
+    scan = ball_scan(noise=sigma, views=views)[0]
+    return Scan(scale * scan.projections, scan.geometry)
+
+
+def test_the_weight_of_the_variation_grows_with_noise_and_falls_with_views() -> None:
+    weights = [usual_tv(noisy(sigma)) for sigma in (0.0, 0.02, 0.1)]
+    assert 0.25 / 8 <= weights[0] < 1.3 * 0.25 / 8 and weights[0] < weights[1] < weights[2]
+    level = float(ball_scan(views=8)[0].projections.mean())
+    assert weights[2] == pytest.approx((0.25 + 20 * 0.1 / level) / 8, rel=0.2)
+    assert usual_tv(noisy(0.1, scale=7.0)) == pytest.approx(weights[2], rel=1e-4)  # a pure number
+    assert usual_tv(noisy(0.1, views=16)) == pytest.approx(weights[2] / 2, rel=0.1)
+
+
+def test_what_the_scan_says_is_in_the_record_and_what_the_user_says_counts() -> None:
+    clean, loud = noisy(0.0), noisy(0.1)
+    assert (usual_refine(clean), usual_refine(loud)) == (50, 0)
+    info = run_on(loud, steps=2).info
+    assert info["refine"] == 0 and info["tv"] == usual_tv(loud)
+    info = run_on(loud, steps=2, tv=0.5, refine=3).info
+    assert (info["tv"], info["refine"]) == (0.5, 3)
 
 
 # -- the method ---------------------------------------------------------------------------------------------------------

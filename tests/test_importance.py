@@ -12,11 +12,12 @@ from benchmark.api import InputError, Rays, importance_integral, importance_marc
 BOX = [[-50.0, -40.0, -30.0], [50.0, 40.0, 30.0]]
 
 
-def some_rays(count: int, seed: int = 0) -> Rays:
+def some_rays(count: int, seed: int = 0, device: str = "cpu") -> Rays:
     """From all around towards points near the middle; some of them miss the box."""
     generator = torch.Generator().manual_seed(seed)
     origins = torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=1) * 200
-    return Rays(origins, 160 * (torch.rand(count, 3, generator=generator) - 0.5) - origins)
+    targets = 160 * (torch.rand(count, 3, generator=generator) - 0.5)
+    return Rays(origins.to(device), (targets - origins).to(device))
 
 
 def ball(positions: torch.Tensor, radius: float = 3.0) -> torch.Tensor:
@@ -29,12 +30,13 @@ def through_the_ball(count: int) -> Rays:
 
 
 @pytest.mark.parametrize("jitter", [None, torch.Generator().manual_seed(0)])
-def test_the_bins_fill_each_chord(jitter: torch.Generator | None) -> None:
-    rays = some_rays(200)
-    chords = line_integral(lambda p: torch.ones(len(p)), rays, BOX, samples=5)
+def test_the_bins_fill_each_chord(jitter: torch.Generator | None, device: str) -> None:
+    rays = some_rays(200, device=device)
+    chords = line_integral(lambda p: torch.ones_like(p[:, 0]), rays, BOX, samples=5)
     assert (chords == 0).any() and (chords > 0).any()
-    found = importance_integral(lambda p: torch.ones(len(p)), rays, BOX, samples=7, importance=9, jitter=jitter)
-    torch.testing.assert_close(found, chords, rtol=1e-4, atol=1e-3)
+    cells = torch.ones(2, 3, 4, device=device)
+    found = importance_integral(lambda p: torch.ones_like(p[:, 0]), rays, BOX, samples=7, importance=9, jitter=jitter, occupancy=cells)
+    torch.testing.assert_close(found.cpu(), chords.cpu(), rtol=1e-4, atol=1e-3)
 
 
 def test_samples_gather_where_the_field_is_dense() -> None:
@@ -49,13 +51,13 @@ def test_samples_gather_where_the_field_is_dense() -> None:
     assert float((slab(found.positions) * found.ts[:, 1]).sum()) == pytest.approx(10, rel=0.05)
 
 
-def test_without_importance_samples_it_is_the_usual_quadrature() -> None:
+def test_without_importance_samples_it_is_the_usual_quadrature(device: str) -> None:
     def field(p: torch.Tensor) -> torch.Tensor:
         return torch.exp(-p.square().sum(1) / 800)
 
-    rays = some_rays(100)
+    rays = some_rays(100, device=device)
     found = importance_integral(field, rays, BOX, samples=30, importance=0)
-    torch.testing.assert_close(found, line_integral(field, rays, BOX, samples=30), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.cpu(), line_integral(field, rays, BOX, samples=30).cpu(), rtol=1e-4, atol=1e-4)
 
 
 def test_the_chord_of_a_small_ball() -> None:
@@ -88,6 +90,20 @@ def test_chunks_and_empty_cells() -> None:
     skipping = importance_integral(field, rays, BOX, samples=200, importance=200, occupancy=half)
     torch.testing.assert_close(skipping, upper, rtol=2e-2, atol=5e-2)
     assert importance_integral(field, rays[:0], BOX, **how).shape == (0,)
+
+
+def test_the_maximum_of_a_narrow_peak(device: str) -> None:
+    """More samples near it come nearer to its top than equal bins do, and none comes above it."""
+
+    def peak(p: torch.Tensor) -> torch.Tensor:
+        return torch.exp(-p.square().sum(1) / 18)
+
+    through, generator = through_the_ball(200), torch.Generator().manual_seed(0)
+    rays = Rays(through.origins.to(device), through.directions.to(device))
+    found = importance_integral(peak, rays, BOX, samples=16, importance=16, jitter=generator, mode="max").cpu()
+    equal = line_integral(peak, rays, BOX, samples=32, jitter=generator, mode="max").cpu()
+    top = math.exp(-1 / 18)
+    assert (found <= top + 1e-6).all() and float((top - found).mean()) < 0.5 * float((top - equal).mean())
 
 
 def test_gradients_reach_the_field() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,36 @@ import methods.zerorf
 import methods.zerorf.reconstruct as zerorf
 from benchmark.api import Case, ConeBeamGeometry, Ellipsoids, Params, Projector, Reconstruction, Run, Scan
 from benchmark.budget import Budget
-from benchmark.fields import Attenuation, Measurements, Muon, Support, field_volume, ramp_filtered, vm_grid, voxel_positions
+from benchmark.fields import (
+    Attenuation,
+    FieldParams,
+    Measurements,
+    Muon,
+    RayBatch,
+    RayLoss,
+    Support,
+    field_volume,
+    ramp_filtered,
+    vm_grid,
+    voxel_positions,
+)
 from benchmark.fields.muon import orthogonalised
+from benchmark.fields.ray_loss import recomputed
 from datasets.ball import BallParams
 from datasets.ball import load as load_ball
 from methods.naf import NafParams
 from methods.zerorf import ZeroRFParams
-from methods.zerorf.generator import Decoder, Generator, SelfAttention, line_shapes, plane_shapes, resampled
+from methods.zerorf.generator import (
+    Decoder,
+    PlanesAndLines,
+    SelfAttention,
+    TiledVolumes,
+    line_shapes,
+    plane_shapes,
+    resampled,
+    tensor_shape,
+    tile_shape,
+)
 
 BOTH = [("naf", "rays"), ("naf", "grid"), ("zerorf", "grid"), ("zerorf", "rays")]
 TINY: dict[str, dict[str, Any]] = {
@@ -169,7 +193,11 @@ def test_zerorf_averages_its_members() -> None:
         ("zerorf", {"activation": "exp", "muon": 0.0, "average": 0.0, "upsampling": "nearest", "coarse": 0.0, "sharpen": 0.0, "blocks": 2}),
         ("zerorf", {"precision": "bfloat16"}),
         ("naf", {"epochs": 1}),
+        ("naf", {"importance": 10}),
         ("zerorf", {"views": 3, "channels": (8,), "members": 2}),
+        ("zerorf", {"tensors": "xyz xyz", "render": "rays", "bands": (None, 0.9, 0.3), "reduction": "sum"}),
+        ("zerorf", {"noise": 3}),
+        ("zerorf", {"guided": 0.01}),
     ],
 )
 def test_other_parameters_run(method: str, changes: dict[str, Any]) -> None:
@@ -196,7 +224,7 @@ def test_the_decoder_makes_any_size(shape: tuple[int, ...], upsampling: str) -> 
 
 
 def test_the_generator_makes_planes_and_lines_of_the_volume() -> None:
-    planes, lines = Generator(params_of("zerorf"), (5, 6, 7))()  # type: ignore[arg-type]
+    planes, lines = PlanesAndLines(params_of("zerorf"), (5, 6, 7))()  # type: ignore[arg-type]
     assert [tuple(plane.shape[1:]) for plane in planes] == [(6, 7), (5, 6), (5, 7)] == list(plane_shapes((5, 6, 7)))
     assert [tuple(line.shape[1:]) for line in lines] == [(5,), (7,), (6,)] == list(line_shapes((5, 6, 7)))
 
@@ -299,7 +327,7 @@ def test_attention_lets_every_cell_see_all_the_others(shape: tuple[int, ...]) ->
 
 
 def test_attention_is_the_only_thing_it_adds() -> None:
-    sizes = [sum(p.numel() for p in Generator(params_of("zerorf", attention=on), (8, 8, 8)).parameters()) for on in (False, True)]  # type: ignore[arg-type]
+    sizes = [sum(p.numel() for p in PlanesAndLines(params_of("zerorf", attention=on), (8, 8, 8)).parameters()) for on in (False, True)]  # type: ignore[arg-type]
     assert sizes[1] > sizes[0]
 
 
@@ -332,17 +360,70 @@ def test_the_decoder_in_half_precision_makes_nearly_the_same() -> None:
     made = []
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(0)
-        planes, lines = Generator(params_of("zerorf", precision=precision, attention=True), (8, 9, 10))()  # type: ignore[arg-type]
+        planes, lines = PlanesAndLines(params_of("zerorf", precision=precision, attention=True), (8, 9, 10))()  # type: ignore[arg-type]
         assert all(tensor.dtype == torch.float32 for tensor in (*planes, *lines))
         made.append(torch.cat([tensor.detach().flatten() for tensor in (*planes, *lines)]))
     assert 0 < float((made[0] - made[1]).norm() / made[0].norm()) < 0.05
 
 
-@pytest.mark.parametrize("changes", [{"attention": True, "reduction": "sum"}, {"render": "rays", "importance": 12}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"attention": True, "reduction": "sum"}, {"render": "rays", "importance": 12}, {"tensors": "xyz xyz"}, {"noise": "detector"}],
+)
 def test_zerorf_variants_fit_the_ball(changes: dict[str, Any]) -> None:
     result = reconstruct("zerorf", ball().scan, **changes)
     check_volume(result, ball().scan)
     check_fit(result.volume, ball().scan)
+
+
+def test_a_tile_repeats_along_every_axis_and_meets_the_next_in_the_middle_of_the_box() -> None:
+    params = params_of("zerorf", tensors="xyz xyz", bands=(0.5,))
+    assert isinstance(params, ZeroRFParams)
+    torch.manual_seed(0)
+    tiles = TiledVolumes(params, (16, 12, 8))
+    assert tile_shape((16, 12, 8), 0.5) == (4, 3, 2) and tile_shape((16, 12, 8), None) == (16, 12, 8)
+    encode, points = tiles.encoder(), torch.rand(50, 3, generator=torch.Generator().manual_seed(1)) * 0.25
+    first = encode(points)
+    for axis in range(3):
+        torch.testing.assert_close(encode(points + 0.25 * torch.eye(3)[axis]), first, rtol=1e-3, atol=1e-4)
+    beside, middle = torch.full((1, 3), 0.5), torch.tensor([[1e-4, 0.0, 0.0]])
+    assert not torch.allclose(encode(beside - middle), encode(beside + middle), rtol=1e-2)  # a seam
+    everywhere = Support.everywhere((16, 12, 8))
+    torch.testing.assert_close(tiles.at_voxels(everywhere), encode(everywhere.points()))
+
+
+def test_the_published_noise_follows_the_detector() -> None:
+    geometry = offset_scan().geometry
+    for pixels, cells in ((23, 4), (400, 10), (2000, 20)):
+        wide = dataclasses.replace(geometry, detector_shape=(17, pixels), detector_pitch=(16.0, 15.0 * 23 / pixels))
+        shape = tensor_shape(params_of("zerorf", noise="detector", channels=(8,) * 5), wide)  # type: ignore[arg-type]
+        assert shape == (cells * 8, round(cells * 16 * 15 / 18), cells * 16)
+
+
+@pytest.mark.parametrize("importance", [0, 8])
+def test_checkpointing_changes_no_bit(importance: int) -> None:
+    scan, field = ball().scan, torch.nn.Linear(3, 1)
+    gradients = []
+    for checkpointing in (False, True):
+        params = FieldParams(checkpointing=checkpointing, importance=importance)
+        loss_of = RayLoss(scan, params, Measurements(scan), Support.of(scan), RayBatch())
+        loss = loss_of(lambda p: field(p / 100)[:, 0].exp() * 0.01, 40, torch.Generator().manual_seed(0))
+        gradients.append([loss.detach(), *torch.autograd.grad(loss, list(field.parameters()))])
+    assert all(torch.equal(kept, computed) for kept, computed in zip(*gradients, strict=True))
+
+
+def test_checkpointing_keeps_nothing_but_the_positions() -> None:
+    kept: list[int] = []
+
+    def kept_by(field: Callable[[torch.Tensor], torch.Tensor]) -> int:
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):
+            field(torch.rand(1000, 3))
+        return sum(kept)
+
+    network = torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.SiLU(), torch.nn.Linear(64, 1))
+    assert kept_by(network) > 100_000
+    assert kept_by(recomputed(network)) == 3 * 1000  # the positions
 
 
 def test_the_published_presets() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.ct.noise import FLOOR, add_noise
+from benchmark.ct.noise_level import noise_level
 from benchmark.errors import InputError
 
 
@@ -71,3 +72,36 @@ def test_dead_pixels_count_half_a_photon():
 def test_impossible_beams_are_refused(arguments, name):
     with pytest.raises(InputError, match=f"^{name}: expected"):
         add_noise(np.zeros(3), *arguments, rng())
+
+
+# -- how noisy views are, from the views alone ----------------------------------------------------------------------------
+
+
+def ball_views(views=4, pixels=64):
+    """Line integrals of a ball that fills most of the view: smooth inside, with an edge."""
+    axis = np.linspace(-1, 1, pixels)
+    chord = 4 * np.sqrt(np.maximum(0.64 - axis[:, None] ** 2 - axis**2, 0))
+    return np.repeat(chord[None], views, 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.1])
+def test_the_level_is_the_standard_deviation_of_even_noise(sigma):
+    noisy = ball_views() + sigma * rng().standard_normal((4, 64, 64))
+    assert noise_level(noisy) == pytest.approx(sigma, rel=0.15)
+    assert noise_level(3 * noisy) == pytest.approx(3 * noise_level(noisy))
+    assert noise_level(noisy + 5) == pytest.approx(noise_level(noisy), rel=1e-6)
+
+
+def test_views_without_noise_have_hardly_any():
+    assert noise_level(ball_views()) < 0.002  # of 3.2
+
+
+def test_the_level_follows_the_dose():
+    clean = ball_views()
+    levels = [noise_level(add_noise(clean, photons, 0.0, rng())) for photons in (1e3, 1e4, 1e5)]
+    assert levels[0] > 2.5 * levels[1] > 6 * levels[2] > 0
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 9), (3, 9, 1), (1, 1, 1)])
+def test_a_line_of_pixels_tells_nothing(shape):
+    assert noise_level(rng().standard_normal(shape)) == 0

@@ -273,7 +273,7 @@ def fuzz_pickle(tmp_path, harm):
 shared = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@settings(shared, max_examples=150)
+@settings(shared, max_examples=200)
 @given(harm=damage)
 def test_a_damaged_pickle_is_one_clear_error(tmp_path, harm):
     fuzz_pickle(tmp_path, harm)
@@ -286,7 +286,7 @@ def test_many_damaged_pickles(tmp_path, harm):
     fuzz_pickle(tmp_path, harm)
 
 
-@settings(shared, max_examples=100)
+@settings(shared, max_examples=200)
 @given(harm=damage)
 def test_opcodes_in_any_order_are_one_clear_error(tmp_path, harm):
     """Whatever opcodes: an error or plain values."""
@@ -374,7 +374,7 @@ def test_an_r2_folder_with_broken_arrays(r2):
         open_folder(r2)
 
 
-@settings(shared, max_examples=100)
+@settings(shared, max_examples=200)
 @given(data=st.data())
 def test_any_value_in_place_of_any_value_of_meta_data(tmp_path, data):
     folder = tmp_path / "case"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from benchmark.ct.geometry import ConeBeamGeometry
@@ -21,7 +21,7 @@ from datasets.ball import BallParams
 from datasets.ball import load as load_ball
 
 PATHS = ("separable", "rays")
-LAWS = settings(max_examples=15, deadline=None, derandomize=True)
+LAWS = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def number(low: float, high: float) -> st.SearchStrategy[float]:
@@ -122,10 +122,10 @@ def threads() -> Iterator[None]:
 # -- laws ---------------------------------------------------------------------------------------------------------------
 
 
-def check_adjoint(projector: Projector) -> None:
+def check_adjoint(projector: Projector, device: str) -> None:
     geometry = projector.geometry
     x, y = noise(geometry.volume_shape, 1), noise(geometry.projection_shape, 2)
-    ax, aty = projector.forward(x), projector.adjoint(y)
+    ax, aty = projector.forward(x.to(device)).cpu(), projector.adjoint(y.to(device)).cpu()
     scale = max(norm(ax) * norm(y), norm(x) * norm(aty), 1e-30)
     assert abs(product(ax, y) - product(x, aty)) <= 1e-5 * scale
 
@@ -133,14 +133,14 @@ def check_adjoint(projector: Projector) -> None:
 @pytest.mark.parametrize("path", PATHS)
 @LAWS
 @given(geometry=geometries())
-def test_adjoint_of_upright_detectors(path: str, geometry: ConeBeamGeometry) -> None:
-    check_adjoint(Projector(geometry, path))
+def test_adjoint_of_upright_detectors(path: str, device: str, geometry: ConeBeamGeometry) -> None:
+    check_adjoint(Projector(geometry, path), device)
 
 
 @LAWS
 @given(geometry=geometries(turned=True))
-def test_adjoint_of_turned_detectors(geometry: ConeBeamGeometry) -> None:
-    check_adjoint(Projector(geometry))
+def test_adjoint_of_turned_detectors(device: str, geometry: ConeBeamGeometry) -> None:
+    check_adjoint(Projector(geometry), device)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -230,13 +230,13 @@ def test_projections_of_a_ball_match_its_chords(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_unit_voxel_has_the_length_of_its_spacing(path: str) -> None:
+def test_a_unit_voxel_has_the_length_of_its_spacing(path: str, device: str) -> None:
     centred = dict(detector_shape=(1, 1), detector_offset=(0, 0), volume_offset=(0, 0, 0), volume_shape=(3, 3, 3))
     geometry = scanner(**centred, angles=[0, np.pi / 2])
     volume = torch.zeros(3, 3, 3)
     volume[1, 1, 1] = 1
-    found = Projector(geometry, path).forward(volume).flatten()
-    torch.testing.assert_close(found, torch.tensor([2.0, 2.5]))  # along x, along y [mm]
+    found = Projector(geometry, path).forward(volume.to(device)).flatten()
+    torch.testing.assert_close(found.cpu(), torch.tensor([2.0, 2.5]))  # along x, along y [mm]
 
 
 @pytest.mark.parametrize(
@@ -248,22 +248,22 @@ def test_a_unit_voxel_has_the_length_of_its_spacing(path: str) -> None:
         ("rays", {"source_to_origin": 40.0, "source_to_detector": 60.0}),  # some rays are steeper than 45 degrees
     ],
 )
-def test_plain_torch_twin(path: str, changes: dict[str, Any]) -> None:
+def test_plain_torch_twin(path: str, changes: dict[str, Any], device: str) -> None:
     geometry = scanner(**changes)
     ours, theirs = (noise(geometry.volume_shape).requires_grad_() for _ in range(2))
-    projections, twin = Projector(geometry, path).forward(ours), joseph_twin(geometry, theirs)
+    projections, twin = Projector(geometry, path).forward(ours.to(device)).cpu(), joseph_twin(geometry, theirs)
     torch.testing.assert_close(projections.double(), twin, rtol=1e-4, atol=1e-3)
     weight = noise(geometry.projection_shape, 5)
     (projections * weight).sum().backward()
     (twin * weight).sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(Projector(geometry, path).adjoint(weight), theirs.grad, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(Projector(geometry, path).adjoint(weight.to(device)).cpu(), theirs.grad, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_rays_that_miss_are_exactly_zero(path: str) -> None:
+def test_rays_that_miss_are_exactly_zero(path: str, device: str) -> None:
     geometry = scanner(detector_shape=(50, 60), detector_pitch=(2.0, 2.0))
-    found = Projector(geometry, path).forward(torch.ones(geometry.volume_shape)).flatten()
+    found = Projector(geometry, path).forward(torch.ones(geometry.volume_shape, device=device)).flatten().cpu()
     half = np.array(geometry.volume_spacing[::-1]) / 2  # interpolation fades to zero half a voxel outside the faces
     spans = clip(view_rays(geometry), geometry.volume_bounds + np.stack([-half, half]))
     misses = spans[:, 1] <= spans[:, 0]
@@ -276,18 +276,23 @@ def test_rays_that_miss_are_exactly_zero(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_each_is_the_gradient_of_the_other_to_any_order(path: str) -> None:
+def test_each_is_the_gradient_of_the_other_to_any_order(path: str, device: str) -> None:
     projector = Projector(scanner(), path)
-    x, w = noise(projector.geometry.volume_shape, 1).requires_grad_(), noise(projector.geometry.volume_shape, 2)
-    y = noise(projector.geometry.projection_shape, 3).requires_grad_()
+    x, w = noise(projector.geometry.volume_shape, 1).to(device).requires_grad_(), noise(projector.geometry.volume_shape, 2).to(device)
+    y = noise(projector.geometry.projection_shape, 3).to(device).requires_grad_()
+    bound = {"rtol": 0, "atol": 0} if device == "cpu" else {"rtol": 1e-5, "atol": 1e-4}  # on a GPU sums have no fixed order
+
+    def same(found: torch.Tensor, expected: torch.Tensor) -> None:
+        torch.testing.assert_close(found.detach().cpu(), expected.detach().cpu(), **bound)
+
     (to_x,) = torch.autograd.grad((projector.forward(x) * y).sum(), x, create_graph=True)
-    assert torch.equal(to_x, projector.adjoint(y))
+    same(to_x, projector.adjoint(y))
     (to_y,) = torch.autograd.grad((to_x * w).sum(), y)
-    assert torch.equal(to_y, projector.forward(w))
+    same(to_y, projector.forward(w))
     (to_y,) = torch.autograd.grad((projector.adjoint(y) * x).sum(), y, create_graph=True)
-    assert torch.equal(to_y, projector.forward(x))
+    same(to_y, projector.forward(x))
     (to_x,) = torch.autograd.grad((to_y * y.detach()).sum(), x)
-    assert torch.equal(to_x, projector.adjoint(y))
+    same(to_x, projector.adjoint(y))
 
 
 def test_an_expanded_gradient_is_understood() -> None:
@@ -325,12 +330,12 @@ def test_a_path_that_cannot_be_is_refused() -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_wrong_tensors_are_refused_by_name(path: str) -> None:
     projector = Projector(scanner(), path)
-    expected = r"projector: volume: expected float32 \(12, 14, 17\) on the CPU"
+    expected = r"projector: volume: expected float32 \(12, 14, 17\) on the CPU or a CUDA device"
     with pytest.raises(InputError, match=expected + r", found torch.float32 \(17, 14, 12\)"):
         projector.forward(torch.zeros(17, 14, 12))
     with pytest.raises(InputError, match=r"projector: volume: .* found torch.float64 \(12, 14, 17\)"):
         projector.forward(torch.zeros(12, 14, 17, dtype=torch.float64))
-    with pytest.raises(InputError, match=r"projector: projections: expected float32 \(5, 18, 22\) on the CPU, found .*\(5, 22, 18\)"):
+    with pytest.raises(InputError, match=r"projector: projections: expected float32 \(5, 18, 22\) on the CPU .*, found .*\(5, 22, 18\)"):
         projector.adjoint(torch.zeros(5, 22, 18))
     with pytest.raises(InputError, match=r"projector: volume: .* on meta"):
         projector.forward(torch.zeros(12, 14, 17, device="meta"))

@@ -138,11 +138,10 @@ def test_what_was_changed_in_a_folder_is_found(tmp_path):
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
     (unknown,) = [finding for finding in verify_files(results) if finding.status != "ok"]
     assert unknown.status == "unknown" and "recorded without a digest" in unknown.detail
-    training = next(results.folder.glob("cases/*/training.npz"))
-    with np.load(training) as file:
-        projections = file["projections"]
+    training = next(results.folder.glob("cases/*/training.npy"))
+    projections = np.load(training)
     projections[0, 0, 0] += 1
-    np.savez(training, projections=projections)
+    np.save(training, projections)
     assert [finding.what.split()[0] for finding in verify_files(Results.open(tmp_path)) if finding.status == "differs"] == ["case"]
     training.write_bytes(b"")
     assert any("cannot be read" in finding.detail for finding in verify_files(Results.open(tmp_path)))

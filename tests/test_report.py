@@ -31,6 +31,7 @@ def numbers(*columns, **values):
     """A frame of runs with defaults for everything that is not given."""
     count = max(len(value) for value in values.values())
     blank = {"dataset": "d", "case": "d", "size": 8, "views": 10, "noise": "none", "label": "m", "seed": 0, "status": "ok", "reason": ""}
+    blank["pretrained"] = ""
     scores = dict.fromkeys([*summary.METRICS, "seconds", "cpu_seconds", "peak_memory_mb"], 1.0)
     budgets = dict.fromkeys(summary.BUDGETS, np.nan)
     return pd.DataFrame({**blank, **scores, **budgets, "run_id": "r", **values}, index=range(count))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 import gzip
 import json
 import os
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from benchmark.cli import main
 from benchmark.ct.fdk import not_circular
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
+from benchmark.files.door import open_stack, read_rows
 from benchmark.files.limits import memory_limit
 from benchmark.scan_folder.load import open_scan_folder
 from datasets.folder import FolderParams, is_scan, load
@@ -323,8 +326,8 @@ def test_yaml_that_is_none_of_ours(scan, text, monkeypatch):
 def test_views_that_the_scan_does_not_have(scan):
     with pytest.raises(ValidationError, match="views: expected 1 .. 24 views, found 50"):
         FolderParams(path=str(scan))
-    with pytest.raises(ValidationError, match="heldout: expected at most 4"):
-        FolderParams(path=str(scan), views=20)
+    assert len(load(FolderParams(path=str(scan), views=20)).heldout_views) == 4  # all that are left
+    assert load(FolderParams(path=str(scan), views=24)).heldout is None
 
 
 def test_a_folder_without_description(tmp_path):
@@ -452,11 +455,75 @@ def fuzz(folder: Path, name: str, cuts: list[tuple[int, int]], end: int | None) 
 damage = st.tuples(st.lists(st.tuples(st.integers(0, 599), st.integers(0, 255)), max_size=3), st.none() | st.integers(0, 10**5))
 
 
-@pytest.mark.parametrize("name", FUZZED)
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@functools.cache
+def undamaged(name: str) -> bytes:
+    """The content of a small file of a format."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"p.{name.split()[0]}"
+        if name == "png":
+            Image.fromarray((60_000 * SMALL[0]).astype(np.uint16)).save(path)
+        else:
+            FORMATS[name](Path(folder), SMALL)
+        return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", [*FUZZED, "png"])
+@FEW
 @given(harm=damage)
-def test_a_damaged_file_is_one_clear_error(tmp_path, name, harm):
-    fuzz(tmp_path, name, *harm)
+def test_a_damaged_file_is_read_or_one_clear_error(tmp_path, name, harm):
+    cuts, end = harm
+    content = bytearray(undamaged(name))
+    for place, value in cuts:
+        content[place % len(content)] = value
+    path = tmp_path / f"p.{name.split()[0]}"
+    path.write_bytes(bytes(content if end is None else content[: end % (len(content) + 1)]))
+    try:
+        open_stack(path).page(0)
+    except InputError as error:
+        assert str(path) in str(error)
+
+
+@FEW
+@given(content=st.binary(max_size=100) | st.text("0123456789.,-+einfa# \n", max_size=100).map(str.encode))
+def test_any_table_is_finite_numbers_or_one_clear_error(tmp_path, content):
+    (tmp_path / "angles.txt").write_bytes(content)
+    try:
+        assert np.isfinite(read_rows(tmp_path / "angles.txt")).all()
+    except InputError as error:
+        assert "angles.txt" in str(error)
+
+
+ONE = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["HU", "p.npy", "../p.npy", 1e300, 2**70])
+
+
+@FEW
+@given(data=st.data())
+def test_any_value_in_place_of_any_value_of_scan_yaml(tmp_path, data):
+    if not (tmp_path / "p.npy").exists():
+        np.save(tmp_path / "p.npy", ball()[1])
+    content = copy.deepcopy({**DESCRIPTION, "name": "x", "truth": {"file": "p.npy"}, "views": {"heldout": [1]}})
+    place = data.draw(st.sampled_from([content, *(content[name] for name in DESCRIPTION)]))
+    place[data.draw(st.sampled_from([*place, "raw", "flat", "vectors", "step"]))] = data.draw(
+        st.recursive(ONE, lambda items: st.lists(items, max_size=3) | st.dictionaries(st.text(), items, max_size=2), max_leaves=5)
+    )
+    (tmp_path / "scan.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    try:
+        measured = open_scan_folder(tmp_path)
+        measured.view(0)
+        assert measured.truth is None or measured.truth().values.shape
+    except InputError:
+        pass
+
+
+@FEW
+@given(content=st.binary(max_size=100) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_scan_yaml_is_one_clear_error(tmp_path, content):
+    (tmp_path / "scan.yaml").write_bytes(content)
+    with pytest.raises(InputError, match="scan.yaml"):
+        open_scan_folder(tmp_path)
 
 
 @pytest.mark.slow
@@ -510,4 +577,7 @@ def test_scan_of_something_else(tmp_path, capsys):
     assert main(["run", "--scan", str(tmp_path), "--methods", "sart"]) == 2
     assert "new-scan" in capsys.readouterr().err
     assert main(["run", "--scan", str(tmp_path), "--datasets", "ball"]) == 2
-    assert "expected one of --datasets, --scan and --volume" in capsys.readouterr().err
+    assert "expected a dataset that takes a path, found --datasets ball" in capsys.readouterr().err
+    for more in (["--datasets", "folder,ball"], ["--volume", "x.npy"]):
+        assert main(["run", "--scan", str(tmp_path), *more]) == 2
+        assert "expected one of --scan and --volume, and at most one dataset" in capsys.readouterr().err

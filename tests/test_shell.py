@@ -157,3 +157,20 @@ def test_only_some_of_many_logs_are_named(tmp_path, capsys):
     sweeps.print_logs(sweeps.open_console(), tmp_path, results.records)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6 and lines[-1] == "  and 2 more"
+
+
+def test_doctor_launches_a_kernel_where_there_is_a_gpu(monkeypatch):
+    answers = {"torch.__version__": (True, '["2.9", "A GPU"]'), "difference_from_cpu": (True, "3e-07")}
+
+    def tried(code, **how):
+        return next((found for key, found in answers.items() if key in code), (True, "1.0"))
+
+    monkeypatch.setattr(doctor, "try_in_child", tried)
+    checks = {check.name: check for check in doctor.examine(plugins.Registry())}
+    assert checks["torch"].detail == "2.9, A GPU"
+    assert checks["cuda kernels"].detail == "compiled and launched: A differs from the CPU's by 3e-07, relative"
+    answers["difference_from_cpu"] = (False, "RuntimeError: CUDA_ERROR_NO_DEVICE")
+    checks = {check.name: check for check in doctor.examine(plugins.Registry())}
+    assert checks["cuda kernels"].status == "warning" and "CUDA_ERROR_NO_DEVICE" in checks["cuda kernels"].detail
+    answers["torch.__version__"] = (True, '["2.9", ""]')
+    assert "cuda kernels" not in {check.name for check in doctor.examine(plugins.Registry())}

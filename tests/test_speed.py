@@ -5,16 +5,20 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmark import speed
+from benchmark import cli, gpu_speed, speed
+from benchmark.ct import tigre
 from benchmark.ct.composite import composite_rays_xray
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.rays import view_rays
+from benchmark.errors import InputError
+from benchmark.fields import tiny_cuda
 from benchmark.plugins import Registry
 
 
@@ -107,3 +111,54 @@ def test_the_separable_path_is_as_fast_as_it_should_be():
     ratios = speed.projector_over_plain()
     assert ratios["projector_forward_over_plain"] < 0.4
     assert ratios["projector_adjoint_over_plain"] < 0.48
+
+
+# -- on a GPU: the same on the CPU, without what is not installed --------------------------------------------------------
+
+
+def test_the_gpu_table_says_what_was_measured_and_what_could_not_be(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpu_speed, "RAYS", 16)
+    monkeypatch.setattr(gpu_speed, "SAMPLES", 8)
+    monkeypatch.setattr(gpu_speed, "REPEATS", 1)
+    for module in (gpu_speed, tigre, tiny_cuda):
+        monkeypatch.setattr(module, "missing_modules", list)
+    rows = list(gpu_speed.measure("cpu", size=12, views=3))
+    measured = [row for row in rows if not row.skipped]
+    assert [row.name for row in measured] == ["A", "A^T", "field step"]
+    assert all(row.milliseconds > 0 and row.ratio > 0 for row in measured)
+    skipped = {row.other: row.skipped for row in rows if row.skipped}
+    assert "needs tigre (install: pip install" in skipped["TIGRE"] and "pip install astra-toolbox" in skipped["ASTRA"]
+    assert "needs tinycudann (install: pip install" in skipped["tiny-cuda-nn"]
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{gpu_speed.BEGIN}\n\nold\n\n{gpu_speed.END}\nafter\n")
+    for _ in range(2):
+        gpu_speed.write(page, gpu_speed.markdown(rows, "a machine"))
+    text = page.read_text()
+    assert text.startswith(f"before\n{gpu_speed.BEGIN}\n\nMeasured by") and text.endswith(f"{gpu_speed.END}\nafter\n")
+    assert "old" not in text and text.count("| A |") == 1 and text.count("| A, A^T |  | ASTRA | needs astra") == 1
+
+
+def test_the_page_has_a_place_for_the_table_and_others_are_refused(tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "performance.md").read_text()
+    assert page.count(gpu_speed.BEGIN) == page.count(gpu_speed.END) == 1
+    (tmp_path / "other.md").write_text("nothing")
+    with pytest.raises(InputError, match="other.md: expected a page with the lines.*found no such lines"):
+        gpu_speed.write(tmp_path / "other.md", "table")
+
+
+def test_a_table_of_the_cpu_is_not_written(capsys):
+    assert cli.main(["speed", "--write", "page.md"]) == 2
+    assert "--write: expected a CUDA device" in capsys.readouterr().err
+
+
+def test_a_small_projection_is_the_same_everywhere(device):
+    assert gpu_speed.difference_from_cpu(device) < 1e-5
+
+
+@pytest.mark.gpu
+def test_times_are_those_of_the_device():
+    """A matrix product of 4096^2 takes a GPU more than a call takes the host."""
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA device")
+    matrix = torch.rand(4096, 4096, device="cuda:0")
+    assert gpu_speed.median(lambda: [matrix @ matrix for _ in range(20)], "cuda:0", 3) > 1.0

@@ -57,6 +57,8 @@ def multiplied(name: str, factor: float):
 PLANTED = {
     "flip u": (lambda s: s.with_projections(s.projections[:, :, ::-1]), "columns reversed"),
     "flip v": (lambda s: s.with_projections(s.projections[:, ::-1]), "rows reversed"),
+    "flip u and v": (lambda s: s.with_projections(s.projections[:, ::-1, ::-1]), "columns reversed (flip u) + rows reversed (flip v)"),
+    "turned": (lambda s: s.with_projections(s.projections.swapaxes(1, 2)[:, ::-1]), "rows and columns swapped (u <-> v) + "),
     "swapped u v": (lambda s: s.with_projections(s.projections.swapaxes(1, 2)), "rows and columns swapped"),
     "angle sign": (lambda s: s.changed(angles=-s.geometry["angles"]), "rotation the other way"),
     "volume z": (lambda s: s.with_truth(s.truth[::-1]), "volume z reversed"),
@@ -74,7 +76,8 @@ PLANTED = {
     "volume_spacing m": (multiplied("volume_spacing", 1e-3), "volume_spacing times 1000"),
     "volume_spacing um": (multiplied("volume_spacing", 1e3), "volume_spacing times 0.001"),
 }
-ALIKE = ("volume y", "source_to_origin um", "source_to_detector um", "detector_pitch um", "volume_spacing um")  # others are tested always
+LENGTHS = ("source_to_origin", "source_to_detector", "detector_pitch", "volume_spacing")
+ALIKE = ("flip u and v", "turned", "volume y", *(f"{name} um" for name in LENGTHS))  # others are tested always
 SCAN_ONLY = ("flip u", "swapped u v", "angle sign", "radians", "degrees", "source_to_origin m", "source_to_detector um", "detector_pitch m")
 
 

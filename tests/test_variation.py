@@ -15,8 +15,9 @@ import methods.naf
 import methods.naf.reconstruct as naf
 import methods.zerorf
 import methods.zerorf.reconstruct as zerorf
-from benchmark.api import MethodSpec, Projector, Reconstruction, Run, Scan, TotalVariation, TvProblem, choose_tv_weight
-from benchmark.fields import Variation, Weighting, field_volume, total_variation, variation_weight
+from benchmark.api import MethodSpec, Projector, Reconstruction, Run, Scan, TotalVariation, TvProblem, choose_tv_weight, fista
+from benchmark.budget import Budget
+from benchmark.fields import Variation, Weighting, edge_weights, field_volume, guided_fit, total_variation, variation_weight
 from methods.naf import NafParams
 from methods.zerorf import ZeroRFParams
 from methods.zerorf.losses import half_resolution
@@ -175,10 +176,49 @@ def test_photon_weights_change_the_fit_and_are_recorded(method: str, render: str
     assert np.isfinite(weighted.volume).all() and not np.allclose(equal.volume, weighted.volume, rtol=1e-4)
 
 
-@pytest.mark.parametrize("method", [methods.naf.SPEC, methods.zerorf.SPEC])
-def test_pure_presets_have_no_regulariser(method: MethodSpec) -> None:
+@pytest.mark.parametrize(
+    ("method", "regularised"), [(methods.naf.SPEC, {"tv": "tv"}), (methods.zerorf.SPEC, {"tv": "tv", "guided": "guided"})]
+)
+def test_pure_presets_have_no_regulariser(method: MethodSpec, regularised: dict[str, str]) -> None:
     usual = method.params().model_dump()
-    weights = {name: method.params(**values).model_dump()["tv"] for name, values in method.presets.items()}
-    assert weights == {"paper": 0, "fast": 0, "tv": "auto"}
+    assert all(not usual[weight] for weight in regularised.values())
+    assert set(method.presets) == {"paper", "fast", *regularised}
+    paper = method.params(**method.presets["paper"]).model_dump()
+    assert all(not paper[weight] for weight in regularised.values())
     assert method.params(**method.presets["fast"]).model_dump() == usual
-    assert method.params(**method.presets["tv"]).model_dump() == {**usual, "tv": "auto"}
+    for preset, weight in regularised.items():
+        assert method.params(**method.presets[preset]).model_dump() == {**usual, weight: "auto"}
+
+
+def test_edges_of_a_guide_weigh_less_than_the_rest() -> None:
+    guide = torch.zeros(6, 8, 10)
+    guide[:, 4:] = 0.05
+    weights = edge_weights(guide, (1.0, 1.0, 1.0), attenuation=0.02)
+    assert float(weights.mean()) == pytest.approx(1, rel=1e-5)
+    at_edge, away = weights[:, 3], weights[:, [0, 1, 2, 4, 5, 6, 7]]
+    assert torch.equal(away, torch.full_like(away, float(away[0, 0, 0])))
+    torch.testing.assert_close(at_edge, away[:, :1].squeeze(1) / (1 + 0.05 / 0.02))
+    coarse = edge_weights(guide, (1.0, 2.0, 0.5), attenuation=0.02)  # the same step over twice the length
+    assert float(coarse[0, 3, 0] / coarse[0, 0, 0]) == pytest.approx(1 / (1 + 0.05 / 2 / 0.02), rel=1e-4)
+
+
+def test_a_guide_that_knows_the_edges_helps() -> None:
+    scan, truth = ball_scan(views=5)
+    flat, ball = torch.zeros(truth.shape), torch.from_numpy(truth)
+    assert guided_fit(flat, scan, 0.0, Run()) is flat
+    errors = []
+    for guide in (flat, ball):
+        problem = TvProblem(scan.geometry, torch.tensor(scan.projections), edges=edge_weights(guide, (8.0, 8.0, 8.0), 0.02))
+        *_, end = fista(problem, 1.0, range(100), tolerance=0, inner=5)  # both from nothing, and smoothed too much
+        errors.append(float((end.x - ball).square().mean()))
+    assert errors[1] < 0.7 * errors[0]
+    fitted = guided_fit(flat, scan, 0.01, Run())
+    assert (fitted >= 0).all() and float((fitted - ball).square().mean()) < 0.1 * float(ball.square().mean())
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_guided_fit_keeps_to_the_budget(steps: int) -> None:
+    (scan, _), run = ball_scan(views=5), Run(budget=Budget(steps=steps))
+    guide = torch.full(scan.geometry.volume_shape, 0.01)
+    found = guided_fit(guide, scan, 0.01, run)
+    assert run.step == steps and torch.equal(found, guide) == (steps == 0)

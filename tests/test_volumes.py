@@ -22,6 +22,7 @@ from benchmark.cli import main
 from benchmark.ct.acquisition import SimulatedParams, simulated_case
 from benchmark.ct.ellipsoids import Ellipsoids
 from benchmark.ct.noise import detected
+from benchmark.ct.scanners import SCANNERS
 from benchmark.errors import InputError
 from benchmark.files.dicom import read_series
 from benchmark.files.volume import read_volume_file, volume_format
@@ -207,7 +208,7 @@ def test_a_slice_with_a_defect(tmp_path, changes, found):
         read_series(folder)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), max_size=4), end=st.none() | st.integers(0, 1000))
 def test_a_damaged_slice_is_one_clear_error(tmp_path, cuts, end):
     folder = tmp_path / "x"
@@ -310,6 +311,21 @@ def test_every_orbit_sees_the_ball_where_it_is(keys):
     case = case_of(**keys)
     np.testing.assert_allclose(centre_of_mass(reconstructed(case.scan), case.scan), (10, -8, 6), atol=0.7)
     assert case.heldout.geometry.detector_pitch == case.scan.geometry.detector_pitch
+
+
+@pytest.mark.parametrize(
+    ("name", "cube", "pixels", "distances", "pitch", "arc"),
+    [
+        ("r2", 2.0, 512, (5.0, 7.0), 4 / 512, 360),  # data_generator/synthetic_dataset/scanner/cone_beam.yml of R2-Gaussian
+        ("standard", 2.0, 512, (5.0, 7.0), 4 / 512, 360),
+        ("naf", 128.0, 256, (1000.0, 1500.0), 1.0, 180),  # the chest's pickle; SAX-NeRF's own scenes have its DSO, DSD and arc
+    ],
+)
+def test_the_peers_scanners_are_theirs(name, cube, pixels, distances, pitch, arc):
+    found = SCANNERS[name].around(cube, pixels)
+    assert (found["source_to_origin"], found["source_to_detector"]) == pytest.approx(distances, rel=1e-12)
+    assert found["detector_shape"] == (pixels, pixels) and found["detector_pitch"] == pytest.approx((pitch, pitch), rel=1e-12)
+    assert SCANNERS[name].arc == arc
 
 
 def test_the_arc_is_what_was_asked_for():

@@ -73,18 +73,58 @@ def precisions(quaternions: torch.Tensor, log_scales: torch.Tensor) -> torch.Ten
 
 def mixture_values(mixture: tuple[torch.Tensor, ...], points: torch.Tensor) -> torch.Tensor:
     """sum_k a exp(-(x - mu)^T S^-1 (x - mu) / 2) at points [N, 3]."""
+    return gaussian_values(mixture, points).sum(1)
+
+
+def gaussian_values(mixture: tuple[torch.Tensor, ...], points: torch.Tensor) -> torch.Tensor:
+    """a exp(-(x - mu)^T S^-1 (x - mu) / 2) of each Gaussian at points [N, 3], [N, K]."""
     means, quaternions, log_scales, log_amplitudes = mixture
     away = points.double()[:, None] - means.double()
     squares = torch.einsum("nki,kij,nkj->nk", away, precisions(quaternions, log_scales), away)
-    return ((-squares / 2).exp() * log_amplitudes.double().exp()).sum(1)
+    return (-squares / 2).exp() * log_amplitudes.double().exp()
 
 
 def mixture_line_integrals(mixture: tuple[torch.Tensor, ...], origins: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
     """sum_k a sqrt(2 pi / d^T S^-1 d) exp(-(q - b^2 / d^T S^-1 d) / 2), q = r^T S^-1 r, b = r^T S^-1 d, r = mu - o, |d| = 1."""
-    means, quaternions, log_scales, log_amplitudes = mixture
+    along, apart = _beside(mixture, origins, directions)
+    return ((2 * torch.pi / along).sqrt() * (-apart / 2).exp() * mixture[3].double().exp()).sum(1)
+
+
+def gaussian_peaks(mixture: tuple[torch.Tensor, ...], origins: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """max over t of a exp(-(o + t d - mu)^T S^-1 (o + t d - mu) / 2) of each Gaussian, [N, K]."""
+    return (-_beside(mixture, origins, directions)[1] / 2).exp() * mixture[3].double().exp()
+
+
+def soft_maximum(values: torch.Tensor, temperature: float) -> torch.Tensor:
+    """T log(1 + sum_k (exp(p_k / T) - 1)) along the last axis."""
+    return temperature * (values / temperature).expm1().sum(-1).log1p()
+
+
+def _beside(mixture: tuple[torch.Tensor, ...], origins: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """d^T S^-1 d, and the least (o + t d - mu)^T S^-1 (o + t d - mu) over t, [N, K]."""
+    means, quaternions, log_scales, _ = mixture
     precision, d = precisions(quaternions, log_scales), directions.double()
     r = means.double() - origins.double()[:, None]
     along = torch.einsum("ni,kij,nj->nk", d, precision, d)
     b = torch.einsum("nki,kij,nj->nk", r, precision, d)
     q = torch.einsum("nki,kij,nkj->nk", r, precision, r)
-    return ((2 * torch.pi / along).sqrt() * (-(q - b**2 / along) / 2).exp() * log_amplitudes.double().exp()).sum(1)
+    return along, q - b**2 / along
+
+
+def splat(
+    splats: tuple[torch.Tensor, ...], source: torch.Tensor, rays: torch.Tensor, forward: torch.Tensor, faintest: float, opaque: float
+) -> torch.Tensor:
+    """Colour and opacity [N, 4] along rays [N, 3]: every Gaussian for every ray, the nearest first along `forward`, one after the other."""
+    means, quaternions, log_scales, opacities, colours = splats
+    squares = _beside((means, quaternions, log_scales, opacities), source.expand_as(rays), rays)[1]
+    depth = (means.double() - source.double()) @ forward.double()
+    left = torch.ones(len(rays), dtype=torch.float64)
+    seen = torch.zeros(len(rays), 4, dtype=torch.float64)
+    for k in torch.argsort(depth).tolist():
+        if depth[k] <= 0:
+            continue
+        alpha = (opacities[k].double() * (-squares[:, k] / 2).exp()).clamp(max=opaque)
+        alpha = torch.where(alpha >= faintest, alpha, torch.zeros_like(alpha))
+        seen = seen + (left * alpha)[:, None] * torch.cat([colours[k].double(), torch.ones(1, dtype=torch.float64)])
+        left = left * (1 - alpha)
+    return seen

@@ -24,14 +24,16 @@ def render(
     from benchmark.atomic import replacing
     from benchmark.novel import NovelField
     from benchmark.report.views import save_views
+    from benchmark.types import MEASURED
 
     degrees = np.arange(views) * 360 / views if angles is None else _degrees(angles)
-    projections, _ = NovelField(checkpoint).views(np.deg2rad(degrees))
+    field = NovelField(checkpoint)
+    projections, _ = field.views(np.deg2rad(degrees))
     path = _output(output, checkpoint, "views.npy")
     with replacing(path) as temporary:
         np.save(temporary, projections)
     picture = save_views(projections, degrees, path.with_suffix(".png"))
-    _say(path, f"{projections.shape} [view, v, u], line integrals")
+    _say(path, f"{projections.shape} [view, v, u], {'opacities' if field.composite == 'over' else MEASURED[field.composite]}")
     _say(picture, "")
     return 0
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from benchmark.commands.output import AsJson, open_console, show_facts
+from benchmark.errors import InputError
 
 
 def doctor(as_json: AsJson = False) -> int:
@@ -31,17 +34,44 @@ def doctor(as_json: AsJson = False) -> int:
     return int(broken)
 
 
-def speed(as_json: AsJson = False) -> int:
+def speed(
+    device: Annotated[str, typer.Option(help="cpu, or a CUDA device: cuda:0.")] = "cpu",
+    write: Annotated[Path | None, typer.Option(help="Page whose table of GPU numbers is replaced (docs/performance.md).")] = None,
+    as_json: AsJson = False,
+) -> int:
     from rich.table import Table
 
     from benchmark.plugins import registry
     from benchmark.speed import measure
+    from benchmark.worker import resolve_device
 
+    device = resolve_device(device)
+    if device != "cpu":
+        return _speed_of_gpu(device, write, as_json)
+    if write is not None:
+        raise InputError("--write", expected="a CUDA device, whose table it is", found="--device cpu", fix="Add --device cuda.")
     ratios = measure(registry())
     table = Table("ratio", "value")
     for name, value in ratios.items():
         table.add_row(escape(name), f"{value:.3g}")
     show_facts(ratios, table, as_json)
+    return 0
+
+
+def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
+    from rich.table import Table
+
+    from benchmark import gpu_speed
+
+    rows = list(gpu_speed.measure(device))
+    table = Table("what", "ms", "against", "ratio")
+    for row in rows:
+        values = (row.milliseconds, row.ratio)
+        milliseconds, ratio = ("" if value is None else f"{value:.3g}" for value in values)
+        table.add_row(escape(row.name), milliseconds, escape(row.other), ratio or escape(f"skipped: {row.skipped}"))
+    show_facts([dataclasses.asdict(row) for row in rows], table, as_json)
+    if page is not None:
+        gpu_speed.write(page, gpu_speed.markdown(rows, gpu_speed.device_text(device)))
     return 0
 
 

@@ -15,9 +15,10 @@ def new_scan(folder: Annotated[Path, typer.Argument(help="The folder with the pr
     from benchmark.scan_folder.template import FILL_IN, write_template
 
     path = write_template(folder)
-    waiting = sum(FILL_IN in line and not line.startswith("#") for line in path.read_text().splitlines())
+    waiting = sum(FILL_IN in line and not line.lstrip().startswith("#") for line in path.read_text().splitlines())
     console = open_console()
     console.print(f"{escape(str(path))} is written; replace the {waiting} values {FILL_IN} in it, then:", soft_wrap=True)
+    console.print(f"  python -m benchmark validate {escape(str(folder))}", soft_wrap=True)
     console.print(f"  python -m benchmark run --scan {escape(str(folder))} --views 50 --methods fdk,sart", soft_wrap=True)
     return 0
 

@@ -28,7 +28,7 @@ def run(
     ] = None,
     datasets: Annotated[str | None, typer.Option(help="Names with commas between.", autocompletion=dataset_names)] = None,
     scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of the peers'.")] = None,
-    volume: Annotated[str | None, typer.Option(help="A CT volume to simulate a scan of: DICOM folder, NIfTI, NRRD, ...")] = None,
+    volume: Annotated[str | None, typer.Option(help="A volume to scan in simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
     views: Annotated[str | None, typer.Option(help="Numbers of views, or lists of indices: 10,50,[0,5,9].")] = None,
     size: Annotated[str | None, typer.Option(help="Voxels along the longest edge; several with commas.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
@@ -74,18 +74,19 @@ def run(
 
 
 def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths: str | None) -> tuple[str | None, list[str]]:
-    """--scan and --volume as the --datasets and --set they stand for."""
+    """--scan and --volume as the --datasets and --set they stand for; one dataset that is named, too, gets the path."""
     from benchmark.errors import InputError
     from benchmark.sources import flags_for
 
     given = {what: path for what, path in paths.items() if path is not None}
     if not given:
         return datasets, sets
-    if datasets is not None or len(given) > 1:
-        found = ", ".join(f"--{what}" for what in (*given, *(["datasets"] if datasets is not None else [])))
-        raise InputError("command line", expected="one of --datasets, --scan and --volume", found=found)
+    several = datasets is not None and "," in datasets
+    if several or len(given) > 1:
+        found = ", ".join(f"--{what}" for what in (*given, *([f"datasets {datasets}"] if several else [])))
+        raise InputError("command line", expected="one of --scan and --volume, and at most one dataset", found=found)
     ((what, path),) = given.items()
-    name, value = flags_for(registry, what, path)
+    name, value = flags_for(registry, what, path, datasets)
     return name, [value, *sets]
 
 

@@ -11,7 +11,7 @@ import torch
 from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.slabs import PADDING, Room, SlabProjector
-from benchmark.types import Scan
+from benchmark.types import Engine, Scan
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -22,16 +22,21 @@ class OrderedSubsets:
     R and C are the inverse row and column sums of the subset's A, 0 for rays and voxels that are not met. Subsets follow
     each other far apart in angle. Where this process would grow beyond `memory_bytes`, the volume is corrected slab by slab,
     and R, C and p are made or read each time instead of kept: about twice the work, the same numbers to float rounding.
-    Raises InputError for less memory than volume and smallest pieces take.
+    Volumes, and what is kept, lie on `device`; `engine` says whose A and A^T are used.
+    Raises InputError for less memory than volume and smallest pieces take, and for pieces of another engine.
     """
 
-    def __init__(self, scan: Scan, size: int = 1, memory_bytes: int | None = None) -> None:
+    def __init__(
+        self, scan: Scan, size: int = 1, memory_bytes: int | None = None, device: torch.device | str = "cpu", engine: Engine = "auto"
+    ) -> None:
         count = -(-scan.geometry.views // min(size, scan.geometry.views))
         order = spread_order(scan.geometry.angles)
         thickness = _thickness(scan.geometry, count, Room(memory_bytes))
         self.slabs = 0 if thickness is None else -(-scan.geometry.volume_shape[0] // thickness)  # 0: all is kept
-        projector = SlabProjector.of(scan.geometry, thickness or scan.geometry.volume_shape[0])
-        self._subsets = [_Subset(projector, order[first::count], scan.projections, thickness is None) for first in range(count)]
+        projector = SlabProjector.of(scan.geometry, thickness or scan.geometry.volume_shape[0], engine, str(device))
+        self._subsets = [
+            _Subset(projector, order[first::count], scan.projections, thickness is None, device) for first in range(count)
+        ]
 
     def __len__(self) -> int:
         return len(self._subsets)
@@ -52,8 +57,10 @@ def _thickness(geometry: ConeBeamGeometry, subsets: int, room: Room) -> int | No
 
 
 class _Subset:
-    def __init__(self, projector: SlabProjector, indices: np.ndarray, projections: np.ndarray, keep: bool) -> None:
-        self.projector = projector.subset(indices)
+    def __init__(
+        self, projector: SlabProjector, indices: np.ndarray, projections: np.ndarray, keep: bool, device: torch.device | str
+    ) -> None:
+        self.projector, self._device = projector.subset(indices), device
         self._projections, self._indices = projections, indices
         self._most = max(float(sums.max()) for _, sums in self._column_sums())
         self._kept = (self._measured(), self._rows(), list(self._columns())) if keep else None
@@ -69,14 +76,14 @@ class _Subset:
         return float(residual.square().mean())
 
     def _measured(self) -> torch.Tensor:
-        return torch.from_numpy(mapped.take(self._projections, self._indices))
+        return torch.from_numpy(mapped.take(self._projections, self._indices)).to(self._device)
 
     def _rows(self) -> torch.Tensor:
-        sums = self.projector.forward(torch.ones(()).expand(self.projector.geometry.volume_shape))
+        sums = self.projector.forward(torch.ones((), device=self._device).expand(self.projector.geometry.volume_shape))
         return _inverse(sums, float(sums.max()))
 
     def _column_sums(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        return self.projector.adjoint(torch.ones(self.projector.geometry.projection_shape))
+        return self.projector.adjoint(torch.ones(self.projector.geometry.projection_shape, device=self._device))
 
     def _columns(self) -> Iterator[tuple[slice, torch.Tensor]]:
         return ((planes, _inverse(sums, self._most)) for planes, sums in self._column_sums())

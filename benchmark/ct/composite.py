@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 
-from benchmark.ct.kernels.call import call
+from benchmark.ct.kernels.call import call, runs_on
 from benchmark.errors import InputError
+
+Mode = Literal["sum", "max"]
 
 
 def composite_rays_xray(mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
@@ -28,6 +30,13 @@ def composite_max(mu: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
     return _Max.apply(mu, rays)
 
 
+def composited(mode: Mode, mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
+    """The one or the other, [N]. Raises InputError for a mode that is neither."""
+    if mode not in get_args(Mode):
+        raise InputError("mode", expected="'sum' or 'max'", found=f"'{mode}'")
+    return composite_max(mu, rays) if mode == "max" else composite_rays_xray(mu, ts, rays)
+
+
 def _check_packed(mu: torch.Tensor, ts: torch.Tensor | None, rays: torch.Tensor) -> None:
     count = mu.shape[0] if mu.ndim else 0
     _check("mu", mu, (count,), torch.float32)
@@ -41,9 +50,9 @@ def _check_packed(mu: torch.Tensor, ts: torch.Tensor | None, rays: torch.Tensor)
 
 
 def _check(name: str, tensor: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    if tuple(tensor.shape) != shape or tensor.dtype != dtype or tensor.device.type != "cpu":
+    if tuple(tensor.shape) != shape or tensor.dtype != dtype or not runs_on(tensor.device):
         found = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
-        raise InputError(f"composite: {name}", expected=f"{dtype} {shape} on the CPU", found=found)
+        raise InputError(f"composite: {name}", expected=f"{dtype} {shape} on the CPU or a CUDA device", found=found)
 
 
 class _Sum(torch.autograd.Function):
@@ -53,7 +62,7 @@ class _Sum(torch.autograd.Function):
     def forward(ctx: Any, mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
         ts, rays = ts.detach().contiguous(), rays.contiguous()
         ctx.save_for_backward(ts, rays)
-        out = torch.empty(rays.shape[0])
+        out = torch.empty(rays.shape[0], device=mu.device)
         call("composite_sum", mu.detach().contiguous(), ts, rays, rays.shape[0], out)
         return out
 
@@ -66,7 +75,7 @@ class _SumTranspose(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(ts, rays)
-        mu = torch.zeros(ts.shape[0])
+        mu = torch.zeros(ts.shape[0], device=ts.device)
         call("composite_sum_transpose", values.detach().contiguous(), ts, rays, rays.shape[0], mu)
         return mu
 
@@ -78,7 +87,8 @@ class _SumTranspose(torch.autograd.Function):
 class _Max(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, mu: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
-        out, at = torch.empty(rays.shape[0]), torch.empty(rays.shape[0], dtype=torch.int64)
+        out = torch.empty(rays.shape[0], device=mu.device)
+        at = torch.empty(rays.shape[0], dtype=torch.int64, device=mu.device)
         call("composite_max", mu.detach().contiguous(), rays.contiguous(), rays.shape[0], out, at)
         ctx.save_for_backward(at)
         ctx.samples = mu.shape[0]
@@ -96,7 +106,7 @@ class _Pick(torch.autograd.Function):
     def forward(ctx: Any, mu: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(at)
         ctx.samples = mu.shape[0]
-        out = torch.empty(at.shape[0])
+        out = torch.empty(at.shape[0], device=mu.device)
         call("composite_pick", mu.detach().contiguous(), at, at.shape[0], out)
         return out
 
@@ -111,7 +121,7 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, at: torch.Tensor, samples: int) -> torch.Tensor:
         ctx.save_for_backward(at)
-        mu = torch.zeros(samples)
+        mu = torch.zeros(samples, device=at.device)
         call("composite_pick_transpose", values.detach().contiguous(), at, at.shape[0], mu)
         return mu
 

@@ -29,6 +29,7 @@ def filtered_backprojection(
     nonnegative: bool = False,
     memory_bytes: int | None = None,
     folder: Path | None = None,
+    device: torch.device | str = "cpu",
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Volume [z, y, x] (1/mm) from line integrals [view, v, u], and what was done about redundant or missing rays.
 
@@ -39,7 +40,8 @@ def filtered_backprojection(
     negative values to 0.
     Where this process would grow beyond `memory_bytes`, the volume is made slab by slab from a few views at a time: the same
     numbers to float rounding. A volume that takes more than two thirds of what is left lies in a file in `folder`.
-    Raises InputError for orbits that are not circular and for less memory than the smallest pieces take.
+    `device` does the work; the volume comes back to the host. Raises InputError for orbits that are not circular and for less memory
+    than the smallest pieces take.
     """
     why = not_circular(geometry)
     if why:
@@ -52,10 +54,10 @@ def filtered_backprojection(
     window = cutoff * min(1.0, pixel / max(geometry.volume_spacing[1:]))
 
     def part(projections: np.ndarray, geometry: ConeBeamGeometry, factors: np.ndarray) -> np.ndarray:
-        weighted = torch.from_numpy(projections * cosine_weights(geometry))
-        weighted *= torch.from_numpy(factors)
+        weighted = torch.from_numpy(projections * cosine_weights(geometry)).to(device)
+        weighted *= torch.from_numpy(factors).to(device)
         filtered = filter_rows(torch.nn.functional.pad(weighted, (before, after)), filter, pixel, window)
-        return backproject(filtered.transpose(1, 2).contiguous().numpy(), _widened(geometry, before, after))
+        return backproject(filtered.transpose(1, 2).contiguous(), _widened(geometry, before, after)).cpu().numpy()
 
     def clipped(volume: np.ndarray) -> np.ndarray:
         return np.maximum(volume, 0, out=volume) if nonnegative else volume
@@ -142,13 +144,13 @@ def _widened(geometry: ConeBeamGeometry, before: int, after: int) -> ConeBeamGeo
     )
 
 
-def backproject(filtered: np.ndarray, geometry: ConeBeamGeometry) -> np.ndarray:
+def backproject(filtered: torch.Tensor, geometry: ConeBeamGeometry) -> torch.Tensor:
     """Sum over views of filtered [view, u, v] (rows last) times (source_to_origin / U)^2; float32 [z, y, x]."""
     spacing = np.array(geometry.volume_spacing[::-1])
     vectors = geometry.vectors()
     vectors[:, :2] -= geometry.volume_bounds[0] + spacing / 2
     views = np.ascontiguousarray(vectors / spacing)  # index space
-    volume = np.empty(geometry.volume_shape, dtype=np.float32)
+    volume = torch.empty(geometry.volume_shape, device=filtered.device)
     shape = (ctypes.c_int * 3)(*geometry.volume_shape)
     counts = map(ctypes.c_int, geometry.projection_shape)
     counters.count("adjoint_views", geometry.views)

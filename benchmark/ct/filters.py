@@ -42,7 +42,7 @@ def filter_rows(projections: torch.Tensor, name: FilterName, pitch: float, cutof
     """Convolve the last axis (u) with the windowed ramp, zeros beyond the detector; same shape, unit 1 / length of `pitch`."""
     columns = projections.shape[-1]
     samples = padded_length(columns)
-    response = torch.from_numpy(ramp_response(name, samples, pitch, cutoff)).to(projections.dtype)
+    response = torch.from_numpy(ramp_response(name, samples, pitch, cutoff)).to(projections)
     return torch.fft.irfft(torch.fft.rfft(projections, samples) * response, samples)[..., :columns]
 
 

@@ -214,9 +214,9 @@ class ConeBeamGeometry:
         return dataclasses.replace(self, angles=self.angles[indices], view_vectors=vectors, **per_view)
 
     def with_angles(self, angles: Sequence[float] | np.ndarray) -> ConeBeamGeometry:
-        """The same scanner at other angles [rad]; what is given per view takes its mean."""
+        """The same scanner at other angles [rad]; what is given per view takes its mean, a table of vectors the circle nearest to it."""
         per_view: dict[str, Any] = {n: float(np.mean(getattr(self, n))) for n in self._PER_VIEW}
-        return dataclasses.replace(self, angles=np.array(angles, dtype=np.float64), **per_view)
+        return dataclasses.replace(self, angles=np.array(angles, dtype=np.float64), view_vectors=None, **per_view)
 
     def with_volume(self, shape: tuple[int, int, int], spacing: Triple | None = None) -> ConeBeamGeometry:
         """The same scanner and box sampled by another grid (the spacing that keeps the box, unless given)."""

@@ -1,4 +1,4 @@
-"""Line integrals with more samples where a field is dense (hierarchical sampling, Mildenhall et al. 2020, section 5.2).
+"""Line integrals and maxima with more samples where a field is dense (hierarchical sampling, Mildenhall et al. 2020, section 5.2).
 
 Radiance needs the transmittance up to a sample to know what it is worth; attenuation is additive, so that the density alone
 says where samples belong and the sum over them is a plain quadrature.
@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from benchmark import counters
-from benchmark.ct.composite import composite_rays_xray
+from benchmark.ct.composite import Mode, composited
 from benchmark.ct.integrate import Field, Samples, clip
+from benchmark.ct.kernels.call import call
 from benchmark.ct.rays import Rays
 from benchmark.errors import InputError
 
@@ -27,10 +28,11 @@ def importance_integral(
     samples: int,
     importance: int,
     jitter: torch.Generator | None = None,
+    mode: Mode = "sum",
     occupancy: torch.Tensor | None = None,
     chunk: int = 1 << 20,
 ) -> torch.Tensor:
-    """Line integrals of a field along rays, float32 [N], as `line_integral`, from samples + importance samples a ray.
+    """Line integrals or maxima of a field along rays, float32 [N], as `line_integral`, from samples + importance samples a ray.
 
     Gradients reach whatever the field depends on, but not through where the samples lie.
     """
@@ -40,7 +42,7 @@ def importance_integral(
         found = importance_march(
             field, rays[begin : begin + rows], bounds, samples=samples, importance=importance, jitter=jitter, occupancy=occupancy
         )
-        parts.append(composite_rays_xray(field(found.positions).reshape(-1), found.ts, found.rays))
+        parts.append(composited(mode, field(found.positions).reshape(-1), found.ts, found.rays))
     return torch.cat(parts)
 
 
@@ -65,7 +67,7 @@ def importance_march(
     if samples < 1 or importance < 0:
         raise InputError("importance_march", expected="samples >= 1, importance >= 0", found=f"{samples}, {importance}")
     near, far = clip(rays, bounds).unsqueeze(-1).unbind(1)  # [N, 1]
-    equal = torch.linspace(0, 1, samples + 1)
+    equal = torch.linspace(0, 1, samples + 1, device=near.device)
     with torch.no_grad():
         middles = near + (far - near) * ((equal[1:] + equal[:-1]) / 2)
         places = _points(rays, middles)
@@ -74,7 +76,7 @@ def importance_march(
         edges = torch.cat([equal.expand(len(rays), -1), _quantiles(coarse, importance)], 1).sort(1).values
         counters.count("ray_samples", middles.numel())
     lengths = edges.diff(dim=1)
-    place = torch.full_like(lengths, 0.5) if jitter is None else torch.rand(lengths.shape, generator=jitter)
+    place = torch.full_like(lengths, 0.5) if jitter is None else _anywhere(lengths, jitter)
     ts = near + (far - near) * (edges[:, :-1] + place * lengths)
     positions, dt = _points(rays, ts), lengths * (far - near)
     kept = (dt > 0) if occupancy is None else (dt > 0) & _occupied(occupancy, positions, bounds)
@@ -89,10 +91,19 @@ def _quantiles(density: torch.Tensor, count: int) -> torch.Tensor:
     part = density / density.sum(1, keepdim=True).clamp(min=1e-30) * (1 - UNIFORM) + UNIFORM / bins
     part = part / part.sum(1, keepdim=True)  # where the density is 0 everywhere
     cumulative = torch.nn.functional.pad(part.cumsum(1), (1, 0))
-    targets = ((torch.arange(count) + 0.5) / max(1, count)).expand(len(density), -1).contiguous()
+    targets = ((torch.arange(count, device=density.device) + 0.5) / max(1, count)).expand(len(density), -1).contiguous()
     low = (torch.searchsorted(cumulative, targets, right=True) - 1).clamp(0, bins - 1)
     within = (targets - cumulative.gather(1, low)) / part.gather(1, low)
     return ((low + within) / bins).clamp(0, 1)
+
+
+def _anywhere(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Places in 0 .. 1 [N, n]. On a GPU the generator decides one seed, and the kernels' own jitter the rest."""
+    if like.device.type == "cpu":
+        return torch.rand(like.shape, generator=generator)
+    places = torch.empty_like(like)
+    call("march_places", *like.shape, int(torch.randint(1 << 31, (), generator=generator)), places)
+    return places
 
 
 def _points(rays: Rays, ts: torch.Tensor) -> torch.Tensor:
@@ -102,8 +113,8 @@ def _points(rays: Rays, ts: torch.Tensor) -> torch.Tensor:
 
 def _occupied(occupancy: torch.Tensor, positions: torch.Tensor, bounds: Any) -> torch.Tensor:
     """Whether positions [N, n, 3] lie in cells that are True."""
-    lower, upper = torch.as_tensor(bounds, dtype=torch.float32)
-    counts = torch.tensor(occupancy.shape[::-1])
+    lower, upper = torch.as_tensor(bounds, dtype=torch.float32).to(positions.device)
+    counts = torch.tensor(occupancy.shape[::-1], device=positions.device)
     cells = ((positions - lower) / (upper - lower) * counts).long().clamp(min=0).minimum(counts - 1)
     x, y, z = cells.unbind(-1)
     return occupancy[z, y, x].ne(0)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from benchmark import counters
-from benchmark.ct.composite import composite_max, composite_rays_xray
-from benchmark.ct.kernels.call import call
+from benchmark.ct.composite import Mode, composited
+from benchmark.ct.kernels.call import call, runs_on
 from benchmark.ct.rays import Rays, box
 from benchmark.errors import InputError
 
@@ -40,7 +40,7 @@ def line_integral(
     samples: int | None = None,
     step: float | None = None,
     jitter: Jitter = None,
-    mode: Literal["sum", "max"] = "sum",
+    mode: Mode = "sum",
     occupancy: torch.Tensor | None = None,
     chunk: int = 1 << 20,
 ) -> torch.Tensor:
@@ -50,14 +50,11 @@ def line_integral(
     with at most about `chunk` samples at a time (always whole rays). The rest is as for `march`. Gradients reach
     whatever the field depends on. Raises InputError for a field that answers in another shape.
     """
-    composite = {"sum": composite_rays_xray, "max": lambda mu, ts, table: composite_max(mu, table)}.get(mode)
-    if composite is None:
-        raise InputError("line_integral: mode", expected="'sum' or 'max'", found=f"'{mode}'")
     marcher = _Marcher(rays, bounds, samples, step, jitter, occupancy)
     parts = []
     for begin, end in marcher.pieces(chunk):
         piece = marcher.fill(begin, end)
-        parts.append(composite(_evaluate(field, piece.positions), piece.ts, piece.rays))
+        parts.append(composited(mode, _evaluate(field, piece.positions), piece.ts, piece.rays))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -81,7 +78,7 @@ def march(
 
 def clip(rays: Rays, bounds: Any) -> torch.Tensor:
     """Where each ray enters and leaves the box, float32 [N, 2] [mm]; both 0 where it misses."""
-    spans = torch.empty(len(rays), 2)
+    spans = torch.empty(len(rays), 2, device=rays.origins.device)
     call("clip_rays", rays.origins, rays.directions, len(rays), box(bounds), spans)
     return spans
 
@@ -98,12 +95,12 @@ class _Marcher:
             raise InputError("march: samples", expected="1 or more per ray", found=f"{samples}")
         if step is not None and not 0 < step < float("inf"):
             raise InputError("march: step", expected="a positive length in mm", found=f"{step}")
-        if rays.origins.device.type != "cpu":
-            raise InputError("march: rays", expected="rays on the CPU", found=f"rays on {rays.origins.device}")
+        if not runs_on(rays.origins.device):
+            raise InputError("march: rays", expected="rays on the CPU or a CUDA device", found=f"rays on {rays.origins.device}")
         self.rays, self.box = rays, box(bounds)
         cells, shape = _cells(occupancy)
         self._how = (self.box, ctypes.c_int(samples or 0), ctypes.c_double(step or 0.0), ctypes.c_int64(_seed(jitter)), cells, shape)
-        self.table = torch.empty(len(rays), 2, dtype=torch.int64)
+        self.table = torch.empty(len(rays), 2, dtype=torch.int64, device=rays.origins.device)
         self.total = call("march_count", rays.origins, rays.directions, len(rays), *self._how, self.table)
         if self.total > MOST_SAMPLES and step is not None:
             raise InputError("march: step", expected=f"at most {MOST_SAMPLES} samples", found=f"{self.total}", fix="Is the step in mm?")
@@ -126,9 +123,9 @@ class _Marcher:
         table = self.table[begin:end].clone()
         if begin:
             table[:, 0] -= self.table[begin, 0]
-        count = int(table[-1].sum()) if len(table) else 0
+        count = self.total if end - begin == len(self.rays) else int(table[-1].sum())
         counters.count("ray_samples", count)
-        samples = Samples(torch.empty(count, 3), torch.empty(count, 2), table)
+        samples = Samples(torch.empty(count, 3, device=table.device), torch.empty(count, 2, device=table.device), table)
         how = (ctypes.c_int64(begin), ctypes.c_int64(end), *self._how, self.table, samples.positions, samples.ts)
         call("march_fill", self.rays.origins, self.rays.directions, *how)
         return samples
@@ -154,6 +151,7 @@ def _seed(jitter: Jitter) -> int:
 def _cells(occupancy: torch.Tensor | None) -> tuple[torch.Tensor | None, Any]:
     if occupancy is None:
         return None, None
-    if occupancy.ndim != 3 or occupancy.numel() == 0 or occupancy.device.type != "cpu":
-        raise InputError("march: occupancy", expected="cells [z, y, x] on the CPU", found=f"{tuple(occupancy.shape)} on {occupancy.device}")
-    return occupancy.ne(0).to(torch.uint8).contiguous(), (ctypes.c_int * 3)(*occupancy.shape)
+    if occupancy.ndim != 3 or occupancy.numel() == 0:
+        raise InputError("march: occupancy", expected="cells [z, y, x]", found=f"{tuple(occupancy.shape)}")
+    cells = occupancy if occupancy.dtype == torch.bool else occupancy.ne(0)
+    return cells.contiguous().view(torch.uint8), (ctypes.c_int * 3)(*occupancy.shape)

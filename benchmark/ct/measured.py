@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field, model_validator
 
+from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.views import heldout_views, training_views
 from benchmark.errors import InputError
@@ -73,7 +74,8 @@ class Measured:
         else:
             training = training_views(total, params.views)
         if self.heldout is None:
-            return training, heldout_views(total, training, params.heldout, params.data_seed, angles)
+            count = min(params.heldout, total - len(training))
+            return training, heldout_views(total, training, count, params.data_seed, angles)
         own = [index for index in self.heldout if index not in set(training)]
         order = np.random.default_rng([params.data_seed, 0]).permutation(len(own))[: params.heldout]
         return training, tuple(sorted(own[k] for k in order))
@@ -85,11 +87,15 @@ class Measured:
         return self.geometry.with_volume((z, y, x))
 
     def scan(self, views: Sequence[int], size: int, factor: int = 1) -> Scan:
-        """These views with `factor` x `factor` pixels averaged."""
+        """These views with `factor` x `factor` pixels averaged, converted one after the other; where they are many, into a file."""
         geometry = self.grid(size).binned(factor).subset(list(views))
-        projections = np.empty(geometry.projection_shape, dtype=np.float32)
-        for place, index in enumerate(views):
-            projections[place] = binned(self.view(index)[None], factor)[0]
+
+        def write(projections: np.ndarray) -> None:
+            for place, index in enumerate(views):
+                projections[place] = binned(self.view(index)[None], factor)[0]
+                mapped.release(projections)
+
+        projections = mapped.filled(geometry.projection_shape, write)
         labels = {name: values[list(views)] for name, values in self.view_labels.items()}
         photons = self.photons and self.photons * factor**2  # averaging pixels adds up what they counted
         return Scan(projections, geometry, photons=photons, length_unit=self.length_unit, view_labels=labels)

@@ -15,14 +15,15 @@ import torch
 
 from benchmark import counters
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.kernels.call import call
+from benchmark.ct.kernels.call import call, runs_on
 from benchmark.errors import InputError
 
 
 class Projector:
     """A for one geometry: `forward` maps a volume [z, y, x] (1/mm) to line integrals [view, v, u], `adjoint` is its transpose.
 
-    Both take float32 CPU tensors, work under autograd to any order, and give the same bits for any number of threads.
+    Both take float32 tensors on the CPU or a CUDA device, and work under autograd to any order. On the CPU they give the same bits
+    for any number of threads; on a GPU the last bits of `adjoint` differ from run to run, and `path` makes no difference.
     `path` is 'separable' where every view's detector rows are parallel to z (about four times faster), else 'rays';
     it is chosen from the geometry unless given. Raises InputError for tensors of another shape.
     """
@@ -59,9 +60,9 @@ class Projector:
         return _Backproject.apply(self._checked("projections", projections, self.geometry.projection_shape), self)
 
     def _checked(self, name: str, tensor: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-        if tuple(tensor.shape) != shape or tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        if tuple(tensor.shape) != shape or tensor.dtype != torch.float32 or not runs_on(tensor.device):
             found = f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
-            raise InputError(f"projector: {name}", expected=f"float32 {shape} on the CPU", found=found)
+            raise InputError(f"projector: {name}", expected=f"float32 {shape} on the CPU or a CUDA device", found=found)
         return tensor
 
     def _call(self, kernel: str, volume: torch.Tensor, projections: torch.Tensor) -> None:
@@ -75,7 +76,7 @@ class _Project(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, volume: torch.Tensor, projector: Projector) -> torch.Tensor:
         ctx.projector = projector
-        out = torch.empty(projector.geometry.projection_shape)
+        out = torch.empty(projector.geometry.projection_shape, device=volume.device)
         projector._call("project", volume.detach().contiguous(), out)
         return out
 
@@ -88,7 +89,7 @@ class _Backproject(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projections: torch.Tensor, projector: Projector) -> torch.Tensor:
         ctx.projector = projector
-        out = torch.empty(projector.geometry.volume_shape)
+        out = torch.empty(projector.geometry.volume_shape, device=projections.device)
         projector._call("backproject", out, projections.detach().contiguous())
         return out
 

@@ -55,12 +55,18 @@ def _unchecked(origins: torch.Tensor, directions: torch.Tensor) -> Rays:
     return rays
 
 
-def view_rays(geometry: ConeBeamGeometry, views: Sequence[int] | None = None, pixels: Pixels | torch.Tensor | None = None) -> Rays:
+def view_rays(
+    geometry: ConeBeamGeometry,
+    views: Sequence[int] | None = None,
+    pixels: Pixels | torch.Tensor | None = None,
+    device: torch.device | str = "cpu",
+) -> Rays:
     """Rays from the source through pixel centres.
 
     Without `pixels`: every pixel of the chosen views (default: all), in the order of projections[views].reshape(-1).
     With `pixels`, three index tensors [N] (view, v, u) or one tensor [N, 3]: these pixels, so that the rays belong to
-    projections[view, v, u]. v and u may be fractions of a pixel. Raises InputError for pixels that are not on the detector.
+    projections[view, v, u]. v and u may be fractions of a pixel. Rays of pixels are where those are, else on `device`.
+    Raises InputError for pixels that are not on the detector.
     """
     if pixels is not None:
         if views is not None:
@@ -69,9 +75,9 @@ def view_rays(geometry: ConeBeamGeometry, views: Sequence[int] | None = None, pi
         return _pixel_rays(geometry, torch.as_tensor(view), torch.as_tensor(v), torch.as_tensor(u))
     chosen = geometry if views is None else geometry.subset(views)
     rows, columns = geometry.detector_shape
-    source, centre, u_step, v_step = torch.from_numpy(chosen.vectors()).unbind(1)
-    v = torch.arange(rows, dtype=torch.float64) - (rows - 1) / 2
-    u = torch.arange(columns, dtype=torch.float64) - (columns - 1) / 2
+    source, centre, u_step, v_step = torch.from_numpy(chosen.vectors()).to(device).unbind(1)
+    v = torch.arange(rows, dtype=torch.float64, device=device) - (rows - 1) / 2
+    u = torch.arange(columns, dtype=torch.float64, device=device) - (columns - 1) / 2
     row = (centre - source)[:, None] + v[None, :, None] * v_step[:, None]
     direction = row[:, :, None] + u[None, None, :, None] * u_step[:, None, None]  # [view, v, u, 3]
     origin = source.float()[:, None, None].expand(direction.shape)
@@ -90,7 +96,7 @@ def _pixel_rays(geometry: ConeBeamGeometry, view: torch.Tensor, v: torch.Tensor,
         if len(index) and not (low <= float(index.min()) and float(index.max()) <= high):
             found = f"{float(index.min()):g} .. {float(index.max()):g}"
             raise InputError(f"view_rays: {name}", expected=f"{low:g} .. {high:g}", found=found)
-    source, centre, u_step, v_step = torch.from_numpy(geometry.vectors())[view.long()].unbind(1)
+    source, centre, u_step, v_step = torch.from_numpy(geometry.vectors()).to(view.device)[view.long()].unbind(1)
     along_u = (u.double() - (columns - 1) / 2)[:, None] * u_step
     along_v = (v.double() - (rows - 1) / 2)[:, None] * v_step
     return Rays(source, centre + along_u + along_v - source)

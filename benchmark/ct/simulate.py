@@ -11,6 +11,7 @@ import dataclasses
 
 import numpy as np
 
+from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.call import call
 from benchmark.errors import InputError
@@ -29,8 +30,9 @@ class Voxels:
     centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        values = np.ascontiguousarray(self.values, dtype=np.float32)
-        if values.ndim != 3 or values.size == 0 or not np.isfinite(values).all():
+        values = np.asarray(self.values)
+        values = mapped.contiguous(values) if values.ndim == 3 and values.size else values
+        if values.ndim != 3 or values.size == 0 or mapped.not_finite(values):
             raise InputError("voxels", expected="a finite volume [z, y, x]", found=f"shape {values.shape} or NaN or Inf")
         if len(self.spacing) != 3 or not all(np.isfinite(length) and length > 0 for length in self.spacing):
             raise InputError("voxels.spacing", expected="three positive lengths (z, y, x) in mm", found=f"{self.spacing}")
@@ -46,13 +48,31 @@ class Voxels:
         return (z, y, x)
 
     def averaged(self, geometry: ConeBeamGeometry) -> np.ndarray:
-        """The truth: mean attenuation in each voxel of the geometry's volume, float32 [z, y, x] 1/mm, by exact overlaps."""
-        volume = self.values
-        for axis in range(3):
-            faces = np.linspace(-0.5, 0.5, geometry.volume_shape[axis] + 1) * geometry.volume_extent[axis] + geometry.volume_offset[axis]
-            native = np.linspace(-0.5, 0.5, self.values.shape[axis] + 1) * self.extent[axis] + self.centre[axis]
-            volume = np.moveaxis(np.tensordot(_overlaps(faces, native), volume, axes=(1, axis)), 0, axis)
-        return np.ascontiguousarray(volume, dtype=np.float32)
+        """The truth: mean attenuation in each voxel of the geometry's volume, float32 [z, y, x] 1/mm, by exact overlaps.
+
+        Where the values lie in a file, a few planes are made at a time: the same numbers to float rounding.
+        """
+        shares = [self._shares(geometry, axis) for axis in range(3)]
+        if mapped.file_map(self.values) is None:
+            return _contracted(self.values, shares)
+
+        def write(volume: np.ndarray) -> None:
+            depth = max(1, mapped.WHOLE * len(volume) // self.values.nbytes)  # planes that about one piece of the values makes
+            for start in range(0, len(volume), depth):
+                planes = shares[0][start : start + depth]
+                met = np.flatnonzero(planes.any(0))
+                near = slice(met[0], met[-1] + 1) if len(met) else slice(0, 1)
+                volume[start : start + depth] = _contracted(self.values[near], [planes[:, near], *shares[1:]])
+                mapped.release(self.values)
+                mapped.release(volume)
+
+        return mapped.filled(geometry.volume_shape, write)
+
+    def _shares(self, geometry: ConeBeamGeometry, axis: int) -> np.ndarray:
+        """[target, native] what each voxel of the geometry's volume is made of along an axis."""
+        faces = np.linspace(-0.5, 0.5, geometry.volume_shape[axis] + 1) * geometry.volume_extent[axis] + geometry.volume_offset[axis]
+        native = np.linspace(-0.5, 0.5, self.values.shape[axis] + 1) * self.extent[axis] + self.centre[axis]
+        return _overlaps(faces, native)
 
     def project(self, geometry: ConeBeamGeometry, sub_rays: int = 2) -> np.ndarray:
         """Noise-free projections, float32 [view, v, u], of the part that lies in the geometry's reconstruction box.
@@ -61,6 +81,15 @@ class Voxels:
         intensities, which at edges gives slightly less than the mean integral: an error that no linear model can
         explain. The data sets of the field leave it out, and so do we.) Raises InputError unless sub_rays >= 1.
         """
+        return self._project("simulate_voxels", geometry, sub_rays)
+
+    def maxima(self, geometry: ConeBeamGeometry, sub_rays: int = 2) -> np.ndarray:
+        """Maximum projections, float32 [view, v, u]: each ray's largest voxel within the reconstruction box (0 outside of it), averaged
+        over sub_rays x sub_rays rays per pixel. Raises InputError unless sub_rays >= 1.
+        """
+        return self._project("simulate_voxel_maxima", geometry, sub_rays)
+
+    def _project(self, kernel: str, geometry: ConeBeamGeometry, sub_rays: int) -> np.ndarray:
         if sub_rays < 1:
             raise InputError("sub_rays", expected="at least 1 ray per pixel and direction", found=f"{sub_rays}")
         low, high = np.ascontiguousarray(geometry.volume_bounds)
@@ -70,8 +99,15 @@ class Voxels:
         vectors = np.ascontiguousarray(geometry.vectors())
         projections = np.empty(geometry.projection_shape, dtype=np.float32)
         grid = (self.values, count, spacing, corner, low, high)
-        call("simulate_voxels", *grid, vectors, *geometry.projection_shape, sub_rays, projections)
+        call(kernel, *grid, vectors, *geometry.projection_shape, sub_rays, projections)
         return projections
+
+
+def _contracted(values: np.ndarray, shares: list[np.ndarray]) -> np.ndarray:
+    """Each axis of the values replaced by its shares of them, [target, native] each; float32."""
+    for axis in range(3):
+        values = np.moveaxis(np.tensordot(shares[axis], values, axes=(1, axis)), 0, axis)
+    return np.ascontiguousarray(values, dtype=np.float32)
 
 
 def _overlaps(faces: np.ndarray, native: np.ndarray) -> np.ndarray:

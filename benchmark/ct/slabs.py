@@ -17,11 +17,15 @@ import torch
 from benchmark import counters, mapped
 from benchmark.clock import memory_mb
 from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.operators import operators
 from benchmark.ct.projector import Projector
+from benchmark.ct.tigre import TigreProjector
 from benchmark.errors import InputError
 from benchmark.memory import amount
+from benchmark.types import Engine
 
 PADDING = 144  # planes of zeros around a slab in the projector's own copy of it
+AT_ONCE = 256 << 20  # [bytes] of a slab, and of its projections: the projector's own copy of a thinner one is mostly padding
 SPARE = 48 << 20  # [bytes] for what is not counted: the allocator's rest, tables of a Fourier transform
 
 
@@ -102,14 +106,45 @@ def empty_volume(geometry: ConeBeamGeometry, room: Room, folder: Path | None) ->
     return mapped.zeros(geometry.volume_shape, folder)
 
 
+def project(volume: np.ndarray, geometry: ConeBeamGeometry) -> np.ndarray:
+    """A volume: [z, y, x] -> [view, v, u], where both may lie in files: slab by slab and a few views at a time.
+
+    A volume in memory is one slab: the same bits as the Projector's.
+    """
+    views = max(1, AT_ONCE // (4 * math.prod(geometry.detector_shape)))
+    thickness = geometry.volume_shape[0]
+    if mapped.file_map(volume) is not None:
+        thickness = max(1, AT_ONCE // (4 * math.prod(geometry.volume_shape[1:])))
+    path = Projector(geometry).path
+
+    def write(projections: np.ndarray) -> None:
+        for first in range(0, geometry.views, views):
+            chosen = np.arange(first, min(first + views, geometry.views))
+            total = projections[first : first + views]
+            for slab in cut(geometry.subset(chosen), thickness):
+                part = torch.from_numpy(np.array(volume[slab.planes], dtype=np.float32))
+                mapped.release(volume)
+                found = Projector(slab.geometry, path).forward(part).numpy()
+                total[:] = found if slab.begin == 0 else np.add(total, found, out=found)
+            mapped.release(projections)
+
+    with torch.no_grad():
+        return mapped.filled(geometry.projection_shape, write)
+
+
 class SlabProjector:
     """A of a volume that is given, and corrected, slab by slab; with one slab it is the Projector itself."""
 
-    def __init__(self, projectors: Sequence[tuple[slice, Projector]], geometry: ConeBeamGeometry) -> None:
+    def __init__(self, projectors: Sequence[tuple[slice, Projector | TigreProjector]], geometry: ConeBeamGeometry) -> None:
         self._projectors, self.geometry = projectors, geometry
 
     @classmethod
-    def of(cls, geometry: ConeBeamGeometry, thickness: int) -> SlabProjector:
+    def of(cls, geometry: ConeBeamGeometry, thickness: int, engine: Engine = "auto", device: str = "cpu") -> SlabProjector:
+        """Slabs of at most so many planes. Another engine takes the volume whole: raises InputError for more than one slab."""
+        if engine == "tigre":
+            if thickness < geometry.volume_shape[0]:
+                raise InputError("--memory", expected="enough for the whole volume with engine tigre", found="less", fix="Use native.")
+            return cls([(slice(0, thickness), operators(geometry, engine, device))], geometry)
         path = Projector(geometry).path
         return cls([(slab.planes, Projector(slab.geometry, path)) for slab in cut(geometry, thickness)], geometry)
 

@@ -13,25 +13,33 @@ from benchmark.errors import InputError
 
 
 class TotalVariation:
-    """TV(x) = sum over voxels of |G x|, G = forward differences, for volumes of one shape [z, y, x].
+    """TV(x) = sum over voxels of w |G x|, G = forward differences, for volumes of one shape [z, y, x].
 
     `spacing` (z, y, x) weighs the differences of oblong voxels (its unit cancels: they are relative to the geometric
     mean), so that for cubes TV has the unit of x. The proximal operator keeps its dual field from call to call: inside an
-    outer iteration, whose arguments change little, a few inner iterations are enough.
+    outer iteration, whose arguments change little, a few inner iterations are enough. Volumes lie on `device`, and so do the
+    `weights` w >= 0 of the voxels (float32 [z, y, x]; none = 1).
     """
 
-    def __init__(self, shape: tuple[int, int, int], spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        device: torch.device | str = "cpu",
+        weights: torch.Tensor | None = None,
+    ) -> None:
         mean = math.prod(spacing) ** (1 / 3)
         self.shape = tuple(shape)
         self._scale = np.array([mean / s if n > 1 else 0.0 for s, n in zip(spacing, shape, strict=True)], dtype=np.float32)
         self._lipschitz = max(float(4 * (self._scale**2).sum()), 1e-12)  # of G G^T
         self._shape = (ctypes.c_int * 3)(*shape)
-        self._dual = torch.zeros(3, *shape)  # p of the last call
+        self._dual = torch.zeros(3, *shape, device=device)  # p of the last call
         self._slices = np.zeros(shape[0])
+        self._weights = None if weights is None else self._checked(weights)
 
     def value(self, x: torch.Tensor) -> float:
         """TV(x), x float32 [z, y, x]."""
-        call("tv_value", self._checked(x), self._shape, self._scale, self._slices)
+        call("tv_value", self._checked(x), self._shape, self._scale, self._weights, self._slices)
         return float(self._slices.sum())
 
     def prox(self, target: torch.Tensor, weight: float, *, iterations: int = 10, nonnegative: bool = True) -> torch.Tensor:
@@ -40,7 +48,7 @@ class TotalVariation:
         floor = 0.0 if nonnegative else -math.inf
         if weight <= 0:
             return target.clamp(min=0) if nonnegative else target.clone()
-        target, x = self._checked(target), torch.empty(self.shape)
+        target, x = self._checked(target), torch.empty(self.shape, device=target.device)
         p, q, t = self._dual, self._dual.clone(), 1.0
 
         def primal(dual: torch.Tensor) -> None:
@@ -51,7 +59,7 @@ class TotalVariation:
             primal(q)
             t_next = (1 + math.sqrt(1 + 4 * t * t)) / 2
             momentum = ctypes.c_float((t - 1) / t_next)
-            call("tv_dual", x, self._shape, self._scale, step, momentum, p, q)
+            call("tv_dual", x, self._shape, self._scale, self._weights, step, momentum, p, q)
             t = t_next
         primal(p)
         return x

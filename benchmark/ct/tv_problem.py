@@ -9,8 +9,9 @@ from collections.abc import Iterable
 import torch
 
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.projector import Projector
+from benchmark.ct.operators import operators
 from benchmark.ct.total_variation import TotalVariation
+from benchmark.types import Engine
 
 
 class TvProblem:
@@ -18,17 +19,27 @@ class TvProblem:
 
     kappa = mean of A^T A 1 over the voxels (so that |A x|^2 / kappa is of the size of |x|^2) and m = the mean attenuation
     of the data (mean projection over mean chord) make `weight` a pure number: it means the same in any length unit, for
-    any contrast, and for any number of views or pixels.
+    any contrast, and for any number of views or pixels. Everything lies where the projections lie; `engine` says
+    whose A and A^T are used. `edges` (float32 [z, y, x]) weighs each voxel's gradient; none = all the same.
     """
 
-    def __init__(self, geometry: ConeBeamGeometry, projections: torch.Tensor, *, nonnegative: bool = True) -> None:
-        self.projector, self.data, self.nonnegative = Projector(geometry), projections, nonnegative
-        chords = self.projector.forward(torch.ones(geometry.volume_shape))
+    def __init__(
+        self,
+        geometry: ConeBeamGeometry,
+        projections: torch.Tensor,
+        *,
+        nonnegative: bool = True,
+        engine: Engine = "auto",
+        edges: torch.Tensor | None = None,
+    ) -> None:
+        self.projector = operators(geometry, engine, str(projections.device))
+        self.data, self.nonnegative = projections, nonnegative
+        chords = self.projector.forward(torch.ones(geometry.volume_shape, device=projections.device))
         reach = self.projector.adjoint(chords)
         self.kappa = float(reach.double().mean())
         self.lipschitz = float(reach.max()) / self.kappa  # A >= 0: the largest row sum of A^T A bounds its norm
         self.attenuation = float((projections.double() * chords).sum() / chords.double().square().sum())
-        self.variation = TotalVariation(geometry.volume_shape, geometry.volume_spacing)
+        self.variation = TotalVariation(geometry.volume_shape, geometry.volume_spacing, projections.device, edges)
 
     def misfit(self, projected: torch.Tensor) -> float:
         """|A x - b|^2 / (2 kappa) from A x."""
@@ -56,7 +67,7 @@ def fista(problem: TvProblem, weight: float, steps: Iterable[int], *, tolerance:
     One A and one A^T a step: A of the extrapolated point comes from linearity.
     """
     strength = weight * problem.attenuation
-    x = torch.zeros(problem.projector.geometry.volume_shape) if start is None else start
+    x = torch.zeros(problem.projector.geometry.volume_shape, device=problem.data.device) if start is None else start
     projected = problem.projector.forward(x)
     y, projected_y, t = x, projected, 1.0
     history: list[float] = []

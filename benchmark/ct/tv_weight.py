@@ -20,7 +20,7 @@ import torch
 from benchmark.ct.held_back import ViewError, held_back_views
 from benchmark.ct.tv_problem import TvProblem, fista
 from benchmark.run_context import Run
-from benchmark.types import Scan
+from benchmark.types import Engine, Scan
 
 WEIGHTS = tuple(0.032 / 2**k for k in range(8))  # tried in this order, each fit from the last one's volume
 STEPS, TOLERANCE = 60, 3e-4  # of FISTA per weight: a fit that stops too early looks like one of a larger weight
@@ -41,13 +41,15 @@ class TvChoice:
     volume: torch.Tensor | None = None
 
 
-def choose_tv_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool, inner: int) -> TvChoice:
+def choose_tv_weight(
+    scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool, inner: int, engine: Engine = "auto"
+) -> TvChoice:
     """Fit all views but the held-back ones with ever smaller weights until what the fits predict of those gets worse."""
     choice = TvChoice(held_back=[int(i) for i in held_back_views(scan.geometry.angles)])
     kept = np.setdiff1d(np.arange(scan.geometry.views), choice.held_back)
     if kept.size < 2:
         return choice
-    problem = TvProblem(scan.geometry.subset(kept), data[kept], nonnegative=nonnegative)
+    problem = TvProblem(scan.geometry.subset(kept), data[kept], nonnegative=nonnegative, engine=engine)
     held, fitted = (ViewError(scan.geometry.subset(part), data[part]) for part in (choice.held_back, kept))
     steps = run.steps((len(WEIGHTS) + 4) * STEPS)
 

@@ -12,7 +12,7 @@ import yaml
 from benchmark import atomic
 from benchmark.errors import InputError
 from benchmark.exchange.peers import attenuation_unit, write_naf, write_r2
-from benchmark.types import Case
+from benchmark.types import MEASURED, Case
 
 PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw")
 WRITERS: dict[str, Callable[[Path, Case, float], Path]] = {"naf": write_naf, "r2": write_r2}
@@ -22,8 +22,10 @@ FORMATS = (*WRITERS, "folder")
 def export_scan(case: Case, format: str, folder: Path) -> tuple[Path, float]:
     """Write a new folder, complete or not at all; the file to open and what 1 in a volume of that format stands for [1/mm].
 
-    Raises InputError for a folder that exists and for scanners that the format cannot describe.
+    Raises InputError for a folder that exists and for scanners or views that the format cannot describe.
     """
+    if case.scan.composite != "sum":
+        raise InputError(f"case '{case.name}'", expected=MEASURED["sum"], found=f"{MEASURED[case.scan.composite]}, which no format knows")
     if folder.exists():
         raise InputError(str(folder), expected="a new folder", found="one that exists", fix="Remove it or choose another --output.")
     if not folder.parent.is_dir():

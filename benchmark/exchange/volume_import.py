@@ -23,7 +23,7 @@ from benchmark.plugins import Registry
 from benchmark.results import Results, StoredCase
 from benchmark.score import Scorer
 from benchmark.store import Store
-from benchmark.types import Case, RunRecord, RunSpec, volume_digest
+from benchmark.types import MEASURED, Case, RunRecord, RunSpec, volume_digest
 from benchmark.validate.residual import fit
 from benchmark.validate.setup import Setup
 
@@ -92,7 +92,10 @@ def _placed(where: str, image: Image, geometry: ConeBeamGeometry) -> np.ndarray:
 
 
 def check_fit(volume: np.ndarray, case: Case) -> None:
-    """Raise InputError if the measured views say that the volume is turned, mirrored, or in another unit."""
+    """Raise InputError if the measured views say that the volume is turned, mirrored, or in another unit, or cannot tell."""
+    if case.scan.composite != "sum":
+        found = f"{MEASURED[case.scan.composite]}, which cannot tell how a volume lies"
+        raise InputError("case", expected=MEASURED["sum"], found=found, fix="Import the volume --as-is.")
     setup = Setup.of(case).with_truth(volume)
     right = fit(setup)
     residual, best = min((fit(setup.with_truth(turned)).residual, name) for name, turned in _turned(volume))

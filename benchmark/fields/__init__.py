@@ -13,14 +13,22 @@ if TYPE_CHECKING:
     from benchmark.fields.activations import trunc_exp
     from benchmark.fields.attenuation import Activation, Attenuation
     from benchmark.fields.consistency import data_consistent
+    from benchmark.fields.guided import edge_weights, guided_fit
     from benchmark.fields.hash_grid import HashGrid
+    from benchmark.fields.likeness import ssim
+    from benchmark.fields.maxima import MixtureMaxima, voxelise_maxima
     from benchmark.fields.measurements import Measurements
     from benchmark.fields.memory import RayBatch
     from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
+    from benchmark.fields.mixture_points import mixture_values
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
+    from benchmark.fields.ray_loss import RayLoss, rendering
     from benchmark.fields.sharpen import ramp_filtered
+    from benchmark.fields.splatter import Splats, splat
     from benchmark.fields.support import Support
+    from benchmark.fields.tiny_cuda import TinyCudaField, tiny_cuda_name
+    from benchmark.fields.training_params import FieldParams
     from benchmark.fields.variation import Variation, total_variation, variation_weight
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
     from benchmark.fields.volume import field_volume, voxel_positions
@@ -29,21 +37,33 @@ if TYPE_CHECKING:
 _LAZY = {
     "Activation": "attenuation",
     "Attenuation": "attenuation",
+    "FieldParams": "training_params",
     "HashGrid": "hash_grid",
     "MLP": "mlp",
     "Measurements": "measurements",
     "Mixture": "mixture",
+    "MixtureMaxima": "maxima",
     "MixtureProjector": "mixture",
     "Muon": "muon",
     "RayBatch": "memory",
+    "RayLoss": "ray_loss",
+    "Splats": "splatter",
     "Support": "support",
+    "TinyCudaField": "tiny_cuda",
     "Variation": "variation",
     "Weighting": "weighting",
     "data_consistent": "consistency",
+    "edge_weights": "guided",
     "field_volume": "volume",
+    "guided_fit": "guided",
     "mixture_line_integrals": "mixture",
+    "mixture_values": "mixture_points",
     "ramp_filtered": "sharpen",
+    "rendering": "ray_loss",
     "rotations": "mixture",
+    "splat": "splatter",
+    "ssim": "likeness",
+    "tiny_cuda_name": "tiny_cuda",
     "total_variation": "variation",
     "trunc_exp": "activations",
     "variation_weight": "variation",
@@ -51,6 +71,7 @@ _LAZY = {
     "vm_grid": "vector_matrix",
     "voxel_positions": "volume",
     "voxelise": "mixture",
+    "voxelise_maxima": "maxima",
 }
 
 
@@ -63,21 +84,33 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "Activation",
     "Attenuation",
+    "FieldParams",
     "HashGrid",
     "MLP",
     "Measurements",
     "Mixture",
+    "MixtureMaxima",
     "MixtureProjector",
     "Muon",
     "RayBatch",
+    "RayLoss",
+    "Splats",
     "Support",
+    "TinyCudaField",
     "Variation",
     "Weighting",
     "data_consistent",
+    "edge_weights",
     "field_volume",
+    "guided_fit",
     "mixture_line_integrals",
+    "mixture_values",
     "ramp_filtered",
+    "rendering",
     "rotations",
+    "splat",
+    "ssim",
+    "tiny_cuda_name",
     "total_variation",
     "trunc_exp",
     "variation_weight",
@@ -85,4 +118,5 @@ __all__ = [
     "vm_grid",
     "voxel_positions",
     "voxelise",
+    "voxelise_maxima",
 ]

@@ -11,13 +11,14 @@ RELAXATION = 0.3
 
 
 def data_consistent(volume: torch.Tensor, scan: Scan, corrections: int) -> torch.Tensor:
-    """A copy of the volume [z, y, x] after `corrections` view-by-view SART corrections, at least 0 everywhere (unchanged for 0).
+    """A copy of the volume [z, y, x] after `corrections` view-by-view SART corrections, at least 0 everywhere; unchanged for 0.
 
-    Only what the measured rays see changes; between them the field's own answer stays. No regulariser is involved.
+    Only what the measured rays see changes; between them the field's own answer stays. No regulariser is involved. Maxima cannot be
+    put back that way: where the views are no line integrals the volume is unchanged, too.
     """
-    if not corrections:
+    if not corrections or scan.composite != "sum":
         return volume
-    subsets, refined = OrderedSubsets(scan), volume.clone()
+    subsets, refined = OrderedSubsets(scan, device=volume.device), volume.clone()
     for index in range(corrections):
         subsets.correct(refined, index, RELAXATION)
     return refined

@@ -26,11 +26,21 @@ class _Level(ctypes.Structure):
     ]
 
 
+def growth(levels: int, base: int, finest: int) -> float:
+    """Cells along an edge of a level over those of the level before."""
+    return math.exp(math.log(finest / base) / max(1, levels - 1))
+
+
+def level_cells(levels: int, base: int, finest: int) -> list[int]:
+    """Cells along an edge of each level."""
+    return [round(base * growth(levels, base, finest) ** level) for level in range(levels)]
+
+
 class HashGrid(nn.Module):
     """Points in the unit cube [M, 3] -> features [M, 2 * levels].
 
     Level l is a grid with `base * growth**l` cells along an edge, growing from `base` to `finest`; a level with more
-    than 2**log2_entries grid points shares rows by hashing. Deterministic for any number of threads; gradients flow to
+    than 2**log2_entries grid points shares rows by hashing. Deterministic for any number of CPU threads; gradients flow to
     the table and, if they require them, to the points. Raises InputError for impossible sizes.
     """
 
@@ -40,8 +50,7 @@ class HashGrid(nn.Module):
         if levels < 1 or base < 1 or finest < base or not 1 <= log2_entries <= 30:
             raise InputError("HashGrid", expected="levels >= 1, 1 <= base <= finest, 1 <= log2_entries <= 30",
                              found=f"levels={levels}, base={base}, finest={finest}, log2_entries={log2_entries}")
-        growth = math.exp(math.log(finest / base) / max(1, levels - 1))
-        self.cells = [round(base * growth**level) for level in range(levels)]
+        self.cells = level_cells(levels, base, finest)
         self.levels = (_Level * levels)()
         rows = 0
         for level, cells in zip(self.levels, self.cells, strict=True):
@@ -63,7 +72,7 @@ class _Encode(torch.autograd.Function):
         points = points.contiguous()
         ctx.save_for_backward(points, table)
         ctx.levels = levels
-        out = torch.empty(FEATURES * len(levels), points.shape[0])
+        out = torch.empty(FEATURES * len(levels), points.shape[0], device=points.device)
         call("hash_encode", points.detach(), points.shape[0], levels, ctypes.c_int(len(levels)), table.detach(), out)
         return out.t()
 

@@ -10,18 +10,22 @@ from benchmark.types import Scan
 
 
 class Measurements:
-    """rays (those that meet the volume), values (their line integrals, [N]) and mean_attenuation [1/mm]."""
+    """rays (those that meet the volume), values (what was measured along them, [N]), both on `device`, and mean_attenuation [1/mm].
 
-    def __init__(self, scan: Scan) -> None:
-        rays = view_rays(scan.geometry)
+    mean_attenuation is what a box that is the same everywhere would have: the mean line integral over the mean chord, or the mean maximum.
+    """
+
+    def __init__(self, scan: Scan, device: torch.device | str = "cpu") -> None:
+        rays = view_rays(scan.geometry, device=device)
         spans = clip(rays, scan.geometry.volume_bounds)
         chords = spans[:, 1] - spans[:, 0]
         meets = chords > 0
         self.rays: Rays = rays[meets]
-        self.values = torch.tensor(scan.projections).reshape(-1)[meets]
-        self.mean_attenuation = max(float(self.values.sum() / chords.sum()), 1e-9)
+        self.values = torch.tensor(scan.projections, device=device).reshape(-1)[meets]
+        lengths = chords if scan.composite == "sum" else meets.float()
+        self.mean_attenuation = max(float(self.values.sum() / lengths.sum()), 1e-9)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Rays, torch.Tensor]:
         """`count` random rays (with replacement) and their measured values."""
-        chosen = torch.randint(len(self.values), (count,), generator=generator)
+        chosen = torch.randint(len(self.values), (count,), generator=generator).to(self.values.device)
         return self.rays[chosen], self.values[chosen]

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 GIB = 2**30
 RAYS = ((24, 65536), (22, 32768), (16, 16384), (12, 8192), (8, 4096), (4, 2048), (0, 1024))  # free memory [GiB] -> rays a step
 FEWEST = 32
-WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+WORDS = ("out of memory", "can't allocate memory", "not enough memory", "_status_alloc_failed")
 
 
 def free_memory(device: str = "cpu") -> float:
@@ -74,5 +74,5 @@ class RayBatch:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether this is Python's, the CPU allocator's or CUDA's way to say that memory ran out."""
+    """Whether this is Python's, the CPU allocator's or CUDA's (torch, driver, cuBLAS, cuDNN) way to say that memory ran out."""
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in WORDS)

@@ -8,8 +8,10 @@ et al. 2024, arXiv 2405.20693, corrects), and each view's pixels are those of it
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,24 +73,25 @@ class MixtureProjector:
 
     Exact up to the cut-off: a ray sees a Gaussian where its integral is more than `cutoff` times that through the mean
     (so that each Gaussian keeps all but about this part of its mass). The integral is over the whole line; Gaussians whose
-    mean lies behind the source are not seen. Gradients flow to all four parameters. Deterministic for any number of threads.
+    mean lies behind the source are not seen. Gradients flow to all four parameters. Deterministic for any number of CPU threads.
+    Mixtures lie on `device`.
     """
 
-    def __init__(self, geometry: ConeBeamGeometry, cutoff: float = CUTOFF) -> None:
-        self.geometry, self.reach = geometry, _reach(cutoff)
+    def __init__(self, geometry: ConeBeamGeometry, cutoff: float = CUTOFF, device: torch.device | str = "cpu") -> None:
+        self.geometry, self.reach = geometry, reach_of(cutoff)
         self._vectors = geometry.vectors()  # [view, 4, 3]
         source, centre, u, v = torch.from_numpy(self._vectors).unbind(1)
         rows, columns = geometry.detector_shape
         i, j = torch.arange(columns) - (columns - 1) / 2, torch.arange(rows) - (rows - 1) / 2
         rays = (centre - source)[:, None, None] + j[:, None, None] * v[:, None, None] + i[:, None] * u[:, None, None]
-        self._lengths = (math.sqrt(2 * math.pi) * rays.norm(dim=-1)).float()  # [view, v, u]
+        self._lengths = (math.sqrt(2 * math.pi) * rays.norm(dim=-1)).float().to(device)  # [view, v, u]
 
     def __call__(self, mixture: Mixture, views: Sequence[int] | None = None) -> torch.Tensor:
         mixture.check()
         vectors, lengths = self._vectors, self._lengths
         if views is not None:
             chosen = np.asarray(views, dtype=np.int64)
-            vectors, lengths = np.ascontiguousarray(vectors[chosen]), lengths[torch.from_numpy(chosen)]
+            vectors, lengths = np.ascontiguousarray(vectors[chosen]), lengths[torch.from_numpy(chosen).to(lengths.device)]
         images = _Project.apply(mixture.means, whitening(mixture), mixture.log_amplitudes.exp(), vectors, lengths.shape, self.reach)
         return lengths * images
 
@@ -105,7 +108,7 @@ def mixture_line_integrals(mixture: Mixture, rays: Rays) -> torch.Tensor:
         squares = along.square().sum(-1)
         apart = torch.linalg.cross(towards, along).square().sum(-1) / squares
         parts.append((weights * squares.rsqrt() * (-0.5 * apart).exp()).sum(1))
-    return torch.cat(parts) if parts else torch.zeros(0)
+    return torch.cat(parts) if parts else torch.zeros(0, device=mixture.means.device)
 
 
 def voxelise(
@@ -114,31 +117,45 @@ def voxelise(
     """The mixture on the geometry's voxels, or on a block (z, y, x slices) of them: float32 [z, y, x], 1/mm.
 
     Values at the voxel centres, or means over supersample^3 points in each voxel. A Gaussian counts where it is more than
-    `cutoff` times its amplitude. Gradients flow to all four parameters. Deterministic for any number of threads.
+    `cutoff` times its amplitude. Gradients flow to all four parameters. Deterministic for any number of CPU threads.
     """
     mixture.check()
+    matrices, amplitudes, reach = whitening(mixture), mixture.log_amplitudes.exp(), reach_of(cutoff)
+    parts = [_Voxelise.apply(mixture.means, matrices, amplitudes, grid, reach) for grid in grids(geometry, block, supersample)]
+    return functools.reduce(operator.add, parts) / supersample**3
+
+
+def grids(geometry: ConeBeamGeometry, block: Block | None, supersample: int) -> Iterator[Grid]:
+    """For each of the supersample^3 points in a voxel, the grid of these points in all voxels, or in a block (z, y, x slices) of them."""
     block = block or (slice(None), slice(None), slice(None))
     axes = [geometry.voxel_centres(axis)[part] for axis, part in enumerate(block)]  # z, y, x
-    matrices, amplitudes, reach = whitening(mixture), mixture.log_amplitudes.exp(), _reach(cutoff)
-    total = torch.zeros([len(axis) for axis in axes])
     offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
     for shift in np.stack(np.meshgrid(offsets, offsets, offsets), -1).reshape(-1, 3):
         lower = [float(axis[0] + part * spacing) for axis, part, spacing in zip(axes, shift, geometry.volume_spacing, strict=True)]
-        grid = _Grid((ctypes.c_int * 3)(*total.shape[::-1]), (ctypes.c_float * 3)(*lower[::-1]),
-                     (ctypes.c_float * 3)(*geometry.volume_spacing[::-1]))
-        total = total + _Voxelise.apply(mixture.means, matrices, amplitudes, grid, total.shape, reach)
-    return total / supersample**3
+        yield Grid.of([len(axis) for axis in axes], lower, geometry.volume_spacing)
 
 
-def _reach(cutoff: float) -> float:
+def reach_of(cutoff: float) -> float:
     """Squared distance in standard deviations at which exp(-q / 2) is the cut-off."""
     if not 0 < cutoff < 1:
         raise InputError("cutoff", expected="more than 0 and less than 1", found=f"{cutoff:g}")
     return -2 * math.log(cutoff)
 
 
-class _Grid(ctypes.Structure):
-    _fields_ = [("n", ctypes.c_int * 3), ("lower", ctypes.c_float * 3), ("step", ctypes.c_float * 3)]  # along x, y, z
+class Grid(ctypes.Structure):
+    """Grid points as the kernels want them: their number, the first one and the step [mm], along x, y, z."""
+
+    _fields_ = [("n", ctypes.c_int * 3), ("lower", ctypes.c_float * 3), ("step", ctypes.c_float * 3)]
+
+    @classmethod
+    def of(cls, shape: Sequence[int], lower: Sequence[float], step: Sequence[float]) -> Grid:
+        """From numbers along z, y, x."""
+        return cls((ctypes.c_int * 3)(*shape[::-1]), (ctypes.c_float * 3)(*lower[::-1]), (ctypes.c_float * 3)(*step[::-1]))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """z, y, x."""
+        return tuple(self.n[::-1])
 
 
 class _Project(torch.autograd.Function):
@@ -150,7 +167,7 @@ class _Project(torch.autograd.Function):
         sizes = [ctypes.c_int(size) for size in shape]
         ctx.setting = (vectors, *sizes, means.shape[0])
         ctx.reach = ctypes.c_float(reach)
-        images = torch.empty(shape)
+        images = torch.empty(shape, device=means.device)
         call("gaussian_project", *ctx.setting, *inputs, ctx.reach, images)
         return images
 
@@ -164,12 +181,12 @@ class _Project(torch.autograd.Function):
 
 class _Voxelise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, grid: _Grid,
-                shape: torch.Size, reach: float) -> torch.Tensor:
+    def forward(ctx: Any, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, grid: Grid,
+                reach: float) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, amplitudes)]
         ctx.save_for_backward(*inputs)
         ctx.grid, ctx.reach = grid, ctypes.c_float(reach)
-        volume = torch.empty(shape)
+        volume = torch.empty(grid.shape, device=means.device)
         call("gaussian_voxelise", ctypes.byref(grid), means.shape[0], *inputs, ctx.reach, volume)
         return volume
 
@@ -178,4 +195,4 @@ class _Voxelise(torch.autograd.Function):
         inputs = ctx.saved_tensors
         answers = [torch.empty_like(tensor) for tensor in inputs]
         call("gaussian_voxelise_backward", ctypes.byref(ctx.grid), inputs[0].shape[0], *inputs, ctx.reach, gradient.contiguous(), *answers)
-        return (*answers, None, None, None)
+        return (*answers, None, None)

@@ -1,15 +1,16 @@
-"""The fields' kernels once more in plain torch: what their speed is compared with, and their values in tests."""
+"""The fields' kernels once more in plain torch: what their speed is compared with, their values in tests, and the network on a GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 
-from benchmark.fields.hash_grid import HashGrid
-from benchmark.fields.mlp import MLP
+if TYPE_CHECKING:
+    from benchmark.fields.hash_grid import HashGrid
+    from benchmark.fields.mlp import MLP
 
 
 def hash_grid(grid: HashGrid, points: torch.Tensor) -> torch.Tensor:
@@ -21,9 +22,9 @@ def _level(table: torch.Tensor, level: Any, points: torch.Tensor) -> torch.Tenso
     scaled = (points * level.scale).clamp(0, level.scale - 1e-3)
     low = scaled.floor()
     fraction, low = scaled - low, low.long()
-    features = torch.zeros(len(points), table.shape[1])
+    features = torch.zeros(len(points), table.shape[1], device=points.device)
     for corner in range(8):
-        bits = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2])
+        bits = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2], device=points.device)
         at = low + bits
         if level.hashed:
             row = (at[:, 0] ^ (at[:, 1] * 2654435761) ^ (at[:, 2] * 805459861)) & (level.entries - 1)

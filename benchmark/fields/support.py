@@ -20,7 +20,7 @@ class Support:
         self.mask = mask
         z, y, x = mask.shape
         self.shape = (z, y, x)
-        padded = torch.zeros(z, y, x + 2, dtype=torch.int8)
+        padded = torch.zeros(z, y, x + 2, dtype=torch.int8, device=mask.device)
         padded[..., 1:-1] = mask
         edges = padded.diff(dim=2)
         starts, ends = (edges == 1).nonzero(), (edges == -1).nonzero()
@@ -29,32 +29,36 @@ class Support:
         self.count = int(lengths.sum())
 
     @classmethod
-    def everywhere(cls, shape: tuple[int, int, int]) -> Support:
+    def everywhere(cls, shape: tuple[int, int, int], device: torch.device | str = "cpu") -> Support:
         """All voxels of a grid."""
-        return cls(torch.ones(shape, dtype=torch.bool))
+        return cls(torch.ones(shape, dtype=torch.bool, device=device))
 
     @classmethod
-    def of(cls, scan: Scan, threshold: float = THRESHOLD) -> Support:
+    def of(cls, scan: Scan, threshold: float = THRESHOLD, device: torch.device | str = "cpu") -> Support:
         """Without the voxels that some view sees with nothing but empty pixels under their footprint (outside the visual hull).
 
         A pixel is empty below `threshold` times the scan's largest value; voxels that no view sees stay in. Noise can only
         keep more voxels: an empty pixel above the threshold rules nothing out.
         """
-        projector, measured = Projector(scan.geometry), torch.tensor(scan.projections)
+        projector, measured = Projector(scan.geometry), torch.tensor(scan.projections, device=device)
         matter = (measured > threshold * measured.max()).float()
-        mask = torch.ones(scan.geometry.volume_shape, dtype=torch.bool)
+        mask = torch.ones(scan.geometry.volume_shape, dtype=torch.bool, device=device)
         for view in range(scan.geometry.views):
             one = projector.subset([view])
-            seen = one.adjoint(torch.ones(one.geometry.projection_shape)) > 0
+            seen = one.adjoint(torch.ones(one.geometry.projection_shape, device=device)) > 0
             mask &= ~(seen & (one.adjoint(matter[view : view + 1]) == 0))
         return cls(mask)
 
+    def points(self) -> torch.Tensor:
+        """Centres of the support's voxels, in order: [count, 3] (x, y, z in the unit cube)."""
+        return (self.mask.nonzero().flip(1) + 0.5) / torch.tensor(self.shape[::-1], device=self.mask.device)
+
     def at(self, points: torch.Tensor) -> torch.Tensor:
         """Whether points [M, 3] (x, y, z in the unit cube) lie in the support, bool [M]."""
-        counts = torch.tensor(self.shape[::-1])
+        counts = torch.tensor(self.shape[::-1], device=points.device)
         x, y, z = (points * counts).long().clamp(min=0).minimum(counts - 1).unbind(1)
         return self.mask[z, y, x]
 
     def fill(self, values: torch.Tensor) -> torch.Tensor:
         """Volume [z, y, x] with these values [count] in the support's voxels, in order, and 0 elsewhere."""
-        return torch.zeros(self.mask.shape).masked_scatter(self.mask, values)
+        return torch.zeros(self.mask.shape, device=values.device).masked_scatter(self.mask, values)

@@ -10,6 +10,7 @@ import torch
 
 from benchmark.ct.tv_problem import TvProblem
 from benchmark.ct.tv_weight import choose_tv_weight
+from benchmark.errors import InputError
 from benchmark.run_context import Run
 from benchmark.types import Scan, TvWeight
 
@@ -17,10 +18,16 @@ POINTS = 1024  # where the gradient of a field is taken in a step
 
 
 def variation_weight(weight: TvWeight, scan: Scan, run: Run) -> float:
-    """A weight given as a number, or for "auto" the one that `choose_tv_weight` chooses from the scan alone."""
+    """A weight given as a number, or for "auto" the one that `choose_tv_weight` chooses from the scan alone.
+
+    Raises InputError for a weight on views that are no line integrals: its scale comes from how those are made.
+    """
+    if weight and scan.composite != "sum":
+        raise InputError("weight of the total variation", expected="0 where the views are maxima", found=f"{weight}")
     if weight != "auto":
         return float(weight)
-    return choose_tv_weight(scan, torch.from_numpy(np.array(scan.projections)), run, nonnegative=True, inner=5).weight
+    data = torch.from_numpy(np.array(scan.projections)).to(run.device)
+    return choose_tv_weight(scan, data, run, nonnegative=True, inner=5).weight
 
 
 def total_variation(block: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
@@ -48,12 +55,12 @@ class Variation:
     |A x - b|^2 / pixels + (2 w m kappa / pixels) TV(x), and TV(x) is the mean length of the gradient times the voxels:
     random points of a field tell it without bias.
     The mean is taken per voxel of the scan's own grid: it does not change with the grid that a volume is sampled on.
-    `weight` must be a number here: `variation_weight` makes one of "auto".
+    `weight` must be a number here: `variation_weight` makes one of "auto". Volumes and fields lie on `device`.
     """
 
-    def __init__(self, scan: Scan, weight: TvWeight, pixels: int) -> None:
-        problem = TvProblem(scan.geometry, torch.from_numpy(np.array(scan.projections)))
-        self.geometry = scan.geometry
+    def __init__(self, scan: Scan, weight: TvWeight, pixels: int, device: torch.device | str = "cpu") -> None:
+        problem = TvProblem(scan.geometry, torch.from_numpy(np.array(scan.projections)).to(device))
+        self.geometry, self.device = scan.geometry, device
         edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
         self.extent = [length / edge for length in scan.geometry.volume_extent]  # z y x, in (mean) voxel edges
         voxels = math.prod(max(1, count - 1) for count in scan.geometry.volume_shape)
@@ -72,6 +79,6 @@ class Variation:
         index = torch.rand(POINTS, 1, 3, generator=generator) * (counts - several) + ahead  # z y x in voxels from the lower corner
         spacing, lower = self.geometry.volume_spacing, self.geometry.volume_bounds[0]
         positions = (index * torch.tensor(spacing)).flip(-1).view(-1, 3) + torch.tensor(lower, dtype=torch.float32)
-        values = field(positions).view(POINTS, 4)
-        edges = torch.tensor([length / count for length, count in zip(self.extent, counts.tolist(), strict=True)])
-        return self.factor * _mean_length(((values[:, 1:] - values[:, :1]) / edges).t(), values)
+        values = field(positions.to(self.device)).view(POINTS, 4)
+        edges = [length / count for length, count in zip(self.extent, counts.tolist(), strict=True)]
+        return self.factor * _mean_length(((values[:, 1:] - values[:, :1]) / torch.tensor(edges, device=values.device)).t(), values)

@@ -22,7 +22,7 @@ from benchmark.fields.support import Support
 def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
     """Features [M, 3 * channels] at points [M, 3] (x, y, z in the unit cube).
 
-    planes[k] are [channels, rows, columns], lines[k] [channels, n]. Gradients flow to both, not to the points.
+    planes[k] are [channels, rows, columns], lines[k] [channels, n]. Gradients flow to both and, if they require them, to the points.
     """
     return _Encode.apply(points, *planes, *lines)
 
@@ -34,7 +34,7 @@ def vm_grid(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor], suppo
     """
     channels, ny, nx = planes[0].shape
     nz = lines[0].shape[1]
-    support = support or Support.everywhere((nz, ny, nx))
+    support = support or Support.everywhere((nz, ny, nx), planes[0].device)
     if planes[1].shape != (channels, nz, ny) or planes[2].shape != (channels, nz, nx) or support.mask.shape != (nz, ny, nx):
         found = [tuple(t.shape) for t in (*planes, *lines, support.mask)]
         raise InputError("vm_grid", expected="planes, lines and support of one grid", found=f"{found}")
@@ -50,22 +50,27 @@ class _Encode(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, points: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
         planes, lines = _split(tensors)
-        ctx.points = points = points.detach().contiguous()
-        ctx.save_for_backward(*planes, *lines)
+        points = points.detach().contiguous()
+        ctx.save_for_backward(points, *planes, *lines)
         channels = planes[0].shape[0]
         shapes = [n for plane, line in zip(planes, lines, strict=True) for n in (*plane.shape[1:], line.shape[1])]
         ctx.sizes = (points.shape[0], ctypes.c_int(channels), (ctypes.c_int * 9)(*shapes))
-        out = torch.empty(3 * channels, points.shape[0])
+        out = torch.empty(3 * channels, points.shape[0], device=points.device)
         call("vm_encode", points, *ctx.sizes, addresses(planes), addresses(lines), out)
         return out.t()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        planes, lines = _split(ctx.saved_tensors)
-        out = [torch.empty_like(t) for t in (*planes, *lines)]
-        call("vm_encode_backward", ctx.points, *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient),
-             addresses(out[:3]), addresses(out[3:]))
-        return None, *out
+        points, *tensors = ctx.saved_tensors
+        planes, lines = _split(tensors)
+        known = (points, *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient))
+        to_points = None
+        if ctx.needs_input_grad[0]:
+            to_points = torch.empty_like(points)
+            call("vm_encode_points", *known, to_points)
+        out = [torch.zeros_like(t) for t in tensors]
+        call("vm_encode_backward", *known, addresses(out[:3]), addresses(out[3:]))
+        return to_points, *out
 
 
 class _Grid(torch.autograd.Function):
@@ -76,7 +81,7 @@ class _Grid(torch.autograd.Function):
         channels = planes[0].shape[0]
         shape = (ctypes.c_int(n) for n in support.mask.shape)
         ctx.sizes = (*shape, ctypes.c_int(channels), support.runs, len(support.runs), support.count)
-        out = torch.empty(3 * channels, support.count)
+        out = torch.empty(3 * channels, support.count, device=planes[0].device)
         call("vm_grid", *ctx.sizes, addresses(planes), addresses(lines), out)
         return out.t()
 

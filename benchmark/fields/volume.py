@@ -9,10 +9,13 @@ import torch
 from benchmark.ct.geometry import ConeBeamGeometry
 
 
-def voxel_positions(geometry: ConeBeamGeometry, shift: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> torch.Tensor:
+def voxel_positions(
+    geometry: ConeBeamGeometry, shift: tuple[float, float, float] = (0.0, 0.0, 0.0), device: torch.device | str = "cpu"
+) -> torch.Tensor:
     """Voxel centres, moved by `shift` voxels along z, y, x: float32 [z * y * x, 3], x y z [mm]."""
     axes = [
-        torch.tensor(geometry.voxel_centres(axis) + shift[axis] * geometry.volume_spacing[axis], dtype=torch.float32) for axis in range(3)
+        torch.tensor(geometry.voxel_centres(axis) + shift[axis] * geometry.volume_spacing[axis], dtype=torch.float32, device=device)
+        for axis in range(3)
     ]
     z, y, x = torch.meshgrid(*axes, indexing="ij")
     return torch.stack([x, y, z], -1).view(-1, 3)
@@ -20,15 +23,19 @@ def voxel_positions(geometry: ConeBeamGeometry, shift: tuple[float, float, float
 
 @torch.no_grad()
 def field_volume(
-    field: Callable[[torch.Tensor], torch.Tensor], geometry: ConeBeamGeometry, supersample: int = 2, chunk: int = 1 << 18
+    field: Callable[[torch.Tensor], torch.Tensor],
+    geometry: ConeBeamGeometry,
+    supersample: int = 2,
+    chunk: int = 1 << 18,
+    device: torch.device | str = "cpu",
 ) -> torch.Tensor:
     """Mean of the field over each voxel (supersample^3 points in it): float32 [z, y, x], 1/mm. `field`: [M, 3] (mm) -> [M]."""
     steps = [(i + 0.5) / supersample - 0.5 for i in range(supersample)]
-    total = torch.zeros(geometry.volume_shape).view(-1)
+    total = torch.zeros(geometry.volume_shape, device=device).view(-1)
     for dz in steps:
         for dy in steps:
             for dx in steps:
-                positions = voxel_positions(geometry, (dz, dy, dx))
+                positions = voxel_positions(geometry, (dz, dy, dx), device)
                 for first in range(0, len(positions), chunk):
                     total[first : first + chunk] += field(positions[first : first + chunk]).reshape(-1)
     return (total / supersample**3).view(geometry.volume_shape)

@@ -11,6 +11,8 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
+from benchmark import mapped
+from benchmark.atomic import StorageError
 from benchmark.errors import InputError
 from benchmark.files.limits import check_array
 
@@ -48,7 +50,7 @@ def read_npz(path: Path, key: str | None = None) -> np.ndarray:
         if content.getinfo(name).file_size < size:
             raise InputError(where, expected=f"{size} bytes of numbers", found=f"{content.getinfo(name).file_size} bytes")
         with content.open(name) as file:
-            return npy.read_array(file, allow_pickle=False)
+            return _unpacked(file)
 
 
 def read_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool = False, header_bytes: int = 0) -> np.ndarray:
@@ -64,6 +66,19 @@ def read_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool =
             fix="Check raw.shape, raw.dtype and raw.header_bytes.",
         )
     return np.memmap(path, dtype=kind, mode="r", offset=header_bytes, shape=tuple(shape))
+
+
+def _unpacked(file: IO[bytes]) -> np.ndarray:
+    """The array of a .npy file that cannot be mapped: piece by piece, and where it is large into a file."""
+    shape, backwards, dtype = _npy_header(file)
+
+    def write(array: np.ndarray) -> None:
+        for part in mapped.pieces(array):
+            content = file.read(array[part].nbytes)
+            array[part] = np.frombuffer(content, dtype=dtype).reshape(array[part].shape)
+
+    array = mapped.filled(shape[::-1] if backwards else shape, write, dtype)
+    return array.T if backwards else array
 
 
 def _only_stack(where: str, headers: dict[str, tuple[tuple[int, ...], np.dtype]]) -> str:
@@ -87,7 +102,7 @@ def _readable(where: str) -> Iterator[None]:
     """Turns what NumPy, zipfile and its decompressors raise for a damaged file into one clear error."""
     try:
         yield
-    except (InputError, FileNotFoundError, PermissionError):
+    except (InputError, StorageError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # each decompressor brings kinds of its own
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -64,11 +64,14 @@ def tiff_pages(path: Path) -> Stack:
         shape = tuple(length for length in series.shape if length > 1 or len(series.shape) <= 3)
         dtype = np.dtype(series.dtype)
         if len(shape) != 3:
-            raise InputError(str(path), expected="grey pages of one shape", found=f"shape {series.shape}")
-        check_array(str(path), shape, dtype)
+            raise InputError(str(path), expected="three axes: grey pages of one shape", found=f"shape {series.shape}")
         if series.dataoffset is not None:  # not compressed and in one piece
             check_array(str(path), shape, dtype, stored=path.stat().st_size - series.dataoffset)
             return Stack.of(str(path), tifffile.memmap(path, mode="r").reshape(shape))
+        if len(file.pages) == shape[0] and len(file.series) == 1:
+            check_array(str(path), shape[1:], dtype)
+            return Stack(str(path), shape, dtype, lambda index: _pixels(path, index, shape[1:]))
+        check_array(str(path), shape, dtype)
         return Stack.of(str(path), series.asarray().reshape(shape))
 
 
@@ -103,12 +106,16 @@ def _header(path: Path) -> tuple[tuple[int, int], np.dtype]:
     return (int(shape[0]), int(shape[1])), dtype
 
 
-def _pixels(path: Path) -> np.ndarray:
+def _pixels(path: Path, page: int = 0, shape: tuple[int, ...] | None = None) -> np.ndarray:
     with _readable(path):
         if path.suffix.lower() in TIFF:
             import tifffile
 
-            return tifffile.imread(path, key=0)
+            with tifffile.TiffFile(path) as file:
+                found = file.pages[page]
+                if shape is not None and found.shape != shape:
+                    raise InputError(str(path), expected=f"pages of {shape}, as the first one", found=f"{found.shape} on page {page}")
+                return found.asarray()
         from PIL import Image
 
         with Image.open(path) as image:

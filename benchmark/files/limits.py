@@ -25,7 +25,8 @@ def memory_limit() -> int:
 def check_array(where: str, shape: Sequence[int], dtype: np.dtype, *, stored: int | None = None) -> int:
     """The bytes of an array of this shape and type. `stored` is what the file holds, where it is not compressed.
 
-    Raises InputError for what is no array of numbers, for more than the file holds and for more than `memory_limit`.
+    Raises InputError for what is no array of numbers, for more than the file holds and, where that is not known, for more
+    than `memory_limit`: numbers that lie in the file as they are can be read in pieces.
     """
     if dtype.kind not in NUMBERS:
         raise InputError(where, expected="an array of real numbers", found=f"type {dtype}")
@@ -39,7 +40,7 @@ def check_array(where: str, shape: Sequence[int], dtype: np.dtype, *, stored: in
             found=f"{stored} bytes",
             fix="The file is cut off, or its shape or type is not this one.",
         )
-    if size > memory_limit():
+    if stored is None and size > memory_limit():
         raise InputError(
             where,
             expected=f"an array that fits into half of this machine's memory ({memory_limit() / 2**30:.1f} GiB)",

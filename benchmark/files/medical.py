@@ -45,12 +45,12 @@ def read_nifti(path: Path) -> Image:
     broken = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
     try:
         _check_pixdim(path)
-        image: Any = nibabel.load(path)
+        image: Any = nibabel.load(path, mmap="r")
         dtype = np.dtype(image.header.get_data_dtype())
         plain = path.stat().st_size - int(image.header["vox_offset"]) if path.suffix == ".nii" else None
         check_array(str(path), image.shape, dtype, stored=plain)
-        rescaled = image.header.get_slope_inter() not in ((None, None), (1.0, 0.0))
-        check_array(str(path), image.shape, np.dtype(np.float64) if rescaled else dtype)
+        if image.header.get_slope_inter() not in ((None, None), (1.0, 0.0)):
+            check_array(str(path), image.shape, np.dtype(np.float64))  # rescaled, hence in memory
         values = np.asanyarray(image.dataobj)
         affine = np.asarray(image.affine, dtype=np.float64)
     except InputError:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from benchmark import mapped
 from benchmark.errors import InputError
 from benchmark.files.limits import check_array
 
@@ -15,7 +16,8 @@ from benchmark.files.limits import check_array
 class Stack:
     """`shape[0]` images of `shape[1:]` numbers; `page(i)` reads one, so that a scan larger than memory can be used in pieces.
 
-    `where` names the file in messages. `spacing` is the distance of neighbours along each axis, where the file tells.
+    `where` names the file in messages. `spacing` is the distance of neighbours along each axis, where the file tells; `array`
+    is all of it, in memory or mapped, where it can be had at once.
     """
 
     where: str
@@ -23,26 +25,37 @@ class Stack:
     dtype: np.dtype
     page: Callable[[int], np.ndarray]
     spacing: tuple[float, float, float] | None = None
+    array: np.ndarray | None = None
 
     @classmethod
     def of(cls, where: str, array: np.ndarray, spacing: tuple[float, float, float] | None = None) -> Stack:
         """The images of an array with three axes (which may be mapped from a file)."""
         if array.ndim != 3:
             raise InputError(where, expected="three axes", found=f"shape {array.shape}")
-        return cls(where, array.shape, array.dtype, lambda index: np.asarray(array[index]), spacing)
+        def page(index: int) -> np.ndarray:
+            found = np.array(array[index])
+            mapped.release(array)
+            return found
+
+        return cls(where, array.shape, array.dtype, page, spacing, array)
 
     def load(self) -> np.ndarray:
-        """All of it at once, in the machine's own byte order. Raises InputError if it is too much."""
+        """All of it at once, in the machine's own byte order; where it is large, in a file. Raises InputError if it is too much."""
         kind = self.dtype.newbyteorder("=")
-        check_array(self.where, self.shape, kind)
-        whole = np.empty(self.shape, dtype=kind)
-        for index in range(self.shape[0]):
-            whole[index] = self.page(index)
-        return whole
+        if self.array is None:  # each page may be small in the file
+            check_array(self.where, self.shape, kind)
+
+        def write(whole: np.ndarray) -> None:
+            for index in range(self.shape[0]):
+                whole[index] = self.page(index)
+                mapped.release(whole)
+
+        return mapped.filled(self.shape, write, kind)
 
     def transposed(self, order: Sequence[int]) -> Stack:
         """The same numbers with the axes in this order."""
         if tuple(order) == (0, 1, 2):
             return self
         spacing = None if self.spacing is None else (self.spacing[order[0]], self.spacing[order[1]], self.spacing[order[2]])
-        return Stack.of(self.where, self.load().transpose(order), spacing)
+        array = self.load() if self.array is None else self.array
+        return Stack.of(self.where, array.transpose(order), spacing)

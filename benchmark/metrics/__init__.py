@@ -64,6 +64,27 @@ _MORE = (
 )
 
 
+_PHOTOGRAPHS = (
+    MetricSpec(
+        name="iou",
+        kind="projection",
+        target="benchmark.metrics.silhouette:iou",
+        summary="intersection over union of the silhouettes of photographs",
+        protocol="more",
+        needs=("silhouettes",),
+    ),
+    MetricSpec(
+        name="l1",
+        kind="projection",
+        target="benchmark.metrics.silhouette:l1",
+        higher_is_better=False,
+        summary="mean absolute difference of the colours of photographs, where one of the silhouettes is",
+        protocol="more",
+        needs=("silhouettes",),
+    ),
+)
+
+
 @hookimpl
 def register_metrics() -> list[MetricSpec]:
     """Volume and projection metrics of all protocols; kind 'volume' and name 'psnr' become the column volume_psnr."""
@@ -73,7 +94,7 @@ def register_metrics() -> list[MetricSpec]:
         for kind, metrics in named.items()
         for name, unit, summary in metrics
     ]
-    return [*protocols, *_MORE]
+    return [*protocols, *_MORE, *_PHOTOGRAPHS]
 
 
 def _protocol(name: str) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from benchmark.metrics.similarity import decibels, finite, gaussian_ssim, pair, zero_padded_ssim
+from benchmark import mapped
+from benchmark.metrics.similarity import decibels, finite, gaussian_ssim, images, mean_square, pair, pieces, zero_padded_ssim
 
 
 def psnr(prediction: np.ndarray, truth: np.ndarray) -> float | None:
     """Strict: one mean squared error over all views, range = maximum of the true stack, no clipping [dB]."""
     prediction, truth = pair(prediction, truth)
-    return decibels(prediction, truth, truth.max())
+    return decibels(mean_square(pieces(prediction, truth)), mapped.extent(truth)[1])
 
 
 def ssim(prediction: np.ndarray, truth: np.ndarray) -> float | None:
     """Strict: 2-D SSIM per view, Gaussian window of sigma 1.5, range = maximum of the true stack, mean over the views."""
     prediction, truth = pair(prediction, truth)
-    peak = truth.max()
-    return _mean([gaussian_ssim(x, y, peak) for x, y in zip(prediction, truth, strict=True)])
+    peak = mapped.extent(truth)[1]
+    return _mean([gaussian_ssim(x, y, peak) for x, y in images(prediction, truth)])
 
 
 def psnr_naf(prediction: np.ndarray, truth: np.ndarray) -> float | None:
@@ -26,7 +29,7 @@ def psnr_naf(prediction: np.ndarray, truth: np.ndarray) -> float | None:
     The scaling hides a wrong scale or offset. As theirs, a view whose prediction or truth has a maximum of 0 scores 0 dB.
     """
     prediction, truth = pair(prediction, truth)
-    return _mean([_own_range_psnr(x, y) for x, y in zip(prediction, truth, strict=True)])
+    return _mean([_own_range_psnr(x[None], y[None]) for x, y in images(prediction, truth)])
 
 
 def psnr_sax(prediction: np.ndarray, truth: np.ndarray) -> float | None:
@@ -41,39 +44,41 @@ def ssim_sax(prediction: np.ndarray, truth: np.ndarray) -> float | None:
     is defined on [-1, 1] only; None for other data, which their code refuses.
     """
     prediction, truth = pair(prediction, truth)
-    if not max(np.abs(prediction).max(), np.abs(truth).max()) <= 1:
+    if not np.max(np.abs([mapped.extent(prediction), mapped.extent(truth)])) <= 1:
         return None
-    x, y = (np.clip(np.rint(images * 255), 0, 255) for images in (prediction, truth))
-    return _mean([gaussian_ssim(a, b, 255.0) for a, b in zip(x, y, strict=True)])
+    return _mean([gaussian_ssim(_eight_bits(x), _eight_bits(y), 255.0) for x, y in images(prediction, truth)])
 
 
 def psnr_r2(prediction: np.ndarray, truth: np.ndarray) -> float | None:
     """R2-Gaussian: each view, prediction and truth apart, divided by its own maximum; empty true views are left out."""
-    x, y = _own_maximum(*pair(prediction, truth))
-    return _mean([decibels(a, b, 1.0) for a, b in zip(x, y, strict=True)])
+    return _mean([decibels(mean_square([scaled]), 1.0) for scaled in _own_maximum(*pair(prediction, truth))])
 
 
 def ssim_r2(prediction: np.ndarray, truth: np.ndarray) -> float | None:
     """R2-Gaussian: as psnr_r2, with their 2-D SSIM (Gaussian window, zero padding, range 1)."""
-    x, y = _own_maximum(*pair(prediction, truth))
-    return finite(zero_padded_ssim(x, y).mean()) if len(y) else None
+    return _mean([float(zero_padded_ssim(x[None], y[None])[0]) for x, y in _own_maximum(*pair(prediction, truth))])
 
 
 def _own_range_psnr(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    if truth.max() == 0 or prediction.max() == 0:
+    """Of stacks [view, v, u], each scaled to its own [0, 1]."""
+    (low_x, high_x), (low_y, high_y) = mapped.extent(prediction), mapped.extent(truth)
+    if high_x == 0 or high_y == 0:
         return 0.0
-    if np.ptp(truth) == 0 or np.ptp(prediction) == 0:
+    if high_x == low_x or high_y == low_y:
         return None  # a constant cannot be scaled to [0, 1]
-    x, y = ((images - images.min()) / np.ptp(images) for images in (prediction, truth))
-    return decibels(x, y, 1.0)
+    scaled = (((x - low_x) / (high_x - low_x), (y - low_y) / (high_y - low_y)) for x, y in pieces(prediction, truth))
+    return decibels(mean_square(scaled), 1.0)
 
 
-def _own_maximum(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _own_maximum(prediction: np.ndarray, truth: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The views whose truth is not empty, each image divided by its own maximum (a prediction that is 0 everywhere stays 0)."""
-    kept = truth.max(axis=(1, 2)) > 0
-    prediction, truth = prediction[kept], truth[kept]
-    peak = prediction.max(axis=(1, 2), keepdims=True)
-    return prediction / np.where(peak == 0, 1.0, peak), truth / truth.max(axis=(1, 2), keepdims=True)
+    for x, y in images(prediction, truth):
+        if y.max() > 0:
+            yield x / (x.max() or 1.0), y / y.max()
+
+
+def _eight_bits(image: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(image * 255), 0, 255)
 
 
 def _mean(scores: list[float | None]) -> float | None:

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.metrics.similarity import SLAB
 
 FINE = 4  # bins of distance per voxel
 REACH = 8  # [voxel] on either side of the surface
@@ -62,12 +64,15 @@ def edge_profile(volume: np.ndarray, geometry: ConeBeamGeometry, sphere: Mapping
     voxel = min(geometry.volume_spacing)
     reach = min(REACH * voxel, 0.8 * float(sphere["radius"]))
     axes = [geometry.voxel_centres(axis) - centre for axis, centre in zip((0, 1, 2), reversed(sphere["centre"]), strict=True)]
-    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
-    depth = np.sqrt(z**2 + y**2 + x**2) - float(sphere["radius"])
-    near = np.abs(depth) < reach
     count = int(2 * reach / voxel * FINE)
-    sums, edges = np.histogram(depth[near], count, (-reach, reach), weights=volume[near].astype(np.float64))
-    hits, _ = np.histogram(depth[near], count, (-reach, reach))
+    edges = np.linspace(-reach, reach, count + 1)
+    sums, hits = np.zeros(count), np.zeros(count)
+    for planes in mapped.pieces(volume, 4 * SLAB):
+        z, y, x = np.meshgrid(axes[0][planes], *axes[1:], indexing="ij", sparse=True)
+        depth = np.sqrt(z**2 + y**2 + x**2) - float(sphere["radius"])
+        near = np.abs(depth) < reach
+        sums += np.histogram(depth[near], count, (-reach, reach), weights=volume[planes][near].astype(np.float64))[0]
+        hits += np.histogram(depth[near], count, (-reach, reach))[0]
     centres = (edges[:-1] + edges[1:]) / 2
     return centres, np.interp(centres, centres[hits > 0], sums[hits > 0] / hits[hits > 0])
 

@@ -1,25 +1,57 @@
 """What every protocol is made of: mean squared error in decibels, and SSIM over a window that slides.
 
+Prediction and truth may lie in files and be larger than memory: all of it works on a few slices at a time.
+
 SSIM: Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural similarity",
 IEEE Transactions on Image Processing 13 (2004) 600-612, doi 10.1109/TIP.2003.819861.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+
+from benchmark import mapped
 
 RADIUS = 5  # [pixel] of the Gaussian window of sigma 1.5: 11 taps
 SLAB = 2**22  # [voxel] scored at once: bounds the memory of SSIM, which holds about fifteen float64 copies
 RESOLUTION = float(np.finfo(np.float32).eps)  # results are float32: errors below this share of the range are rounding
 
 
+Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
+
+
 def pair(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64; raises ValueError if the shapes differ."""
+    """Both as arrays; raises ValueError if the shapes differ."""
     if np.shape(prediction) != np.shape(truth):
         raise ValueError(f"prediction {np.shape(prediction)} and truth {np.shape(truth)} have different shapes")
-    return np.asarray(prediction, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    return np.asarray(prediction), np.asarray(truth)
+
+
+def pieces(prediction: np.ndarray, truth: np.ndarray, depth: int | None = None) -> Pairs:
+    """The same slices of both as float64, `depth` along the first axis at a time (as many as make a SLAB unless given)."""
+    depth = depth or max(1, SLAB // truth[0].size)
+    for start in range(0, len(truth), depth):
+        part = slice(start, start + depth)
+        yield np.asarray(prediction[part], dtype=np.float64), np.asarray(truth[part], dtype=np.float64)
+        mapped.release(prediction)
+        mapped.release(truth)
+
+
+def images(prediction: np.ndarray, truth: np.ndarray) -> Pairs:
+    """One image of two stacks [image, row, column] after the other, float64."""
+    return ((x[0], y[0]) for x, y in pieces(prediction, truth, 1))
+
+
+def mean_square(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Mean of the squared differences of all pairs together, each number counted once."""
+    total, count = 0.0, 0
+    for prediction, truth in pairs:
+        total += float(np.sum(np.square(prediction - truth)))
+        count += truth.size
+    return total / count
 
 
 def finite(score: float | np.floating) -> float | None:
@@ -27,14 +59,14 @@ def finite(score: float | np.floating) -> float | None:
     return float(score) if np.isfinite(score) else None
 
 
-def decibels(prediction: np.ndarray, truth: np.ndarray, data_range: float) -> float | None:
-    """Peak signal-to-noise ratio 10 log10(range^2 / MSE) [dB]; None if the range is not positive.
+def decibels(square: float, data_range: float) -> float | None:
+    """Peak signal-to-noise ratio 10 log10(range^2 / MSE) [dB] of a mean squared error; None if the range is not positive.
 
     An error below float32 rounding counts as rounding, so a perfect result scores 138.5 dB, not infinity.
     """
     if not data_range > 0:
         return None
-    error = np.sqrt(np.mean(np.square(prediction - truth))) / data_range
+    error = np.sqrt(square) / data_range
     return finite(-20 * np.log10(max(error, RESOLUTION)) if np.isfinite(error) else np.nan)
 
 
@@ -68,7 +100,10 @@ def _in_slabs(prediction: np.ndarray, truth: np.ndarray, radius: int, **options)
     for start in range(0, inner, depth):
         count = min(depth, inner - start)
         slab = slice(start, start + count + 2 * radius)
-        total += count * structural_similarity(truth[slab], prediction[slab], **options)
+        x, y = (np.asarray(volume[slab], dtype=np.float64) for volume in (prediction, truth))
+        total += count * structural_similarity(y, x, **options)
+        mapped.release(prediction)
+        mapped.release(truth)
     return finite(total / inner)
 
 
@@ -80,18 +115,23 @@ def ssim_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
     from skimage.metrics import structural_similarity
 
     prediction, truth = pair(prediction, truth)
-    data_range = np.ptp(truth)
-    if not data_range > 0 or min(truth.shape) < 2 * RADIUS + 1:
+    lowest, highest = mapped.extent(truth)
+    if not highest > lowest or min(truth.shape) < 2 * RADIUS + 1:
         return None
-    window: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": data_range}
-    scores = np.empty(truth.shape, dtype=np.float32)
+    window: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": highest - lowest}
     depth = max(2 * RADIUS + 1, SLAB // truth[0].size)
-    for start in range(0, len(truth), depth):
-        end = min(start + depth, len(truth))
-        low = max(0, min(start - RADIUS, end - 2 * RADIUS - 1))
-        slab = slice(low, min(len(truth), end + RADIUS))
-        scores[start:end] = structural_similarity(truth[slab], prediction[slab], full=True, **window)[1][start - low : end - low]
-    return scores
+
+    def write(scores: np.ndarray) -> None:
+        for start in range(0, len(truth), depth):
+            end = min(start + depth, len(truth))
+            low = max(0, min(start - RADIUS, end - 2 * RADIUS - 1))
+            slab = slice(low, min(len(truth), end + RADIUS))
+            x, y = (np.asarray(volume[slab], dtype=np.float64) for volume in (prediction, truth))
+            scores[start:end] = structural_similarity(y, x, full=True, **window)[1][start - low : end - low]
+            for array in (prediction, truth, scores):
+                mapped.release(array)
+
+    return mapped.filled(truth.shape, write)
 
 
 def zero_padded_ssim(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -99,15 +139,11 @@ def zero_padded_ssim(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     This is the window of the Gaussian-splatting code bases (borders count, images may be smaller than the window). Returns [image].
     """
+    from scipy.ndimage import correlate1d
+
+    x, y = prediction, truth
     taps = np.exp(-((np.arange(2 * RADIUS + 1) - RADIUS) ** 2) / (2 * 1.5**2))
     taps /= taps.sum()
-    depth = max(1, SLAB // truth[0].size)
-    scores = [_zero_padded(prediction[i : i + depth], truth[i : i + depth], taps) for i in range(0, len(truth), depth)]
-    return np.concatenate(scores)
-
-
-def _zero_padded(x: np.ndarray, y: np.ndarray, taps: np.ndarray) -> np.ndarray:
-    from scipy.ndimage import correlate1d
 
     def blur(images: np.ndarray) -> np.ndarray:
         return correlate1d(correlate1d(images, taps, axis=1, mode="constant"), taps, axis=2, mode="constant")

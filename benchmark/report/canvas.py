@@ -46,12 +46,13 @@ STYLE = {
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A finished figure: its section of the report, its title, what it shows, and its files (PNG, SVG, PDF)."""
+    """A finished figure: its section of the report, its title, what it shows, its files (PNG, SVG, PDF), and whether the page shows it."""
 
     section: str
     title: str
     caption: str
     files: tuple[Path, ...]
+    shown: bool = False
 
 
 class Palette:

@@ -11,11 +11,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmark.errors import MissingDependency
+from benchmark.report import splats
 from benchmark.report.canvas import Palette, Picture, save, styled
 from benchmark.report.convergence import convergence
 from benchmark.report.costs import costs
 from benchmark.report.mosaics import ERROR_SHARE, Column, central_slices, projection_mosaic, slice_mosaic
-from benchmark.report.projections import render
+from benchmark.report.projections import UNITS, render
 from benchmark.report.summary import GROUP, labelled, section_title, sections, slug, summarise
 from benchmark.report.trends import trends
 from benchmark.types import RunRecord
@@ -49,6 +50,7 @@ class _Draft:
     title: str
     caption: str
     figure: Figure
+    shown: bool = False  # on the page itself
 
 
 def write_figures(results: Results) -> list[Picture]:
@@ -57,16 +59,17 @@ def write_figures(results: Results) -> list[Picture]:
     folder.mkdir(parents=True, exist_ok=True)
     with styled():
         return [
-            Picture(draft.section, draft.title, draft.caption, save(draft.figure, folder, draft.name))
+            Picture(draft.section, draft.title, draft.caption, save(draft.figure, folder, draft.name), draft.shown)
             for draft in _drafts(results)
         ]
 
 
 def ranking(table: pd.DataFrame) -> list[str]:
-    """All labels, the best mean volume PSNR first; those without one last, by name."""
+    """All labels, the best mean volume PSNR first; those without one last, by name. Pretrained methods stand after all others."""
     means = table[table["status"] == "ok"].groupby("label")["volume_psnr"].mean().dropna()
     ranked = list(means.sort_values(ascending=False, kind="stable").index)
-    return ranked + sorted(set(table["label"]) - set(ranked))
+    pretrained = set(table.loc[table["pretrained"] != "", "label"])
+    return sorted(ranked + sorted(set(table["label"]) - set(ranked)), key=lambda label: label in pretrained)
 
 
 def _drafts(results: Results) -> Iterator[_Draft]:
@@ -95,6 +98,11 @@ def _drafts(results: Results) -> Iterator[_Draft]:
                 shown = one_per_label([record for record in records if record.views == views], names, order)
                 named = slug(*key, *own, f"{views}-views")
                 yield from _images(results, shown, names, section, named, f"{title}, {views} views")
+                for record in shown:
+                    heading = f"{names[record.run_id]}, {title}, {views} views"
+                    for what, caption, figure in splats.pictures(results, record):
+                        where = f"splats-{what}-{slug(named, names[record.run_id])}"
+                        yield _Draft(section, where, f"Gaussians: {heading}", caption, figure, shown=True)
 
 
 def one_per_label(records: list[RunRecord], names: dict[str, str], order: list[str]) -> list[RunRecord]:
@@ -138,11 +146,11 @@ def _projections(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], 
         return None
     view = geometry.views // 2
     try:
-        images = [render(volume, geometry, [view])[0] for _, volume in volumes]
+        images = [render(volume, geometry, [view], case.composite)[0] for _, volume in volumes]
     except MissingDependency:
         return None
     records = [record for record, _ in volumes]
     columns = [Column(names[r.run_id], [image], r.metrics.get("projection_psnr")) for r, image in zip(records, images, strict=True)]
     aspect = geometry.detector_pitch[0] / geometry.detector_pitch[1]
     number = case.heldout_views[view] if case.heldout_views else view
-    return projection_mosaic(heldout[view], number, aspect, columns, title)
+    return projection_mosaic(heldout[view], number, aspect, columns, title, UNITS[case.composite])

@@ -73,10 +73,10 @@ def slice_mosaic(truth: np.ndarray, spacing: tuple[float, float, float], columns
     return mosaic(rows, columns, window(truth), title, "truth" if known else None, "attenuation [1/mm]")
 
 
-def projection_mosaic(measured: np.ndarray, view: int, aspect: float, columns: list[Column], title: str) -> Figure:
+def projection_mosaic(measured: np.ndarray, view: int, aspect: float, columns: list[Column], title: str, unit: str) -> Figure:
     """One held-out view [v, u] as measured and as every method's volume renders it, with the errors below."""
     span = (min(0.0, float(measured.min())), max(float(measured.max()), 1e-12))
-    return mosaic([Reference(f"view {view}", measured, aspect)], columns, span, title, "measured", "line integral")
+    return mosaic([Reference(f"view {view}", measured, aspect)], columns, span, title, "measured", unit)
 
 
 def mosaic(rows: list[Reference], columns: list[Column], grey: Window, title: str, reference: str | None, unit: str) -> Figure:

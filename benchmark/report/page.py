@@ -6,6 +6,7 @@ read a JSON object of facts and, when they are scrolled to, the packed stacks of
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,6 +68,7 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
             "chart": charts[title],
             "viewers": viewers.by_section.get(title, []),
             "figures": [_named(picture, results.folder) for picture in pictures if picture.section == title],
+            "shown": [_embedded(picture) for picture in pictures if picture.section == title and picture.shown],
         }
         for title, part in sections(summary)
     ]
@@ -159,6 +161,13 @@ def _failures(results: Results, names: dict[str, str]) -> list[dict[str, str]]:
         }
         for record in bad
     ]
+
+
+def _embedded(picture: Picture) -> dict[str, str]:
+    """A picture as part of the page."""
+    png = next(path for path in picture.files if path.suffix == ".png")
+    data = base64.b64encode(png.read_bytes()).decode()
+    return {"title": picture.title, "caption": picture.caption, "source": f"data:image/png;base64,{data}"}
 
 
 def _named(picture: Picture, folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Held-out views, rendered from the stored volumes by the projector that scored them."""
+"""Held-out views, rendered from the stored volumes as they were for the scores."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.types import Composite
+
+UNITS: dict[Composite, str] = {"sum": "line integral", "max": "maximum", "over": "opacity"}  # what a pixel's number is
 
 
-def render(volume: np.ndarray, geometry: ConeBeamGeometry, views: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Line integrals [view, v, u] of a volume [z, y, x] (1/mm). Raises MissingDependency where no kernels can be built."""
-    import torch
+def render(volume: np.ndarray, geometry: ConeBeamGeometry, views: Sequence[int] | np.ndarray, composite: Composite = "sum") -> np.ndarray:
+    """These views [view, v, u] of a volume [z, y, x] (1/mm). Raises MissingDependency where no kernels can be built."""
+    from benchmark.ct.rendering import rendered
 
-    from benchmark.ct.projector import Projector
-
-    return Projector(geometry.subset(views)).forward(torch.from_numpy(np.array(volume, dtype=np.float32))).numpy()
+    return rendered(volume, geometry.subset(views), composite)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.store import Results
+from benchmark.types import MEASURED
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
@@ -23,6 +24,7 @@ def cases(results: Results) -> list[dict[str, Any]]:
         unit = case.length_unit
         facts = {
             "training views": f"{geometry.views} over {math.degrees(geometry.arc):.0f} degrees",
+            "projections": MEASURED[case.composite],
             "held-out views": str(len(case.heldout_views)),
             "volume [z, y, x]": f"{_by(geometry.volume_shape)} voxels of {_by(geometry.volume_spacing)} {unit}",
             "detector [v, u]": f"{_by(geometry.detector_shape)} pixels of {_by(geometry.detector_pitch)} {unit}",

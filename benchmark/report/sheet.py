@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark.frame import COST, METRICS
 from benchmark.report.quantity import STRICT, Quantity
 from benchmark.report.summary import COLUMNS, best, shown
-from benchmark.report.tables import cell, counted, has_notes
+from benchmark.report.tables import cell, counted, has_notes, has_pretrained
 
 STRICT_COLUMNS = {column.name: column for column in COLUMNS}
 HEADS = {"label": "method"}  # of columns whose name says too little
@@ -23,14 +23,16 @@ def summary_sheet(part: pd.DataFrame, scores: Iterable[Quantity]) -> dict[str, A
     marks = best(part)
     known = [score for score in scores if score.name in part and part[score.name].notna().any()]
     costs = [column for column in COLUMNS if column.name in ("seconds", "peak_memory_mb")]
-    ranks = "rank" in part and bool((part["rank"] != "").any())
-    columns = [column("Views"), column("Method", word=True), *([column("Rank", word=True, width="narrow")] if ranks else [])]
+    ranks, fitted = "rank" in part and bool((part["rank"] != "").any()), has_pretrained(part)
+    columns = [column("Views"), column("Method", word=True), *([column("Pretrained", word=True)] if fitted else [])]
+    columns += [column("Rank", word=True, width="narrow")] if ranks else []
     columns += [column(_heading(score), kind=score.kind, metric=score.metric, protocol=score.protocol) for score in known]
     columns += [column(cost.heading, kind="cost") for cost in costs]
     columns += [column("Runs"), *([column("Note", word=True, width="wide")] if has_notes(part) else [])]
     rows = []
     for index, row in part.iterrows():
-        cells = [number(row["views"], 0), word(row["method"]), *([word(str(row["rank"]))] if ranks else [])]
+        cells = [number(row["views"], 0), word(row["method"]), *([word(row["pretrained"])] if fitted else [])]
+        cells += [word(str(row["rank"]))] if ranks else []
         for score in known:
             strict = STRICT_COLUMNS.get(score.name)
             text = cell(row, strict) if strict else None

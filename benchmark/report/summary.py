@@ -56,10 +56,12 @@ def metric_columns(table: pd.DataFrame) -> list[str]:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per dataset, size, noise, number of views and label, best volume PSNR first (held-out PSNR where there is no truth).
+    """One row per dataset, size, noise, number of views and label, best volume PSNR first (held-out PSNR where there is no truth),
+    pretrained methods after the others.
 
     Means are over the runs that are 'ok'; `runs` counts those, `planned` all of them, `cases` and `seeds` what they span.
     `*_sd` is the standard deviation over the runs, `*_half` half the 95% interval of the mean over seeds (empty for one seed).
+    `pretrained` says what a method was fitted to beforehand; such rows are compared with nothing: no rank, no lead.
     `rank` says what the seeds can tell apart ('1', '2-3', or nothing), `*_leads` who cannot be told apart from the best (empty
     for one seed). `budget` says what each run could use ('300 s', '' for no limit). A row without any finished run has its reason in
     `note` and no numbers.
@@ -68,7 +70,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, runs in table.groupby([*GROUP, "views", "label"], sort=False, dropna=False):
         good = runs[runs["status"] == "ok"]
-        row = dict(zip([*GROUP, "views", "method"], key, strict=True))
+        row = dict(zip([*GROUP, "views", "method"], key, strict=True), pretrained=next(filter(None, runs["pretrained"]), ""))
         row.update(status="ok" if len(good) else runs["status"].iloc[0], runs=len(good), planned=len(runs))
         row.update(cases=good["case"].nunique(), seeds=good["seed"].nunique(), note=_note(runs))
         row.update(budget=_budget(runs.iloc[0]))
@@ -77,20 +79,22 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
             interval = seed_interval(good, name)
             row.update({f"{name}_sd": good[name].std(), f"{name}_half": None if interval is None else interval.half})
         rows.append(row)
-    heads = [*GROUP, "views", "method", "status", "runs", "planned", "cases", "seeds", "note", "budget"]
+    heads = [*GROUP, "views", "method", "pretrained", "status", "runs", "planned", "cases", "seeds", "note", "budget"]
     columns = [*heads, *values, *(f"{name}_{what}" for what in ("sd", "half") for name in RANKED)]
     summary = _with_ranks(pd.DataFrame(rows, columns=columns), table)
     for name in RANKED:
         summary[f"{name}_half"] = pd.to_numeric(summary[f"{name}_half"]).astype(float)
     order = summary.assign(rank=summary["volume_psnr"].fillna(-1e9), second=summary["projection_psnr"].fillna(-1e9))
-    order = order.sort_values([*GROUP, "views", "rank", "second", "method"], ascending=[True] * 4 + [False, False, True], kind="stable")
+    order["last"] = order["pretrained"] != ""
+    keys = [*GROUP, "views", "last", "rank", "second", "method"]
+    order = order.sort_values(keys, ascending=[True] * 5 + [False, False, True], kind="stable")
     return summary.loc[order.index].reset_index(drop=True)
 
 
 def _with_ranks(summary: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """The summary with the columns `rank` and `*_leads`."""
     ranks, leads = {}, {}
-    for key, runs in table[table["status"] == "ok"].groupby([*GROUP, "views"], dropna=False):
+    for key, runs in table[(table["status"] == "ok") & (table["pretrained"] == "")].groupby([*GROUP, "views"], dropna=False):
         separation = Separation(runs)
         ranked_by = "volume_psnr" if runs["volume_psnr"].notna().any() else "projection_psnr"
         ranks.update({(*key, label): rank for label, rank in separation.ranks(ranked_by).items()})
@@ -147,10 +151,10 @@ def best(part: pd.DataFrame) -> dict[tuple[int, str], bool]:
     """Which cells (row label, column) hold the best value of their number of views, ties at the shown decimals included.
 
     With several seeds these are all that cannot be told apart from the best. Only cells with at least two competitors count: a
-    lone method is not the best of anything.
+    lone method is not the best of anything. Pretrained methods do not compete.
     """
     found: dict[tuple[int, str], bool] = {}
-    for _, rows in part.groupby("views", sort=False):
+    for _, rows in part[part["pretrained"] == ""].groupby("views", sort=False):
         for column in (column for column in COLUMNS if column.ranked):
             leads = rows[f"{column.name}_leads"]
             if leads.notna().any():

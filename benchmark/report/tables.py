@@ -63,8 +63,18 @@ def has_ranks(part: pd.DataFrame) -> bool:
     return bool(part["seeds"].gt(1).any())
 
 
+def has_pretrained(part: pd.DataFrame) -> bool:
+    """Whether a table needs a column for what methods were fitted to beforehand."""
+    return bool((part["pretrained"] != "").any())
+
+
 def remark(part: pd.DataFrame) -> str:
-    """What the numbers of a table are: one seed, or means with intervals over several; and what each run could use."""
+    """What the numbers of a table are: one seed, or means with intervals over several; what each run could use; who does not compete."""
+    apart = "Pretrained: fitted to other scans beforehand, so neither ranked nor set in bold among methods that know nothing but the scan."
+    return " ".join(filter(None, [_repetitions(part), apart if has_pretrained(part) else ""]))
+
+
+def _repetitions(part: pd.DataFrame) -> str:
     seeds = sorted({int(count) for count in part.loc[part["status"] == "ok", "seeds"]})
     if not seeds:
         return ""
@@ -86,14 +96,14 @@ def markdown(summary: pd.DataFrame) -> str:
         return "No runs yet.\n"
     blocks = []
     for title, part in sections(summary):
-        notes, ranks = has_notes(part), has_ranks(part)
-        place = ["Rank"] if ranks else []
+        notes, ranks, fitted = has_notes(part), has_ranks(part), has_pretrained(part)
+        place = [*(["Pretrained"] if fitted else []), *(["Rank"] if ranks else [])]
         heads = ["Views", "Method", *place, *(column.heading for column in COLUMNS), "Runs", *(["Note"] if notes else [])]
         marks = best(part)
         lines = [heads, ["---:", "---", *["---:"] * (len(heads) - 2 - notes), *(["---"] if notes else [])]]
         for index, row in part.iterrows():
             numbers = [f"**{cell(row, c)}**" if marks.get((index, c.name)) else cell(row, c) for c in COLUMNS]
-            place = [row["rank"]] if ranks else []
+            place = [*([row["pretrained"]] if fitted else []), *([row["rank"]] if ranks else [])]
             lines.append([str(row["views"]), row["method"], *place, *numbers, counted(row), *([row["note"]] if notes else [])])
         table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
         blocks.append(f"### {title}\n\n{table}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.errors import MissingDependency
 from benchmark.report.mosaics import ERROR_SHARE, PLANES, window
-from benchmark.report.projections import render
+from benchmark.report.projections import UNITS, render
 from benchmark.report.stack import Packed, averaged, pack
 from benchmark.types import RunRecord
 
@@ -105,7 +105,7 @@ class Viewers:
             v, u = (min(factor, n) for n in geometry.detector_shape)
             facts = facts or _projection_facts(case, chosen, (v, u))
             try:
-                rendered = [(record, render(volume, geometry, chosen)) for record, volume in volumes]
+                rendered = [(record, render(volume, geometry, chosen, case.composite)) for record, volume in volumes]
             except MissingDependency:
                 return None
             small = [(record, averaged(stack, (1, v, u))) for record, stack in rendered]
@@ -153,7 +153,7 @@ def _projection_facts(case: StoredCase, chosen: np.ndarray, factors: tuple[int, 
         "spacing": [1.0, *pitch],
         "first": [0.0, *centred],
         "lengths": case.length_unit,
-        "unit": "line integral",
+        "unit": UNITS[case.composite],
         "window": [low, high],
         "error": ERROR_SHARE * (high - low),
         "range": [low - MARGIN * (high - low), high + MARGIN * (high - low)],

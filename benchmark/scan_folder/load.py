@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark import mapped
 from benchmark.ct.geometry import Triple
 from benchmark.ct.hounsfield import attenuation
 from benchmark.ct.measured import Measured
@@ -50,15 +51,19 @@ def read_truth(description: Description, extent: Triple, offset: Triple) -> Voxe
     assert given is not None
     extent = scaled(given.extent, unit) if given.extent else extent
     offset = scaled(given.offset, unit) if given.offset else offset
-    stack = open_array(description.path("truth.file", given.file), given.key, given.raw)
-    values = stack.load().transpose([given.axes.index(name) for name in ("z", "y", "x")])
-    values = np.flip(values, tuple("zyx".index(name) for name in given.flip)).astype(np.float32)
-    if not np.isfinite(values).all():
-        raise InputError(stack.where, expected="finite numbers", found="NaN or Inf")
-    if given.unit == "HU":
-        values = attenuation(values, given.water)
-    else:
-        values /= np.float32(unit)
     if not min(extent) > 0:
         raise InputError(f"{description.folder / FILE}: truth.extent", expected="positive lengths", found=f"{extent}")
-    return Voxels(values, spacing_of(extent, values.shape), offset)
+    stack = open_array(description.path("truth.file", given.file), given.key, given.raw)
+    stack = stack.transposed([given.axes.index(name) for name in ("z", "y", "x")])
+    within = tuple("yx".index(name) for name in given.flip if name != "z")
+
+    def write(values: np.ndarray) -> None:
+        for index in range(len(values)):
+            stored = stack.page(len(values) - 1 - index if "z" in given.flip else index)
+            plane = np.flip(stored, within).astype(np.float32)
+            if not np.isfinite(plane).all():
+                raise InputError(stack.where, expected="finite numbers", found="NaN or Inf")
+            values[index] = attenuation(plane, given.water) if given.unit == "HU" else plane / np.float32(unit)
+            mapped.release(values)
+
+    return Voxels(mapped.filled(stack.shape, write), spacing_of(extent, stack.shape), offset)

@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.files.arrays import read_raw
 from benchmark.files.door import open_stack
+from benchmark.files.limits import MOST_VIEWS
 from benchmark.files.stack import Stack
 from benchmark.scan_folder.description import FILE, Description, Projections, Raw
 
@@ -41,6 +42,9 @@ class Images:
         """Open the files and check that they fit each other."""
         given = description.projections
         stack = open_array(description.path("projections.file", given.file), given.key, given.raw)
+        if stack.shape[given.axes.index("view")] > MOST_VIEWS:
+            found = f"{stack.shape[given.axes.index('view')]} of {' x '.join(map(str, stack.shape))}"
+            raise InputError(stack.where, expected=f"at most {MOST_VIEWS} views", found=found, fix="Check projections.axes.")
         stack = stack.transposed([given.axes.index(name) for name in ("view", "v", "u")])
         flat = None if given.flat is None else _image(description, "flat", given.flat, stack)
         dark = _image(description, "dark", given.dark, stack)

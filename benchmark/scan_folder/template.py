@@ -38,7 +38,8 @@ class Found:
 
     def __str__(self) -> str:
         name = f"{self.file} ({self.key})" if self.key else self.file
-        return f"{name}: {self.problem}" if self.problem else f"{name}: {' x '.join(map(str, self.shape))}, {self.dtype}"
+        facts = self.problem or ", ".join(filter(None, (" x ".join(map(str, self.shape)), self.dtype)))
+        return f"{name}: {facts}"
 
     def is_a(self, role: str) -> bool:
         """Whether the name says so."""

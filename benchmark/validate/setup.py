@@ -12,7 +12,7 @@ from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.simulate import Voxels
 from benchmark.errors import InputError
 from benchmark.scan_folder.orbit import field_of_view
-from benchmark.types import Case
+from benchmark.types import MEASURED, Case
 
 PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw", "view_vectors")
 
@@ -32,7 +32,9 @@ class Setup:
 
     @classmethod
     def of(cls, case: Case) -> Setup:
-        """The training views and the truth of a case."""
+        """The training views and the truth of a case. Raises InputError unless the views are line integrals."""
+        if case.scan.composite != "sum":
+            raise InputError(f"case '{case.name}'", expected=MEASURED["sum"], found=MEASURED[case.scan.composite])
         values = {field.name: getattr(case.scan.geometry, field.name) for field in dataclasses.fields(case.scan.geometry)}
         return cls(case.scan.projections, values, case.truth)
 

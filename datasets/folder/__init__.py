@@ -13,6 +13,7 @@ class FolderParams(MeasuredParams):
     """Which scan."""
 
     path: str = Field(description="folder with scan.yaml (python -m benchmark new-scan FOLDER writes one)")
+    heldout: int = Field(24, ge=0, description="held-out views, at most: scan.yaml's own, or seeded ones that the training views leave")
 
     @model_validator(mode="after")
     def _possible(self) -> FolderParams:

@@ -140,7 +140,7 @@ def _array(path: Path, axes: int) -> np.ndarray:
     found = read_npy(path)
     if found.ndim != axes:
         raise InputError(str(path), expected=f"{axes} axes", found=f"shape {found.shape}")
-    if not np.isfinite(found).all():
+    if not all(np.isfinite(part).all() for part in found):
         raise InputError(str(path), expected="finite numbers", found="NaN or Inf")
     return found
 

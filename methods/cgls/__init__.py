@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from benchmark.api import Field, MethodSpec, Params, hookimpl
+from benchmark.api import Engine, Field, MethodSpec, Params, hookimpl
 
 
 class CglsParams(Params):
@@ -15,6 +15,9 @@ class CglsParams(Params):
     )
     most: int = Field(60, ge=1, le=100_000, description="most iterations that auto may choose")
     nonnegative: bool = Field(True, description="set negative attenuation to 0 at the end")
+    engine: Engine = Field(
+        "auto", description="whose A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"
+    )
 
 
 @hookimpl

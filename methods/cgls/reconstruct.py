@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, ViewError, held_back_views
+from benchmark.api import ConeBeamGeometry, Engine, Reconstruction, Run, Scan, ViewError, engine_name, held_back_views, operators
 from methods.cgls import CglsParams
 
 PATIENCE = 5  # iterations without a better prediction before the search ends
@@ -17,18 +17,18 @@ FALLBACK = 10  # iterations, for scans too short to hold a view back
 
 def reconstruct(scan: Scan, params: CglsParams, run: Run) -> Reconstruction:
     """Choose the number of iterations (unless given) on a part of the views, then iterate on all."""
-    measured = torch.tensor(scan.projections)
+    measured = torch.tensor(scan.projections, device=run.device)
     auto = params.iterations == "auto"
     choice = choose_iterations(scan, measured, params, run) if auto else Choice(int(params.iterations))
-    volume, done = torch.zeros(scan.geometry.volume_shape), 0
-    for volume, loss in cgls(scan.geometry, measured, run.steps(choice.iterations)):
+    volume, done = torch.zeros(scan.geometry.volume_shape, device=run.device), 0
+    for volume, loss in cgls(scan.geometry, measured, run.steps(choice.iterations), params.engine):
         done += 1
         run.log(loss=loss)
         run.snapshot(lambda: finished(volume, params))  # noqa: B023 (called at once)
     info = {"iterations": done, "chosen": "held-back views" if auto else "given"}
     if choice.volume is not None and done < choice.iterations and run.budget.spent(run.used()):
         volume, info = choice.volume, info | {"iterations": choice.iterations, "budget": "spent: the held-back views are not in the volume"}
-    return Reconstruction(volume=finished(volume, params), info=info)
+    return Reconstruction(volume=finished(volume, params), engine=engine_name(params.engine), info=info)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ def choose_iterations(scan: Scan, measured: torch.Tensor, params: CglsParams, ru
     check = ViewError(scan.geometry.subset(held), measured[held])
     errors: list[float] = []
     best = None
-    for volume, loss in cgls(scan.geometry.subset(kept), measured[kept], run.steps(params.most)):
+    for volume, loss in cgls(scan.geometry.subset(kept), measured[kept], run.steps(params.most), params.engine):
         errors.append(check.error(volume.clamp(min=0) if params.nonnegative else volume))
         run.log(loss=loss, held_back_error=errors[-1])
         if errors[-1] == min(errors):
@@ -58,10 +58,12 @@ def choose_iterations(scan: Scan, measured: torch.Tensor, params: CglsParams, ru
     return Choice(int(np.argmin(errors)) + 1, best) if errors else Choice(min(FALLBACK, params.most))
 
 
-def cgls(geometry: ConeBeamGeometry, measured: torch.Tensor, steps: Iterable[int]) -> Iterator[tuple[torch.Tensor, float]]:
+def cgls(
+    geometry: ConeBeamGeometry, measured: torch.Tensor, steps: Iterable[int], engine: Engine = "auto"
+) -> Iterator[tuple[torch.Tensor, float]]:
     """Yield the volume [z, y, x] (the same tensor, updated in place) and the mean squared residual after each iteration."""
-    projector = Projector(geometry)
-    volume, residual = torch.zeros(geometry.volume_shape), measured.clone()
+    projector = operators(geometry, engine, str(measured.device))
+    volume, residual = torch.zeros(geometry.volume_shape, device=measured.device), measured.clone()
     gradient = projector.adjoint(residual)
     direction, power = gradient.clone(), gradient.double().square().sum()
     for _ in steps:
@@ -81,4 +83,4 @@ def cgls(geometry: ConeBeamGeometry, measured: torch.Tensor, steps: Iterable[int
 
 def finished(volume: torch.Tensor, params: CglsParams) -> np.ndarray:
     """A copy for the caller, [z, y, x]."""
-    return (volume.clamp(min=0) if params.nonnegative else volume.clone()).numpy()
+    return (volume.clamp(min=0) if params.nonnegative else volume.clone()).cpu().numpy()

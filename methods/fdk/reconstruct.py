@@ -1,8 +1,10 @@
-"""FDK as a method: one call of the shared filtered backprojection."""
+"""FDK as a method: one call of the shared filtered backprojection, or of TIGRE's."""
 
 from __future__ import annotations
 
-from benchmark.api import Reconstruction, Run, Scan, filtered_backprojection, not_circular
+import numpy as np
+
+from benchmark.api import Reconstruction, Run, Scan, engine_name, filtered_backprojection, not_circular, tigre_fdk
 from methods.fdk import FdkParams
 
 
@@ -14,6 +16,10 @@ def why_not(scan: Scan, params: FdkParams) -> str | None:
 
 def reconstruct(scan: Scan, params: FdkParams, run: Run) -> Reconstruction:
     """One pass over the views."""
+    if params.engine == "tigre":
+        volume, info = tigre_fdk(scan.projections, scan.geometry, params.filter, run.device)
+        volume = np.maximum(volume, 0) if params.nonnegative else volume
+        return Reconstruction(volume=volume, engine=engine_name(params.engine), info=info)
     volume, info = filtered_backprojection(
         scan.projections,
         scan.geometry,
@@ -22,5 +28,6 @@ def reconstruct(scan: Scan, params: FdkParams, run: Run) -> Reconstruction:
         nonnegative=params.nonnegative,
         memory_bytes=run.memory_bytes,
         folder=run.scratch,
+        device=run.device,
     )
     return Reconstruction(volume=volume, info=info)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.api import Field, MethodSpec, Params, TvWeight, hookimpl
+from benchmark.api import Engine, Field, MethodSpec, Params, TvWeight, hookimpl
 
 
 class FistaTvParams(Params):
@@ -21,6 +21,9 @@ class FistaTvParams(Params):
         5, ge=1, le=1000, description="steps of the total variation's proximal operator per FISTA step, each continuing the last one's"
     )
     nonnegative: bool = Field(True, description="attenuation is at least 0")
+    engine: Engine = Field(
+        "auto", description="whose A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"
+    )
 
 
 @hookimpl

@@ -1,33 +1,45 @@
-"""Gaussians: a mixture of 3-D Gaussians, fitted to the measured line integrals of one scan."""
+"""Gaussians: a mixture of 3-D Gaussians, fitted to the line integrals or to the maximum projections of one scan."""
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import model_validator
 
-from benchmark.api import Field, MethodSpec, Params, hookimpl
+from benchmark.api import Field, InputError, MethodSpec, Params, hookimpl, read_swc
 
 
 class GaussiansParams(Params):
     """Parameters of the Gaussian mixture. Lengths are in voxels (the mean edge), so that they suit any scan."""
 
-    start: Literal["fdk", "sart", "random"] | None = Field(
-        None, description="Gaussians start where an FDK or a SART pass sees attenuation, or anywhere; none = fdk, or sart where it cannot"
+    start: Literal["fdk", "sart", "bound", "random", "swc"] | None = Field(
+        None,
+        description="Gaussians start where an FDK, a SART pass or (maxima) the least of the views sees something, anywhere, or along a "
+        "neuron; none = swc if there is one, else bound for maxima, else fdk, or sart where it cannot",
     )
+    swc: str | None = Field(None, description="an SWC file: the neuron (nodes and radii) that the Gaussians start along (start: swc)")
+    swc_scale: float = Field(1.0, gt=0, description="the scan's unit of length in one of the file's (SWC: micrometres by custom)")
+    swc_origin: Literal["middle", "corner"] = Field("middle", description="where the file's 0, 0, 0 lies in the volume's box")
+    swc_digest: str = Field("", description="of the file's content; filled in, so that another file of that name is another run")
     gaussians: int | None = Field(None, ge=1, description="Gaussians at the start; none = one for 20 voxels or 14 pixels")
     cap: int | None = Field(None, ge=1, description="most Gaussians at any time; none = twice those at the start")
     steps: int = Field(600, ge=1, description="optimiser steps")
     views: int = Field(5, ge=1, description="random views a step")
     loss: Literal["l1", "l2"] = Field("l1", description="absolute or squared residual of the projections")
+    temperature: float = Field(
+        0.02, gt=0, description="of the soft maximum that is fitted to maximum projections, relative to their largest value"
+    )
     sharpen: float = Field(
-        0.7, ge=0, le=1, description="power of the ramp filter on the residual, falling to 0, so that detail converges too; 0 = none"
+        0.7, ge=0, le=1, description="power of the ramp filter on the residual of line integrals, falling to 0, so that detail converges"
     )
     ssim: float = Field(0.0, ge=0, description="weight of 1 - SSIM of the projections, relative to the residual's")
     tv: float | None = Field(
-        None, ge=0, description="weight of the total variation of the mixture on a random block of voxels; none = 0.25 / views of the scan"
+        None, ge=0, description="weight of the total variation of the mixture on a random block of voxels; none = from the scan alone"
     )
     tv_block: int = Field(32, ge=2, description="edge of that block [voxels]")
+    scale: float = Field(0.0, ge=0, description="weight of the mean standard deviation of the Gaussians [voxels]")
     means_rate: float = Field(0.15, ge=0, description="Adam's learning rate of the means [voxels]")
     scales_rate: float = Field(0.06, ge=0, description="Adam's learning rate of the log scales")
     quaternions_rate: float = Field(0.03, ge=0, description="Adam's learning rate of the quaternions")
@@ -41,7 +53,31 @@ class GaussiansParams(Params):
     split: float = Field(1.0, gt=0, description="standard deviation above which a Gaussian is split rather than cloned [voxels]")
     prune: float = Field(0.01, ge=0, description="smallest amplitude that survives a round, relative to the scan's mean attenuation")
     cutoff: float = Field(1e-3, gt=0, lt=1, description="a ray sees a Gaussian where it is more than this, relative to its peak")
-    refine: int = Field(50, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the mixture as it is")
+    refine: int | None = Field(
+        None, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the mixture as it is; none = 50, 0 in noise"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_the_file(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not values.get("swc") or values.get("swc_digest"):
+            return values
+        path = Path(str(values["swc"]))
+        return {**values, "swc_digest": hashlib.sha256(path.read_bytes()).hexdigest()[:16]} if path.is_file() else values
+
+    @model_validator(mode="after")
+    def _a_neuron(self) -> GaussiansParams:
+        if self.swc is None:
+            if self.start == "swc":
+                raise InputError("swc", expected="a file, with start: swc", found="none", fix="Give it: --set gaussians.swc=neuron.swc.")
+            return self
+        if self.start not in (None, "swc"):
+            raise InputError("start", expected="swc (or none), with an SWC file", found=f"{self.start}")
+        read_swc(Path(self.swc))  # what is wrong with it is said before anything runs
+        digest = hashlib.sha256(Path(self.swc).read_bytes()).hexdigest()[:16]
+        if digest != self.swc_digest:
+            raise InputError(f"swc {self.swc}", expected=f"the content that was asked for, {self.swc_digest}", found=f"{digest}")
+        return self
 
     @model_validator(mode="after")
     def _agree(self) -> GaussiansParams:
@@ -54,9 +90,12 @@ class GaussiansParams(Params):
 
 SPEC = MethodSpec(
     name="gaussians",
+    revision=2,
     target="methods.gaussians.reconstruct:reconstruct",
+    field="methods.gaussians.reconstruct:restored_field",
+    composites=("sum", "max"),
     params=GaussiansParams,
-    summary="3-D Gaussian mixture fitted through closed-form line integrals",
+    summary="3-D Gaussian mixture fitted through closed-form line integrals or maxima",
     cite="Zha et al. 2024, R2-Gaussian: Rectifying radiative Gaussian splatting for tomographic reconstruction, arXiv 2405.20693",
 )
 

@@ -1,7 +1,8 @@
 """Parameters, their optimiser and adaptive density control: clone, split and prune (Kerbl et al. 2023, arXiv 2308.04079, section 5).
 
 A split keeps mass and second moments: a Gaussian of standard deviation s along its longest axis becomes two at +-0.6 s with
-0.8 s. The published form draws both from the parent at random, which changes the projections at once.
+0.8 s. The published form draws both from the parent at random, which changes the projections at once. Where the field is the
+Gaussians' maximum, halves keep the amplitude.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 
+from benchmark.api import Composite
 from benchmark.fields import Mixture, rotations
 from methods.gaussians import GaussiansParams
 
@@ -21,14 +23,16 @@ JITTER = 0.1  # of a clone, in standard deviations: two that are equal would sta
 class Population:
     """A mixture in training: Adam with a rate for each parameter group, and rounds of density control."""
 
-    def __init__(self, mixture: Mixture, params: GaussiansParams, bounds: torch.Tensor, edge: float, mean_attenuation: float) -> None:
+    def __init__(self, mixture: Mixture, params: GaussiansParams, bounds: torch.Tensor, edge: float, mean_attenuation: float,
+                 composite: Composite = "sum") -> None:
         self.params, self.bounds, self.edge, self.faint = params, bounds, edge, params.prune * mean_attenuation
+        self.composite = composite
         self.cap = params.cap or 2 * mixture.size
         self.mixture = Mixture(*(tensor.clone().requires_grad_() for tensor in mixture))
         rates = (params.means_rate * edge, params.quaternions_rate, params.scales_rate, params.amplitudes_rate)
         self.rates, self.taken = rates, 0
         self.optimiser = self._new_optimiser()
-        self.pull = torch.zeros(mixture.size)  # summed length of the means' gradients since the last round
+        self.pull = torch.zeros(mixture.size, device=mixture.means.device)  # summed length of the means' gradients since the last round
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
         groups = [{"params": [tensor], "lr": rate} for tensor, rate in zip(self.mixture, self.rates, strict=True)]
@@ -53,10 +57,11 @@ class Population:
         return {"mixture": mixture, "optimiser": self.optimiser.state_dict(), "pull": self.pull, "taken": self.taken}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.mixture = Mixture(*(tensor.clone().requires_grad_() for tensor in state["mixture"]))
+        device = self.mixture.means.device
+        self.mixture = Mixture(*(tensor.to(device, copy=True).requires_grad_() for tensor in state["mixture"]))
         self.optimiser = self._new_optimiser()
         self.optimiser.load_state_dict(state["optimiser"])
-        self.pull, self.taken = state["pull"], state["taken"]
+        self.pull, self.taken = state["pull"].to(device), state["taken"]
 
     @torch.no_grad()
     def control(self, generator: torch.Generator) -> None:
@@ -67,7 +72,7 @@ class Population:
         room = min(self.cap - count, round(self.params.grow * count))
         if room > 0:
             parents = self.pull.topk(room).indices.sort().values
-            self._rebuild(torch.arange(count), self._halve(parents, generator))
+            self._rebuild(torch.arange(count, device=parents.device), self._halve(parents, generator))
         self.pull.zero_()
 
     def _halve(self, parents: torch.Tensor, generator: torch.Generator) -> Mixture:
@@ -77,11 +82,12 @@ class Population:
         wide = widest > math.log(self.params.split * self.edge)
         direction = rotations(quaternions).gather(2, axis[:, None, None].expand(-1, 3, 1))[:, :, 0]
         shift = APART * widest.exp()[:, None] * direction
-        random = JITTER * log_scales.exp().mean(1, keepdim=True) * torch.randn(len(parents), 3, generator=generator)
+        random = JITTER * log_scales.exp().mean(1, keepdim=True) * torch.randn(len(parents), 3, generator=generator).to(means.device)
         shift = torch.where(wide[:, None], shift, random)
-        narrowed = log_scales.scatter_add(1, axis[:, None], torch.full((len(parents), 1), math.log(NARROW)))
+        narrowed = log_scales.scatter_add(1, axis[:, None], torch.full((len(parents), 1), math.log(NARROW), device=means.device))
         log_scales = torch.where(wide[:, None], narrowed, log_scales)
-        log_amplitudes = log_amplitudes - torch.where(wide, math.log(2 * NARROW), math.log(2))
+        if self.composite == "sum":
+            log_amplitudes = log_amplitudes - torch.where(wide, math.log(2 * NARROW), math.log(2))
         for tensor, values in zip(self.mixture, (means - shift, quaternions, log_scales, log_amplitudes), strict=True):
             tensor[parents] = values
         return Mixture(means + shift, quaternions, log_scales, log_amplitudes)
@@ -101,5 +107,5 @@ class Population:
             group["params"] = [new]
             tensors.append(new)
         self.mixture = Mixture(*tensors)
-        self.pull = torch.cat([self.pull[kept], torch.zeros(0 if added is None else added.size)])
+        self.pull = torch.cat([self.pull[kept], self.pull.new_zeros(0 if added is None else added.size)])
         self.mixture.check()

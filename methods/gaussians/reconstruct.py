@@ -3,95 +3,136 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from benchmark.api import Reconstruction, Run, Scan
-from benchmark.fields import Measurements, Mixture, MixtureProjector, data_consistent, ramp_filtered, total_variation, voxelise
+from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, noise_level
+from benchmark.fields import Measurements, Mixture, data_consistent, ramp_filtered, ssim, total_variation
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
-from methods.gaussians.losses import ssim
+from methods.gaussians.field import MixtureField
 from methods.gaussians.start import start_mixture
 
-TV_TIMES_VIEWS = 0.25
+TV_TIMES_VIEWS, TV_OF_NOISE = 0.25, 20.0
+REFINE, TOO_NOISY = 50, 0.02  # corrections by the data, as long as their noise is less than this part of the mean projection
+
+
+def relative_noise(scan: Scan) -> float:
+    """Standard deviation of a typical pixel's noise over the mean projection, from the views alone."""
+    return noise_level(scan.projections) / max(abs(float(scan.projections.mean())), 1e-12)
+
+
+def usual_tv(scan: Scan) -> float:
+    """The weight of the total variation, from the scan alone.
+
+    The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not. And an absolute
+    residual in noise of standard deviation sigma is r^2 / sigma around its minimum, where the likelihood is r^2 / sigma^2: it loses
+    sigma against what is known beforehand.
+    """
+    return (TV_TIMES_VIEWS + TV_OF_NOISE * relative_noise(scan)) / scan.geometry.views
+
+
+def usual_refine(scan: Scan) -> int:
+    """Corrections by the data at the end: those put noise back, too, and there are none by maxima."""
+    return REFINE if scan.composite == "sum" and relative_noise(scan) < TOO_NOISY else 0
 
 
 class Objective:
-    """Residual and SSIM of some random views, and the total variation of a random block; all relative to the scan's scale."""
+    """Residual and SSIM of some random views, the total variation of a random block, and the Gaussians' size; all relative to the
+    scan's scale. Views are line integrals of the sum of the Gaussians, or maxima of their soft maximum.
+    """
 
-    def __init__(self, scan: Scan, params: GaussiansParams, mean_attenuation: float) -> None:
-        self.params, self.geometry = params, scan.geometry
-        self.projector, self.values = MixtureProjector(scan.geometry, params.cutoff), torch.tensor(scan.projections)
+    def __init__(self, scan: Scan, params: GaussiansParams, mean_attenuation: float, device: str) -> None:
+        self.params, self.geometry, self.values = params, scan.geometry, torch.tensor(scan.projections, device=device)
+        self.range = max(float(self.values.max()), 1e-12)
+        self.field = MixtureField(scan.composite, params.temperature * self.range, params.cutoff)
+        self.projector = self.field.projector(scan.geometry, device)
         level = float(self.values.mean() if params.loss == "l1" else self.values.square().mean())
-        self.level, self.range = max(abs(level), 1e-12), max(float(self.values.max()), 1e-12)
+        self.level = max(abs(level), 1e-12)
+        self.sharpen = params.sharpen if scan.composite == "sum" else 0.0  # an error of a maximum has no frequencies of its own
         self.edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
         self.spacing = [length / self.edge for length in scan.geometry.volume_spacing]
         self.attenuation = mean_attenuation
-        # The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not.
-        self.tv = TV_TIMES_VIEWS / scan.geometry.views if params.tv is None else params.tv
+        self.tv = usual_tv(scan) if params.tv is None else params.tv
 
-    def __call__(self, mixture: Mixture, step: int, generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, mixture: Mixture, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """The terms by name, weighted: what is minimised is their sum."""
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.params.views].sort().values
-        rendered, values = self.projector(mixture, chosen.tolist()), self.values[chosen]
-        residual = ramp_filtered(rendered - values, self.params.sharpen * (1 - step / self.params.steps))
-        loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level
+        rendered, values = self.projector(mixture, chosen.tolist()), self.values[chosen.to(self.values.device)]
+        residual = ramp_filtered(rendered - values, self.sharpen * (1 - step / self.params.steps))
+        terms: dict[str, torch.Tensor] = {}
+        terms[self.params.loss] = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level
         if self.params.ssim:
-            loss = loss + self.params.ssim * (1 - ssim(rendered, values, self.range))
+            terms["ssim"] = self.params.ssim * (1 - ssim(rendered, values, self.range))
         if self.tv and min(self.geometry.volume_shape) > 1:
-            loss = loss + self.tv * self._variation(mixture, generator)
-        return loss
+            terms["tv"] = self.tv * self._variation(mixture, generator)
+        if self.params.scale:
+            terms["scale"] = self.params.scale * mixture.log_scales.exp().mean() / self.edge
+        return terms
 
     def _variation(self, mixture: Mixture, generator: torch.Generator) -> torch.Tensor:
         """Relative to the mean attenuation over one voxel."""
         starts = [int(torch.randint(max(1, n - self.params.tv_block + 1), (), generator=generator)) for n in self.geometry.volume_shape]
         z, y, x = (slice(start, start + self.params.tv_block) for start in starts)
-        block = voxelise(mixture, self.geometry, block=(z, y, x), cutoff=self.params.cutoff)
-        return total_variation(block, self.spacing) / self.attenuation
+        return total_variation(self.field.volume(mixture, self.geometry, block=(z, y, x)), self.spacing) / self.attenuation
 
 
 class Training:
     """The mixture, its objective, and the rounds of density control."""
 
-    def __init__(self, scan: Scan, params: GaussiansParams, seed: int) -> None:
+    def __init__(self, scan: Scan, params: GaussiansParams, seed: int, device: str = "cpu") -> None:
         self.scan, self.params = scan, params
         self.generator = torch.Generator().manual_seed(seed)
-        mean = Measurements(scan).mean_attenuation
-        mixture, self.start = start_mixture(scan, params, self.generator)
-        self.objective = Objective(scan, params, mean)
-        bounds = torch.tensor(scan.geometry.volume_bounds, dtype=torch.float32)
-        self.population = Population(mixture, params, bounds, self.objective.edge, mean)
+        mean = Measurements(scan, device).mean_attenuation
+        mixture, self.start = start_mixture(scan, params, self.generator, device)
+        self.objective = Objective(scan, params, mean, device)
+        bounds = torch.tensor(scan.geometry.volume_bounds, dtype=torch.float32, device=device)
+        self.population = Population(mixture, params, bounds, self.objective.edge, mean, scan.composite)
 
-    def step(self) -> float:
-        """One optimiser step, after a round of density control where one is due; its loss."""
+    def step(self) -> dict[str, float]:
+        """One optimiser step, after a round of density control where one is due; its loss, and the terms that add up to it."""
         taken = self.population.taken
         if taken and taken % self.params.every == 0 and taken <= self.params.until * self.params.steps:
             self.population.control(self.generator)
-        loss = self.objective(self.population.mixture, taken, self.generator)
+        terms = self.objective(self.population.mixture, taken, self.generator)
+        loss = torch.stack(list(terms.values())).sum()
         self.population.step(loss)
-        return float(loss.detach())
+        return {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}
 
     @torch.no_grad()
     def volume(self, supersample: int = 2) -> torch.Tensor:
-        """[z, y, x] (1/mm): the mixture's mean over each voxel."""
-        return voxelise(self.population.mixture, self.scan.geometry, supersample=supersample)
+        """[z, y, x] (1/mm): the field's mean over each voxel."""
+        return self.objective.field.exact().volume(self.population.mixture, self.scan.geometry, supersample=supersample)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"population": self.population.state_dict(), "generator": self.generator.get_state()}
+        field = self.objective.field
+        kind = {"composite": field.composite, "temperature": field.temperature}
+        return {"population": self.population.state_dict(), "generator": self.generator.get_state(), "field": kind}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.population.load_state_dict(state["population"])
         self.generator.set_state(state["generator"])
 
 
+def restored_field(state: dict[str, Any], params: GaussiansParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation [M]."""
+    mixture, field = Mixture(*state["population"]["mixture"]), MixtureField(**state["field"]).exact()
+    return lambda positions: field.at(mixture, positions)
+
+
 def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction:
     """Fit the mixture to the scan; the volume is its mean over each voxel, made consistent with the data."""
-    training = Training(scan, params, run.seed)
+    training = Training(scan, params, run.seed, run.device)
     for step in run.steps(params.steps, training):
-        loss = training.step()
+        terms = training.step()
         if step % 20 == 0:
-            run.log(loss=loss, gaussians=training.population.mixture.size)
-        run.snapshot(lambda: training.volume(supersample=1).numpy())
+            run.log(**terms, gaussians=training.population.mixture.size)
+        run.snapshot(lambda: training.volume(supersample=1).cpu().numpy())
     count = training.population.mixture.size
-    info = {"gaussians": count, "parameters": 11 * count, "start": training.start}
-    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).numpy(), info=info)
+    refine = usual_refine(scan) if params.refine is None else params.refine
+    info = {"gaussians": count, "parameters": 11 * count, "start": training.start, "tv": training.objective.tv, "refine": refine}
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.population.mixture._asdict().items()}
+    volume = data_consistent(training.volume(), scan, refine)
+    return Reconstruction(volume=volume.cpu().numpy(), info=info, arrays=arrays)

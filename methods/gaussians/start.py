@@ -7,35 +7,67 @@ import math
 import numpy as np
 import torch
 
-from benchmark.api import ConeBeamGeometry, OrderedSubsets, Scan, filtered_backprojection, not_circular
-from benchmark.fields import Mixture, MixtureProjector
+from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Scan, filtered_backprojection, not_circular, upper_bound
+from benchmark.fields import Mixture, MixtureMaxima, MixtureProjector
 from methods.gaussians import GaussiansParams
+from methods.gaussians.neuron import along_neuron
 
-WIDTH = 0.6  # standard deviation over the distance between neighbours
+WIDTH = {"sum": 0.6, "max": 1.2}  # standard deviation over the distance between neighbours: a maximum has dips between narrow ones
 VOXELS, PIXELS = 20, 14  # for each Gaussian and its eleven numbers
+GLOWING_VOXELS = 4  # the same of voxels that may glow at all, in maximum projections
 FAINT = 0.05  # voxels below this fraction of the brightest ones (99.5 %) get no Gaussian
 
 
-def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generator) -> tuple[Mixture, str]:
-    """The mixture before the first step, and what it was drawn from ('fdk', 'sart' or 'random')."""
-    geometry = scan.geometry
-    kind = params.start or ("sart" if not_circular(geometry) else "fdk")
-    volume = start_volume(scan, kind)
-    count = params.gaussians or max(1, min(math.prod(geometry.volume_shape) // VOXELS, math.prod(geometry.projection_shape) // PIXELS))
+def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generator, device: str = "cpu") -> tuple[Mixture, str]:
+    """The mixture before the first step, on `device`, and what it was drawn from ('fdk', 'sart', 'bound', 'random' or 'swc')."""
+    kind = start_kind(scan, params)
+    mixture = along_neuron(scan, params) if kind == "swc" else drawn(scan, start_volume(scan, kind, device).cpu(), params, generator)
+    return matched(Mixture(*(tensor.to(device) for tensor in mixture)), scan, params), kind
+
+
+def drawn(scan: Scan, volume: torch.Tensor, params: GaussiansParams, generator: torch.Generator) -> Mixture:
+    """Round Gaussians where a volume [z, y, x] is dense, as bright as it is there."""
+    count = params.gaussians or usual_count(scan, volume)
     count = min(count, params.cap or count)
     chosen, density = draw(volume, count, generator)
-    mixture = place(geometry, volume.reshape(-1)[chosen], chosen, density, params, generator)
-    return matched(mixture, scan), kind
+    values = volume.reshape(-1)[chosen]
+    scales = (WIDTH[scan.composite] * density ** (-1 / 3)).clamp(params.smallest, params.largest)  # [voxels]
+    if scan.composite == "sum":  # what amplitude 1 adds up to where neighbours overlap
+        values = values / ((2 * math.pi) ** 1.5 * scales**3 * density)
+    return place(scan.geometry, values, chosen, scales, generator)
 
 
-def start_volume(scan: Scan, kind: str) -> torch.Tensor:
-    """[z, y, x], at least 0: an FDK, one SART pass from nothing, or ones."""
+def start_kind(scan: Scan, params: GaussiansParams) -> str:
+    """What to draw from. Raises InputError for what the scan's kind of views cannot give."""
+    if params.start is None and params.swc is not None:
+        return "swc"
+    usual = "bound" if scan.composite == "max" else "sart" if not_circular(scan.geometry) else "fdk"
+    kind = params.start or usual
+    possible = ("bound", "random", "swc") if scan.composite == "max" else ("fdk", "sart", "random", "swc")
+    if kind not in possible:
+        raise InputError("gaussians.start", expected=f"one of {', '.join(possible)} for such views", found=f"'{kind}'")
+    return kind
+
+
+def usual_count(scan: Scan, volume: torch.Tensor) -> int:
+    """As many Gaussians as the volume's voxels and the scan's pixels can tell apart; of maxima only voxels that may glow count."""
+    if scan.composite == "max":
+        of_voxels = int((volume > FAINT * volume.max()).sum()) // GLOWING_VOXELS
+    else:
+        of_voxels = math.prod(scan.geometry.volume_shape) // VOXELS
+    return max(1, min(of_voxels, math.prod(scan.geometry.projection_shape) // PIXELS))
+
+
+def start_volume(scan: Scan, kind: str, device: str = "cpu") -> torch.Tensor:
+    """[z, y, x], at least 0: an FDK, one SART pass from nothing, the upper bound that maxima are, or ones."""
     if kind == "fdk":
-        return torch.from_numpy(filtered_backprojection(scan.projections, scan.geometry)[0]).clamp(min=0)
-    volume = torch.zeros(scan.geometry.volume_shape)
+        return torch.from_numpy(filtered_backprojection(scan.projections, scan.geometry, device=device)[0]).clamp(min=0)
+    if kind == "bound":
+        return upper_bound(scan, device).clamp(min=0)
+    volume = torch.zeros(scan.geometry.volume_shape, device=device)
     if kind == "random":
         return volume + 1
-    subsets = OrderedSubsets(scan)
+    subsets = OrderedSubsets(scan, device=device)
     for index in range(min(len(subsets), 50)):
         subsets.correct(volume, index, 0.5)
     return volume
@@ -68,23 +100,24 @@ def morton_order(shape: tuple[int, ...]) -> np.ndarray:
     return np.argsort(key.reshape(-1), kind="stable")
 
 
-def place(geometry: ConeBeamGeometry, values: torch.Tensor, chosen: torch.Tensor, density: torch.Tensor, params: GaussiansParams,
+def place(geometry: ConeBeamGeometry, amplitudes: torch.Tensor, chosen: torch.Tensor, scales: torch.Tensor,
           generator: torch.Generator) -> Mixture:
-    """Round Gaussians anywhere in the chosen voxels; `density` is their number per voxel there."""
+    """Round Gaussians anywhere in the chosen voxels; `scales` are their standard deviations [voxels]."""
     count, (_, rows, columns) = len(chosen), geometry.volume_shape
     index = torch.stack([chosen % columns, chosen // columns % rows, chosen // (columns * rows)], 1)  # x y z
     lower = torch.tensor(geometry.volume_bounds[0])
     spacing = torch.tensor(geometry.volume_spacing[::-1], dtype=torch.float64)
     means = (lower + (index + torch.rand(count, 3, generator=generator)) * spacing).float()
-    scales = (WIDTH * density ** (-1 / 3)).clamp(params.smallest, params.largest)  # [voxels]
-    overlap = (2 * math.pi) ** 1.5 * scales**3 * density  # what amplitude 1 adds up to
     quaternions = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1)
     edge = math.prod(geometry.volume_spacing) ** (1 / 3)
-    return Mixture(means, quaternions, (scales * edge).log()[:, None].repeat(1, 3), (values / overlap).clamp(min=1e-12).log())
+    log_scales = (scales * edge).log()[:, None].repeat(1, 3)
+    return Mixture(means, quaternions, log_scales, amplitudes.clamp(min=1e-12).log())
 
 
-def matched(mixture: Mixture, scan: Scan) -> Mixture:
-    """All amplitudes times the factor that fits the measurements best (least squares)."""
-    rendered, values = MixtureProjector(scan.geometry)(mixture), torch.tensor(scan.projections)
+def matched(mixture: Mixture, scan: Scan, params: GaussiansParams) -> Mixture:
+    """All amplitudes times the factor that fits the measurements best (least squares; of maxima, the exact ones)."""
+    geometry, device = scan.geometry, mixture.means.device
+    projector = MixtureProjector(geometry, device=device) if scan.composite == "sum" else MixtureMaxima(geometry, 0.0, params.cutoff)
+    rendered, values = projector(mixture), torch.tensor(scan.projections, device=device)
     factor = float((rendered.double() * values).sum() / rendered.double().square().sum().clamp(min=1e-30))
     return mixture._replace(log_amplitudes=mixture.log_amplitudes + math.log(max(factor, 1e-12)))

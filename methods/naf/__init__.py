@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-from benchmark.api import Field, MethodSpec, Params, TvWeight, hookimpl
+from pydantic import model_validator
+
+from benchmark.api import Field, MethodSpec, hookimpl
+from benchmark.fields import FieldParams
 
 
-class NafParams(Params):
+class NafParams(FieldParams):
     """Parameters of NAF. Sizes left empty follow the volume: the finest level has one cell a voxel."""
 
     render: Literal["rays", "grid"] = Field("rays", description="march random rays (as published), or project the field on the voxel grid")
-    steps: int = Field(4000, ge=1, description="optimiser steps")
+    steps: int = Field(8000, ge=1, description="optimiser steps")
     epochs: int | None = Field(None, ge=1, description="steps for each view of the scan, as published; none = `steps` for any scan")
     rays: int = Field(256, ge=1, description="rays a step (render: rays)")
     views: int = Field(10, ge=1, description="random views a step (render: grid)")
-    samples: int | None = Field(None, ge=2, description="samples a ray; none = 1.5 times the voxels along the longest edge")
     levels: int | None = Field(None, ge=1, le=32, description="levels of the hash grid; none = one for each doubling from base to finest")
     base: int = Field(8, ge=1, description="cells along an edge of the coarsest level")
     finest: int | None = Field(None, ge=1, description="cells along an edge of the finest level; none = voxels along the longest edge")
@@ -24,15 +26,17 @@ class NafParams(Params):
     layers: int = Field(3, ge=1, description="linear layers of the network")
     skip: int | None = Field(None, ge=1, description="layer that also sees the encoding (published: 2)")
     activation: Literal["softplus", "exp", "sigmoid"] = Field("softplus", description="from the network's output to attenuation")
-    refine: int = Field(200, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
-    tv: TvWeight = Field(
-        0.0, description="weight of the total variation, a pure number (0.0003 .. 0.05 are usual); auto = from the scan alone; 0 = off"
-    )
-    weighting: Literal["equal", "photons"] = Field(
-        "equal", description="how much each pixel counts; photons = as the photons it received, exp(-p), where the scan says it has noise"
+    engine: Literal["auto", "native", "tinycudann"] = Field(
+        "auto", description="hash grid and network: auto = native on every machine; tinycudann = fused, in half precision (needs CUDA)"
     )
     learning_rate: float = Field(5e-3, gt=0, description="Adam's learning rate at the start")
     decay: float = Field(0.03, gt=0, le=1, description="learning rate at the end over the one at the start (exponential between)")
+
+    @model_validator(mode="after")
+    def _agree(self) -> NafParams:
+        if self.engine == "tinycudann" and self.skip is not None:
+            raise ValueError("skip has no counterpart in tiny-cuda-nn: leave it empty with engine=tinycudann")
+        return self
 
     def steps_for(self, views: int) -> int:
         """Optimiser steps for a scan of so many views."""
@@ -41,10 +45,11 @@ class NafParams(Params):
 
 SPEC = MethodSpec(
     name="naf",
-    revision=2,
+    revision=3,
     target="methods.naf.reconstruct:reconstruct",
     field="methods.naf.reconstruct:restored_field",
     speed="methods.naf.speed:speed",
+    composites=("sum", "max"),
     params=NafParams,
     summary="neural attenuation field: hash grid + MLP fitted by rays",
     presets={

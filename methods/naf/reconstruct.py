@@ -9,18 +9,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, line_integral
+from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan
 from benchmark.fields import (
     MLP,
     Attenuation,
     HashGrid,
     Measurements,
     RayBatch,
+    RayLoss,
     Support,
+    TinyCudaField,
     Variation,
     Weighting,
     data_consistent,
     field_volume,
+    rendering,
+    tiny_cuda_name,
     variation_weight,
     voxel_positions,
 )
@@ -30,71 +34,70 @@ from methods.naf import NafParams
 class AttenuationField(nn.Module):
     """Positions [M, 3] (x y z [mm]) -> attenuation [M] (1/mm)."""
 
-    def __init__(self, params: NafParams, geometry: ConeBeamGeometry, mean: float, generator: torch.Generator) -> None:
+    lower: torch.Tensor  # [3] corner of the box [mm]
+    extent: torch.Tensor  # [3]
+
+    def __init__(
+        self, params: NafParams, geometry: ConeBeamGeometry, mean: float, generator: torch.Generator, device: str = "cpu"
+    ) -> None:
         super().__init__()
         lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
-        self.lower, self.extent = lower, upper - lower
+        self.register_buffer("lower", lower, persistent=False)
+        self.register_buffer("extent", upper - lower, persistent=False)
         finest = max(params.finest or max(geometry.volume_shape), params.base)
         levels = params.levels or 1 + max(0, round(math.log2(finest / params.base)))
-        self.grid = HashGrid(levels=levels, base=params.base, finest=finest, log2_entries=params.log2_entries, generator=generator)
-        self.network = MLP(self.grid.out_features, hidden=params.hidden, layers=params.layers, skip=params.skip, generator=generator)
+        sizes: dict[str, int] = {"levels": levels, "base": params.base, "finest": finest, "log2_entries": params.log2_entries}
+        self.fused: TinyCudaField | None = None
+        if params.engine == "tinycudann":
+            how = {"hidden": params.hidden, "layers": params.layers, "seed": generator.initial_seed()}
+            self.fused = TinyCudaField(**sizes, **how, device=device)
+        else:
+            self.grid = HashGrid(**sizes, generator=generator)
+            self.network = MLP(self.grid.out_features, hidden=params.hidden, layers=params.layers, skip=params.skip, generator=generator)
         self.attenuation = Attenuation(params.activation, mean)
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
-        return self.attenuation(self.network(self.grid((positions - self.lower) / self.extent))[:, 0])
-
-
-class RayLoss:
-    """Mean squared residual of random rays, marched with jitter through what may hold matter."""
-
-    def __init__(self, params: NafParams, scan: Scan, measurements: Measurements, support: Support, batch: RayBatch) -> None:
-        self.measurements, self.count, self.occupancy, self.batch = measurements, params.rays, support.mask, batch
-        self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
-        self.bounds, self.weighting = scan.geometry.volume_bounds, Weighting(scan, params.weighting)
-        self.variation = Variation(scan, params.tv, len(measurements.values)) if params.tv else None
-
-    def __call__(self, field: AttenuationField, generator: torch.Generator) -> torch.Tensor:
-        rays, values = self.measurements.draw(self.batch.allowed(self.count), generator)
-        rendered = line_integral(field, rays, self.bounds, samples=self.samples, jitter=generator, occupancy=self.occupancy)
-        loss = self.weighting.residual(rendered, values).square().mean()
-        return loss + self.variation.of_field(field, generator) if self.variation else loss
+        points = (positions - self.lower) / self.extent
+        return self.attenuation((self.fused(points) if self.fused else self.network(self.grid(points)))[:, 0])
 
 
 class GridLoss:
     """Mean squared residual of whole random views of the field on the voxel grid, jittered within the voxels."""
 
-    def __init__(self, params: NafParams, scan: Scan) -> None:
+    def __init__(self, params: NafParams, scan: Scan, device: str) -> None:
         self.projector, self.views = Projector(scan.geometry), min(params.views, scan.geometry.views)
-        self.values, self.geometry = torch.tensor(scan.projections), scan.geometry
+        self.values, self.geometry, self.device = torch.tensor(scan.projections, device=device), scan.geometry, device
         self.weighting = Weighting(scan, params.weighting)
-        self.variation = Variation(scan, params.tv, self.values.numel()) if params.tv else None
+        self.variation = Variation(scan, params.tv, self.values.numel(), device) if params.tv else None
 
-    def __call__(self, field: AttenuationField, generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, field: AttenuationField, count: int, generator: torch.Generator) -> torch.Tensor:
+        """Of as many views as the parameters say; `count` is for rays."""
         shift = (torch.rand(3, generator=generator) - 0.5).tolist()
-        volume = field(voxel_positions(self.geometry, tuple(shift))).view(self.geometry.volume_shape)
+        volume = field(voxel_positions(self.geometry, tuple(shift), self.device)).view(self.geometry.volume_shape)
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.views].sort().values
         rendered = self.projector.subset(chosen.numpy()).forward(volume)
-        loss = self.weighting.residual(rendered, self.values[chosen]).square().mean()
+        loss = self.weighting.residual(rendered, self.values[chosen.to(self.device)]).square().mean()
         return loss + self.variation.of_volume(volume) if self.variation else loss
 
 
 class Training:
-    """The field, its optimiser and its schedule."""
+    """The field, its optimiser and its schedule. Random numbers are drawn on the CPU, so that they are the same on any device."""
 
-    def __init__(self, scan: Scan, params: NafParams, seed: int) -> None:
-        self.scan, self.params, self.taken = scan, params, 0
+    def __init__(self, scan: Scan, params: NafParams, seed: int, device: str = "cpu") -> None:
+        self.scan, self.params, self.device, self.taken = scan, params, device, 0
         self.steps = params.steps_for(scan.geometry.views)
         self.generator = torch.Generator().manual_seed(seed)
-        measurements, self.support = Measurements(scan), Support.of(scan)
-        self.field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, self.generator)
-        self.batch, by_rays = RayBatch(), params.render == "rays"
-        self.loss_of = RayLoss(params, scan, measurements, self.support, self.batch) if by_rays else GridLoss(params, scan)
+        measurements, self.support = Measurements(scan, device), Support.of(scan, device=device)
+        self.field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, self.generator, device).to(device)
+        self.batch = RayBatch(device)
+        self.rays = params.rays if params.render == "rays" else 0
+        self.loss_of = RayLoss(scan, params, measurements, self.support, self.batch) if self.rays else GridLoss(params, scan, device)
         self.optimiser = torch.optim.Adam(self.field.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def step(self) -> float:
         """One optimiser step; its loss."""
         self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.steps)
-        loss = self.batch.attempt(self._backward, self.params.rays if self.params.render == "rays" else 0)
+        loss = self.batch.attempt(self._backward, self.rays)
         self.optimiser.step()
         self.taken += 1
         return loss
@@ -102,13 +105,13 @@ class Training:
     def _backward(self) -> float:
         """Loss and gradients of new random rays or views."""
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.loss_of(self.field, self.generator)
+        loss = self.loss_of(self.field, self.rays, self.generator)
         loss.backward()
         return float(loss.detach())
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
         """[z, y, x] (1/mm): the field's mean over each voxel."""
-        return field_volume(self.field, self.scan.geometry, supersample) * self.support.mask
+        return field_volume(self.field, self.scan.geometry, supersample, device=self.device) * self.support.mask
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -138,19 +141,21 @@ def restored_field(state: dict[str, Any], params: NafParams, geometry: ConeBeamG
 def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     """Fit the field to the scan; the volume is its mean over each voxel, made consistent with the data."""
     tv = variation_weight(params.tv, scan, run)
-    training = Training(scan, params.model_copy(update={"tv": tv}), run.seed)
+    render = rendering(scan, params.render)
+    training = Training(scan, params.model_copy(update={"tv": tv, "render": render}), run.seed, run.device)
     for step in run.steps(training.steps, training):
         loss = training.step()
         if step % 20 == 0:
             run.log(loss=loss)
-        run.snapshot(lambda: training.volume(supersample=1).numpy())
+        run.snapshot(lambda: training.volume(supersample=1).cpu().numpy())
     parameters = sum(p.numel() for p in training.field.parameters())
     info = {
         "parameters": parameters,
-        "levels": training.field.grid.cells,
-        "render": params.render,
+        "levels": (training.field.fused or training.field.grid).cells,
+        "render": render,
         "tv": tv,
         "weighting": training.loss_of.weighting.by,
         "memory": training.batch.notes,
     }
-    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).numpy(), info=info)
+    engine = tiny_cuda_name() if params.engine == "tinycudann" else "native"
+    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).cpu().numpy(), engine=engine, info=info)

@@ -7,9 +7,9 @@ import time
 import torch
 
 from benchmark.api import composite_rays_xray, march, psnr_against, reference_scan
-from benchmark.fields import plain
+from benchmark.fields import RayLoss, plain
 from methods.naf import NafParams
-from methods.naf.reconstruct import AttenuationField, RayLoss, Training
+from methods.naf.reconstruct import AttenuationField, Training
 
 
 def speed(size: int = 64, views: int = 50) -> dict[str, float]:
@@ -36,7 +36,7 @@ def _torch_step(training: Training, repeats: int = 10) -> float:
     assert isinstance(loss_of, RayLoss)
     seconds = 0.0
     for repeat in range(repeats + 1):
-        rays, values = loss_of.measurements.draw(loss_of.count, training.generator)
+        rays, values = loss_of.measurements.draw(training.rays, training.generator)
         begin = time.process_time()
         samples = march(rays, loss_of.bounds, samples=loss_of.samples, jitter=training.generator)
         dt = samples.ts[:, 1].view(len(values), -1)

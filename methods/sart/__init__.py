@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.api import Field, MethodSpec, Params, hookimpl
+from benchmark.api import Engine, Field, MethodSpec, Params, hookimpl
 
 
 class SartParams(Params):
@@ -18,6 +18,9 @@ class SartParams(Params):
     decay: float = Field(1.0, gt=0, le=1, description="factor on the relaxation from pass to pass")
     subset: int = Field(1, ge=1, description="views corrected together; 1 = SART, more = OS-SART, all = SIRT")
     nonnegative: bool = Field(True, description="set negative attenuation to 0 after each correction")
+    engine: Engine = Field(
+        "auto", description="whose A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"
+    )
 
 
 @hookimpl

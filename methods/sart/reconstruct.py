@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.api import OrderedSubsets, Reconstruction, Run, Scan
+from benchmark.api import OrderedSubsets, Reconstruction, Run, Scan, engine_name
 from methods.sart import SartParams
 
 # Corrections per voxel of the longest edge, by default. Detail of n voxels across needs a number that grows with n; beyond it,
@@ -20,13 +20,13 @@ def default_iterations(edge: int, corrections_per_pass: int) -> int:
 
 def reconstruct(scan: Scan, params: SartParams, run: Run) -> Reconstruction:
     """Every pass corrects with each subset once."""
-    subsets = OrderedSubsets(scan, params.subset, run.memory_bytes)
+    subsets = OrderedSubsets(scan, params.subset, run.memory_bytes, run.device, params.engine)
     iterations = params.iterations or default_iterations(max(scan.geometry.volume_shape), len(subsets))
-    volume, relaxation = torch.zeros(scan.geometry.volume_shape), params.relaxation
+    volume, relaxation = torch.zeros(scan.geometry.volume_shape, device=run.device), params.relaxation
     for _ in run.steps(iterations):
         losses = [subsets.correct(volume, index, relaxation, params.nonnegative) for index in range(len(subsets))]
         relaxation *= params.decay
         run.log(loss=sum(losses) / len(losses))
-        run.snapshot(lambda: volume.numpy() if subsets.slabs else volume.numpy().copy())  # a copy may be too much
+        run.snapshot(lambda: volume.cpu().numpy() if subsets.slabs else volume.cpu().numpy().copy())  # a copy may be too much
     info = {"iterations": iterations, "subsets": len(subsets), **({"slabs": subsets.slabs} if subsets.slabs else {})}
-    return Reconstruction(volume=volume.numpy(), info=info)
+    return Reconstruction(volume=volume.cpu().numpy(), engine=engine_name(params.engine), info=info)

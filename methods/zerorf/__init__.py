@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from benchmark.api import Field, MethodSpec, Params, TvWeight, hookimpl
+from benchmark.api import Field, MethodSpec, TvWeight, hookimpl
+from benchmark.fields import FieldParams
 
 
-class ZeroRFParams(Params):
+class ZeroRFParams(FieldParams):
     """Parameters of ZeroRF-DIP."""
 
     render: Literal["grid", "rays"] = Field("grid", description="project the voxel grid, or march rays (as published)")
@@ -20,16 +21,30 @@ class ZeroRFParams(Params):
     views: int | None = Field(None, ge=1, description="random views a step; none = all (render: grid)")
     rays: int = Field(4096, ge=1, description="rays a step at first (render: rays)")
     rays_end: int = Field(16384, ge=1, description="rays a step from step 100 on; the geometric mean from step 50 (render: rays)")
-    samples: int | None = Field(None, ge=2, description="samples a ray; none = 1.5 times the voxels along the longest edge (render: rays)")
-    importance: int = Field(0, ge=0, description="further samples a ray, more of them where the field is dense (render: rays)")
+    tensors: Literal["xy z yz x zx y", "xyz xyz"] = Field(
+        "xy z yz x zx y",
+        description="planes and lines (vector-matrix), or 3-D tensors of which the second is repeated (frequency-factorised)",
+    )
+    bands: tuple[Annotated[float, Field(gt=0, le=2)] | None, ...] = Field(
+        (None, 0.4),
+        min_length=1,
+        description="of each 3-D tensor: edge of a tile over half of the box's; none = one tile (tensors: xyz xyz)",
+    )
+    noise: Annotated[int, Field(ge=1)] | Literal["detector"] | None = Field(
+        None,
+        description="cells of the frozen noise along the longest edge; none = as the volume needs; "
+        "detector = a 40th of the detector's pixels, 4 to 20, as published",
+    )
     noise_channels: int = Field(8, ge=1, description="channels of the frozen noise")
     upsampling: Literal["linear", "nearest"] = Field("linear", description="how the decoder doubles the resolution; published: nearest")
     channels: tuple[int, ...] = Field((32, 32, 32, 32, 16), min_length=1, description="decoder channels; resolution doubles between two")
     blocks: int = Field(1, ge=1, description="residual blocks at each resolution")
     attention: bool = Field(False, description="self-attention between two residual blocks at the coarsest level, as published")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="of the decoder's convolutions")
-    reduction: Literal["concatenate", "sum"] = Field("concatenate", description="of the features of the three pairs of plane and line")
-    features: int = Field(16, ge=1, description="channels of each plane and line")
+    reduction: Literal["concatenate", "sum"] = Field(
+        "concatenate", description="of the features of the pairs of plane and line, or of the 3-D tensors"
+    )
+    features: int = Field(16, ge=1, description="channels of each plane and line, or 3-D tensor")
     hidden: int = Field(32, ge=1, description="units of each hidden layer of the network")
     layers: int = Field(3, ge=1, description="linear layers of the network")
     activation: Literal["softplus", "exp"] = Field("softplus", description="of the network's output; exp = TruncExp, as published")
@@ -39,12 +54,10 @@ class ZeroRFParams(Params):
     weight_decay: float = Field(0.2, ge=0, description="AdamW's weight decay")
     decay: float = Field(0.1, ge=0, le=1, description="learning rate at the end over the one at the start (cosine between)")
     average: float = Field(0.99, ge=0, lt=1, description="decay of the running mean of the weights that makes the volume; 0 = last weights")
-    refine: int = Field(200, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
-    tv: TvWeight = Field(
-        0.0, description="weight of the total variation, a pure number (0.0003 .. 0.05 are usual); auto = from the scan alone; 0 = off"
-    )
-    weighting: Literal["equal", "photons"] = Field(
-        "equal", description="how much each pixel counts; photons = as the photons it received, exp(-p), where the scan says it has noise"
+    guided: TvWeight = Field(
+        0.0,
+        description="weight of total variation in a last fit of the volume that spares the field's edges, a pure number as tv's; "
+        "auto = from the scan alone; 0 = no such fit",
     )
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
@@ -55,17 +68,19 @@ SPEC = MethodSpec(
     target="methods.zerorf.reconstruct:reconstruct",
     field="methods.zerorf.reconstruct:restored_field",
     speed="methods.zerorf.speed:speed",
+    composites=("sum", "max"),
     params=ZeroRFParams,
     summary="ZeroRF-DIP: vector-matrix field generated from frozen noise (deep image prior)",
     presets={
         "paper": {
             "render": "rays", "members": 1, "steps": 10_000, "rays": 4096, "rays_end": 65_536, "samples": 256, "importance": 256,
-            "noise_channels": 8, "channels": (256, 128, 64, 64, 32), "blocks": 2, "attention": True, "upsampling": "nearest",
-            "features": 16, "reduction": "concatenate", "hidden": 64, "layers": 2, "activation": "exp", "learning_rate": 2e-3, "muon": 0.0,
-            "weight_decay": 0.2, "decay": 0.0, "clip": 1.0, "average": 0.0, "refine": 0,
+            "noise": "detector", "noise_channels": 8, "channels": (256, 128, 64, 64, 32), "blocks": 2, "attention": True,
+            "upsampling": "nearest", "features": 16, "reduction": "concatenate", "hidden": 64, "layers": 2, "activation": "exp",
+            "learning_rate": 2e-3, "muon": 0.0, "weight_decay": 0.2, "decay": 0.0, "clip": 1.0, "average": 0.0, "refine": 0,
         },
         "fast": {},  # the defaults: the quickest way found to the same quality on a CPU
         "tv": {"tv": "auto"},
+        "guided": {"guided": "auto"},
     },
     cite="Shi, Wei, Wang, Su 2024, ZeroRF: Fast sparse view 360 reconstruction with zero pretraining, arXiv 2312.09249",
 )

@@ -1,17 +1,27 @@
-"""TensorialGenerator (Shi et al. 2024, section 3.2): planes and lines from frozen noise through convolutional decoders."""
+"""TensorialGenerator (Shi et al. 2024, section 3.2): tensors from frozen noise through convolutional decoders, and their features.
+
+Each generator answers `at_voxels(support)`, features [voxels of the support, groups * features], and `encoder()`, the same as a function
+of points [M, 3] (x, y, z in the unit cube).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from benchmark.api import ConeBeamGeometry
+from benchmark.fields import Support, vm_encode, vm_grid
 from methods.zerorf import ZeroRFParams
 
 Shape = tuple[int, ...]
-CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d}
+Encoder = Callable[[torch.Tensor], torch.Tensor]
+CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+PIXELS_PER_CELL, FEWEST_CELLS, MOST_CELLS = 40, 4, 20  # of the published noise
 GROUPS = 8
 
 
@@ -20,8 +30,7 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 
 def _upsample(params: ZeroRFParams, dimensions: int) -> nn.Upsample:
-    mode = "nearest" if params.upsampling == "nearest" else {1: "linear", 2: "bilinear"}[dimensions]
-    return nn.Upsample(scale_factor=2, mode=mode)
+    return nn.Upsample(scale_factor=2, mode="nearest" if params.upsampling == "nearest" else LINEAR[dimensions])
 
 
 class ResidualBlock(nn.Module):
@@ -89,28 +98,92 @@ class Decoder(nn.Module):
         return made
 
 
-class Generator(nn.Module):
-    """Three planes (y x, z y, z x) and the lines (z, x, y) that go with them, in the order of benchmark.fields.vm_encode."""
+def _decoded(decoders: nn.ModuleList, params: ZeroRFParams) -> list[torch.Tensor]:
+    """What each decoder makes, float32; its convolutions in the precision that is asked for."""
+    with torch.autocast(next(decoders.parameters()).device.type, torch.bfloat16, enabled=params.precision == "bfloat16"):
+        made = [decoder() for decoder in decoders]
+    return [tensor.float() for tensor in made]
 
-    def __init__(self, params: ZeroRFParams, volume_shape: tuple[int, int, int]) -> None:
+
+class PlanesAndLines(nn.Module):
+    """xy z yz x zx y: three planes (y x, z y, z x) and the lines (z, x, y) that go with them, in vm_encode's order."""
+
+    groups = 3
+
+    def __init__(self, params: ZeroRFParams, shape: Shape) -> None:
         super().__init__()
-        planes, lines = plane_shapes(volume_shape), line_shapes(volume_shape)
-        self.lower_precision = params.precision == "bfloat16"
-        self.planes = nn.ModuleList(Decoder(params, shape) for shape in planes)
-        self.lines = nn.ModuleList(Decoder(params, shape) for shape in lines)
+        self.params = params
+        self.planes = nn.ModuleList(Decoder(params, plane) for plane in plane_shapes(shape))
+        self.lines = nn.ModuleList(Decoder(params, line) for line in line_shapes(shape))
 
     def forward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.lower_precision):
-            planes, lines = [plane() for plane in self.planes], [line() for line in self.lines]
-        return [plane.float() for plane in planes], [line.float() for line in lines]
+        return _decoded(self.planes, self.params), _decoded(self.lines, self.params)
+
+    def at_voxels(self, support: Support) -> torch.Tensor:
+        planes, lines = self()
+        planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(support.shape), strict=True)]
+        lines = [resampled(line, target) for line, target in zip(lines, line_shapes(support.shape), strict=True)]
+        return vm_grid(planes, lines, support)
+
+    def encoder(self) -> Encoder:
+        planes, lines = self()
+        return lambda points: vm_encode(points, planes, lines)
 
 
-def plane_shapes(volume_shape: tuple[int, int, int]) -> tuple[Shape, Shape, Shape]:
+class TiledVolumes(nn.Module):
+    """xyz xyz: 3-D tensors, the first over the box, others repeated along every axis (frequency-factorised, Chen et al. 2023,
+    doi 10.1145/3618135). A band is the edge of one tile relative to half of the box's, as published; a tile's cells are voxels.
+    """
+
+    def __init__(self, params: ZeroRFParams, shape: Shape) -> None:
+        super().__init__()
+        self.params, self.groups = params, len(params.bands)
+        self.volumes = nn.ModuleList(Decoder(params, tile_shape(shape, band)) for band in params.bands)
+
+    def at_voxels(self, support: Support) -> torch.Tensor:
+        return self.encoder()(support.points())
+
+    def encoder(self) -> Encoder:
+        volumes = _decoded(self.volumes, self.params)
+        return lambda points: torch.cat([_tiled(volume, points, band) for volume, band in zip(volumes, self.params.bands, strict=True)]).t()
+
+
+def _tiled(volume: torch.Tensor, points: torch.Tensor, band: float | None) -> torch.Tensor:
+    """Features [channels, M] of a tensor [channels, z, y, x] at points [M, 3]; the tiles meet in the middle of the box."""
+    centred = points * 2 - 1
+    places = centred if band is None else centred.remainder(band) / band * 2 - 1
+    return F.grid_sample(volume[None], places[None, None, None], padding_mode="border", align_corners=False)[0, :, 0, 0]
+
+
+def tile_shape(shape: Shape, band: float | None) -> Shape:
+    """Cells of one tile (z, y, x)."""
+    return shape if band is None else tuple(math.ceil(n * band / 2) for n in shape)
+
+
+GENERATORS: dict[str, type[PlanesAndLines] | type[TiledVolumes]] = {"xy z yz x zx y": PlanesAndLines, "xyz xyz": TiledVolumes}
+
+
+def new_generator(params: ZeroRFParams, geometry: ConeBeamGeometry) -> PlanesAndLines | TiledVolumes:
+    """The generator of the tensor configuration that is asked for."""
+    return GENERATORS[params.tensors](params, tensor_shape(params, geometry))
+
+
+def tensor_shape(params: ZeroRFParams, geometry: ConeBeamGeometry) -> Shape:
+    """Cells (z, y, x) that the tensors have along the box's edges: the volume's, or what the noise grows to."""
+    longest = max(geometry.volume_shape)
+    if params.noise is None:
+        return geometry.volume_shape
+    published = min(max(max(geometry.detector_shape) // PIXELS_PER_CELL, FEWEST_CELLS), MOST_CELLS)
+    cells = published if params.noise == "detector" else params.noise
+    return tuple(max(1, round(n / longest * cells * 2 ** (len(params.channels) - 1))) for n in geometry.volume_shape)
+
+
+def plane_shapes(volume_shape: Shape) -> tuple[Shape, Shape, Shape]:
     z, y, x = volume_shape
     return (y, x), (z, y), (z, x)
 
 
-def line_shapes(volume_shape: tuple[int, int, int]) -> tuple[Shape, Shape, Shape]:
+def line_shapes(volume_shape: Shape) -> tuple[Shape, Shape, Shape]:
     z, y, x = volume_shape
     return (z,), (x,), (y,)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from benchmark.api import Projector, Scan, importance_integral, line_integral
-from benchmark.fields import Measurements, RayBatch, Support, Variation, Weighting, ramp_filtered
+from benchmark.api import Projector, Scan
+from benchmark.fields import RayLoss, Support, Variation, Weighting, ramp_filtered
 from methods.zerorf import ZeroRFParams
 
 if TYPE_CHECKING:
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 class GridLoss:
     """Mean squared residual of whole views of the field on the voxel grid, at half resolution first; relative to the data."""
 
-    def __init__(self, params: ZeroRFParams, scan: Scan) -> None:
+    def __init__(self, params: ZeroRFParams, scan: Scan, device: str) -> None:
         self.params, self.first_fine = params, round(params.coarse * params.steps)
         self.weighting = Weighting(scan, params.weighting)
-        values = torch.tensor(scan.projections)
-        self.variation = Variation(scan, params.tv, values.numel()) if params.tv else None
+        values = torch.tensor(scan.projections, device=device)
+        self.variation = Variation(scan, params.tv, values.numel(), device) if params.tv else None
         self.scale = 1 / max(float(values.square().mean()), 1e-12)
-        self.fine = self.coarse = Projector(scan.geometry), values, Support.of(scan)
+        self.fine = self.coarse = Projector(scan.geometry), values, Support.of(scan, device=device)
         if self.first_fine and min(scan.geometry.detector_shape) >= 2:
             half = half_resolution(scan)
-            self.coarse = Projector(half.geometry), torch.tensor(half.projections), Support.of(half)
+            self.coarse = Projector(half.geometry), torch.tensor(half.projections, device=device), Support.of(half, device=device)
 
     def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:
         projector, values, support = self.coarse if step < self.first_fine else self.fine
@@ -37,7 +37,7 @@ class GridLoss:
         views = projector.geometry.views
         if self.params.views is not None and self.params.views < views:
             chosen = torch.randperm(views, generator=generator)[: self.params.views].sort().values
-            projector, values = projector.subset(chosen.numpy()), values[chosen]
+            projector, values = projector.subset(chosen.numpy()), values[chosen.to(values.device)]
         power = self.params.sharpen * (1 - step / self.params.steps)  # the plain residual has the last word
         loss = ramp_filtered(self.weighting.residual(projector.forward(volume), values), power).square().mean()
         if self.variation:
@@ -56,30 +56,18 @@ def half_resolution(scan: Scan) -> Scan:
     return dataclasses.replace(scan, geometry=scan.geometry.binned(2).with_volume((z, y, x)), projections=binned)
 
 
-class RayLoss:
-    """Mean squared residual of random rays, more of them as training goes on (Shi et al. 2024: x4 twice, at steps 50 and 100)."""
+class GrowingRayLoss:
+    """Mean squared residual of random rays, more of them as training goes on (Shi et al. 2024: x4 twice, at steps 50 and 100); relative
+    to the data.
+    """
 
-    def __init__(self, params: ZeroRFParams, scan: Scan, measurements: Measurements, support: Support, batch: RayBatch) -> None:
-        self.measurements, self.bounds, self.occupancy, self.batch = measurements, scan.geometry.volume_bounds, support.mask, batch
-        self.weighting = Weighting(scan, params.weighting)
-        self.variation = Variation(scan, params.tv, len(measurements.values)) if params.tv else None
+    def __init__(self, params: ZeroRFParams, loss_of: RayLoss) -> None:
+        self.loss_of, self.weighting = loss_of, loss_of.weighting
         self.counts = (params.rays, round(math.sqrt(params.rays * params.rays_end)), params.rays_end)
-        self.importance = params.importance
-        self.samples = params.samples or math.ceil(1.5 * max(scan.geometry.volume_shape))
-        self.scale = 1 / max(float(measurements.values.square().mean()), 1e-12)
+        self.scale = 1 / max(float(loss_of.measurements.values.square().mean()), 1e-12)
 
     def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:
-        rays, values = self.measurements.draw(self.batch.allowed(self.rays_at(step)), generator)
-        how: dict[str, Any] = {"samples": self.samples, "jitter": generator, "occupancy": self.occupancy}
-        at_points = field.at_points()
-        if self.importance:
-            rendered = importance_integral(at_points, rays, self.bounds, importance=self.importance, **how)
-        else:
-            rendered = line_integral(at_points, rays, self.bounds, **how)
-        loss = self.weighting.residual(rendered, values).square().mean()
-        if self.variation:
-            loss = loss + self.variation.of_field(at_points, generator)
-        return loss * self.scale
+        return self.loss_of(field.at_points(), self.rays_at(step), generator) * self.scale
 
     def rays_at(self, step: int) -> int:
         """Rays of this step, if memory allows."""

@@ -17,51 +17,48 @@ from benchmark.fields import (
     Measurements,
     Muon,
     RayBatch,
+    RayLoss,
     Support,
     data_consistent,
     field_volume,
+    guided_fit,
+    rendering,
     variation_weight,
-    vm_encode,
-    vm_grid,
 )
 from methods.zerorf import ZeroRFParams
-from methods.zerorf.generator import Generator, line_shapes, plane_shapes, resampled
-from methods.zerorf.losses import GridLoss, RayLoss
+from methods.zerorf.generator import new_generator
+from methods.zerorf.losses import GridLoss, GrowingRayLoss
 
 
 class TensorialField(nn.Module):
-    """Generator, vector-matrix features, network and activation: attenuation (1/mm) on a grid or at points."""
+    """Generator, features of its tensors, network and activation: attenuation (1/mm) on a grid or at points."""
+
+    lower: torch.Tensor  # [3] corner of the box, x y z [mm]
+    extent: torch.Tensor  # [3]
 
     def __init__(self, params: ZeroRFParams, geometry: ConeBeamGeometry, mean: float) -> None:
         super().__init__()
-        self.generator = Generator(params, geometry.volume_shape)
+        self.generator = new_generator(params, geometry)
         self.summed, self.bias = params.reduction == "sum", params.bias
-        self.network = MLP(params.features * (1 if self.summed else 3), hidden=params.hidden, layers=params.layers)
+        self.network = MLP(params.features * (1 if self.summed else self.generator.groups), hidden=params.hidden, layers=params.layers)
         self.attenuation = Attenuation(params.activation, mean)
         lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
-        self.lower, self.extent = lower, upper - lower
+        self.register_buffer("lower", lower, persistent=False)
+        self.register_buffer("extent", upper - lower, persistent=False)
 
     def volume(self, support: Support) -> torch.Tensor:
         """[z, y, x] over the whole box at the support's resolution, 0 outside of it."""
-        planes, lines = self.generator()
-        shape = support.shape
-        planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(shape), strict=True)]
-        lines = [resampled(line, target) for line, target in zip(lines, line_shapes(shape), strict=True)]
-        return support.fill(self._density(vm_grid(planes, lines, support)))
+        return support.fill(self._density(self.generator.at_voxels(support)))
 
     def at_points(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        """A function from positions [M, 3] (x y z [mm]) to attenuation [M]; planes and lines are generated once."""
-        planes, lines = self.generator()
-
-        def field(positions: torch.Tensor) -> torch.Tensor:
-            return self._density(vm_encode((positions - self.lower) / self.extent, planes, lines))
-
-        return field
+        """A function from positions [M, 3] (x y z [mm]) to attenuation [M]; the tensors are generated once."""
+        features = self.generator.encoder()
+        return lambda positions: self._density(features((positions - self.lower) / self.extent))
 
     def _density(self, features: torch.Tensor) -> torch.Tensor:
-        """Features [M, 3 * channels] of the three pairs of plane and line -> attenuation [M]."""
+        """Features [M, groups * features] -> attenuation [M]."""
         if self.summed:
-            features = features.t().unflatten(0, (3, -1)).sum(0).t()
+            features = features.t().unflatten(0, (self.generator.groups, -1)).sum(0).t()
         return self.attenuation(self.network(features)[:, 0] + self.bias)
 
 
@@ -110,25 +107,33 @@ class Training:
 
 
 class Ensemble:
-    """Fields from different frozen noise, trained one after the other; the volume is the mean of those that are finished."""
+    """Fields from different frozen noise, trained one after the other; the volume is the mean of those that are finished.
 
-    def __init__(self, scan: Scan, params: ZeroRFParams, seed: int) -> None:
-        self.scan, self.params = scan, params
+    Random numbers are drawn on the CPU, so that they are the same on any device.
+    """
+
+    def __init__(self, scan: Scan, params: ZeroRFParams, seed: int, device: str = "cpu") -> None:
+        self.scan, self.params, self.device = scan, params, device
         self.generator = torch.Generator().manual_seed(seed)
-        measurements = Measurements(scan)
+        measurements = Measurements(scan, device)
         self.mean_attenuation = measurements.mean_attenuation
-        self.support, self.batch = Support.of(scan), RayBatch()
-        by_grid = params.render == "grid"
-        self.loss_of = GridLoss(params, scan) if by_grid else RayLoss(params, scan, measurements, self.support, self.batch)
+        self.support, self.batch = Support.of(scan, device=device), RayBatch(device)
+        if params.render == "grid":
+            self.loss_of: GridLoss | GrowingRayLoss = GridLoss(params, scan, device)
+        else:
+            self.loss_of = GrowingRayLoss(params, RayLoss(scan, params, measurements, self.support, self.batch))
         self.seeds = torch.randint(1 << 31, (params.members,), generator=self.generator).tolist()
         self.finished: list[TensorialField] = []
-        self.total = torch.zeros(scan.geometry.volume_shape)  # of the finished ones
+        self.total = torch.zeros(scan.geometry.volume_shape, device=device)  # of the finished ones
         self.training = self._new_member()
 
     def _new_member(self) -> Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seeds[len(self.finished)])
-            return Training(TensorialField(self.params, self.scan.geometry, self.mean_attenuation), self.params)
+            return Training(self._new_field(), self.params)
+
+    def _new_field(self) -> TensorialField:
+        return TensorialField(self.params, self.scan.geometry, self.mean_attenuation).to(self.device)
 
     def step(self) -> float:
         """One optimiser step of the present member; its loss."""
@@ -159,7 +164,7 @@ class Ensemble:
     def _volume_of(self, field: TensorialField) -> torch.Tensor:
         if self.params.render == "grid":
             return field.volume(self.support)
-        return field_volume(field.at_points(), self.scan.geometry) * self.support.mask
+        return field_volume(field.at_points(), self.scan.geometry, device=self.device) * self.support.mask
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -173,7 +178,7 @@ class Ensemble:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for saved in state["finished"]:
-            field = TensorialField(self.params, self.scan.geometry, self.mean_attenuation)
+            field = self._new_field()
             field.load_state_dict(saved)
             self._finish(field)
         self.training.load_state_dict(state["training"])
@@ -199,21 +204,23 @@ def restored_field(state: dict[str, Any], params: ZeroRFParams, geometry: ConeBe
 
 def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     """Fit each member's generator to the scan; the volume is the mean of their fields, made consistent with the data."""
-    tv = variation_weight(params.tv, scan, run)
-    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv}), run.seed)
+    tv, guided = variation_weight(params.tv, scan, run), variation_weight(params.guided, scan, run)
+    render = rendering(scan, params.render)
+    ensemble = Ensemble(scan, params.model_copy(update={"tv": tv, "render": render}), run.seed, run.device)
     for step in run.steps(params.members * params.steps, ensemble):
         loss = ensemble.step()
         if step % 5 == 0:
             run.log(loss=loss)
-        run.snapshot(lambda: ensemble.volume().numpy())
-    volume = data_consistent(ensemble.volume(), scan, params.refine)
+        run.snapshot(lambda: ensemble.volume().cpu().numpy())
+    volume = guided_fit(data_consistent(ensemble.volume(), scan, params.refine), scan, guided, run)
     parameters = sum(p.numel() for p in ensemble.training.field.parameters())
     info = {
         "parameters": parameters,
         "members": max(1, len(ensemble.finished)),
-        "render": params.render,
+        "render": render,
         "tv": tv,
+        "guided": guided,
         "weighting": ensemble.loss_of.weighting.by,
         "memory": ensemble.batch.notes,
     }
-    return Reconstruction(volume=volume.numpy(), info=info)
+    return Reconstruction(volume=volume.cpu().numpy(), info=info)

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from benchmark.api import Scan, line_integral, march, psnr_against, reference_scan, view_rays
 from benchmark.fields import plain
 from methods.zerorf import ZeroRFParams
-from methods.zerorf.reconstruct import Ensemble, RayLoss, TensorialField
+from methods.zerorf.losses import GrowingRayLoss
+from methods.zerorf.reconstruct import Ensemble, TensorialField
 
 MOST_STEPS = 600  # by rays; more are not waited for, which flatters plain torch
 
@@ -83,9 +84,10 @@ def time_to_quality(size: int = 32, views: int = 50) -> float:
 
 def _torch_ray_step(ensemble: Ensemble) -> float:
     """CPU seconds of one step by rays in plain torch, the second of two. Raises AssertionError if it renders something else."""
-    loss_of, training = ensemble.loss_of, ensemble.training
-    assert isinstance(loss_of, RayLoss)
-    rays, values = loss_of.measurements.draw(loss_of.counts[-1], ensemble.generator)
+    training = ensemble.training
+    assert isinstance(ensemble.loss_of, GrowingRayLoss)
+    loss_of = ensemble.loss_of.loss_of
+    rays, values = loss_of.measurements.draw(ensemble.loss_of.counts[-1], ensemble.generator)
     samples = march(rays, loss_of.bounds, samples=loss_of.samples)
     dt = samples.ts[:, 1].view(len(values), -1)
     with torch.no_grad():

@@ -18,6 +18,19 @@ typedef unsigned int uint32_t;
 SEED_FN float seed_min(float a, float b) { return a < b ? a : b; }
 SEED_FN float seed_max(float a, float b) { return a > b ? a : b; }
 
+// x[axis] for axis 0, 1, 2, without an address: on a GPU an array with a variable index would have to lie in memory.
+template <class Number>
+SEED_FN Number seed_pick(const Number* x, int axis) {
+    return axis == 0 ? x[0] : axis == 1 ? x[1] : x[2];
+}
+
+// *at = the larger of *at and value, both >= 0 (their bits are then in the same order as they are).
+#ifdef __CUDACC__
+SEED_FN void seed_raise(float* at, float value) { atomicMax((int*)at, __float_as_int(value)); }
+#else
+SEED_FN void seed_raise(float* at, float value) { *at = seed_max(*at, value); }
+#endif
+
 // *at += value; on a GPU many threads may do so at once.
 #ifdef __CUDACC__
 SEED_FN void seed_add(float* at, float value) { atomicAdd(at, value); }

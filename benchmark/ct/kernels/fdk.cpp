@@ -3,24 +3,7 @@
 // of the detector, and runs along it evenly.
 #include <algorithm>
 #include <vector>
-#include "joseph.h"
-
-namespace {
-
-struct Foot {         // where a voxel column meets the detector of one view
-    double depth;     // distance from the source along the central ray / source-to-detector distance
-    double column;    // detector column, counted from the detector's centre
-};
-
-// Solves (x, y) - source = depth (centre - source + column u) in the xy plane.
-Foot foot(const double* view, double x, double y) {
-    const double cx = view[3] - view[0], cy = view[4] - view[1], ux = view[6], uy = view[7];
-    const double px = x - view[0], py = y - view[1], determinant = cx * uy - cy * ux;
-    const double depth = (px * uy - py * ux) / determinant;
-    return {depth, (cx * py - cy * px) / determinant / depth};
-}
-
-}  // namespace
+#include "fdk.h"
 
 extern "C" {
 
@@ -38,7 +21,7 @@ void seed_fdk_backproject(float* volume, const int* shape, const double* views, 
             for (int n = 0; n < count; ++n) {
                 const double* view = views + 12 * n;
                 for (int x = 0; x < nx; ++x) {
-                    const Foot at = foot(view, x, y);
+                    const FdkFoot at = fdk_foot(view, x, y);
                     const double column = at.column + (columns - 1) * 0.5;
                     if (!(at.depth > 0) || column <= -1 || column >= columns) continue;
                     const int left = (int)std::floor(column);

@@ -1,4 +1,4 @@
-// Mixtures of 3-D Gaussians on the CPU: projected to whole views, put on a grid, and the gradients of both.
+// Mixtures of 3-D Gaussians on the CPU: projected to whole views (integrals or maxima), put on a grid, and the gradients of it all.
 //
 // Nothing is added to by two threads: a band of image rows (or of slices) belongs to one task, which visits the Gaussians that
 // reach it in their order; a Gaussian's gradient belongs to one task, which visits views and pixels in order. So results are
@@ -16,6 +16,10 @@ constexpr int LANES = SEED_LANES;
 Pixels distances(float from, float step) { return from + step * count_floats(); }
 Pixels load(const float* from) { return load_floats(from); }
 void add(float* to, Pixels value) { add_floats(to, value); }
+void raise(float* to, Pixels value) {
+    value = max_floats(load_floats(to), value);
+    std::memcpy(to, &value, sizeof value);
+}
 float sum(Pixels x) {
     float part[LANES];
     std::memcpy(part, &x, sizeof x);
@@ -29,6 +33,7 @@ constexpr int LANES = 1;
 Pixels distances(float from, float) { return from; }
 Pixels load(const float* from) { return *from; }
 void add(float* to, Pixels value) { *to += value; }
+void raise(float* to, Pixels value) { seed_raise(to, value); }
 float sum(Pixels x) { return x; }
 #endif
 constexpr int BAND = 8;         // rows or slices of a task
@@ -121,22 +126,112 @@ void visit_slice(const GaussianBall& b, const GaussianGrid& grid, const float* m
     }
 }
 
-}  // namespace
+// Calls visit(column, amplitude times the largest value on its ray) for each pixel of a row.
+template <class Visit>
+void each_peak(const GaussianRow& row, float i, float amplitude, float reach, int first, int last, Visit visit) {
+    for (int start = first; start <= last; start += LANES) {
+        Pixels q, root;
+        visit(start, amplitude * gaussian_peak(row, distances((float)start - i, 1.0f), reach, q, root));
+    }
+}
 
-extern "C" {
+// values[rows][columns], what the values exceed their (padded) maxima by, become soft maxima.
+void soften(const std::vector<float>& most, int64_t rows, int columns, float temperature, float* values) {
+#pragma omp parallel for schedule(static)
+    for (int64_t row = 0; row < rows; ++row)
+        for (int i = 0; i < columns; ++i)
+            values[row * columns + i] = gaussian_soft(most[row * (columns + LANES) + i], values[row * columns + i], temperature);
+}
 
-// images[view][row][column] = sum over Gaussians of amplitude exp(-C / W / 2) / |w| (see gaussians.h). vectors[view][4][3],
-// means[count][3], matrices[count][3][3], amplitudes[count].
-void seed_gaussian_project(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
-                           const float* matrices, const float* amplitudes, float reach, float* images) {
-    std::vector<GaussianFootprint> footprints(count);
+// Calls visit(column, amplitude times value) for each grid point of a row.
+template <class Visit>
+void each_point(const GaussianGrid& grid, float mean, float amplitude, float q0, float q1, float xx, float reach, int first, int last,
+                Visit visit) {
+    for (int start = first; start <= last; start += LANES) {
+        const Pixels dx = distances(grid.lower[0] + (float)start * grid.step[0] - mean, grid.step[0]);
+        visit(start, amplitude * gaussian_point(q0, q1, xx, dx, reach));
+    }
+}
+
+// Which Gaussians may reach each cell of a grid, in their order. A cell begins at its grid point.
+class Cells {
+public:
+    Cells(const GaussianGrid& grid, int64_t count, const float* means, const float* matrices, float reach)
+        : grid(grid), starts((int64_t)grid.n[0] * grid.n[1] * grid.n[2] + 1) {
+        std::vector<Box> boxes(count);
+        for (int64_t k = 0; k < count; ++k) boxes[k] = box_of(means + 3 * k, matrices + 9 * k, reach);
+        each_cell(boxes, [&](int64_t cell, int64_t) { ++starts[cell + 1]; });
+        for (size_t cell = 1; cell < starts.size(); ++cell) starts[cell] += starts[cell - 1];
+        members.resize(starts.back());
+        std::vector<int64_t> next(starts.begin(), starts.end() - 1);
+        each_cell(boxes, [&](int64_t cell, int64_t k) { members[next[cell]++] = k; });
+    }
+
+    template <class Visit>
+    void visit(const float* x, Visit visit) const {
+        int64_t cell = 0;
+        for (int axis = 2; axis >= 0; --axis) cell = cell * grid.n[axis] + index(axis, x[axis]);
+        for (int64_t at = starts[cell]; at < starts[cell + 1]; ++at) visit(members[at]);
+    }
+
+private:
+    struct Box {
+        int first[3], last[3];
+    };
+
+    int index(int axis, float x) const {
+        const float at = std::floor((x - grid.lower[axis]) / grid.step[axis]);
+        return (int)seed_max(0.0f, seed_min(at, (float)(grid.n[axis] - 1)));
+    }
+
+    Box box_of(const float* mean, const float* matrix, float reach) const {
+        Box box;
+        float half[3];
+        gaussian_box(gaussian_ball(grid, mean, matrix, reach), reach, half);
+        for (int axis = 0; axis < 3; ++axis) {  // a little more, for points that rounding puts into the neighbouring cell
+            const float more = half[axis] + 1e-3f * grid.step[axis];
+            box.first[axis] = index(axis, mean[axis] - more);
+            box.last[axis] = index(axis, mean[axis] + more);
+        }
+        return box;
+    }
+
+    template <class Call>
+    void each_cell(const std::vector<Box>& boxes, Call call) const {
+        for (size_t k = 0; k < boxes.size(); ++k)
+            for (int z = boxes[k].first[2]; z <= boxes[k].last[2]; ++z)
+                for (int y = boxes[k].first[1]; y <= boxes[k].last[1]; ++y)
+                    for (int x = boxes[k].first[0]; x <= boxes[k].last[0]; ++x)
+                        call(((int64_t)z * grid.n[1] + y) * grid.n[0] + x, (int64_t)k);
+    }
+
+    const GaussianGrid grid;
+    std::vector<int64_t> starts, members;
+};
+
+// Everything about a projection but its numbers: vectors[view][4][3], means[count][3], matrices[count][3][3].
+struct Scene {
+    const double* vectors;
+    int views, rows, columns;
+    int64_t count;
+    const float *means, *matrices;
+    float reach;
+};
+
+// Calls visit(k, j of all rows of all views, row's quadratics, column of the mean, first, last column, row's numbers) for each row of
+// each view that each Gaussian reaches, in the order of the Gaussians; the numbers begin with 0 and become images[view][row][column].
+template <class Row>
+void visit_views(const Scene& scene, float* images, Row visit) {
+    const int rows = scene.rows, columns = scene.columns;
+    std::vector<GaussianFootprint> footprints(scene.count);
     Bands bands(rows);
     const int width = columns + LANES;
-    for (int n = 0; n < views; ++n) {
-        const GaussianView view = gaussian_view(vectors + 12 * n, rows, columns);
+    for (int n = 0; n < scene.views; ++n) {
+        const GaussianView view = gaussian_view(scene.vectors + 12 * n, rows, columns);
 #pragma omp parallel for simd schedule(static)
-        for (int64_t k = 0; k < count; ++k) footprints[k] = gaussian_footprint(view, means + 3 * k, matrices + 9 * k, reach, rows);
-        bands.fill(count, [&](int64_t k) -> const GaussianFootprint& { return footprints[k]; });
+        for (int64_t k = 0; k < scene.count; ++k)
+            footprints[k] = gaussian_footprint(view, scene.means + 3 * k, scene.matrices + 9 * k, scene.reach, rows);
+        bands.fill(scene.count, [&](int64_t k) -> const GaussianFootprint& { return footprints[k]; });
 #pragma omp parallel for schedule(dynamic, 1)
         for (int band = 0; band < bands.count; ++band) {
             std::vector<float> out(BAND * width, 0.0f);
@@ -147,8 +242,8 @@ void seed_gaussian_project(const double* vectors, int views, int rows, int colum
                 rows_within(g, band, rows, first, last);
                 for (int j = first; j <= last; ++j) {
                     const float dj = (float)j - g.j;
-                    gaussian_columns(g, dj, reach, columns, from, to);
-                    add_row(gaussian_row(g, dj), g.i, amplitudes[k], reach, from, to, &out[(j - band * BAND) * width]);
+                    gaussian_columns(g, dj, scene.reach, columns, from, to);
+                    visit(k, (int64_t)n * rows + j, gaussian_row(g, dj), g.i, from, to, &out[(j - band * BAND) * width]);
                 }
             }
             for (int j = band * BAND; j < std::min((band + 1) * BAND, rows); ++j)
@@ -157,14 +252,14 @@ void seed_gaussian_project(const double* vectors, int views, int rows, int colum
     }
 }
 
-// Derivatives of sum(gradient * images), written: by means [count][3], matrices [count][3][3] and amplitudes [count].
-void seed_gaussian_project_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
-                                    const float* matrices, const float* amplitudes, float reach, const float* gradient, float* to_means,
-                                    float* to_matrices, float* to_amplitudes) {
-    const std::vector<float> images = padded(gradient, (int64_t)views * rows, columns);
-    const int width = columns + LANES;
+// Derivatives of all views, written; visit(k, j of all rows of all views, row's quadratics, column of the mean, dj, first, last, sums)
+// adds what a row says about Gaussian k.
+template <class Row>
+void collect_gradients(const Scene& scene, const float* amplitudes, float* to_means, float* to_matrices, float* to_amplitudes, Row visit) {
+    const int views = scene.views, rows = scene.rows, columns = scene.columns;
+    const int64_t count = scene.count;
     std::vector<GaussianView> seen(views);
-    for (int n = 0; n < views; ++n) seen[n] = gaussian_view(vectors + 12 * n, rows, columns);
+    for (int n = 0; n < views; ++n) seen[n] = gaussian_view(scene.vectors + 12 * n, rows, columns);
     std::fill(to_means, to_means + 3 * count, 0.0f);
     std::fill(to_matrices, to_matrices + 9 * count, 0.0f);
     std::fill(to_amplitudes, to_amplitudes + count, 0.0f);
@@ -175,17 +270,17 @@ void seed_gaussian_project_backward(const double* vectors, int views, int rows, 
         GaussianSums<float> sums[CHUNK];
         for (int n = 0; n < views; ++n) {
             const GaussianView& view = seen[n];
-            const float *mean = means + 3 * start, *matrix = matrices + 9 * start;
+            const float *mean = scene.means + 3 * start, *matrix = scene.matrices + 9 * start;
 #pragma omp simd
-            for (int k = 0; k < size; ++k) footprints[k] = gaussian_footprint(view, mean + 3 * k, matrix + 9 * k, reach, rows);
+            for (int k = 0; k < size; ++k) footprints[k] = gaussian_footprint(view, mean + 3 * k, matrix + 9 * k, scene.reach, rows);
             for (int k = 0; k < size; ++k) {
                 const GaussianFootprint& g = footprints[k];
                 GaussianSums<Pixels> lanes{};
                 int from, to;
                 for (int j = (int)std::ceil(g.first); j <= (int)std::floor(g.last); ++j) {
                     const float dj = (float)j - g.j;
-                    gaussian_columns(g, dj, reach, columns, from, to);
-                    sum_row(gaussian_row(g, dj), g.i, dj, reach, from, to, &images[((int64_t)n * rows + j) * width], lanes);
+                    gaussian_columns(g, dj, scene.reach, columns, from, to);
+                    visit(start + k, (int64_t)n * rows + j, gaussian_row(g, dj), g.i, dj, from, to, lanes);
                 }
                 sums[k] = over_lanes(lanes);
             }
@@ -198,9 +293,10 @@ void seed_gaussian_project_backward(const double* vectors, int views, int rows, 
     }
 }
 
-// volume[z][y][x] = sum over Gaussians of amplitude exp(-|M (x - mean)|^2 / 2) at the grid's points.
-void seed_gaussian_voxelise(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
-                            float reach, float* volume) {
+// Calls visit(k, row of the whole grid, q0, q1, xx, first, last column, row's numbers) for each row that each Gaussian reaches, in
+// their order; the numbers begin with 0 and become volume[z][y][x].
+template <class Row>
+void visit_grid(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, float reach, float* volume, Row visit) {
     const int columns = grid->n[0], rows = grid->n[1], slices = grid->n[2], width = columns + LANES;
     std::vector<GaussianBall> balls(count);
 #pragma omp parallel for simd schedule(static)
@@ -214,18 +310,13 @@ void seed_gaussian_voxelise(const GaussianGrid* grid, int64_t count, const float
             const int64_t k = bands.members[at];
             const GaussianBall& b = balls[k];
             const float* mean = means + 3 * k;
-            const float amplitude = amplitudes[k];
             int first, last;
             rows_within(b, band, slices, first, last);
             for (int z = first; z <= last; ++z) {
                 const float dz = grid->lower[2] + (float)z * grid->step[2] - mean[2];
                 float* slice = &out[(int64_t)(z - band * BAND) * rows * width];
                 visit_slice(b, *grid, mean, dz, reach, [&](int j, float, float q0, float q1, int from, int to) {
-                    float* row = slice + (int64_t)j * width;
-                    for (int start = from; start <= to; start += LANES) {
-                        const Pixels dx = distances(grid->lower[0] + (float)start * grid->step[0] - mean[0], grid->step[0]);
-                        add(row + start, amplitude * gaussian_point(q0, q1, b.xx, dx, reach));
-                    }
+                    visit(k, (int64_t)z * rows + j, q0, q1, b.xx, from, to, slice + (int64_t)j * width);
                 });
             }
         }
@@ -235,12 +326,11 @@ void seed_gaussian_voxelise(const GaussianGrid* grid, int64_t count, const float
     }
 }
 
-// Derivatives of sum(gradient * volume), written.
-void seed_gaussian_voxelise_backward(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
-                                     const float* amplitudes, float reach, const float* gradient, float* to_means, float* to_matrices,
-                                     float* to_amplitudes) {
-    const int columns = grid->n[0], rows = grid->n[1], slices = grid->n[2], width = columns + LANES;
-    const std::vector<float> values = padded(gradient, (int64_t)slices * rows, columns);
+// Derivatives, written; visit(k, row of the whole grid, q0, q1, xx, dy, dz, first, last, moments) adds what a row says about Gaussian k.
+template <class Row>
+void collect_moments(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
+                     float reach, float* to_means, float* to_matrices, float* to_amplitudes, Row visit) {
+    const int rows = grid->n[1];
     std::fill(to_means, to_means + 3 * count, 0.0f);
     std::fill(to_matrices, to_matrices + 9 * count, 0.0f);
     std::fill(to_amplitudes, to_amplitudes + count, 0.0f);
@@ -251,12 +341,152 @@ void seed_gaussian_voxelise_backward(const GaussianGrid* grid, int64_t count, co
         GaussianMoments<Pixels> moments{};
         for (int z = (int)std::ceil(b.first); z <= (int)std::floor(b.last); ++z) {
             const float dz = grid->lower[2] + (float)z * grid->step[2] - mean[2];
-            const float* slice = &values[(int64_t)z * rows * width];
             visit_slice(b, *grid, mean, dz, reach, [&](int j, float dy, float q0, float q1, int from, int to) {
-                sum_grid_row(*grid, mean[0], q0, q1, b.xx, dy, dz, reach, from, to, slice + (int64_t)j * width, moments);
+                visit(k, (int64_t)z * rows + j, q0, q1, b.xx, dy, dz, from, to, moments);
             });
         }
         gaussian_grid_chain(b, matrices + 9 * k, amplitudes[k], over_lanes(moments), to_amplitudes + k, to_means + 3 * k, to_matrices + 9 * k);
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+// images[view][row][column] = sum over Gaussians of amplitude exp(-C / W / 2) / |w| (see gaussians.h). vectors[view][4][3],
+// means[count][3], matrices[count][3][3], amplitudes[count].
+void seed_gaussian_project(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
+                           const float* matrices, const float* amplitudes, float reach, float* images) {
+    visit_views({vectors, views, rows, columns, count, means, matrices, reach}, images,
+                [&](int64_t k, int64_t, const GaussianRow& row, float i, int from, int to, float* out) {
+                    add_row(row, i, amplitudes[k], reach, from, to, out);
+                });
+}
+
+// Derivatives of sum(gradient * images), written: by means [count][3], matrices [count][3][3] and amplitudes [count].
+void seed_gaussian_project_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
+                                    const float* matrices, const float* amplitudes, float reach, const float* gradient, float* to_means,
+                                    float* to_matrices, float* to_amplitudes) {
+    const std::vector<float> images = padded(gradient, (int64_t)views * rows, columns);
+    collect_gradients({vectors, views, rows, columns, count, means, matrices, reach}, amplitudes, to_means, to_matrices, to_amplitudes,
+                      [&](int64_t, int64_t j, const GaussianRow& row, float i, float dj, int from, int to, GaussianSums<Pixels>& sums) {
+                          sum_row(row, i, dj, reach, from, to, &images[j * (columns + LANES)], sums);
+                      });
+}
+
+// images = the soft maximum over Gaussians of amplitude exp(-C / W / 2), their largest values on each ray; the exact maximum where the
+// temperature is 0.
+void seed_gaussian_peaks(const double* vectors, int views, int rows, int columns, int64_t count, const float* means, const float* matrices,
+                         const float* amplitudes, float reach, float temperature, float* images) {
+    const Scene scene = {vectors, views, rows, columns, count, means, matrices, reach};
+    visit_views(scene, images, [&](int64_t k, int64_t, const GaussianRow& row, float i, int from, int to, float* out) {
+        each_peak(row, i, amplitudes[k], reach, from, to, [&](int at, Pixels peak) { raise(out + at, peak); });
+    });
+    if (!(temperature > 0)) return;
+    const std::vector<float> most = padded(images, (int64_t)views * rows, columns);
+    visit_views(scene, images, [&](int64_t k, int64_t j, const GaussianRow& row, float i, int from, int to, float* out) {
+        const float* tops = &most[j * (columns + LANES)];
+        each_peak(row, i, amplitudes[k], reach, from, to,
+                  [&](int at, Pixels peak) { add(out + at, gaussian_excess(peak, load(tops + at), 1 / temperature)); });
+    });
+    soften(most, (int64_t)views * rows, columns, temperature, images);
+}
+
+// Derivatives of sum(gradient * images), written; `images` are the soft maxima, the temperature is more than 0.
+void seed_gaussian_peaks_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
+                                  const float* matrices, const float* amplitudes, float reach, float temperature, const float* images,
+                                  const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) {
+    const std::vector<float> soft = padded(images, (int64_t)views * rows, columns);
+    const std::vector<float> slopes = padded(gradient, (int64_t)views * rows, columns);
+    collect_gradients({vectors, views, rows, columns, count, means, matrices, reach}, amplitudes, to_means, to_matrices, to_amplitudes,
+                      [&](int64_t k, int64_t j, const GaussianRow& row, float i, float dj, int from, int to, GaussianSums<Pixels>& sums) {
+                          const int64_t line = j * (columns + LANES);
+                          for (int start = from; start <= to; start += LANES)
+                              gaussian_peak_sums(row, distances((float)start - i, 1.0f), dj, reach, amplitudes[k], 1 / temperature,
+                                                 load(&soft[line + start]), load(&slopes[line + start]), sums);
+                      });
+}
+
+// volume[z][y][x] = sum over Gaussians of amplitude exp(-|M (x - mean)|^2 / 2) at the grid's points.
+void seed_gaussian_voxelise(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
+                            float reach, float* volume) {
+    visit_grid(grid, count, means, matrices, reach, volume,
+               [&](int64_t k, int64_t, float q0, float q1, float xx, int from, int to, float* out) {
+                   each_point(*grid, means[3 * k], amplitudes[k], q0, q1, xx, reach, from, to,
+                              [&](int at, Pixels value) { add(out + at, value); });
+               });
+}
+
+// Derivatives of sum(gradient * volume), written.
+void seed_gaussian_voxelise_backward(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
+                                     const float* amplitudes, float reach, const float* gradient, float* to_means, float* to_matrices,
+                                     float* to_amplitudes) {
+    const int columns = grid->n[0];
+    const std::vector<float> values = padded(gradient, (int64_t)grid->n[2] * grid->n[1], columns);
+    collect_moments(grid, count, means, matrices, amplitudes, reach, to_means, to_matrices, to_amplitudes,
+                    [&](int64_t k, int64_t j, float q0, float q1, float xx, float dy, float dz, int from, int to,
+                        GaussianMoments<Pixels>& moments) {
+                        sum_grid_row(*grid, means[3 * k], q0, q1, xx, dy, dz, reach, from, to, &values[j * (columns + LANES)], moments);
+                    });
+}
+
+// volume = the soft maximum over Gaussians of their values at the grid's points; the exact maximum where the temperature is 0.
+void seed_gaussian_soft_voxelise(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
+                                 const float* amplitudes, float reach, float temperature, float* volume) {
+    const int64_t rows = (int64_t)grid->n[2] * grid->n[1];
+    const int columns = grid->n[0];
+    visit_grid(grid, count, means, matrices, reach, volume,
+               [&](int64_t k, int64_t, float q0, float q1, float xx, int from, int to, float* out) {
+                   each_point(*grid, means[3 * k], amplitudes[k], q0, q1, xx, reach, from, to,
+                              [&](int at, Pixels value) { raise(out + at, value); });
+               });
+    if (!(temperature > 0)) return;
+    const std::vector<float> most = padded(volume, rows, columns);
+    visit_grid(grid, count, means, matrices, reach, volume,
+               [&](int64_t k, int64_t j, float q0, float q1, float xx, int from, int to, float* out) {
+                   const float* tops = &most[j * (columns + LANES)];
+                   each_point(*grid, means[3 * k], amplitudes[k], q0, q1, xx, reach, from, to,
+                              [&](int at, Pixels value) { add(out + at, gaussian_excess(value, load(tops + at), 1 / temperature)); });
+               });
+    soften(most, rows, columns, temperature, volume);
+}
+
+// Derivatives of sum(gradient * volume), written; `volume` holds the soft maxima, the temperature is more than 0.
+void seed_gaussian_soft_voxelise_backward(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
+                                          const float* amplitudes, float reach, float temperature, const float* volume,
+                                          const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) {
+    const int columns = grid->n[0];
+    const int64_t rows = (int64_t)grid->n[2] * grid->n[1];
+    const std::vector<float> soft = padded(volume, rows, columns), slopes = padded(gradient, rows, columns);
+    collect_moments(grid, count, means, matrices, amplitudes, reach, to_means, to_matrices, to_amplitudes,
+                    [&](int64_t k, int64_t j, float q0, float q1, float xx, float dy, float dz, int from, int to,
+                        GaussianMoments<Pixels>& moments) {
+                        const int64_t line = j * (columns + LANES);
+                        for (int start = from; start <= to; start += LANES) {
+                            const Pixels dx = distances(grid->lower[0] + (float)start * grid->step[0] - means[3 * k], grid->step[0]);
+                            const Pixels value = amplitudes[k] * gaussian_point(q0, q1, xx, dx, reach);
+                            const Pixels share = gaussian_share((value - load(&soft[line + start])) / temperature);
+                            gaussian_point_moments(q0, q1, xx, dx, dy, dz, reach, share * load(&slopes[line + start]), moments);
+                        }
+                    });
+}
+
+// values[n] = the mixture at points[n][3] (x y z [mm]): the sum over Gaussians, or their soft maximum where the temperature is
+// more than 0, or their maximum where it is 0; a negative one stands for the sum. The grid's points are the lower corners of cells
+// that hold all points: a point looks at the Gaussians whose boxes meet its cell.
+void seed_gaussian_values(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
+                          float reach, float temperature, const float* points, int64_t number, float* values) {
+    const Cells cells(*grid, count, means, matrices, reach);
+#pragma omp parallel for schedule(static)
+    for (int64_t n = 0; n < number; ++n) {
+        const float* x = points + 3 * n;
+        float sum = 0.0f, most = 0.0f, excess = 0.0f;
+        const auto each = [&](auto visit) {
+            cells.visit(x, [&](int64_t k) { visit(amplitudes[k] * gaussian_at(means + 3 * k, matrices + 9 * k, x, reach)); });
+        };
+        each([&](float value) { sum += value, most = std::max(most, value); });
+        if (temperature > 0) each([&](float value) { excess += gaussian_excess(value, most, 1 / temperature); });
+        values[n] = temperature < 0 ? sum : temperature > 0 ? gaussian_soft(most, excess, temperature) : most;
     }
 }
 

@@ -1,9 +1,10 @@
-// Line integrals and values of 3-D Gaussians a exp(-|M (x - mean)|^2 / 2): one Gaussian and one ray, or one grid point.
+// Line integrals, maxima and values of 3-D Gaussians a exp(-|M (x - mean)|^2 / 2): one Gaussian and one ray, or one grid point.
 //
 // M [3][3] is the whitening matrix, S^-1 = M^T M. With m = M (mean - o) and w = M d, the integral over the whole line o + t d,
 // t in mm, is a sqrt(2 pi) |d| / |w| exp(-|m x w|^2 / |w|^2 / 2): exact, and without the cancellation of |m|^2 - (m.w)^2 / |w|^2.
 // Along a detector d is linear in the pixel, so |w|^2 and |m x w|^2 are quadratics in the distance (di, dj) from the pixel that
-// shows the mean, and the second is zero there. sqrt(2 pi) |d| is left to the caller.
+// shows the mean, and the second is zero there. sqrt(2 pi) |d| is left to the caller. The largest value on the line is
+// a exp(-|m x w|^2 / |w|^2 / 2): the exponential is how near the line passes to the mean.
 #pragma once
 #include "device.h"
 #include "lanes.h"
@@ -40,9 +41,10 @@ SEED_FN void gaussian_whiten(const float* matrix, const float* x, float* out) {
     for (int k = 0; k < 3; ++k) out[k] = gaussian_dot(matrix + 3 * k, x);
 }
 
-// exp(x) for x <= 0, to 3e-7.
+// exp(x) for x <= 0, to 3e-7; gaussian_share is the same, and 1 for x > 0 (as in lanes beyond the end of a row).
 SEED_FN float gaussian_exp(float x) { return expf(x); }
 SEED_FN float gaussian_inverse_root(float x) { return 1.0f / sqrtf(x); }
+SEED_FN float gaussian_share(float x) { return expf(seed_min(x, 0.0f)); }
 SEED_FN float gaussian_within(float value, float q, float reach) { return q <= reach ? value : 0.0f; }
 
 #ifdef SEED_LANES  // the same for several pixels at once
@@ -51,6 +53,7 @@ SEED_FN Floats gaussian_exp(Floats x) {
     const Floats power = 1.0f + y * (1.0f + y * (0.5f + y * (0.166666667f + y * (0.0416666667f + y * (0.00833333333f + y * 0.00138888889f)))));
     return power * (Floats)((to_ints(whole) + 127) << 23);
 }
+SEED_FN Floats gaussian_share(Floats x) { return gaussian_exp(-max_floats(-x, Floats{})); }
 SEED_FN Floats gaussian_inverse_root(Floats x) { return inverse_root_floats(x); }
 SEED_FN Floats gaussian_within(Floats value, Floats q, float reach) { return keep_floats(value, q <= reach); }
 #endif
@@ -146,13 +149,39 @@ SEED_FN GaussianRow gaussian_row(const GaussianFootprint& g, float dj) {
     return row;
 }
 
+// The largest value on a pixel's ray, exp(-q / 2) with q = C / W, at column distance di; 0 out of reach. `root` becomes 1 / |w|.
+template <class Number>
+SEED_FN Number gaussian_peak(const GaussianRow& row, Number di, float reach, Number& q, Number& root) {
+    root = gaussian_inverse_root(row.w0 + di * (row.w1 + di * row.w2));
+    q = (row.c0 + di * (row.c1 + di * row.c2)) * (root * root);
+    return gaussian_within(gaussian_exp(-0.5f * q), q, reach);
+}
+
 // exp(-C / W / 2) / |w| and q = C / W at column distance di; 0 out of reach. `inverse` becomes 1 / W.
 template <class Number>
 SEED_FN Number gaussian_pixel(const GaussianRow& row, Number di, float reach, Number& q, Number& inverse) {
-    const Number root = gaussian_inverse_root(row.w0 + di * (row.w1 + di * row.w2));
+    Number root;
+    const Number peak = gaussian_peak(row, di, reach, q, root);
     inverse = root * root;
-    q = (row.c0 + di * (row.c1 + di * row.c2)) * inverse;
-    return gaussian_within(root * gaussian_exp(-0.5f * q), q, reach);
+    return root * peak;
+}
+
+// Adds a pixel's derivatives by the amplitude, by C and by W.
+template <class Number>
+SEED_FN void gaussian_add_sums(Number di, float dj, Number by_value, Number by_c, Number by_w, GaussianSums<Number>& sums) {
+    const Number cu = di * by_c, wu = di * by_w;
+    sums.value += by_value;
+    sums.w += by_w;
+    sums.wu += wu;
+    sums.wv += dj * by_w;
+    sums.wuu += di * wu;
+    sums.wuv += dj * wu;
+    sums.wvv += (dj * dj) * by_w;
+    sums.cu += cu;
+    sums.cv += dj * by_c;
+    sums.cuu += di * cu;
+    sums.cuv += dj * cu;
+    sums.cvv += (dj * dj) * by_c;
 }
 
 // Adds what pixels at (di, dj) with these gradients contribute.
@@ -160,19 +189,34 @@ template <class Number>
 SEED_FN void gaussian_pixel_sums(const GaussianRow& row, Number di, float dj, float reach, Number gradient, GaussianSums<Number>& sums) {
     Number q, inverse;
     const Number h = gradient * gaussian_pixel(row, di, reach, q, inverse);
-    const Number c = -0.5f * h * inverse, cu = di * c, w = c - c * q, wu = di * w;
-    sums.value += h;
-    sums.w += w;
-    sums.wu += wu;
-    sums.wv += dj * w;
-    sums.wuu += di * wu;
-    sums.wuv += dj * wu;
-    sums.wvv += (dj * dj) * w;
-    sums.cu += cu;
-    sums.cv += dj * c;
-    sums.cuu += di * cu;
-    sums.cuv += dj * cu;
-    sums.cvv += (dj * dj) * c;
+    const Number c = -0.5f * h * inverse;
+    gaussian_add_sums(di, dj, h, c, c - c * q, sums);
+}
+
+// -- the soft maximum of values p_k >= 0 at temperature T: S = T log(1 + sum_k (exp(p_k / T) - 1)) ----------------------------
+//
+// One value alone is kept as it is, zeros add nothing, S never falls where a p rises, and max p <= S <= max p + T log(count); it is the
+// maximum for T -> 0 and the sum for T -> infinity. dS / dp_k = exp((p_k - S) / T). Computed from the largest value `most` and
+// the sum of what gaussian_excess says, so that nothing overflows.
+
+template <class Number>
+SEED_FN Number gaussian_excess(Number value, Number most, float sharpness) {  // sharpness = 1 / T
+    return gaussian_share((value - most) * sharpness) - gaussian_exp(-most * sharpness);
+}
+
+SEED_FN float gaussian_soft(float most, float excess, float temperature) {  // the logarithm is of 1 or more, but for rounding errors
+    return most + temperature * logf(seed_max(expf(-most / temperature) + excess, 1.0f));
+}
+
+// Adds what pixels at (di, dj) contribute whose soft maxima are `soft`.
+template <class Number>
+SEED_FN void gaussian_peak_sums(const GaussianRow& row, Number di, float dj, float reach, float amplitude, float sharpness, Number soft,
+                                Number gradient, GaussianSums<Number>& sums) {
+    Number q, root;
+    const Number peak = gaussian_peak(row, di, reach, q, root);
+    const Number h = gradient * peak * gaussian_share((amplitude * peak - soft) * sharpness);
+    const Number c = -0.5f * h * root * root;
+    gaussian_add_sums(di, dj, h, c, -c * q, sums);
 }
 
 // Derivatives by amplitude, mean [3] and matrix [3][3] from a view's sums, added to what is there.
@@ -286,6 +330,24 @@ SEED_FN void gaussian_point_moments(float q0, float q1, float xx, Number dx, flo
     sums.yy += (dy * dy) * h;
     sums.yz += (dy * dz) * h;
     sums.zz += (dz * dz) * h;
+}
+
+// exp(-|M (x - mean)|^2 / 2) at a point x; 0 out of reach.
+SEED_FN float gaussian_at(const float* mean, const float* matrix, const float* x, float reach) {
+    const float away[3] = {x[0] - mean[0], x[1] - mean[1], x[2] - mean[2]};
+    float whitened[3];
+    gaussian_whiten(matrix, away, whitened);
+    const float q = gaussian_dot(whitened, whitened);
+    return gaussian_within(gaussian_exp(-0.5f * q), q, reach);
+}
+
+// Half the edges of the box around what is within reach, along x, y and z [mm].
+SEED_FN void gaussian_box(const GaussianBall& b, float reach, float* half) {
+    const float x = b.yy * b.zz - b.yz * b.yz, y = b.xx * b.zz - b.xz * b.xz, z = b.xx * b.yy - b.xy * b.xy;  // minors of M^T M
+    const float det = b.xx * x - b.xy * (b.xy * b.zz - b.yz * b.xz) + b.xz * (b.xy * b.yz - b.yy * b.xz);
+    half[0] = sqrtf(seed_max(reach * x / det, 0.0f));
+    half[1] = sqrtf(seed_max(reach * y / det, 0.0f));
+    half[2] = sqrtf(seed_max(reach * z / det, 0.0f));
 }
 
 // Derivatives by amplitude, mean and matrix from the moments, added to what is there.

@@ -109,26 +109,7 @@ void seed_hash_encode_backward(const float* points, int64_t count, const HashLev
 void seed_hash_encode_points(const float* points, int64_t count, const HashLevel* levels, int level_count, const float* table,
                              const float* gradient, float* point_gradient) {
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < count; ++i) {
-        float sum[3] = {0, 0, 0};
-        for (int l = 0; l < level_count; ++l) {
-            const HashLevel& level = levels[l];
-            const HashCell cell = hash_cell(level, points + 3 * i);
-            const float g0 = gradient[(2 * l) * count + i], g1 = gradient[(2 * l + 1) * count + i];
-            const float f[3] = {cell.fx, cell.fy, cell.fz};
-            for (int c = 0; c < 8; ++c) {
-                const float* at = table + 2 * (level.offset + hash_corner(level, cell, c));
-                const float value = (at[0] * g0 + at[1] * g1) * level.scale;
-                for (int axis = 0; axis < 3; ++axis) {
-                    float weight = (c >> axis) & 1 ? 1.0f : -1.0f;
-                    for (int other = 0; other < 3; ++other)
-                        if (other != axis) weight *= (c >> other) & 1 ? f[other] : 1 - f[other];
-                    sum[axis] += weight * value;
-                }
-            }
-        }
-        for (int axis = 0; axis < 3; ++axis) point_gradient[3 * i + axis] = sum[axis];
-    }
+    for (int64_t i = 0; i < count; ++i) hash_point_gradient(points, count, i, levels, level_count, table, gradient, point_gradient);
 }
 
 }  // extern "C"

@@ -40,3 +40,26 @@ SEED_FN float hash_weight(const HashCell& cell, int corner) {
 SEED_FN uint32_t hash_corner(const HashLevel& level, const HashCell& cell, int corner) {
     return hash_row(level, cell.x + (corner & 1), cell.y + ((corner >> 1) & 1), cell.z + ((corner >> 2) & 1));
 }
+
+// Derivative of sum over levels of (g0, g1) times the features, gradient[2 * levels][count], with respect to the position of point i.
+SEED_FN void hash_point_gradient(const float* points, int64_t count, int64_t i, const HashLevel* levels, int level_count, const float* table,
+                                 const float* gradient, float* point_gradient) {
+    float sum[3] = {0, 0, 0};
+    for (int l = 0; l < level_count; ++l) {
+        const HashLevel& level = levels[l];
+        const HashCell cell = hash_cell(level, points + 3 * i);
+        const float g0 = gradient[(2 * l) * count + i], g1 = gradient[(2 * l + 1) * count + i];
+        const float f[3] = {cell.fx, cell.fy, cell.fz};
+        for (int c = 0; c < 8; ++c) {
+            const float* at = table + 2 * (level.offset + hash_corner(level, cell, c));
+            const float value = (at[0] * g0 + at[1] * g1) * level.scale;
+            for (int axis = 0; axis < 3; ++axis) {
+                float weight = (c >> axis) & 1 ? 1.0f : -1.0f;
+                for (int other = 0; other < 3; ++other)
+                    if (other != axis) weight *= (c >> other) & 1 ? f[other] : 1 - f[other];
+                sum[axis] += weight * value;
+            }
+        }
+    }
+    for (int axis = 0; axis < 3; ++axis) point_gradient[3 * i + axis] = sum[axis];
+}

@@ -36,25 +36,26 @@ SEED_FN JosephRay joseph_ray(const SeedGrid& grid, const double source[3], const
     ray.axis = x >= y ? (x >= z ? 0 : 2) : (y >= z ? 1 : 2);
     ray.a = ray.axis == 0 ? 1 : 0;
     ray.b = ray.axis == 2 ? 1 : 2;
-    const double along = direction[ray.axis];
+    const double along = seed_pick(direction, ray.axis);
     double length = 0;
     for (int i = 0; i < 3; ++i) length += direction[i] * grid.spacing[i] * direction[i] * grid.spacing[i];
     ray.step = (float)(sqrt(length) / fabs(along));
-    const double da = direction[ray.a] / along, db = direction[ray.b] / along;
-    const double a0 = source[ray.a] - source[ray.axis] * da, b0 = source[ray.b] - source[ray.axis] * db;
-    double low = 0, high = grid.n[ray.axis] - 1;
-    joseph_clip(a0, da, grid.n[ray.a], low, high);
-    if (low <= high) joseph_clip(b0, db, grid.n[ray.b], low, high);
+    const int planes = seed_pick(grid.n, ray.axis), na = seed_pick(grid.n, ray.a), nb = seed_pick(grid.n, ray.b);
+    const double da = seed_pick(direction, ray.a) / along, db = seed_pick(direction, ray.b) / along, start = seed_pick(source, ray.axis);
+    const double a0 = seed_pick(source, ray.a) - start * da, b0 = seed_pick(source, ray.b) - start * db;
+    double low = 0, high = planes - 1;
+    joseph_clip(a0, da, na, low, high);
+    if (low <= high) joseph_clip(b0, db, nb, low, high);
     if (low <= high) {
         ray.first = (int)ceil(low - 1e-6);
         ray.last = (int)floor(high + 1e-6);
         if (ray.first < 0) ray.first = 0;
-        if (ray.last > grid.n[ray.axis] - 1) ray.last = grid.n[ray.axis] - 1;
+        if (ray.last > planes - 1) ray.last = planes - 1;
     } else {
         ray.first = 1;
         ray.last = 0;
     }
-    ray.na = (float)(grid.n[ray.a] - 1); ray.nb = (float)(grid.n[ray.b] - 1);
+    ray.na = (float)(na - 1); ray.nb = (float)(nb - 1);
     ray.a0 = (float)a0; ray.da = (float)da; ray.b0 = (float)b0; ray.db = (float)db;
     return ray;
 }
@@ -66,22 +67,32 @@ SEED_FN JosephRay joseph_view_ray(const SeedGrid& grid, const double* view, doub
     return joseph_ray(grid, view, direction);
 }
 
+// Steps in memory along a ray's axes.
+struct JosephSteps {
+    int64_t plane, a, b;
+};
+
+SEED_FN JosephSteps joseph_steps(const JosephRay& ray, const int64_t stride[3]) {
+    return {seed_pick(stride, ray.axis), seed_pick(stride, ray.a), seed_pick(stride, ray.b)};
+}
+
 // Where a ray meets plane k of a volume padded by one voxel of zeros: offset of the lower corner and the two weights.
-SEED_FN int64_t joseph_corner(const JosephRay& ray, int k, const int64_t stride[3], float& wa, float& wb) {
+SEED_FN int64_t joseph_corner(const JosephRay& ray, int k, const JosephSteps& steps, float& wa, float& wb) {
     const float a = ray.a0 + k * ray.da, b = ray.b0 + k * ray.db;
     // A ray that only just touches the volume may round to the far side of the zeros around it, where no memory is.
     const float fa = seed_min(seed_max(floorf(a), -1.0f), ray.na), fb = seed_min(seed_max(floorf(b), -1.0f), ray.nb);
     wa = a - fa;
     wb = b - fb;
-    return (int64_t)(k + 1) * stride[ray.axis] + (int64_t)((int)fa + 1) * stride[ray.a] + (int64_t)((int)fb + 1) * stride[ray.b];
+    return (int64_t)(k + 1) * steps.plane + (int64_t)((int)fa + 1) * steps.a + (int64_t)((int)fb + 1) * steps.b;
 }
 
 SEED_FN float joseph_sum(const JosephRay& ray, const float* volume, const int64_t stride[3]) {
-    const int64_t sa = stride[ray.a], sb = stride[ray.b];
+    const JosephSteps steps = joseph_steps(ray, stride);
+    const int64_t sa = steps.a, sb = steps.b;
     float sum = 0;
     for (int k = ray.first; k <= ray.last; ++k) {
         float wa, wb;
-        const float* at = volume + joseph_corner(ray, k, stride, wa, wb);
+        const float* at = volume + joseph_corner(ray, k, steps, wa, wb);
         const float low = at[0] + wa * (at[sa] - at[0]);
         const float high = at[sb] + wa * (at[sb + sa] - at[sb]);
         sum += low + wb * (high - low);
@@ -91,12 +102,13 @@ SEED_FN float joseph_sum(const JosephRay& ray, const float* volume, const int64_
 
 // The transpose of joseph_sum on planes first .. last: adds to what is there.
 SEED_FN void joseph_add(const JosephRay& ray, int first, int last, float value, const int64_t stride[3], float* volume) {
-    const int64_t sa = stride[ray.a], sb = stride[ray.b];
+    const JosephSteps steps = joseph_steps(ray, stride);
+    const int64_t sa = steps.a, sb = steps.b;
     value *= ray.step;
     const int begin = ray.first > first ? ray.first : first, end = ray.last < last ? ray.last : last;
     for (int k = begin; k <= end; ++k) {
         float wa, wb;
-        float* at = volume + joseph_corner(ray, k, stride, wa, wb);
+        float* at = volume + joseph_corner(ray, k, steps, wa, wb);
         const float high = wb * value, low = value - high;
         seed_add(at, (1 - wa) * low);
         seed_add(at + sa, wa * low);

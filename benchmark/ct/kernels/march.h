@@ -133,17 +133,7 @@ SEED_FN void march_fill(const MarchRay& ray, bool jitter, const MarchOccupancy& 
 
 // -- composites: mu and ts begin at the ray's first sample ----------------------------------------------------------------
 
-// Attenuation: sum of mu dt.
-SEED_FN float composite_sum(const float* mu, const float* ts, int64_t count) {
-    float lanes[8] = {0, 0, 0, 0, 0, 0, 0, 0};  // a fixed order of summation that a compiler can still vectorise
-    int64_t i = 0;
-    for (; i + 8 <= count; i += 8)
-        for (int lane = 0; lane < 8; ++lane) lanes[lane] += mu[i + lane] * ts[2 * (i + lane) + 1];
-    for (; i < count; ++i) lanes[i & 7] += mu[i] * ts[2 * i + 1];
-    return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
-}
-
-// Its transpose: d sum / d mu_i = dt_i.
+// The transpose of a ray's sum of mu dt: d sum / d mu_i = dt_i.
 SEED_FN void composite_sum_transpose(float value, const float* ts, int64_t count, float* mu) {
     for (int64_t i = 0; i < count; ++i) mu[i] = value * ts[2 * i + 1];
 }

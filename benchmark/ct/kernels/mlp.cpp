@@ -24,6 +24,12 @@ inline vec load(const float* at) { return *(const vec*)at; }
 inline void store(float* at, vec value) { *(vec*)at = value; }
 inline void add(float* at, vec value) { *(vec*)at += value; }
 
+inline float sum_of_lanes(vec value) {
+    float sum = 0;
+    for (int lane = 0; lane < LANES; ++lane) sum += value[lane];
+    return sum;
+}
+
 // out[o][p] = bias[o] + sum_i weight[o * row + i * column] in[i][p] for a tile; in and out are [feature][TILE].
 template <int OUTS>
 void product_block(const float* weight, int64_t row, int64_t column, const float* bias, const float* in, int ins, float* out) {
@@ -120,6 +126,14 @@ void load_tile(const float* in, int64_t count, int64_t first, int size, int feat
     }
 }
 
+void store_tile(const float* tile, const float* more, int64_t count, int64_t first, int size, int features, float* out) {
+    for (int f = 0; f < features; ++f) {
+        float* row = out + f * count + first;
+        std::memcpy(row, tile + f * TILE, sizeof(float) * size);
+        for (int p = 0; more && p < size; ++p) row[p] += more[f * TILE + p];
+    }
+}
+
 // Fills `work` with the input of every layer and returns where the output is.
 float* forward_tile(const Network& net, const float* weights, float* work) {
     const float* first = work;
@@ -163,14 +177,16 @@ void seed_mlp_backward(const float* in, int64_t count, const int* widths, int la
                        const float* out_gradient, float* in_gradient, float* weight_gradient) {
     const Network net{widths, layers, skip, slope};
     const int64_t tiles = (count + TILE - 1) / TILE, size_of_weights = net.weights();
-    std::vector<float> partial(CHUNKS * size_of_weights * LANES, 0.0f);
+    std::vector<float> partial(CHUNKS * size_of_weights);
 #pragma omp parallel
     {
         const int64_t wide = (int64_t)net.widest() * TILE;
         std::vector<float> work(net.activations()), upper(wide), lower(wide), skipped((int64_t)widths[0] * TILE);
+        std::vector<float> lanes(size_of_weights * LANES);
+        float* sums = lanes.data();
 #pragma omp for schedule(dynamic, 1)
         for (int chunk = 0; chunk < CHUNKS; ++chunk) {
-            float* sums = partial.data() + chunk * size_of_weights * LANES;
+            std::fill(lanes.begin(), lanes.end(), 0.0f);
             for (int64_t tile = tiles * chunk / CHUNKS; tile < tiles * (chunk + 1) / CHUNKS; ++tile) {
                 const int64_t first = tile * TILE;
                 const int size = (int)std::min<int64_t>(TILE, count - first);
@@ -194,20 +210,14 @@ void seed_mlp_backward(const float* in, int64_t count, const int* widths, int la
                     if (l > 0) activate_backward(at, lower.data(), (int64_t)widths[l] * TILE, slope);
                     std::swap(upper, lower);
                 }
-                if (in_gradient)
-                    for (int f = 0; f < widths[0]; ++f)
-                        for (int p = 0; p < size; ++p)
-                            in_gradient[f * count + first + p] = upper[f * TILE + p] + (skip > 0 ? skipped[f * TILE + p] : 0.0f);
+                if (in_gradient) store_tile(upper.data(), skip > 0 ? skipped.data() : nullptr, count, first, size, widths[0], in_gradient);
             }
-        }
-#pragma omp for schedule(static)
-        for (int64_t w = 0; w < size_of_weights; ++w) {
-            float sum = 0;
-            for (int chunk = 0; chunk < CHUNKS; ++chunk)
-                for (int lane = 0; lane < LANES; ++lane) sum += partial[(chunk * size_of_weights + w) * LANES + lane];
-            weight_gradient[w] = sum;
+            for (int64_t w = 0; w < size_of_weights; ++w) partial[chunk * size_of_weights + w] = sum_of_lanes(load(sums + w * LANES));
         }
     }
+    std::copy_n(partial.data(), size_of_weights, weight_gradient);
+    for (int chunk = 1; chunk < CHUNKS; ++chunk)
+        for (int64_t w = 0; w < size_of_weights; ++w) weight_gradient[w] += partial[chunk * size_of_weights + w];
 }
 
 }  // extern "C"

@@ -1,4 +1,4 @@
-// Exact line integrals of piecewise-constant voxels, for making test data.
+// Exact line integrals and maxima of piecewise-constant voxels, for making test data.
 //
 // This is deliberately another discretisation than the projector's (which interpolates): a ray is cut at every voxel face it
 // crosses and each piece counts with its exact length. Siddon, "Fast calculation of the exact radiological path for a
@@ -18,8 +18,10 @@ struct Grid {
     double low[3], high[3];  // the box outside of which everything counts as air, x, y, z [mm]
 };
 
-// Line integral along the segment from `source` to `target`, both x, y, z [mm].
-double integral(const float* voxels, const Grid& grid, const double* source, const double* target) {
+// Calls visit(voxel, length) for each piece of the segment from `source` to `target` (x, y, z [mm]) that lies in one voxel; lengths
+// are in shares of the segment. Returns the segment's length [mm].
+template <class Visit>
+double walk(const Grid& grid, const double* source, const double* target, Visit visit) {
     double direction[3], enter = 0.0, leave = 1.0, squared = 0.0;
     for (int axis = 0; axis < 3; ++axis) {
         direction[axis] = target[axis] - source[axis];
@@ -27,14 +29,14 @@ double integral(const float* voxels, const Grid& grid, const double* source, con
         const double low = std::fmax(grid.low[axis], grid.corner[axis]);
         const double high = std::fmin(grid.high[axis], grid.corner[axis] + grid.count[axis] * grid.spacing[axis]);
         if (direction[axis] == 0.0) {
-            if (source[axis] < low || source[axis] >= high) return 0.0;
+            if (source[axis] < low || source[axis] >= high) leave = -1.0;
             continue;
         }
         const double first = (low - source[axis]) / direction[axis], second = (high - source[axis]) / direction[axis];
         enter = std::fmax(enter, std::fmin(first, second));
         leave = std::fmin(leave, std::fmax(first, second));
     }
-    if (!(enter < leave)) return 0.0;
+    if (!(enter < leave)) return std::sqrt(squared);
 
     const int64_t stride[3] = {1, grid.count[0], grid.count[0] * grid.count[1]};
     int64_t index[3], step[3], offset = 0;
@@ -54,12 +56,11 @@ double integral(const float* voxels, const Grid& grid, const double* source, con
         }
         offset += index[axis] * stride[axis];
     }
-    double sum = 0.0, at = enter;
-    for (;;) {
+    for (double at = enter;;) {
         const int axis = next[0] < next[1] ? (next[0] < next[2] ? 0 : 2) : (next[1] < next[2] ? 1 : 2);
         const double until = std::fmin(next[axis], leave);
         if (until > at) {
-            sum += voxels[offset] * (until - at);
+            visit(offset, until - at);
             at = until;
         }
         if (next[axis] >= leave) break;
@@ -68,16 +69,27 @@ double integral(const float* voxels, const Grid& grid, const double* source, con
         offset += step[axis] * stride[axis];
         next[axis] += width[axis];
     }
-    return sum * std::sqrt(squared);
+    return std::sqrt(squared);
 }
 
-}  // namespace
+// Line integral along the segment.
+double integral(const float* voxels, const Grid& grid, const double* source, const double* target) {
+    double sum = 0.0;
+    const double length = walk(grid, source, target, [&](int64_t voxel, double part) { sum += voxels[voxel] * part; });
+    return sum * length;
+}
 
-// voxels float32 [z, y, x] 1/mm; count, spacing, corner, low, high in x, y, z order; vectors float64 [view, 4, 3] (source,
-// detector centre, u step, v step); sub_rays x sub_rays rays per pixel are averaged; out float32 [view, v, u].
-extern "C" void seed_simulate_voxels(const float* voxels, const int64_t* count, const double* spacing, const double* corner, const double* low,
-                                const double* high, const double* vectors, int64_t views, int64_t rows, int64_t columns, int64_t sub_rays,
-                                float* out) {
+// Largest value along the segment, of air (0) and the voxels that it crosses.
+double maximum(const float* voxels, const Grid& grid, const double* source, const double* target) {
+    double most = 0.0;
+    walk(grid, source, target, [&](int64_t voxel, double) { most = std::fmax(most, voxels[voxel]); });
+    return most;
+}
+
+// What `of_ray` says, averaged over sub_rays x sub_rays rays per pixel.
+template <class OfRay>
+void project(const float* voxels, const int64_t* count, const double* spacing, const double* corner, const double* low, const double* high,
+             const double* vectors, int64_t views, int64_t rows, int64_t columns, int64_t sub_rays, float* out, OfRay of_ray) {
     Grid grid;
     for (int axis = 0; axis < 3; ++axis) {
         grid.count[axis] = count[axis];
@@ -100,10 +112,30 @@ extern "C" void seed_simulate_voxels(const float* voxels, const int64_t* count, 
                     const double along_u = column - 0.5 * (columns - 1) + (i + 0.5) / sub_rays - 0.5;
                     double target[3];
                     for (int axis = 0; axis < 3; ++axis) target[axis] = centre[axis] + along_u * u[axis] + along_v * v[axis];
-                    sum += integral(voxels, grid, source, target);
+                    sum += of_ray(voxels, grid, source, target);
                 }
             }
             out[line * columns + column] = static_cast<float>(sum / (sub_rays * sub_rays));
         }
     }
 }
+
+}  // namespace
+
+extern "C" {
+
+// voxels float32 [z, y, x] 1/mm; count, spacing, corner, low, high in x, y, z order; vectors float64 [view, 4, 3] (source,
+// detector centre, u step, v step); sub_rays x sub_rays rays per pixel are averaged; out float32 [view, v, u].
+void seed_simulate_voxels(const float* voxels, const int64_t* count, const double* spacing, const double* corner, const double* low,
+                          const double* high, const double* vectors, int64_t views, int64_t rows, int64_t columns, int64_t sub_rays, float* out) {
+    project(voxels, count, spacing, corner, low, high, vectors, views, rows, columns, sub_rays, out, integral);
+}
+
+// The same of the largest value along each ray.
+void seed_simulate_voxel_maxima(const float* voxels, const int64_t* count, const double* spacing, const double* corner, const double* low,
+                                const double* high, const double* vectors, int64_t views, int64_t rows, int64_t columns, int64_t sub_rays,
+                                float* out) {
+    project(voxels, count, spacing, corner, low, high, vectors, views, rows, columns, sub_rays, out, maximum);
+}
+
+}  // extern "C"

@@ -1,41 +1,28 @@
 // TensoRF's vector-matrix features (Chen et al. 2022, doi 10.1007/978-3-031-19824-3_20): for each of the three axis
-// pairs, a plane value times a line value per channel. Planes: 0 = (y, x) with line z, 1 = (z, y) with line x, 2 = (z, x) with line y.
+// pairs, a plane value times a line value per channel.
 // Features are [plane * channels + channel][point]. A task owns one channel of one plane and its line: no atomics.
 #include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <vector>
+#include "vector_matrix.h"
 
 namespace {
 
 constexpr int64_t BLOCK = 512;
-struct Axes { int row, column, line; };                 // positions in a point's x, y, z
-constexpr Axes AXES[3] = {{1, 0, 2}, {2, 1, 0}, {2, 0, 1}};
 
-struct Linear { int at; float weight; };
-
-// Samples sit at cell centres of the unit interval; beyond the first and last centre the value stays.
-inline Linear locate(float position, int n) {
-    const float x = std::min(std::max(position * n - 0.5f, 0.0f), n - 1.0f);
-    const int at = std::min((int)x, std::max(n - 2, 0));
-    return {at, x - at};
-}
-
-struct Samples {                                        // where a block of points falls on one plane and its line
+struct Places {                                         // of a block of points on one plane and its line
     int corner[BLOCK], line[BLOCK];
     float row[BLOCK], column[BLOCK], along[BLOCK];
-    void fill(const float* points, int64_t count, const Axes& axes, int rows, int columns, int length) {
+    void fill(const float* points, int64_t count, const VmAxes& axes, const VmShape& shape) {
 #pragma omp simd
         for (int64_t i = 0; i < count; ++i) {
-            const Linear r = locate(points[3 * i + axes.row], rows), c = locate(points[3 * i + axes.column], columns);
-            const Linear l = locate(points[3 * i + axes.line], length);
-            corner[i] = r.at * columns + c.at;
-            row[i] = r.weight;
-            column[i] = c.weight;
-            line[i] = l.at;
-            along[i] = l.weight;
+            const VmPlace at = vm_place(points + 3 * i, axes, shape);
+            corner[i] = at.corner;
+            row[i] = at.row;
+            column[i] = at.column;
+            line[i] = at.line;
+            along[i] = at.along;
         }
     }
+    VmPlace operator[](int64_t i) const { return {corner[i], line[i], row[i], column[i], along[i]}; }
 };
 
 }  // namespace
@@ -48,24 +35,18 @@ void seed_vm_encode(const float* points, int64_t count, int channels, const int*
     const int64_t blocks = (count + BLOCK - 1) / BLOCK;
 #pragma omp parallel for schedule(static)
     for (int64_t block = 0; block < blocks; ++block) {
-        Samples at;
+        Places at;
         const int64_t first = block * BLOCK, size = std::min(BLOCK, count - first);
         for (int k = 0; k < 3; ++k) {
-            const int rows = shapes[3 * k], columns = shapes[3 * k + 1], length = shapes[3 * k + 2];
-            const int down = rows > 1 ? columns : 0, right = columns > 1, on = length > 1;
-            at.fill(points + 3 * first, size, AXES[k], rows, columns, length);
+            const VmShape shape = vm_shape(shapes, k);
+            const VmSteps steps = vm_steps(shape);
+            at.fill(points + 3 * first, size, vm_axes(k), shape);
             for (int c = 0; c < channels; ++c) {
-                const float* plane = planes[k] + (int64_t)c * rows * columns;
-                const float* line = lines[k] + (int64_t)c * length;
+                const float* plane = planes[k] + (int64_t)c * shape.rows * shape.columns;
+                const float* line = lines[k] + (int64_t)c * shape.length;
                 float* out = features + ((int64_t)k * channels + c) * count + first;
 #pragma omp simd
-                for (int64_t i = 0; i < size; ++i) {
-                    const float* p = plane + at.corner[i];
-                    const float top = p[0] + at.column[i] * (p[right] - p[0]);
-                    const float bottom = p[down] + at.column[i] * (p[down + right] - p[down]);
-                    const float* l = line + at.line[i];
-                    out[i] = (top + at.row[i] * (bottom - top)) * (l[0] + at.along[i] * (l[on] - l[0]));
-                }
+                for (int64_t i = 0; i < size; ++i) out[i] = vm_on_plane(plane, at[i], steps) * vm_on_line(line, at[i], steps);
             }
         }
     }
@@ -77,35 +58,53 @@ void seed_vm_encode_backward(const float* points, int64_t count, int channels, c
 #pragma omp parallel for schedule(dynamic, 1)
     for (int task = 0; task < 3 * channels; ++task) {
         const int k = task / channels, c = task % channels;
-        const int rows = shapes[3 * k], columns = shapes[3 * k + 1], length = shapes[3 * k + 2];
-        const int down = rows > 1 ? columns : 0, right = columns > 1, on = length > 1;
-        const float* plane = planes[k] + (int64_t)c * rows * columns;
-        const float* line = lines[k] + (int64_t)c * length;
-        float* plane_sum = plane_gradients[k] + (int64_t)c * rows * columns;
-        float* line_sum = line_gradients[k] + (int64_t)c * length;
-        std::fill_n(plane_sum, (int64_t)rows * columns, 0.0f);
-        std::fill_n(line_sum, length, 0.0f);
-        Samples at;
+        const VmShape shape = vm_shape(shapes, k);
+        const VmSteps steps = vm_steps(shape);
+        const int64_t area = (int64_t)shape.rows * shape.columns;
+        const float *plane = planes[k] + c * area, *line = lines[k] + (int64_t)c * shape.length;
+        float *plane_sum = plane_gradients[k] + c * area, *line_sum = line_gradients[k] + (int64_t)c * shape.length;
+        std::fill_n(plane_sum, area, 0.0f);
+        std::fill_n(line_sum, shape.length, 0.0f);
+        Places at;
         for (int64_t first = 0; first < count; first += BLOCK) {
             const int64_t size = std::min(BLOCK, count - first);
-            at.fill(points + 3 * first, size, AXES[k], rows, columns, length);
+            at.fill(points + 3 * first, size, vm_axes(k), shape);
             const float* g = gradient + (int64_t)task * count + first;
-            for (int64_t i = 0; i < size; ++i) {
-                const float* p = plane + at.corner[i];
-                const float top = p[0] + at.column[i] * (p[right] - p[0]);
-                const float bottom = p[down] + at.column[i] * (p[down + right] - p[down]);
-                const float* l = line + at.line[i];
-                const float to_plane = g[i] * (l[0] + at.along[i] * (l[on] - l[0]));
-                const float to_line = g[i] * (top + at.row[i] * (bottom - top));
-                float* s = plane_sum + at.corner[i];
-                const float low = to_plane * (1 - at.row[i]), high = to_plane * at.row[i];
-                s[0] += low * (1 - at.column[i]);
-                s[right] += low * at.column[i];
-                s[down] += high * (1 - at.column[i]);
-                s[down + right] += high * at.column[i];
-                line_sum[at.line[i]] += to_line * (1 - at.along[i]);
-                line_sum[at.line[i] + on] += to_line * at.along[i];
+            for (int64_t i = 0; i < size; ++i) vm_add(plane, line, at[i], steps, g[i], plane_sum, line_sum);
+        }
+    }
+}
+
+// point_gradients[count][3] (overwritten; x, y, z in the unit cube) from gradient[3 * channels][count].
+void seed_vm_encode_points(const float* points, int64_t count, int channels, const int* shapes, const float* const* planes,
+                           const float* const* lines, const float* gradient, float* point_gradients) {
+    const int64_t blocks = (count + BLOCK - 1) / BLOCK;
+#pragma omp parallel for schedule(static)
+    for (int64_t block = 0; block < blocks; ++block) {
+        Places at;
+        float to_row[BLOCK], to_column[BLOCK], to_line[BLOCK];
+        const int64_t first = block * BLOCK, size = std::min(BLOCK, count - first);
+        std::fill_n(point_gradients + 3 * first, 3 * size, 0.0f);
+        for (int k = 0; k < 3; ++k) {
+            const VmShape shape = vm_shape(shapes, k);
+            const VmSteps steps = vm_steps(shape);
+            at.fill(points + 3 * first, size, vm_axes(k), shape);
+            for (float* sum : {to_row, to_column, to_line}) std::fill_n(sum, size, 0.0f);
+            for (int c = 0; c < channels; ++c) {
+                const float* plane = planes[k] + (int64_t)c * shape.rows * shape.columns;
+                const float* line = lines[k] + (int64_t)c * shape.length;
+                const float* g = gradient + ((int64_t)k * channels + c) * count + first;
+#pragma omp simd
+                for (int64_t i = 0; i < size; ++i) {
+                    const VmSlopes slopes = vm_slopes(plane, line, at[i], steps);
+                    to_row[i] += g[i] * slopes.row;
+                    to_column[i] += g[i] * slopes.column;
+                    to_line[i] += g[i] * slopes.along;
+                }
             }
+            for (int64_t i = first; i < first + size; ++i)
+                vm_add_slopes(points + 3 * i, vm_axes(k), shape, {to_row[i - first], to_column[i - first], to_line[i - first]},
+                              point_gradients + 3 * i);
         }
     }
 }

@@ -1,4 +1,4 @@
-"""What a mixture is fitted by besides the residual: SSIM of projections."""
+"""SSIM of images as a training loss."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ WINDOW, SIGMA = 11, 1.5
 
 
 def ssim(images: torch.Tensor, others: torch.Tensor, data_range: float) -> torch.Tensor:
-    """Mean structural similarity of two stacks [view, v, u] (Wang et al. 2004, doi 10.1109/TIP.2003.819861), differentiable."""
+    """Mean structural similarity of two stacks [view, v, u] (Wang et al. 2004, doi 10.1109/TIP.2003.819861), differentiable.
+
+    The window is Gaussian and lies inside the images; smaller images have a smaller one.
+    """
     size = min(WINDOW, *images.shape[1:])
-    window = torch.exp(-0.5 * ((torch.arange(size) - (size - 1) / 2) / SIGMA) ** 2)
+    window = torch.exp(-0.5 * ((torch.arange(size, device=images.device) - (size - 1) / 2) / SIGMA) ** 2)
     window = window / window.sum()
 
     def blurred(stack: torch.Tensor) -> torch.Tensor:

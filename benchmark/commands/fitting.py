@@ -1,0 +1,78 @@
+"""fit: a method learns from many scans once."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from benchmark.commands.completion import method_names
+from benchmark.commands.output import open_console
+
+LINE_INTERVAL = 10.0  # [s] between progress lines
+
+
+def fit(
+    method: Annotated[str, typer.Argument(help="A method that can be fitted; name:preset picks a preset.", autocompletion=method_names)],
+    more: Annotated[list[str] | None, typer.Argument(metavar="[SCAN]...", help="Further scans.")] = None,
+    scans: Annotated[list[str] | None, typer.Option("--scans", help="Scans, folders of scans, or names of datasets.")] = None,
+    output: Annotated[Path, typer.Option(help="The weights file.")] = Path("weights.pt"),
+    views: Annotated[int | None, typer.Option(min=1, help="Views of each scan.")] = None,
+    size: Annotated[int | None, typer.Option(min=4, help="Voxels along the longest edge.")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, of the method or a dataset; repeatable.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the fit.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+) -> int:
+    from benchmark.errors import InputError
+    from benchmark.fitting import fit as fit_course
+    from benchmark.fitting import open_course
+    from benchmark.plugins import registry
+    from benchmark.pretrained import Weights
+
+    named = [*(scans or ()), *(more or ())]
+    if not named:
+        raise InputError("--scans", expected="at least one scan, folder of scans or dataset", found="none")
+    if not output.parent.is_dir():
+        raise InputError("--output", expected="a file in a folder that exists", found=f"'{output}'")
+    given = {key: value for key, value in (("views", views), ("size", size)) if value is not None}
+    console = open_console()
+    course = open_course(registry(), method, named, given, tuple(sets or ()), seed)
+    for lesson in course.lessons:
+        geometry = lesson.case.scan.geometry
+        console.print(escape(f"{lesson.case.name}: {geometry.views} views, {max(geometry.volume_shape)} voxels"), soft_wrap=True)
+    _limit_threads(threads)
+    path = fit_course(course, output, _Progress(console), threads)
+    console.print(escape(f"{path}  digest {Weights.read(path).digest}"), soft_wrap=True)
+    key = f"{course.method.name}.weights={path}"
+    console.print(escape(f"Use: python -m benchmark run --methods {course.method.name} --set {key} ..."), soft_wrap=True)
+    return 0
+
+
+def _limit_threads(threads: int | None) -> None:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+class _Progress:
+    """A line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.next = console, 0.0
+
+    def __call__(self, values: dict[str, Any]) -> None:
+        from benchmark.display import progress_text
+
+        if time.monotonic() >= self.next:
+            self.next = time.monotonic() + LINE_INTERVAL
+            self.console.print(escape(progress_text(values)), soft_wrap=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands on the command line."""
+    app.command(help="Fit a method to many scans once; runs with the weights are marked as pretrained.")(fit)

@@ -1,0 +1,49 @@
+"""A last fit of the volume whose total variation spares the edges that a field has found.
+
+The weight of a voxel's gradient is 1 / (1 + |grad f| / (tau m)), f being the field's volume and m the mean attenuation of the data, scaled
+to a mean of 1: iteratively reweighted total variation (Candes, Wakin, Boyd 2008, doi 10.1007/s00041-008-9045-x), with the field in place of
+the last iterate.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from benchmark.ct.tv_problem import TvProblem, fista
+from benchmark.run_context import Run
+from benchmark.types import Scan
+
+TAU = 1.0  # gradients of a field, in mean attenuations a voxel, from which on they count as edges
+HEAVIER = 2.0  # times the weight that suits the same problem without a guide: edges no longer pay for it
+STEPS, TOLERANCE, INNER = 300, 1e-4, 5
+LOG_EVERY = 5  # [steps]
+
+
+def edge_weights(volume: torch.Tensor, spacing: tuple[float, float, float], attenuation: float) -> torch.Tensor:
+    """Weights [z, y, x] of a guide [z, y, x] (1/mm) with voxels of this spacing (z, y, x); `attenuation` is the data's mean (1/mm)."""
+    edge = math.prod(spacing) ** (1 / 3)
+    ahead = [volume.narrow(axis, count - 1, 1) for axis, count in enumerate(volume.shape)]  # the last differences are 0
+    slopes = [volume.diff(dim=axis, append=last) * (edge / spacing[axis]) for axis, last in enumerate(ahead)]
+    weights = 1 / (1 + torch.stack(slopes).square().sum(0).sqrt() / (TAU * max(attenuation, 1e-12)))
+    return (weights / weights.mean()).contiguous()
+
+
+def guided_fit(guide: torch.Tensor, scan: Scan, weight: float, run: Run) -> torch.Tensor:
+    """Non-negative least squares with weight m sum_i w_i |grad x|_i, from the guide on, until it has converged or the budget is spent.
+
+    `weight` is a pure number as in TvProblem, the one that suits total variation without a guide; 0 gives the guide back.
+    """
+    if not weight:
+        return guide
+    data = torch.from_numpy(np.array(scan.projections)).to(guide.device)
+    attenuation = TvProblem(scan.geometry, data).attenuation
+    problem = TvProblem(scan.geometry, data, edges=edge_weights(guide, scan.geometry.volume_spacing, attenuation))
+    volume = guide
+    for end in fista(problem, HEAVIER * weight, run.steps(STEPS), tolerance=TOLERANCE, inner=INNER, start=guide.clamp(min=0)):
+        volume = end.x
+        if end.steps % LOG_EVERY == 0:
+            run.log(loss=end.objective)
+    return volume

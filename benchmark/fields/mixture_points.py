@@ -1,0 +1,42 @@
+"""A mixture evaluated at points anywhere, without gradients: what `render` and `volume` ask a checkpoint's field for."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+
+from benchmark.ct.kernels.call import call
+from benchmark.errors import InputError
+from benchmark.fields.mixture import CUTOFF, Grid, Mixture, reach_of, whitening
+
+MOST_CELLS = 64  # along an axis
+GAUSSIANS_A_CELL = 2.0  # if they were spread evenly
+
+
+@torch.no_grad()
+def mixture_values(mixture: Mixture, positions: torch.Tensor, temperature: float | None = None, cutoff: float = CUTOFF) -> torch.Tensor:
+    """The mixture at positions [M, 3] (x y z [mm]): float32 [M], 1/mm. The sum of the Gaussians, or their soft maximum at a
+    temperature (see maxima.py; 0: their maximum). A Gaussian counts where it is more than `cutoff` times its amplitude.
+
+    A point looks only at the Gaussians that reach its cell of a grid over the points. Raises InputError for other shapes.
+    """
+    mixture.check()
+    if positions.ndim != 2 or positions.shape[1] != 3:
+        raise InputError("positions", expected="[M, 3], x y z", found=f"{tuple(positions.shape)}")
+    values = torch.empty(len(positions), device=positions.device)
+    if not len(positions):
+        return values
+    points = positions.float().contiguous()
+    inputs = [tensor.detach().contiguous() for tensor in (mixture.means, whitening(mixture), mixture.log_amplitudes.exp())]
+    numbers = (ctypes.c_float(reach_of(cutoff)), ctypes.c_float(-1.0 if temperature is None else temperature))
+    call("gaussian_values", ctypes.byref(_cells(points, mixture.size)), mixture.size, *inputs, *numbers, points, len(points), values)
+    return values
+
+
+def _cells(points: torch.Tensor, gaussians: int) -> Grid:
+    """Cells that hold all points; more where there are more Gaussians."""
+    lower, upper = points.amin(0), points.amax(0)
+    count = max(1, min(MOST_CELLS, round((gaussians / GAUSSIANS_A_CELL) ** (1 / 3))))
+    step = ((upper - lower) / count).clamp(min=1e-6 * float((upper - lower).max()) + 1e-6)
+    return Grid.of([count] * 3, lower.flip(0).tolist(), step.flip(0).tolist())

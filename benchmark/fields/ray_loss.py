@@ -1,0 +1,60 @@
+"""What a field is fitted by when it is trained by rays, the same for every method."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from benchmark.ct.composite import Mode
+from benchmark.ct.importance import importance_integral
+from benchmark.ct.integrate import Field, line_integral
+from benchmark.ct.rays import Rays
+from benchmark.fields.measurements import Measurements
+from benchmark.fields.memory import RayBatch
+from benchmark.fields.support import Support
+from benchmark.fields.training_params import FieldParams
+from benchmark.fields.variation import Variation
+from benchmark.fields.weighting import Weighting
+from benchmark.types import Scan
+
+SAMPLES_PER_VOXEL = 1.5
+
+
+class RayLoss:
+    """Mean squared residual of random rays, marched with jitter through what may hold matter; `params.tv` must be a number here."""
+
+    def __init__(self, scan: Scan, params: FieldParams, measurements: Measurements, support: Support, batch: RayBatch) -> None:
+        self.params, self.measurements, self.batch = params, measurements, batch
+        self.samples = params.samples or math.ceil(SAMPLES_PER_VOXEL * max(scan.geometry.volume_shape))
+        self.bounds, self.occupancy = scan.geometry.volume_bounds, support.mask
+        self.mode: Mode = "max" if scan.composite == "max" else "sum"
+        self.weighting = Weighting(scan, params.weighting)
+        device = measurements.values.device
+        self.variation = Variation(scan, params.tv, len(measurements.values), device) if params.tv else None
+
+    def __call__(self, field: Field, count: int, generator: torch.Generator) -> torch.Tensor:
+        """Of `count` rays, or as many as the memory allows; `field` maps positions [M, 3] (x y z [mm]) to mu [M]."""
+        rays, values = self.measurements.draw(self.batch.allowed(count), generator)
+        loss = self.weighting.residual(self.rendered(field, rays, generator), values).square().mean()
+        return loss + self.variation.of_field(field, generator) if self.variation else loss
+
+    def rendered(self, field: Field, rays: Rays, generator: torch.Generator) -> torch.Tensor:
+        """Line integrals of the field along rays, or its maxima, as the scan has them: [N]."""
+        evaluate = recomputed(field) if self.params.checkpointing else field
+        how: dict[str, Any] = {"samples": self.samples, "jitter": generator, "occupancy": self.occupancy, "mode": self.mode}
+        if self.params.importance:
+            return importance_integral(evaluate, rays, self.bounds, importance=self.params.importance, **how)
+        return line_integral(evaluate, rays, self.bounds, **how)
+
+
+def rendering(scan: Scan, wanted: Literal["rays", "grid"]) -> Literal["rays", "grid"]:
+    """How a field is held against a scan: as wanted, but always by rays where the views are maxima, which a projected grid has not."""
+    return wanted if scan.composite == "sum" else "rays"
+
+
+def recomputed(field: Field) -> Field:
+    """The same field; what its backward pass needs is computed again then, and not kept until then (gradient checkpointing)."""
+    return lambda positions: checkpoint(field, positions, use_reentrant=False, preserve_rng_state=False)

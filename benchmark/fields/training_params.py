@@ -1,0 +1,26 @@
+"""What every method that fits a field to a scan lets its user choose, declared once."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from benchmark.types import Params, TvWeight
+
+
+class FieldParams(Params):
+    """How a field is sampled along rays, regularised, weighted and made consistent with the data."""
+
+    samples: int | None = Field(None, ge=2, description="samples a ray; none = 1.5 times the voxels along the longest edge (render: rays)")
+    importance: int = Field(0, ge=0, description="further samples a ray, more of them where the field is dense (render: rays)")
+    checkpointing: bool = Field(
+        False, description="keep nothing of the field between its two passes but compute it again: less memory, more time (render: rays)"
+    )
+    tv: TvWeight = Field(
+        0.0, description="weight of the total variation, a pure number (0.0003 .. 0.05 are usual); auto = from the scan alone; 0 = off"
+    )
+    weighting: Literal["equal", "photons"] = Field(
+        "equal", description="how much each pixel counts; photons = as the photons it received, exp(-p), where the scan says it has noise"
+    )
+    refine: int = Field(200, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")

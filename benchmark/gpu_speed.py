@@ -1,0 +1,204 @@
+"""How fast the kernels are on a GPU: milliseconds, against other software on the same device, and against copying the same bytes.
+
+Every number is the median of several calls, each timed on the device itself. What cannot be compared here says why instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.ct import tigre
+from benchmark.ct.composite import composite_rays_xray
+from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.integrate import march
+from benchmark.ct.projector import Projector
+from benchmark.ct.rays import view_rays
+from benchmark.environment import missing_modules, version
+from benchmark.errors import InputError, MissingDependency
+from benchmark.fields import MLP, HashGrid, TinyCudaField, plain, tiny_cuda_name
+
+REPEATS = 7
+SIZE, VIEWS = 512, 100  # of the projector's problem: SIZE^3 voxels, VIEWS views of SIZE^2 pixels
+RAYS, SAMPLES = 1024, 192  # of one step of a field
+BEGIN, END = "<!-- the table of `speed --device cuda --write` begins -->", "<!-- it ends -->"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One measurement: milliseconds, and how they compare with `other`; or why there is nothing to say."""
+
+    name: str
+    other: str
+    milliseconds: float | None = None
+    ratio: float | None = None  # ours over the other's: below 1 is faster
+    skipped: str = ""
+
+
+def measure(device: str, size: int = SIZE, views: int = VIEWS) -> Iterator[Row]:
+    """All rows, one after the other."""
+    yield from _projector(device, size, views)
+    yield from _field(device)
+
+
+def _projector(device: str, size: int, views: int) -> Iterator[Row]:
+    """A and A^T against the copy of what they must at least read and write, and against the projectors of TIGRE and ASTRA."""
+    geometry = problem(size, views)
+    projector = Projector(geometry)
+    volume = torch.rand(geometry.volume_shape, generator=torch.Generator().manual_seed(0)).to(device)
+    projections = projector.forward(volume)
+    calls: dict[str, Callable[[], Any]] = {"A": lambda: projector.forward(volume), "A^T": lambda: projector.adjoint(projections)}
+    times = {name: median(call, device) for name, call in calls.items()}
+    copy = median(lambda: (volume.clone(), projections.clone()), device)
+    for name, milliseconds in times.items():
+        yield Row(name, "a copy of volume and projections", milliseconds, milliseconds / copy)
+    for other, operators in (("TIGRE", _tigre_operators), ("ASTRA", _astra_operators)):
+        try:
+            theirs = operators(geometry, volume, projections, device)
+            for name, milliseconds in times.items():
+                yield Row(name, f"{other} {version(DISTRIBUTIONS[other])}", milliseconds, milliseconds / median(theirs[name], device, 3))
+        except MissingDependency as error:
+            yield Row("A, A^T", other, skipped=str(error))
+        except Exception as error:  # other people's code
+            yield Row("A, A^T", other, skipped=f"{type(error).__name__}: {error}")
+
+
+DISTRIBUTIONS = {"TIGRE": "pytigre", "ASTRA": "astra-toolbox"}
+
+
+def problem(size: int, views: int) -> ConeBeamGeometry:
+    """size^3 voxels in a 256 mm cube, `views` views of size^2 pixels that see all of it."""
+    return ConeBeamGeometry(
+        source_to_origin=1000.0,
+        source_to_detector=1500.0,
+        detector_shape=(size, size),
+        detector_pitch=(400.0 / size, 400.0 / size),
+        volume_shape=(size, size, size),
+        volume_spacing=(256.0 / size,) * 3,
+        angles=np.linspace(0, 2 * np.pi, views, endpoint=False),
+    )
+
+
+def difference_from_cpu(device: str = "cuda:0") -> float:
+    """Largest difference between a small A on a device and on the CPU, relative to its largest value."""
+    projector = Projector(problem(24, 5))
+    volume = torch.rand(projector.geometry.volume_shape, generator=torch.Generator().manual_seed(0))
+    expected = projector.forward(volume)
+    return float((projector.forward(volume.to(device)).cpu() - expected).abs().max() / expected.max())
+
+
+def _tigre_operators(
+    geometry: ConeBeamGeometry, volume: torch.Tensor, projections: torch.Tensor, device: str
+) -> dict[str, Callable[[], Any]]:
+    """TIGRE takes and gives arrays of the host: its times hold the way there and back."""
+    projector = tigre.TigreProjector(geometry, device)
+    host, measured = volume.cpu(), projections.cpu()
+    return {"A": lambda: projector.forward(host), "A^T": lambda: projector.adjoint(measured)}
+
+
+def _astra_operators(
+    geometry: ConeBeamGeometry, volume: torch.Tensor, projections: torch.Tensor, device: str
+) -> dict[str, Callable[[], Any]]:
+    """ASTRA's projectors (van Aarle et al. 2016, doi 10.1364/OE.24.025129) on the device's own arrays; its stacks are [v, view, u]."""
+    if missing_modules(["astra"]):
+        raise MissingDependency("needs astra (install: pip install astra-toolbox)")
+    import astra
+
+    (nz, ny, nx), (low, high) = geometry.volume_shape, geometry.volume_bounds
+    grid = astra.create_vol_geom(ny, nx, nz, low[0], high[0], low[1], high[1], low[2], high[2])
+    scanner = astra.create_proj_geom("cone_vec", *geometry.detector_shape, geometry.vectors().reshape(-1, 12))
+    projector = astra.create_projector("cuda3d", scanner, grid)
+    stack = projections.transpose(0, 1).contiguous()
+
+    def linked(kind: str, setting: Any, tensor: torch.Tensor) -> Any:
+        z, y, x = tensor.shape
+        return astra.data3d.link(kind, setting, astra.pythonutils.GPULink(tensor.data_ptr(), x, y, z, 4 * x))
+
+    there, measured = linked("-vol", grid, volume.clone()), linked("-sino", scanner, stack)
+    return {
+        "A": lambda: astra.experimental.direct_FPBP3D(projector, there, measured, 0, "FP"),
+        "A^T": lambda: astra.experimental.direct_FPBP3D(projector, there, measured, 0, "BP"),
+    }
+
+
+def _field(device: str) -> Iterator[Row]:
+    """A step of a neural field by rays (march, hash grid of 16 levels, network, sum, and back) against plain torch and tiny-cuda-nn."""
+    geometry = problem(128, 50)
+    generator = torch.Generator().manual_seed(0)
+    sizes: dict[str, int] = {"levels": 16, "base": 16, "finest": 512, "log2_entries": 19}
+    grid = HashGrid(**sizes, spread=0.1, generator=generator).to(device)
+    network = MLP(grid.out_features, hidden=32, layers=4, generator=generator).to(device)
+    pixels = [torch.randint(count, (RAYS,), generator=generator).to(device) for count in geometry.projection_shape]
+    rays, bounds = view_rays(geometry, pixels=(pixels[0], pixels[1], pixels[2])), geometry.volume_bounds
+    lower, upper = torch.tensor(bounds, dtype=torch.float32, device=device)
+
+    def step(field: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        samples = march(rays, bounds, samples=SAMPLES, jitter=generator)
+        mu = field((samples.positions - lower) / (upper - lower))[:, 0]
+        composite_rays_xray(mu, samples.ts, samples.rays).sum().backward()
+        grid.table.grad = network.weights.grad = None
+
+    ours = median(lambda: step(lambda points: network(grid(points))), device)
+    other = median(lambda: step(lambda points: network(plain.hash_grid(grid, points))), device, 3)
+    yield Row("field step", "the hash grid in plain torch", ours, ours / other)
+    try:
+        fused = TinyCudaField(**sizes, hidden=32, layers=4, device=device, seed=0)
+        yield Row("field step", tiny_cuda_name(), ours, ours / median(lambda: step(fused), device))
+    except MissingDependency as error:
+        yield Row("field step", "tiny-cuda-nn", skipped=str(error))
+    except Exception as error:  # other people's code
+        yield Row("field step", "tiny-cuda-nn", skipped=f"{type(error).__name__}: {error}")
+
+
+def median(call: Callable[[], Any], device: str, repeats: int = REPEATS) -> float:
+    """Milliseconds of a call, after one to warm up."""
+    call()
+    return statistics.median(_milliseconds(call, device) for _ in range(repeats))
+
+
+def _milliseconds(call: Callable[[], Any], device: str) -> float:
+    if not device.startswith("cuda"):
+        begin = time.perf_counter()
+        call()
+        return 1000 * (time.perf_counter() - begin)
+    with torch.cuda.device(device):
+        begin_event, end_event = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        torch.cuda.synchronize()
+        begin_event.record()
+        call()
+        end_event.record()
+        torch.cuda.synchronize()
+    return begin_event.elapsed_time(end_event)
+
+
+def device_text(device: str) -> str:
+    """The GPU, and what drives it."""
+    return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, CUDA {torch.version.cuda}"
+
+
+def markdown(rows: list[Row], where: str) -> str:
+    """The table of docs/performance.md."""
+    lines = [f"Measured by `python -m benchmark speed --device cuda` on {where}.", ""]
+    lines += ["| what | ms | against | ratio |", "|---|---|---|---|"]
+    for row in rows:
+        value = "" if row.milliseconds is None else f"{row.milliseconds:.3g}"
+        lines.append(f"| {row.name} | {value} | {row.other} | {row.skipped if row.ratio is None else f'{row.ratio:.3g}'} |")
+    return "\n".join(lines)
+
+
+def write(path: Path, table: str) -> None:
+    """Replace what stands between the marks of a page. Raises InputError for a page without them."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        found = "no such lines" if text else "no such file"
+        raise InputError(str(path), expected=f"a page with the lines '{BEGIN}' and '{END}'", found=found)
+    path.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}", encoding="utf-8")

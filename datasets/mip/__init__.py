@@ -1,0 +1,54 @@
+"""Maximum projections of a volume (fluorescence stacks and the like): a stack of the user's, or a made-up neuron."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import model_validator
+
+from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, hookimpl
+
+
+class MipParams(DatasetParams):
+    """What is looked at, and by which cameras."""
+
+    path: str | None = Field(
+        None, description="a stack: TIFF, numbered images, NIfTI, NRRD, MHA, DICOM, .npy or .npz; none = a neuron made of tubes"
+    )
+    key: str | None = Field(None, description="the array's name in an .npz file")
+    spacing: float | tuple[float, float, float] | None = Field(
+        None, description="voxel edge, or (z, y, x) [unit], where the file has none; none = 1"
+    )
+    unit: str = Field("um", min_length=1, description="unit of all lengths of a stack, for reports (nothing is converted)")
+    background: float = Field(0.0, description="what a stack's voxels have where nothing glows: it becomes 0 (and what is less, too)")
+    neuron: int = Field(0, ge=0, description="seed of the made-up neuron")
+    views: int | tuple[int, ...] = Field(
+        20, description="number of training views, the orthogonal ones included; or a list: orbit views alone, in half degrees"
+    )
+    orthogonal: bool = Field(True, description="whether the first three training views are those along z, y and x (XY, XZ, YZ)")
+    camera: Literal["orthographic", "perspective"] = Field("orthographic", description="parallel rays, or rays from a point")
+    field_of_view: float = Field(30.0, gt=0, lt=180, description="full angle of the picture along an edge (camera: perspective) [deg]")
+    elevation: float = Field(20.0, gt=-90, lt=90, description="of the orbit's cameras above the XY plane [deg]")
+    detector: int | None = Field(None, ge=1, le=8192, description="pixels along each side of the pictures; none = 1.5 x size")
+    sub_rays: int = Field(2, ge=1, le=16, description="rays per pixel and direction, whose maxima are averaged")
+
+    @model_validator(mode="after")
+    def _possible(self) -> MipParams:
+        if self.photons is not None or self.electronic:
+            raise InputError("photons, electronic", expected="none (they are noise of X-ray intensities)", found="added noise")
+        if self.path is not None and not Path(self.path).exists():
+            raise InputError("path", expected="a file or folder", found=f"'{self.path}', which is not there")
+        return self
+
+
+@hookimpl
+def register_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="mip",
+            target="datasets.mip.case:load",
+            params=MipParams,
+            summary="maximum projections of a stack of your own (--set mip.path=stack.tif) or of a made-up neuron",
+        )
+    ]

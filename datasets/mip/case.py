@@ -1,0 +1,135 @@
+"""From a stack or a neuron to maximum projections: training views, held-out views between them, and the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from benchmark.api import (
+    AXES,
+    Case,
+    ConeBeamGeometry,
+    InputError,
+    Scan,
+    Voxels,
+    cached_arrays,
+    camera_geometry,
+    heldout_angles,
+    orbit_directions,
+    read_volume_file,
+    training_angles,
+    volume_format,
+)
+from datasets.mip import MipParams
+from datasets.mip.neuron import SIDE, UNIT, neuron
+
+VERSION = 1  # raise it whenever the numbers change: it is part of the key of what is cached
+OWN_SPACING = ("dicom", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")  # formats that know their voxels' edges
+
+
+class Glowing(Protocol):
+    """Something with a known intensity: Voxels or Tubes."""
+
+    def maxima(self, geometry: ConeBeamGeometry, sub_rays: int) -> np.ndarray: ...
+
+    def averaged(self, geometry: ConeBeamGeometry) -> np.ndarray: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is looked at: the object, the edges of the box around it (z, y, x) and their unit, and what tells it from others."""
+
+    name: str
+    thing: Glowing
+    extent: tuple[float, float, float]
+    unit: str
+    identity: str
+    note: str
+
+
+def load(params: MipParams) -> Case:
+    """The case of a stack or of the neuron, in a box as large as the stack (the neuron's is a cube); the brightest value is 1."""
+    subject = _stack(params) if params.path is not None else _neuron(params)
+    edge = max(subject.extent) / params.size
+    shape = tuple(max(1, round(length / edge)) for length in subject.extent)
+    spacing = tuple(length / count for length, count in zip(subject.extent, shape, strict=True))
+    pixels = params.detector if params.detector is not None else round(1.5 * params.size)
+    field_of_view = np.deg2rad(params.field_of_view) if params.camera == "perspective" else None
+
+    def looking(directions: np.ndarray) -> ConeBeamGeometry:
+        return camera_geometry(directions, pixels, field_of_view, volume_shape=shape, volume_spacing=spacing)  # type: ignore[arg-type]
+
+    def kept(kind: str, geometry: ConeBeamGeometry, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        key = [VERSION, subject.identity, kind, params.sub_rays, geometry.digest]
+        return cached_arrays("mip", key, lambda: {"array": compute()})["array"]
+
+    def seen(geometry: ConeBeamGeometry) -> Scan:
+        projections = kept("maxima", geometry, lambda: subject.thing.maxima(geometry, params.sub_rays))
+        return Scan(projections, geometry, length_unit=subject.unit, composite="max")
+
+    training, training_views = training_directions(params)
+    angles, heldout_views = heldout_angles(params.heldout, params.data_seed)
+    geometry = looking(training)
+    return Case(
+        name=subject.name,
+        scan=seen(geometry),
+        truth=kept("truth", looking(AXES), lambda: subject.thing.averaged(geometry)),
+        heldout=seen(looking(orbit_directions(angles, np.deg2rad(params.elevation)))) if params.heldout else None,
+        truth_note=subject.note,
+        training_views=training_views,
+        heldout_views=heldout_views,
+    )
+
+
+def training_directions(params: MipParams) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Directions of the training views [view, 3], and their indices into the nominal orbit (none where some are not on it)."""
+    elevation = np.deg2rad(params.elevation)
+    if not isinstance(params.views, int):
+        angles, indices = training_angles(params.views)
+        return orbit_directions(angles, elevation), indices
+    axes = AXES[: params.views] if params.orthogonal else AXES[:0]
+    if params.views == len(axes):
+        return axes, ()
+    angles, indices = training_angles(params.views - len(axes))
+    return np.concatenate([axes, orbit_directions(angles, elevation)]), () if len(axes) else indices
+
+
+def _stack(params: MipParams) -> Subject:
+    path = Path(str(params.path))
+    spacing = params.spacing
+    if spacing is None and volume_format(path) not in OWN_SPACING:
+        spacing = 1.0
+    values, edges, note = read_volume_file(path, key=params.key, spacing=spacing)
+    values = np.maximum(np.asarray(values, dtype=np.float32) - np.float32(params.background), 0)
+    brightest = float(values.max())
+    if not 0 < brightest < np.inf:
+        found = f"at most {brightest + params.background:g}"
+        raise InputError(str(path), expected=f"finite voxels, some brighter than the background ({params.background:g})", found=found)
+    voxels = Voxels(values / np.float32(brightest), edges)
+    return Subject(
+        name=path.name.split(".")[0],
+        thing=voxels,
+        extent=voxels.extent,
+        unit=params.unit,
+        identity=f"{hashlib.sha256(voxels.values.tobytes()).hexdigest()} {edges!r}",
+        note=f"the stack itself, averaged over each voxel ({path.name}{note}); 1 is its brightest voxel",
+    )
+
+
+def _neuron(params: MipParams) -> Subject:
+    for key in ("key", "spacing"):
+        if getattr(params, key) is not None:
+            raise InputError(f"mip.{key}", expected="none without a path", found=f"{getattr(params, key)}")
+    return Subject(
+        name=f"neuron-{params.neuron}",
+        thing=neuron(params.neuron),
+        extent=(SIDE, SIDE, SIDE),
+        unit=UNIT,
+        identity=f"neuron {params.neuron}",
+        note="voxel means of the neuron's tubes, supersampled",
+    )

@@ -1,0 +1,47 @@
+"""Photographs of one thing by several calibrated cameras: frames in HDF5, or a body that moves, drawn by this module itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import model_validator
+
+from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, hookimpl
+
+
+class MultiviewParams(DatasetParams):
+    """Which frame of which sequence."""
+
+    path: str | None = Field(None, description="folder with frames.h5 and cameras.json; none = the synthetic sequence")
+    frame: int = Field(0, ge=0, description="which frame of the sequence")
+    views: int | tuple[int, ...] = Field(8, description="number of training cameras, evenly spaced, or explicit indices")
+    heldout: int = Field(4, ge=0, description="number of held-out cameras, seeded and disjoint from the training cameras")
+    align: bool = Field(True, description="turn each frame about the vertical by the pose that its silhouettes show; else only centred")
+    cameras: int = Field(16, ge=2, description="cameras of the synthetic sequence")
+    pixels: int = Field(64, ge=8, description="edge of the synthetic photographs [pixels]")
+
+    @model_validator(mode="after")
+    def _possible(self) -> MultiviewParams:
+        if self.photons is not None or self.electronic:
+            raise InputError("photons, electronic", expected="none (photographs have no X-ray noise)", found="added noise")
+        if self.path is not None and not Path(self.path).is_dir():
+            raise InputError("path", expected="a folder with frames.h5 and cameras.json", found=f"'{self.path}', which is not there")
+        return self
+
+
+def is_photographs(path: Path) -> bool:
+    """Whether `--scan PATH` means such a folder."""
+    return (path / "cameras.json").is_file()
+
+
+@hookimpl
+def register_datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="multiview",
+            target="datasets.multiview.case:load",
+            params=MultiviewParams,
+            opens={"scan": is_photographs},
+            summary="calibrated colour photographs with silhouettes: a folder (docs/data.md), or a synthetic body that walks",
+        )
+    ]

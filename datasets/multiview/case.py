@@ -1,0 +1,37 @@
+"""A frame as a case: centred and turned by the pose that the training cameras show, other cameras held out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.api import Case, Scan, heldout_views, training_views
+from datasets.multiview import MultiviewParams
+from datasets.multiview.cameras import Cameras
+from datasets.multiview.frames import Frame, open_frame
+from datasets.multiview.pose import estimate
+
+
+def load(params: MultiviewParams) -> Case:
+    """The photographs of one frame. Raises InputError for empty masks, and cameras that have the object behind them."""
+    frame = open_frame(params)
+    total = len(frame.cameras)
+    training = training_views(total, params.views)
+    heldout = heldout_views(total, training, params.heldout, params.data_seed)
+    pose = estimate(frame.cameras.subset(list(training)), frame.masks[list(training)], align=params.align)
+    cameras = frame.cameras.in_frame(np.array(pose.centre), pose.yaw)
+    return Case(
+        name=frame.name,
+        scan=scan(frame, cameras, training, pose.edge, params.size),
+        heldout=scan(frame, cameras, heldout, pose.edge, params.size) if heldout else None,
+        training_views=training,
+        heldout_views=heldout,
+        facts={"pose": {"centre": list(pose.centre), "yaw": pose.yaw}},
+    )
+
+
+def scan(frame: Frame, cameras: Cameras, indices: tuple[int, ...], edge: float, size: int) -> Scan:
+    """These cameras' photographs with the first row below, and a cube of `edge` mm with `size` voxels along it."""
+    chosen = list(indices)
+    shape = frame.masks.shape[1:]
+    geometry = cameras.subset(chosen).geometry((shape[0], shape[1]), volume_shape=(size,) * 3, volume_spacing=(edge / size,) * 3)
+    return Scan(frame.masks[chosen, ::-1], geometry, colours=frame.images[chosen, ::-1], composite="over")

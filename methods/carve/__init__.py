@@ -1,0 +1,66 @@
+"""Carve: a visual hull and back-projected values, refined by 3-D U-Nets and turned into one Gaussian for each voxel of the hull."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from benchmark.api import Field, MethodSpec, Params, hookimpl
+
+
+class CarveParams(Params):
+    """Parameters of carving. Lengths are in voxels of the carving grid, so that they suit any scan."""
+
+    voxels: int = Field(32, ge=4, description="voxels along the longest edge of the carving grid (at most the volume's own)")
+    values: Literal["fdk", "sart", "plain"] | None = Field(
+        None, description="back-projected values: filtered, one SART pass, or unfiltered; none = fdk, or sart where it cannot"
+    )
+    threshold: float = Field(2e-3, gt=0, lt=1, description="a silhouette is where a view exceeds this part of the largest line integral")
+    networks: int = Field(2, ge=1, description="3-D U-Nets, one after the other")
+    levels: int = Field(3, ge=1, le=6, description="resolutions of each U-Net")
+    channels: int = Field(8, ge=1, description="channels at the finest resolution; twice as many at each coarser one")
+    features: int = Field(8, ge=5, description="numbers of each voxel that the U-Nets hand on: value, occupancy, colours and others")
+    hidden: int = Field(32, ge=1, description="units of the network that makes a Gaussian of a voxel's features")
+    steps: int = Field(300, ge=1, description="optimiser steps (of a fit to one scan, or over many)")
+    views: int = Field(5, ge=1, description="random views a step")
+    loss: Literal["l1", "l2"] = Field("l1", description="absolute or squared residual of line integrals or colours")
+    sharpen: float = Field(
+        0.7, ge=0, le=1, description="power of the ramp filter on the residual, falling to 0, so that detail converges too; 0 = none"
+    )
+    ssim: float | None = Field(
+        None, ge=0, description="weight of 1 - SSIM of the views, relative to the residual's; none = 0, or 0.2 for photographs"
+    )
+    iou: float = Field(1.0, ge=0, description="weight of 1 - intersection over union of the silhouettes (photographs)")
+    tv: float | None = Field(
+        None, ge=0, description="weight of the total variation of the mixture on the carving grid; none = 0.25 / views of the scan"
+    )
+    learning_rate: float = Field(3e-3, gt=0, description="Adam's learning rate at the start")
+    decay: float = Field(0.1, ge=0, le=1, description="learning rate at the end over the one at the start (cosine between)")
+    width: float = Field(0.6, gt=0, description="standard deviation of a Gaussian before training [carving voxels]")
+    reach: float = Field(1.0, ge=0, description="farthest that a Gaussian may move from its voxel's centre [carving voxels]")
+    prune: float = Field(0.01, ge=0, description="voxels of less attenuation (relative to the scan's mean) or opacity have no Gaussian")
+    cutoff: float = Field(1e-3, gt=0, lt=1, description="a ray sees a Gaussian where it is more than this, relative to its peak")
+    seen: int | None = Field(
+        None, ge=1, description="views that the networks get in a fit to many scans; all views hold their mixture to account; none = all"
+    )
+    weights: str | None = Field(None, description="file that `fit` wrote: the networks are then applied as they are, without any step")
+    refine: int | None = Field(
+        None, ge=0, description="SART corrections (one view each) of the volume at the end; none = 50, or 0 with weights"
+    )
+
+
+SPEC = MethodSpec(
+    name="carve",
+    target="methods.carve.reconstruct:reconstruct",
+    field="methods.carve.reconstruct:restored_field",
+    fit="methods.carve.fit:fit",
+    composites=("sum", "over"),
+    params=CarveParams,
+    summary="visual hull refined by 3-D U-Nets, one Gaussian for each voxel, fitted through closed-form line integrals",
+    presets={"fast": {"voxels": 16, "steps": 150}, "fine": {"voxels": 48, "steps": 400}},
+    cite="Laurentini 1994, The visual hull concept, doi 10.1109/34.273735; Ronneberger et al. 2015, U-Net, arXiv 1505.04597",
+)
+
+
+@hookimpl
+def register_methods() -> list[MethodSpec]:
+    return [SPEC]

@@ -1,0 +1,61 @@
+"""Gaussians of attenuation, held against line integrals."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from benchmark.api import Scan
+from benchmark.fields import Mixture, MixtureProjector, ramp_filtered, ssim, total_variation, voxelise
+from methods.carve import CarveParams
+from methods.carve.hull import Carving, carve
+from methods.carve.network import Carver
+
+TV_TIMES_VIEWS = 0.25  # the residual is a mean over views: its sum grows with them, what is known beforehand does not
+
+
+def mixture_of(carver: Carver, carving: Carving, prune: float = 0.0) -> Mixture:
+    """Every voxel's Gaussian but those whose value is below `prune`. Raises InputError if there is none left.
+
+    In training all stay: a Gaussian that is not rendered has no gradient that could bring it back.
+    """
+    shapes, params = carver(carving), carver.params
+    values = F.softplus(shapes.level)
+    overlap = (2 * math.pi) ** 1.5 * params.width**3  # what Gaussians of amplitude 1 add up to before training
+    log_amplitudes = torch.log(values * (carving.mean / overlap) + 1e-30)
+    kept = values >= prune
+    mixture = Mixture(shapes.means[kept], shapes.quaternions[kept], shapes.log_scales[kept], log_amplitudes[kept])
+    mixture.check()
+    return mixture
+
+
+class Shadows:
+    """What the networks get is the carving of `seen`; the views that their mixture is held against are those of `scan`."""
+
+    more = 0
+
+    def __init__(self, seen: Scan, scan: Scan, params: CarveParams, device: str = "cpu") -> None:
+        self.params, self.carving = params, carve(seen, params, device)
+        self.projector = MixtureProjector(scan.geometry, params.cutoff, device)
+        self.measured = torch.tensor(scan.projections, device=device)
+        level = self.measured.abs().mean() if params.loss == "l1" else self.measured.square().mean()
+        self.level, self.range = max(float(level), 1e-12), max(float(self.measured.max()), 1e-12)
+        self.tv = TV_TIMES_VIEWS / seen.geometry.views if params.tv is None else params.tv
+        edge = math.prod(self.carving.geometry.volume_spacing) ** (1 / 3)
+        self.spacing = [length / edge for length in self.carving.geometry.volume_spacing]
+
+    def loss(self, carver: Carver, progress: float, generator: torch.Generator) -> tuple[torch.Tensor, int]:
+        """Residual, SSIM and total variation, relative to the scan's scale."""
+        mixture = mixture_of(carver, self.carving)
+        chosen = torch.randperm(len(self.measured), generator=generator)[: self.params.views].sort().values
+        rendered, measured = self.projector(mixture, chosen.tolist()), self.measured[chosen.to(self.measured.device)]
+        residual = ramp_filtered(rendered - measured, self.params.sharpen * (1 - progress))
+        loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level
+        if self.params.ssim:
+            loss = loss + self.params.ssim * (1 - ssim(rendered, measured, self.range))
+        if self.tv:
+            volume = voxelise(mixture, self.carving.geometry, cutoff=self.params.cutoff)
+            loss = loss + self.tv * total_variation(volume, self.spacing) / self.carving.mean
+        return loss, mixture.size

@@ -1,0 +1,73 @@
+"""Networks that are trained on many scans once, by projections alone, and applied to others as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmark.api import InputError, Run, Scan
+from methods.carve import CarveParams
+from methods.carve.attenuation import Shadows
+from methods.carve.colour import Photographs
+from methods.carve.network import Carver
+from methods.carve.training import Example, Training
+
+MOST_SUBSETS = 4  # of a scan's views that the networks get to see in turn
+LOG_EVERY = 10  # steps
+BUILD = ("networks", "levels", "channels", "features", "hidden", "width", "reach")  # what the weights were made for
+
+
+def fit(scans: Sequence[Scan], params: CarveParams, run: Run) -> dict[str, Any]:
+    """The networks' weights after `steps` steps, each on one scan drawn at random."""
+    kinds = {scan.composite for scan in scans}
+    if len(kinds) > 1:
+        raise InputError("scans", expected="all of one kind", found="line integrals and photographs")
+    examples = [example_of(seen, scan, params, run.device) for scan in scans for seen in subsets(scan, params.seen)]
+    training = Training(examples, params, run.seed, run.device)
+    for step in run.steps(params.steps, training):
+        loss, count = training.step()
+        if step % LOG_EVERY == 0:
+            run.log(loss=loss, gaussians=count)
+    return {"carver": training.carver.state_dict(), "build": {key: getattr(params, key) for key in BUILD}}
+
+
+def example_of(seen: Scan, scan: Scan, params: CarveParams, device: str) -> Example:
+    """What there is to learn from the views of `scan` when only those of `seen` are given."""
+    kind = Photographs if scan.composite == "over" else Shadows
+    return kind(seen, scan, params, device)
+
+
+def subsets(scan: Scan, seen: int | None) -> list[Scan]:
+    """The scan with `seen` evenly spaced views, started at different ones: what it shows of itself when it is sparse."""
+    views = scan.geometry.views
+    if seen is None or seen >= views:
+        return [scan]
+    starts = np.arange(min(MOST_SUBSETS, views // seen)) * (views / seen / min(MOST_SUBSETS, views // seen))
+    return [only(scan, np.unique(np.floor(start + np.arange(seen) * views / seen).astype(int))) for start in starts]
+
+
+def only(scan: Scan, views: np.ndarray) -> Scan:
+    """These views of a scan."""
+    labels = {name: values[views] for name, values in scan.view_labels.items()}
+    colours = None if scan.colours is None else scan.colours[views]
+    few = {"projections": scan.projections[views], "geometry": scan.geometry.subset(views), "colours": colours}
+    return dataclasses.replace(scan, view_labels=labels, **few)
+
+
+def load_fitted(carver: Carver, weights: dict[str, Any], params: CarveParams) -> None:
+    """Put the weights into the networks. Raises InputError if they were made for others."""
+    built = weights["build"]
+    differing = [key for key in BUILD if getattr(params, key) != built[key]]
+    if differing:
+        raise InputError(
+            "carve.weights",
+            expected="the networks that they were fitted with: " + ", ".join(f"{key}={built[key]}" for key in differing),
+            found=", ".join(f"{key}={getattr(params, key)}" for key in differing),
+        )
+    if weights["carver"]["head.2.bias"].shape != carver.head[-1].bias.shape:
+        found = "those of line integrals for photographs, or the reverse"
+        raise InputError("carve.weights", expected="weights of a fit to the same kind of views", found=found)
+    carver.load_state_dict(weights["carver"])

@@ -1,0 +1,110 @@
+"""What is known of a scan before any training: where there can be matter, and values that are back-projected there."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import torch
+
+from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Projector, Scan, filtered_backprojection, not_circular
+from benchmark.fields import Measurements, Support
+from methods.carve import CarveParams
+
+FAINTEST = 0.05  # of the mean attenuation: where values start at least, so that no voxel of the hull is without a gradient
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Carving:
+    """A scan as the networks get it, on a grid of its own.
+
+    geometry: the scanner with the carving grid; mask: the visual hull, bool [z, y, x]; values: attenuation relative to `mean`
+    [1/mm], float32 [z, y, x], 0 outside of the hull.
+    """
+
+    geometry: ConeBeamGeometry
+    mask: torch.Tensor
+    values: torch.Tensor
+    mean: float
+
+    def features(self, count: int) -> torch.Tensor:
+        """[count, z, y, x]: softplus^-1 of the values, occupancy, and zeros that the networks may fill."""
+        logits = inverse_softplus(self.values.clamp(min=FAINTEST)) * self.mask
+        empty = torch.zeros(count - 2, *self.mask.shape, device=self.mask.device)
+        return torch.cat([logits[None], self.mask[None].float(), empty])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"mask": self.mask, "values": self.values, "mean": self.mean}
+
+
+def inverse_softplus(x: torch.Tensor) -> torch.Tensor:
+    """The number whose softplus is x > 0."""
+    return x + torch.log(-torch.expm1(-x))
+
+
+def carving_geometry(geometry: ConeBeamGeometry, longest: int) -> ConeBeamGeometry:
+    """The scanner with the same box on a grid of at most `longest` voxels along an edge, never finer than its own."""
+    factor = max(1.0, max(geometry.volume_shape) / longest)
+    z, y, x = (max(1, math.ceil(count / factor)) for count in geometry.volume_shape)
+    return geometry.with_volume((z, y, x))
+
+
+def carve(scan: Scan, params: CarveParams, device: str = "cpu") -> Carving:
+    """Hull and values of a scan, on `device`. Raises InputError for views without matter, and where the views agree on no voxel."""
+    check_silhouettes(scan, params.threshold)
+    coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.voxels))
+    mask = check_hull(hull(coarse, params.threshold, device).mask)
+    mean = Measurements(scan, device).mean_attenuation
+    volume = back_projected(coarse, params.values, device) * mask
+    projected = float(Projector(coarse.geometry).forward(volume).double().sum())
+    scale = float(torch.tensor(scan.projections).double().sum()) / projected if projected > 0 else 0.0
+    return Carving(coarse.geometry, mask, volume * (max(scale, 0.0) / mean), mean)
+
+
+def hull(scan: Scan, threshold: float, device: str = "cpu") -> Support:
+    """Voxels of the scan's grid that may hold matter: those that no silhouette rules out.
+
+    A voxel is judged by the central rays of pixels that meet it. Matter in its corner may be seen only by a pixel whose central ray
+    passes half a pixel beside it, so silhouettes are widened by a pixel.
+    """
+    widened = torch.nn.functional.max_pool2d(torch.tensor(scan.projections)[:, None], 3, 1, 1)[:, 0]
+    return Support.of(dataclasses.replace(scan, projections=widened.numpy()), threshold, device)
+
+
+def check_silhouettes(scan: Scan, threshold: float) -> None:
+    """Raise InputError for views that show nothing."""
+    projections = torch.tensor(scan.projections)
+    shown = projections.flatten(1).amax(1) > threshold * projections.max().clamp(min=0)
+    if not shown.all():
+        empty = torch.nonzero(~shown)[:, 0].tolist()
+        raise InputError(
+            "silhouettes",
+            expected=f"pixels above {threshold:g} times the largest line integral in every view",
+            found=f"none in {len(empty)} of {len(shown)} views, the first is view {empty[0]}",
+            fix="Leave these views out, or lower threshold.",
+        )
+
+
+def check_hull(mask: torch.Tensor) -> torch.Tensor:
+    """The mask. Raises InputError if it is empty."""
+    if not mask.any():
+        raise InputError(
+            "visual hull", expected="voxels that every silhouette covers", found="none", fix="Check the geometry, or lower threshold."
+        )
+    return mask
+
+
+def back_projected(scan: Scan, kind: str | None, device: str) -> torch.Tensor:
+    """[z, y, x], at least 0 (1/mm but for a factor): a filtered backprojection, one SART pass, or means over the rays of a voxel."""
+    geometry = scan.geometry
+    if (kind or ("sart" if not_circular(geometry) else "fdk")) == "fdk":
+        return torch.from_numpy(filtered_backprojection(scan.projections, geometry, device=device)[0]).clamp(min=0).to(device)
+    if kind == "plain":
+        projector = Projector(geometry)
+        rays = projector.adjoint(torch.ones(geometry.projection_shape, device=device))
+        return (projector.adjoint(torch.tensor(scan.projections, device=device)) / rays.clamp(min=1e-6)).clamp(min=0)
+    volume, subsets = torch.zeros(geometry.volume_shape, device=device), OrderedSubsets(scan, device=device)
+    for index in range(len(subsets)):
+        subsets.correct(volume, index, 0.5)
+    return volume

@@ -1,0 +1,114 @@
+"""From a carving to Gaussians: a stack of 3-D U-Nets that change nothing before training, and a small network for each voxel."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from benchmark.api import ConeBeamGeometry
+from methods.carve import CarveParams
+
+LOOSE = 1.0  # natural logarithm of the most that a scale may change
+OUTPUTS = 11  # of the small network: quaternion 4, log scales 3, level 1, offset 3
+
+
+class Carved(Protocol):
+    """What is known of a scan before any training: the carving grid, the visual hull on it, and features [count, z, y, x]."""
+
+    @property
+    def geometry(self) -> ConeBeamGeometry: ...
+
+    @property
+    def mask(self) -> torch.Tensor: ...
+
+    def features(self, count: int) -> torch.Tensor: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+
+class UNet(nn.Module):
+    """features [F, z, y, x] -> features + a residual, which is 0 until trained (Ronneberger et al. 2015, arXiv 1505.04597)."""
+
+    def __init__(self, features: int, channels: int, levels: int) -> None:
+        super().__init__()
+        widths = [channels << level for level in range(levels)]
+        self.down = nn.ModuleList(_block(before, after) for before, after in zip([features, *widths], widths, strict=False))
+        self.up = nn.ModuleList(_block(deep + wide, wide) for wide, deep in zip(widths, widths[1:], strict=False))
+        self.last = nn.Conv3d(widths[0], features, 1)
+        _silence(self.last)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        x, kept = features[None], []
+        for index, block in enumerate(self.down):
+            if index:
+                x = F.interpolate(x, size=[-(-count // 2) for count in x.shape[2:]], mode="area")
+            x = block(x)
+            kept.append(x)
+        for block, skipped in zip(reversed(self.up), reversed(kept[:-1]), strict=True):
+            x = block(torch.cat([F.interpolate(x, size=skipped.shape[2:]), skipped], 1))
+        return features + self.last(x)[0]
+
+
+def _block(before: int, after: int) -> nn.Module:
+    return nn.Sequential(nn.Conv3d(before, after, 3, padding=1), nn.SiLU(), nn.Conv3d(after, after, 3, padding=1), nn.SiLU())
+
+
+def _silence(layer: nn.Conv3d | nn.Linear) -> None:
+    nn.init.zeros_(layer.weight)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+
+
+class Shapes(NamedTuple):
+    """What the small network says of K voxels: where the Gaussian of each lies, and what is made of the rest."""
+
+    means: torch.Tensor  # [K, 3] x y z [mm]
+    quaternions: torch.Tensor  # [K, 4]
+    log_scales: torch.Tensor  # [K, 3] [mm]
+    level: torch.Tensor  # [K] of which attenuation or opacity is made
+    others: torch.Tensor  # [K, more]
+    features: torch.Tensor  # [K, F] refined
+
+
+class Carver(nn.Module):
+    """The U-Nets, and the network that makes one Gaussian of each voxel's features; `more` numbers beside those that all have."""
+
+    def __init__(self, params: CarveParams, more: int = 0) -> None:
+        super().__init__()
+        self.params = params
+        self.networks = nn.ModuleList(UNet(params.features, params.channels, params.levels) for _ in range(params.networks))
+        last = nn.Linear(params.hidden, OUTPUTS + more)
+        _silence(last)
+        self.head = nn.Sequential(nn.Linear(params.features, params.hidden), nn.SiLU(), last)
+
+    def refined(self, features: torch.Tensor) -> torch.Tensor:
+        """[F, z, y, x] -> [F, z, y, x]; the same before training."""
+        for network in self.networks:
+            features = network(features)
+        return features
+
+    def forward(self, carving: Carved) -> Shapes:
+        """One Gaussian for each voxel of the hull; before training in its middle, as wide as voxels are apart."""
+        inside = self.refined(carving.features(self.params.features))[:, carving.mask].t()  # [K, F]
+        numbers = self.head(inside)
+        turn, scales, level, offset, others = numbers.split([4, 3, 1, 3, numbers.shape[1] - OUTPUTS], 1)
+        edges = torch.tensor(carving.geometry.volume_spacing[::-1], dtype=torch.float32, device=inside.device)  # x y z [mm]
+        return Shapes(
+            means=centres(carving.geometry, carving.mask) + self.params.reach * edges * torch.tanh(offset),
+            quaternions=torch.tensor([1.0, 0.0, 0.0, 0.0], device=turn.device) + turn,
+            log_scales=torch.log(self.params.width * edges) + LOOSE * torch.tanh(scales),
+            level=inside[:, 0] + level[:, 0],
+            others=others,
+            features=inside,
+        )
+
+
+def centres(geometry: ConeBeamGeometry, mask: torch.Tensor) -> torch.Tensor:
+    """Centres of the marked voxels, float32 [K, 3], x y z [mm]."""
+    index = torch.nonzero(mask).flip(1)  # x y z
+    lower = torch.tensor(geometry.volume_bounds[0], device=mask.device)
+    spacing = torch.tensor(geometry.volume_spacing[::-1], dtype=torch.float64, device=mask.device)
+    return (lower + (index + 0.5) * spacing).float()

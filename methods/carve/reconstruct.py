@@ -1,0 +1,101 @@
+"""Carving of one scan: as a deep prior, whose networks are trained by that scan, or with networks that others have trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan
+from benchmark.fields import Mixture, Splats, Support, data_consistent, mixture_values, voxelise
+from methods.carve import CarveParams
+from methods.carve.attenuation import mixture_of
+from methods.carve.colour import COLOURS, ColourCarving, extinction, splats_of
+from methods.carve.fit import example_of, load_fitted
+from methods.carve.hull import Carving, carving_geometry, hull
+from methods.carve.network import Carver
+from methods.carve.training import Training
+
+REFINE = 50  # corrections after a fit to the scan itself
+
+
+class Fit:
+    """A scan in training, its Gaussians and its volume."""
+
+    def __init__(self, scan: Scan, params: CarveParams, seed: int, device: str = "cpu") -> None:
+        self.scan, self.prune, self.example = scan, params.prune, example_of(scan, scan, params, device)
+        self.training = Training([self.example], params, seed, device)
+        self.support = hull(scan, params.threshold, device)
+
+    @torch.no_grad()
+    def gaussians(self) -> Mixture | Splats:
+        """As the networks make them now."""
+        carving = self.example.carving
+        if isinstance(carving, ColourCarving):
+            return splats_of(self.training.carver, carving, self.prune)
+        assert isinstance(carving, Carving)
+        return mixture_of(self.training.carver, carving, self.prune)
+
+    def volume(self, supersample: int = 2) -> torch.Tensor:
+        """[z, y, x] (1/mm): the mean of attenuation or extinction over each voxel of the hull."""
+        return voxelise(as_mixture(self.gaussians()), self.scan.geometry, supersample=supersample) * self.support.mask
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.training.state_dict() | {"support": self.support.mask}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.training.load_state_dict(state)
+
+
+def as_mixture(gaussians: Mixture | Splats) -> Mixture:
+    """What a volume shows of them."""
+    return extinction(gaussians) if isinstance(gaussians, Splats) else gaussians
+
+
+def reconstruct(scan: Scan, params: CarveParams, run: Run) -> Reconstruction:
+    """Train the networks on the scan, unless there are weights; the volume is their Gaussians' mean over each voxel, made consistent
+    with line integrals.
+    """
+    if not scan.projections.max() > 0 and scan.composite == "sum":  # air
+        return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32), info={"gaussians": 0})
+    fit = Fit(scan, params, run.seed, run.device)
+    if run.weights is not None:
+        load_fitted(fit.training.carver, run.weights, params)
+    for step in run.steps(params.steps if run.weights is None else 0, fit):
+        loss, count = fit.training.step()
+        if step % 10 == 0:
+            run.log(loss=loss, gaussians=count)
+        run.snapshot(lambda: fit.volume(supersample=1).cpu().numpy())
+    gaussians, volume = fit.gaussians(), fit.volume()
+    if scan.composite == "sum":
+        corrections = (REFINE if run.weights is None else 0) if params.refine is None else params.refine
+        volume = data_consistent(volume, scan, corrections)
+    info = {
+        "gaussians": len(gaussians.means),
+        "hull": float(fit.example.carving.mask.float().mean()),
+        "carving_grid": list(fit.example.carving.mask.shape),
+        "parameters": sum(tensor.numel() for tensor in fit.training.carver.parameters()),
+    }
+    arrays = {name: part.cpu().numpy() for name, part in [*gaussians._asdict().items(), ("hull", fit.support.mask)]}
+    return Reconstruction(volume.cpu().numpy(), info=info, arrays=arrays)
+
+
+def restored_field(state: dict[str, Any], params: CarveParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation or extinction [M], 0 outside of the hull."""
+    coloured, grid = "colours" in state["carving"], carving_geometry(geometry, params.voxels)
+    carver = Carver(params, COLOURS if coloured else 0)
+    carver.load_state_dict(state["carver"])
+    with torch.no_grad():
+        if coloured:
+            mixture = extinction(splats_of(carver, ColourCarving(grid, **state["carving"]), params.prune))
+        else:
+            mixture = mixture_of(carver, Carving(grid, **state["carving"]), params.prune)
+    support = Support(state["support"])
+    lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
+
+    def field(positions: torch.Tensor) -> torch.Tensor:
+        return mixture_values(mixture, positions) * support.at((positions - lower) / (upper - lower))
+
+    return field

@@ -1,0 +1,72 @@
+"""The optimiser of the networks, and the examples that they learn from: one scan, or many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+from methods.carve import CarveParams
+from methods.carve.network import Carved, Carver
+
+WARM_UP = 20  # steps until the learning rate is what it is called
+CLIP = 1.0  # largest norm of the gradient
+
+
+class Example(Protocol):
+    """What the networks get of a scan, and what their Gaussians are held against."""
+
+    more: int  # numbers of each Gaussian beside those that all have
+
+    @property
+    def carving(self) -> Carved: ...
+
+    def loss(self, carver: Carver, progress: float, generator: torch.Generator) -> tuple[torch.Tensor, int]:
+        """Of some random views, and how many Gaussians there are. `progress` is 0 at the start and 1 at the end."""
+
+
+class Training:
+    """The networks and their optimiser. Random numbers are drawn on the CPU, so that they are the same on any device."""
+
+    def __init__(self, examples: Sequence[Example], params: CarveParams, seed: int, device: str = "cpu") -> None:
+        self.examples, self.params, self.taken = examples, params, 0
+        self.generator = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.carver = Carver(params, examples[0].more).to(device)
+        self.optimiser = torch.optim.Adam(self.carver.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
+
+    def step(self) -> tuple[float, int]:
+        """One optimiser step on one example; its loss and its number of Gaussians."""
+        progress = min(1.0, self.taken / self.params.steps)
+        index = int(torch.randint(len(self.examples), (), generator=self.generator)) if len(self.examples) > 1 else 0
+        loss, count = self.examples[index].loss(self.carver, progress, self.generator)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.carver.parameters(), CLIP)
+        self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self._rate(progress)
+        self.optimiser.step()
+        self.taken += 1
+        return float(loss.detach()), count
+
+    def _rate(self, progress: float) -> float:
+        """Of the learning rate: Adam's first steps have the full length whatever the gradient, so it rises first."""
+        cosine = 0.5 * (1 + math.cos(math.pi * progress))
+        return min(1.0, (self.taken + 1) / WARM_UP) * (self.params.decay + (1 - self.params.decay) * cosine)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "carver": self.carver.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "taken": self.taken,
+            "carving": self.examples[0].carving.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.carver.load_state_dict(state["carver"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        self.taken = state["taken"]

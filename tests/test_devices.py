@@ -1,0 +1,160 @@
+"""Every method on a GPU: the same numbers as on the CPU, to float rounding, from the same seed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from balls import ball_scan
+from tiny import sweep
+from torch.utils._pytree import tree_map
+
+import methods.naf.reconstruct as naf
+import methods.zerorf.reconstruct as zerorf
+from benchmark.api import Reconstruction, Run, Scan
+from benchmark.fields import Mixture, MixtureMaxima
+from benchmark.fields.memory import out_of_memory
+from benchmark.plugins import load
+from benchmark.schedule import Options
+from benchmark.types import resolve
+from methods.gaussians import GaussiansParams
+from methods.gaussians.reconstruct import Training as GaussiansTraining
+from methods.naf import NafParams
+from methods.zerorf import ZeroRFParams
+
+NAF: dict[str, Any] = {"steps": 8, "base": 4, "log2_entries": 10, "hidden": 8, "rays": 64, "refine": 3}
+ZERORF: dict[str, Any] = {
+    "steps": 2, "members": 2, "channels": (8, 8), "features": 3, "hidden": 8, "rays": 64, "rays_end": 64, "refine": 3,
+}  # fmt: skip
+GAUSSIANS: dict[str, Any] = {"steps": 8, "every": 4, "until": 1.0, "gaussians": 60, "tv_block": 6, "ssim": 0.2, "refine": 3}
+CARVE: dict[str, Any] = {"voxels": 8, "channels": 2, "levels": 2, "networks": 1, "steps": 3, "views": 3}
+RUNS: list[tuple[str, dict[str, Any], float]] = [  # method, parameters, the largest difference from the CPU's volume, relative
+    ("fdk", {}, 1e-4),
+    ("sart", {"iterations": 3}, 1e-4),
+    ("sart", {"iterations": 3, "subset": 4, "nonnegative": False}, 1e-4),
+    ("cgls", {"most": 8}, 1e-3),
+    ("fista_tv", {"iterations": 10, "weight": 0.01}, 1e-4),
+    ("naf", {**NAF, "tv": 0.01, "weighting": "photons"}, 1e-2),
+    ("naf", {**NAF, "render": "grid", "views": 3, "skip": 2, "layers": 4, "tv": 0.01}, 1e-2),
+    ("zerorf", {**ZERORF, "tv": 0.01}, 1e-2),
+    ("zerorf", {**ZERORF, "members": 1, "render": "rays", "attention": True, "muon": 0.0, "tv": 0.01}, 1e-2),
+    ("gaussians", GAUSSIANS, 1e-2),
+    ("carve", {**CARVE, "ssim": 0.2, "refine": 3}, 1e-2),
+    ("carve", {**CARVE, "values": "plain", "loss": "l2"}, 1e-2),
+]
+OF_MAXIMA: list[tuple[str, dict[str, Any], float]] = [
+    ("naf", NAF, 1e-2),
+    ("zerorf", {**ZERORF, "members": 1}, 1e-2),
+    # Adam goes by the signs of gradients, and SSIM has many that are nearly 0.
+    ("gaussians", {**GAUSSIANS, "scale": 0.01, "ssim": 0.0, "every": 10}, 1e-2),
+    ("gaussians", {**GAUSSIANS, "start": "random"}, 1e-2),
+]
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@functools.cache
+def scan() -> Scan:
+    found, _ = ball_scan(views=6, size=10, noise=0.005)
+    return Scan(found.projections, found.geometry, photons=1e5)
+
+
+def maxima() -> Scan:
+    """Of a Gaussian where the ball is."""
+    geometry = scan().geometry
+    blob = Mixture(torch.tensor([[20.0, -10.0, 5.0]]), torch.tensor([[1.0, 0, 0, 0]]), torch.full((1, 3), 3.4), torch.zeros(1))
+    return Scan(MixtureMaxima(geometry, 0.0)(blob).numpy(), geometry, composite="max")
+
+
+def reconstruct(method: str, changes: dict[str, Any], device: str, scan: Callable[[], Scan] = scan) -> tuple[Reconstruction, list[Any]]:
+    """The method as the harness calls it, and what it offered as snapshots."""
+    spec, snapshots = load().methods[method], list[Any]()
+    run = Run(seed=3, device=device, on_snapshot=lambda step, seconds, volume: snapshots.append(volume))
+    return resolve(spec.target)(scan(), spec.params(**changes), run), snapshots
+
+
+@pytest.mark.parametrize(("method", "changes", "bound"), RUNS, ids=lambda value: value if isinstance(value, str) else None)
+def test_a_method_computes_the_same_on_any_device(method: str, changes: dict[str, Any], bound: float, device: str) -> None:
+    if device == "cpu":
+        pytest.skip("this is what the others are compared with")
+    (found, shown), (expected, _) = (reconstruct(method, changes, where) for where in (device, "cpu"))
+    assert found.volume.dtype == np.float32 and expected.volume.max() > 0
+    assert np.linalg.norm(found.volume - expected.volume) <= bound * np.linalg.norm(expected.volume)
+    assert method == "fdk" or np.isfinite(shown[-1]).all()
+    assert found.info.keys() == expected.info.keys()
+
+
+@pytest.mark.parametrize(("method", "changes", "bound"), OF_MAXIMA, ids=lambda value: value if isinstance(value, str) else None)
+def test_maxima_are_fitted_the_same_on_any_device(method: str, changes: dict[str, Any], bound: float, device: str) -> None:
+    if device == "cpu":
+        pytest.skip("this is what the others are compared with")
+    found, expected = (reconstruct(method, changes, where, maxima)[0].volume for where in (device, "cpu"))
+    assert np.linalg.norm(found - expected) <= bound * np.linalg.norm(expected) > 0
+
+
+def test_importance_samples_fit_as_well(device: str) -> None:
+    """Their places in the bins are other random numbers on a GPU."""
+    changes = {**ZERORF, "steps": 3, "members": 1, "render": "rays", "importance": 6, "samples": 8}
+    found, _ = reconstruct("zerorf", changes, device)
+    expected, _ = reconstruct("zerorf", {**changes, "importance": 0, "samples": 20}, "cpu")
+    assert np.linalg.norm(found.volume - expected.volume) < 0.2 * np.linalg.norm(expected.volume)
+
+
+def training(method: str, device: str) -> Any:
+    if method == "gaussians":
+        return GaussiansTraining(scan(), GaussiansParams(steps=20, every=3, gaussians=40, tv=0.0), 0, device)
+    if method == "naf":
+        return naf.Training(scan(), NafParams(**NAF), 0, device)
+    return zerorf.Ensemble(scan(), ZeroRFParams(**ZERORF), 0, device)
+
+
+@pytest.mark.parametrize("method", ["naf", "zerorf", "gaussians"])
+def test_what_was_trained_elsewhere_goes_on(method: str, device: str) -> None:
+    """A checkpoint comes back on the CPU, wherever it was written."""
+    first, second = training(method, device), training(method, device)
+    for _ in range(5):
+        first.step()
+    second.load_state_dict(tree_map(lambda leaf: leaf.cpu() if isinstance(leaf, torch.Tensor) else leaf, first.state_dict()))
+    assert second.step() == pytest.approx(first.step(), rel=1e-4)
+
+
+# -- what the harness does around them ----------------------------------------------------------------------------------
+
+
+def test_the_clock_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    clock = Run(device="cuda:1").clock
+    clock.start()
+    with clock.paused():
+        assert waited == ["cuda:1"] * 2
+    clock.stop()
+    clock.stop()
+    assert waited == ["cuda:1"] * 4
+    Run().clock.start()
+    assert len(waited) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CUDA out of memory. Tried to allocate 2.00 GiB.", "CUDA: seed_vm_grid: CUDA_ERROR_OUT_OF_MEMORY (out of memory)",
+     "cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"],
+)  # fmt: skip
+def test_a_gpu_without_memory_is_understood(text: str) -> None:
+    assert out_of_memory(RuntimeError(text))
+    assert not out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+
+
+@pytest.mark.gpu
+def test_a_record_says_what_ran_where(tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA device")
+    (record,) = sweep(tmp_path, "sart", options=Options(device="cuda:0")).records
+    assert (record.status, record.device, record.engine) == ("ok", "cuda:0", "native")
+    assert record.environment["gpu"] and record.environment["gpu_peak_memory_mb"] > 0

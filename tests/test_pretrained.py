@@ -1,0 +1,250 @@
+"""Weights from other scans: what they were made of is kept, they are scored on nothing of it, and tables set them apart."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from synthetic_results import case as made_case
+from synthetic_results import fill, reconstruction
+from synthetic_results import record as made_record
+from synthetic_results import spec as made_spec
+from tiny import Watcher
+
+from benchmark.config import Flags, make_plan
+from benchmark.errors import InputError
+from benchmark.fitting import fit, open_course
+from benchmark.plugins import registry
+from benchmark.pretrained import Weights
+from benchmark.report.page import page
+from benchmark.report.summary import best, labelled, summarise
+from benchmark.report.tables import markdown
+from benchmark.results import Results
+from benchmark.schedule import Options
+from benchmark.store import Store
+from benchmark.summary import summary_table
+from benchmark.sweep import Summary, Sweep
+
+SETS = ("carve.voxels=8", "carve.channels=4", "carve.levels=2", "carve.networks=1", "carve.steps=8")
+GIVEN = {"size": 12, "views": 6}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def fitted(path: Path, *sets: str, scans: tuple[str, ...] = ("phantom",), seed: int = 0, log: Any = None) -> Path:
+    course = open_course(registry(), "carve", list(scans), GIVEN, (*SETS, *sets), seed)
+    return fit(course, path, log or (lambda values: None))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of three steps on the phantom of a head."""
+    return fitted(tmp_path_factory.mktemp("weights") / "weights.pt", "carve.steps=3")
+
+
+def run(output: Path, weights: Path, dataset: str = "ball", *sets: str) -> Summary:
+    flags = Flags(sets=(*SETS, "carve.steps=3", f"carve.weights={weights}", *sets))
+    content = {"datasets": [dataset], "methods": ["carve"], "output": str(output), "size": [GIVEN["size"]], "views": [GIVEN["views"]]}
+    plan = make_plan(registry(), content, flags)
+    return Sweep(registry(), plan, Options(device="cpu", in_process=True, checkpoints=output / "runs"), Watcher()).run()
+
+
+# -- the file -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_says_what_it_was_fitted_to(weights: Path) -> None:
+    found = Weights.read(weights)
+    (entry,) = found.fitted_to
+    assert (found.method, found.seed, found.steps) == ("carve", 0, 3)
+    assert entry["dataset"] == "phantom" and entry["source"] == "phantom: phantom-shepp_logan" and len(entry["scan"]) == 16
+    assert [path.name for path in weights.parent.iterdir()] == ["weights.pt"]  # nothing else is left
+
+
+def test_the_same_fit_gives_the_same_weights_also_after_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.fitting.CHECKPOINT_EVERY", 0.0)
+    whole = fitted(tmp_path / "whole.pt", seed=5)
+
+    def stop(values: dict[str, Any]) -> None:
+        if values["step"] == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("methods.carve.fit.LOG_EVERY", 1)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tmp_path / "halves.pt", seed=5, log=stop)
+    assert not (tmp_path / "halves.pt").exists() and (tmp_path / "halves.pt.checkpoint").exists()
+    with pytest.raises(InputError, match="weights that .*fit.* has written, found the checkpoint of a fit or a run under way"):
+        Weights.read(tmp_path / "halves.pt.checkpoint")
+    steps: list[int] = []
+    halves = fitted(tmp_path / "halves.pt", seed=5, log=lambda values: steps.append(values["step"]))
+    assert steps[0] == 4
+    one, other = (torch.load(path, weights_only=True)["state"]["carver"] for path in (whole, halves))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_folder_of_scans_is_all_that_is_in_it(tmp_path: Path) -> None:
+    from benchmark.exchange.scan_export import export_scan
+    from benchmark.sources import open_case, scans_in
+
+    for kind in ("shepp_logan", "anatomy"):
+        case = open_case(registry(), "phantom", {"size": 8, "views": 4}, (f"phantom.kind={kind}", "phantom.heldout=0"))
+        export_scan(case, "folder", tmp_path / kind)
+    (tmp_path / "notes.txt").write_text("not a scan")
+    assert [(spec.name, Path(path or "").name) for spec, path in scans_in(registry(), str(tmp_path))] == [
+        ("folder", "anatomy"),
+        ("folder", "shepp_logan"),
+    ]
+    course = open_course(registry(), "carve", [str(tmp_path)], {"size": 8, "views": 4}, ("folder.heldout=0",), 0)
+    assert [lesson.case.scan.geometry.views for lesson in course.lessons] == [4, 4]
+    assert {entry["source"] for entry in course.facts()["fitted_to"]} == {str(tmp_path / "anatomy"), str(tmp_path / "shepp_logan")}
+
+
+@pytest.mark.parametrize(
+    "method, scans, sets, text",
+    [
+        ("fdk", ["ball"], (), "method: expected one that can be fitted to many scans .*carve.*found 'fdk', which cannot"),
+        ("carve", ["nowhere"], (), "scan: expected one of .*found 'nowhere'"),
+        ("carve", ["ball"], ("carve.nonsense=1",), "carve.nonsense"),
+        ("carve", ["ball"], ("ball.size=two",), "ball.size"),
+        ("carve", ["ball"], ("carve.weights=weights.pt",), "carve.weights: expected none: a fit makes them"),
+    ],
+)
+def test_mistakes_in_a_fit(method: str, scans: list[str], sets: tuple[str, ...], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        open_course(registry(), method, scans, {"views": 4}, sets, 0)
+
+
+# -- runs ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_takes_no_step_and_its_record_says_so(weights: Path, tmp_path: Path) -> None:
+    (record,) = run(tmp_path, weights).records
+    assert (record.status, record.steps, record.losses) == ("ok", 0, [])
+    assert record.spec.weights_digest == record.pretrained["digest"] == Weights.read(weights).digest
+    assert record.pretrained["scans"][0]["case"] == "phantom-shepp_logan"
+    (row,) = Results(tmp_path).frame().to_dict("records")
+    assert row["pretrained"] == "1 scan"
+    assert labelled(Results(tmp_path))["label"].tolist() == ["carve [pretrained]"]
+
+
+def test_weights_change_what_comes_out(weights: Path, tmp_path: Path) -> None:
+    other = fitted(tmp_path / "other.pt", "carve.steps=3", seed=1)
+    volumes = [run(tmp_path / name, path).records[0].volume_digest for name, path in (("a", weights), ("b", other), ("c", weights))]
+    assert volumes[0] == volumes[2] != volumes[1]
+
+
+def test_the_identity_is_what_is_in_the_file(weights: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.pt"
+    shutil.copyfile(weights, copy)
+    (record,) = run(tmp_path / "out", weights).records
+    again = run(tmp_path / "out", copy)
+    assert [found.run_id for found in again.records] == [record.run_id] and len(list((tmp_path / "out" / "runs").glob("*/attempt*"))) == 1
+    other = record.spec.model_copy(update={"weights_digest": "another"})
+    without = record.spec.model_copy(update={"weights_digest": ""})
+    assert len({record.run_id, other.id, without.id}) == 3
+
+
+@pytest.mark.parametrize("sets", [(), ("phantom.heldout=3", "phantom.views=4", "phantom.data_seed=7")])
+def test_nothing_is_scored_that_the_weights_have_seen(weights: Path, tmp_path: Path, sets: tuple[str, ...]) -> None:
+    """The very scan, and other views of the same thing."""
+    (record,) = run(tmp_path, weights, "phantom", *sets).records
+    assert record.status == "skipped" and record.metrics == {}
+    assert ("this very scan" if not sets else "the same thing") in record.reason
+    (allowed,) = run(tmp_path / "other", weights, "phantom", "phantom.kind=anatomy").records
+    assert allowed.status == "ok"
+
+
+def test_a_file_that_changes_under_way_fails(weights: Path, tmp_path: Path) -> None:
+    from benchmark.runner import perform
+    from benchmark.sources import open_case
+
+    (record,) = run(tmp_path / "out", weights).records
+    moved = record.spec.model_copy(update={"weights_digest": "0" * 16})
+    case = open_case(registry(), "ball", GIVEN, ())
+    again, _ = perform(registry(), moved, case, tmp_path, Options(device="cpu", in_process=True), lambda event: None)
+    assert again.status == "failed" and "the weights file has changed" in again.reason
+
+
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        ({"facts": {"method": "other", "revision": 1, "seed": 0, "fitted_to": []}}, "carve.weights: expected weights of carve, revision 1"),
+        ({"facts": {"method": "carve"}}, "weights that .*fit.* has written"),
+    ],
+)
+def test_other_files_are_no_weights(weights: Path, tmp_path: Path, change: dict[str, Any], text: str) -> None:
+    from benchmark.checkpoint import Checkpoint
+
+    found = Checkpoint.read(weights)
+    path = tmp_path / "other.pt"
+    Checkpoint(**{**vars(found), **change}).write(path)
+    with pytest.raises(InputError, match=text):
+        run(tmp_path / "out", path)
+    with pytest.raises(InputError, match="no such file"):
+        run(tmp_path / "out", tmp_path / "missing.pt")
+
+
+def test_weights_of_other_networks_are_refused(weights: Path, tmp_path: Path) -> None:
+    (record,) = run(tmp_path, weights, "ball", "carve.channels=8").records
+    assert record.status == "failed" and "expected the networks that they were fitted with: channels=4, found channels=8" in record.reason
+
+
+# -- tables -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Two methods with three seeds each, and a pretrained one that is better than both."""
+    folder = tmp_path_factory.mktemp("mixed")
+    fill(folder, views=(10,), methods=("fdk", "sart"), seeds=(0, 1, 2))
+    problem = made_case("chest", 10)
+    for seed in (0, 1, 2):
+        run = made_spec("learned", "chest", 10, 28, seed, problem.digest, weights="w.pt").model_copy(update={"weights_digest": "abc"})
+        volume = problem.truth + 0.1 * (reconstruction(problem, "sart", seed) - problem.truth)
+        facts = {"digest": "abc", "scans": [{}, {}]}
+        Store(folder).write_record(made_record(run, problem, volume, pretrained=facts), volume, problem)
+    return Results.open(folder)
+
+
+def test_pretrained_methods_have_no_rank_and_no_bold(mixed: Results) -> None:
+    summary = summarise(labelled(mixed))
+    assert summary["method"].tolist() == ["sart", "fdk", "learned [pretrained]"]  # last, although its numbers are the best
+    assert summary["volume_psnr"].idxmax() == 2
+    assert summary["rank"].tolist() == ["1", "2", ""]
+    assert {index for index, _ in best(summary)} == {0, 1} or {index for index, _ in best(summary)} == {0}
+    text = markdown(summary)
+    (line,) = [line for line in text.splitlines() if "learned" in line]
+    assert "2 scans" in line and "**" not in line
+    assert "Pretrained: fitted to other scans beforehand, so neither ranked nor set in bold" in text
+
+
+def test_with_one_seed_neither(tmp_path: Path, mixed: Results) -> None:
+    table = labelled(mixed)
+    summary = summarise(table[table["seed"] == 0])
+    marked = best(summary)
+    assert marked[(0, "volume_psnr")] and not any(index == 2 for index, _ in marked)
+
+
+def test_the_terminal_says_so_too(mixed: Results) -> None:
+    console = Console(width=200, force_terminal=True, color_system="standard", record=True)
+    console.print(summary_table(mixed.records))
+    text = console.export_text(styles=True)
+    lines = {name: next(line for line in text.splitlines() if name in line) for name in ("sart", "learned")}
+    assert "pretrained on 2 scans, not compared" in lines["learned"]
+    bold = "\x1b[1m"
+    assert bold in lines["sart"] and bold not in lines["learned"]
+
+
+def test_the_page_says_so_too(mixed: Results) -> None:
+    text = page(mixed, [])
+    assert "Pretrained" in text and "learned [pretrained]" in text and "neither ranked nor set in bold" in text
