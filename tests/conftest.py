@@ -1,4 +1,6 @@
-"""What every test may use. Before anything loads OpenMP: threads that wait do not spin, since test machines are small and shared."""
+"""What every test may use. Before anything loads OpenMP: threads that wait do not spin, since test machines are small and shared, and
+each of several pytest workers has its share of the cores.
+"""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if workers > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

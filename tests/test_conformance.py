@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import crooked_plugin
+import forks
 import numpy as np
 import pytest
 import torch
@@ -167,8 +168,7 @@ def environment(tmp_path_factory) -> dict[str, str]:
 
 
 def cli(environment: dict[str, str], *arguments: str, code: int = 0, cwd: Path | None = None) -> str:
-    command = [sys.executable, "-m", "benchmark", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=120)
+    done = forks.benchmark(*arguments, folder=cwd or forks.ROOT, environment=environment)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code < 2 else done.stderr
 
