@@ -51,8 +51,8 @@ OF_MAXIMA: list[tuple[str, dict[str, Any], float]] = [
     ("naf", NAF, 1e-2),
     ("zerorf", {**ZERORF, "members": 1}, 1e-2),
     # Adam goes by the signs of gradients, of which SSIM and cold maxima have many that are nearly 0.
-    ("gaussians", {**GAUSSIANS, "scale": 0.01, "ssim": 0.0, "every": 10, "temperature": 0.02}, 1e-2),
-    ("gaussians", {**GAUSSIANS, "start": "random", "temperature": 0.02}, 1e-2),
+    ("gaussians", {**GAUSSIANS, "scale": 0.01, "ssim": 0.0, "every": 10, "temperature": 0.05}, 1e-2),
+    ("gaussians", {**GAUSSIANS, "start": "random", "temperature": 0.05}, 1e-2),
 ]
 
 
