@@ -36,7 +36,10 @@ class Weights:
     def read(cls, path: Path) -> Weights:
         """Raises InputError for anything but a file that `fit` has written."""
         expected = "weights that `python -m benchmark fit` has written"
-        found = Checkpoint.read(path)
+        try:
+            found = Checkpoint.read(path)
+        except InputError as error:
+            raise InputError(str(path), expected=expected, found=error.found) from error
         if "fitted_to" not in found.facts or found.facts.get("unfinished"):
             raise InputError(str(path), expected=expected, found="the checkpoint of a fit or a run under way")
         facts = found.facts

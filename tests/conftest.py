@@ -14,11 +14,18 @@ if workers > 1:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Torch must know of the pretended device before its first backward pass, which starts a thread for each device there is."""
-    if any("[pretend" in item.name or item.path.name == "test_cuda.py" for item in session.items):
-        import pretend
+    """Torch must know of the pretended device before its first backward pass, which starts a thread for each device there is.
 
-        pretend.register()
+    It takes one device beside the CPU at a time: where tests of a GPU run, those of the pretended one do not.
+    """
+    of_gpu = [item for item in session.items if item.get_closest_marker("gpu")]
+    others = [item for item in session.items if not item.get_closest_marker("gpu")]
+    if any("[pretend" in item.name or item.path.name == "test_cuda.py" for item in others):
+        import pretend
+        import torch
+
+        if not (of_gpu and torch.cuda.is_available()):
+            pretend.register()
 
 
 @pytest.fixture
@@ -32,6 +39,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The first GPU, whose float32 means float32; what asks for it is skipped without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA device")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    return "cuda:0"
+
+
 @pytest.fixture(params=["cpu", "pretend", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where a test's tensors lie: the CPU, a device that has the CUDA kernels without a GPU (pretend.py), and a GPU (marked gpu)."""
@@ -40,11 +58,5 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
         with pretending(monkeypatch) as name:
             yield name
-    elif request.param == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            pytest.skip("torch finds no CUDA device")
-        yield "cuda:0"
     else:
-        yield "cpu"
+        yield request.getfixturevalue("cuda") if request.param == "cuda" else "cpu"

@@ -57,13 +57,13 @@ def test_untrained_networks_change_nothing(shape: tuple[int, int, int], levels: 
 
 def test_untrained_gaussians_are_the_voxels_of_the_hull() -> None:
     scan, _ = ball_scan()
-    carving = carve(scan, params())
+    carving = carve(scan, params(values="fdk"))
     with torch.no_grad():
         mixture = mixture_of(Carver(params()), carving)
     assert mixture.size == int(carving.mask.sum()) > 50
     assert torch.equal(mixture.means, centres(carving.geometry, carving.mask))
     edges = torch.tensor(carving.geometry.volume_spacing[::-1])
-    torch.testing.assert_close(mixture.log_scales.exp(), (0.6 * edges).float().expand(mixture.size, 3))
+    torch.testing.assert_close(mixture.log_scales.exp(), (params().width * edges).float().expand(mixture.size, 3))
     shown, values = voxelise(mixture, carving.geometry), carving.mean * carving.values.clamp(min=FAINTEST) * carving.mask
     inside = values > 0.8 * MU  # where neighbours are alike, what they add up to is the voxel's own value
     assert float((shown - values)[inside].abs().mean()) < 0.1 * MU
@@ -116,7 +116,8 @@ def test_training_reaches_every_part() -> None:
 
 def test_the_gradient_is_the_slope_of_the_loss() -> None:
     scan, _ = ball_scan(views=6)
-    example, carver = Shadows(scan, scan, params(views=6)), Training([Shadows(scan, scan, params())], params(), 0).carver
+    example = Shadows(scan, scan, params(views=6, loss="l2", tv=0.0))  # smooth, unlike absolute values
+    carver = Training([example], params(), 0).carver
     head = carver.head[-1]
 
     def loss() -> torch.Tensor:
@@ -124,7 +125,7 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
 
     loss().backward()
     direction = torch.linspace(-1, 1, head.bias.numel())
-    slope, step = float((head.bias.grad * direction).sum()), 2e-3
+    slope, step = float((head.bias.grad * direction).sum()), 1e-2
     with torch.no_grad():
         head.bias += step * direction
         above = loss().item()

@@ -62,15 +62,22 @@ def central_slices(volume: np.ndarray) -> list[np.ndarray]:
     return [np.take(volume, volume.shape[axis] // 2, axis=axis) for axis in range(3)]
 
 
-def slice_mosaic(truth: np.ndarray, spacing: tuple[float, float, float], columns: list[Column], title: str, known: bool = True) -> Figure:
+def slice_mosaic(
+    truth: np.ndarray,
+    spacing: tuple[float, float, float],
+    columns: list[Column],
+    title: str,
+    known: bool = True,
+    unit: str = "attenuation [1/mm]",
+) -> Figure:
     """Rows: each plane, with its error map below. Columns: truth, then every method. One grey window, one error window.
 
-    `truth` [z, y, x] gives the window, `spacing` (z, y, x) [mm] the aspect. Where no truth is known (`known` false),
-    any volume may stand in for the window: then no reference and no errors are shown.
+    `truth` [z, y, x] gives the window, `spacing` (z, y, x) [mm] the aspect, `unit` says what the values are. Where no truth is known
+    (`known` false), any volume may stand in for the window: then no reference and no errors are shown.
     """
     z, y, x = spacing
     rows = [Reference(*row) for row in zip(PLANES, central_slices(truth), (y / x, z / x, z / y), strict=True)]
-    return mosaic(rows, columns, window(truth), title, "truth" if known else None, "attenuation [1/mm]")
+    return mosaic(rows, columns, window(truth), title, "truth" if known else None, unit)
 
 
 def projection_mosaic(measured: np.ndarray, view: int, aspect: float, columns: list[Column], title: str, unit: str) -> Figure:

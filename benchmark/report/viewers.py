@@ -84,7 +84,7 @@ class Viewers:
             "spacing": spacing,
             "first": first,
             "lengths": case.length_unit,
-            "unit": f"1/{case.length_unit}",
+            "unit": f"1/{case.length_unit}" if case.composite == "sum" else "intensity",
             "window": [low, high],
             "error": ERROR_SHARE * (high - low),
             "range": [lowest - reach, highest + reach],

@@ -11,8 +11,8 @@ class CarveParams(Params):
     """Parameters of carving. Lengths are in voxels of the carving grid, so that they suit any scan."""
 
     voxels: int = Field(32, ge=4, description="voxels along the longest edge of the carving grid (at most the volume's own)")
-    values: Literal["fdk", "sart", "plain"] | None = Field(
-        None, description="back-projected values: filtered, one SART pass, or unfiltered; none = fdk, or sart where it cannot"
+    values: Literal["sart", "fdk", "plain"] = Field(
+        "sart", description="back-projected values: residuals one view after the other (SART), filtered (circular orbits), or unfiltered"
     )
     threshold: float = Field(2e-3, gt=0, lt=1, description="a silhouette is where a view exceeds this part of the largest line integral")
     networks: int = Field(2, ge=1, description="3-D U-Nets, one after the other")
@@ -33,9 +33,9 @@ class CarveParams(Params):
     tv: float | None = Field(
         None, ge=0, description="weight of the total variation of the mixture on the carving grid; none = 0.25 / views of the scan"
     )
-    learning_rate: float = Field(3e-3, gt=0, description="Adam's learning rate at the start")
+    learning_rate: float | None = Field(None, gt=0, description="Adam's learning rate at the start; none = 0.003, or 0.01 for photographs")
     decay: float = Field(0.1, ge=0, le=1, description="learning rate at the end over the one at the start (cosine between)")
-    width: float = Field(0.6, gt=0, description="standard deviation of a Gaussian before training [carving voxels]")
+    width: float = Field(0.45, gt=0, description="standard deviation of a Gaussian before training [carving voxels]")
     reach: float = Field(1.0, ge=0, description="farthest that a Gaussian may move from its voxel's centre [carving voxels]")
     prune: float = Field(0.01, ge=0, description="voxels of less attenuation (relative to the scan's mean) or opacity have no Gaussian")
     cutoff: float = Field(1e-3, gt=0, lt=1, description="a ray sees a Gaussian where it is more than this, relative to its peak")

@@ -71,7 +71,7 @@ def extinction(splats: Splats) -> Mixture:
 class Photographs:
     """What the networks get is the carving of `seen`; the photographs that their Gaussians are held against are those of `scan`."""
 
-    more = COLOURS
+    more, rate = COLOURS, 1e-2
 
     def __init__(self, seen: Scan, scan: Scan, params: CarveParams, device: str = "cpu") -> None:
         self.params, self.carving, self.geometry = params, carve_colours(seen, params, device), scan.geometry

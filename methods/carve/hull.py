@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Projector, Scan, filtered_backprojection, not_circular
+from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Projector, Scan, filtered_backprojection
 from benchmark.fields import Measurements, Support
 from methods.carve import CarveParams
 
+CORRECTIONS = 50  # of one view each
 FAINTEST = 0.05  # of the mean attenuation: where values start at least, so that no voxel of the hull is without a gradient
 
 
@@ -95,16 +96,16 @@ def check_hull(mask: torch.Tensor) -> torch.Tensor:
     return mask
 
 
-def back_projected(scan: Scan, kind: str | None, device: str) -> torch.Tensor:
-    """[z, y, x], at least 0 (1/mm but for a factor): a filtered backprojection, one SART pass, or means over the rays of a voxel."""
+def back_projected(scan: Scan, kind: str, device: str) -> torch.Tensor:
+    """[z, y, x], at least 0 (1/mm but for a factor): SART corrections, a filtered backprojection, or means over the rays of a voxel."""
     geometry = scan.geometry
-    if (kind or ("sart" if not_circular(geometry) else "fdk")) == "fdk":
+    if kind == "fdk":
         return torch.from_numpy(filtered_backprojection(scan.projections, geometry, device=device)[0]).clamp(min=0).to(device)
     if kind == "plain":
         projector = Projector(geometry)
         rays = projector.adjoint(torch.ones(geometry.projection_shape, device=device))
         return (projector.adjoint(torch.tensor(scan.projections, device=device)) / rays.clamp(min=1e-6)).clamp(min=0)
     volume, subsets = torch.zeros(geometry.volume_shape, device=device), OrderedSubsets(scan, device=device)
-    for index in range(len(subsets)):
+    for index in range(max(len(subsets), CORRECTIONS)):
         subsets.correct(volume, index, 0.5)
     return volume
