@@ -44,4 +44,4 @@ def features(
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command(help="Rotation-free descriptors of fitted shapes, as npy.")(features)
+    app.command(help="Descriptors of shapes that no rotation changes, as npy.")(features)
