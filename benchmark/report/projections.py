@@ -11,8 +11,6 @@ from benchmark.ct.geometry import ConeBeamGeometry
 
 def render(volume: np.ndarray, geometry: ConeBeamGeometry, views: Sequence[int] | np.ndarray) -> np.ndarray:
     """Line integrals [view, v, u] of a volume [z, y, x] (1/mm). Raises MissingDependency where no kernels can be built."""
-    import torch
+    from benchmark.ct.slabs import project  # brings torch
 
-    from benchmark.ct.projector import Projector
-
-    return Projector(geometry.subset(views)).forward(torch.from_numpy(np.array(volume, dtype=np.float32))).numpy()
+    return project(volume, geometry.subset(views))
