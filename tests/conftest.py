@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+for size in ("COLUMNS", "LINES"):  # of a terminal that tests have not; their workers get them from somewhere
+    os.environ.pop(size, None)
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if workers > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
