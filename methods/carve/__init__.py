@@ -33,7 +33,7 @@ class CarveParams(Params):
     tv: float | None = Field(
         None, ge=0, description="weight of the total variation of the mixture on the carving grid; none = 0.25 / views of the scan"
     )
-    learning_rate: float | None = Field(None, gt=0, description="Adam's learning rate at the start; none = 0.003, or 0.01 for photographs")
+    learning_rate: float = Field(3e-3, gt=0, description="Adam's learning rate at the start")
     decay: float = Field(0.1, ge=0, le=1, description="learning rate at the end over the one at the start (cosine between)")
     width: float = Field(0.45, gt=0, description="standard deviation of a Gaussian before training [carving voxels]")
     reach: float = Field(1.0, ge=0, description="farthest that a Gaussian may move from its voxel's centre [carving voxels]")

@@ -34,7 +34,7 @@ def mixture_of(carver: Carver, carving: Carving, prune: float = 0.0) -> Mixture:
 class Shadows:
     """What the networks get is the carving of `seen`; the views that their mixture is held against are those of `scan`."""
 
-    more, rate = 0, 3e-3
+    more = 0
 
     def __init__(self, seen: Scan, scan: Scan, params: CarveParams, device: str = "cpu") -> None:
         self.params, self.carving = params, carve(seen, params, device)

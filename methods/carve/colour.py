@@ -71,7 +71,7 @@ def extinction(splats: Splats) -> Mixture:
 class Photographs:
     """What the networks get is the carving of `seen`; the photographs that their Gaussians are held against are those of `scan`."""
 
-    more, rate = COLOURS, 1e-2
+    more = COLOURS
 
     def __init__(self, seen: Scan, scan: Scan, params: CarveParams, device: str = "cpu") -> None:
         self.params, self.carving, self.geometry = params, carve_colours(seen, params, device), scan.geometry
@@ -88,8 +88,7 @@ class Photographs:
         there = chosen.to(self.masks.device)
         masks, photographs = self.masks[there], self.colours[there]
         residual = colours - photographs
-        level = masks.mean().clamp(min=1e-6)  # relative to the pictures' filled part, like the IoU
-        loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / level
+        loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean()
         loss = loss + self.params.iou * (1 - intersection_over_union(alpha, masks))
         if self.ssim:
             loss = loss + self.ssim * (1 - ssim(_stack(colours), _stack(photographs), 1.0))

@@ -19,7 +19,6 @@ class Example(Protocol):
     """What the networks get of a scan, and what their Gaussians are held against."""
 
     more: int  # numbers of each Gaussian beside those that all have
-    rate: float  # learning rate unless given
 
     @property
     def carving(self) -> Carved: ...
@@ -33,12 +32,11 @@ class Training:
 
     def __init__(self, examples: Sequence[Example], params: CarveParams, seed: int, device: str = "cpu") -> None:
         self.examples, self.params, self.taken = examples, params, 0
-        self.rate = examples[0].rate if params.learning_rate is None else params.learning_rate
         self.generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.carver = Carver(params, examples[0].more).to(device)
-        self.optimiser = torch.optim.Adam(self.carver.parameters(), lr=self.rate, betas=(0.9, 0.99), fused=True)
+        self.optimiser = torch.optim.Adam(self.carver.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def step(self) -> tuple[float, int]:
         """One optimiser step on one example; its loss and its number of Gaussians."""
@@ -48,7 +46,7 @@ class Training:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.carver.parameters(), CLIP)
-        self.optimiser.param_groups[0]["lr"] = self.rate * self._schedule(progress)
+        self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self._schedule(progress)
         self.optimiser.step()
         self.taken += 1
         return float(loss.detach()), count
