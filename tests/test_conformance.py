@@ -12,7 +12,6 @@ import crooked_plugin
 import forks
 import numpy as np
 import pytest
-import torch
 
 from benchmark import plugins
 from benchmark.cli import main
@@ -28,12 +27,7 @@ CHECKS = checks.CHECKS
 CLASSICAL = ("fdk", "sart", "cgls", "fista_tv")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
