@@ -1,5 +1,6 @@
 # Two commands do everything on a fresh machine: `make run` the main job, `make test` the tests.
 # PYTHON chooses the interpreter (3.10 or newer), ARGS is handed on: make run ARGS="--views 10 --methods fdk,naf".
+# The tests run in two processes, file by file; make test ARGS="-n 0" runs them in one.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,7 @@ run: $(INSTALLED)
 	$(BIN)/python -m benchmark run $(ARGS)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not gpu and not network and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not network and not slow" $(ARGS)
 
 # On a machine with an NVIDIA GPU: what is there, the tests that need one, the speed, and docs/performance.md's table of it.
 gpu-check: $(INSTALLED)

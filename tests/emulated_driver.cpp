@@ -1,5 +1,5 @@
 // A CUDA driver for machines without a GPU. Its kernels are those of kernels.cu, compiled for the CPU: a launch runs their threads one
-// after the other, with the very array of arguments that cuLaunchKernel gets.
+// after the other, in no natural order, with the very array of arguments that cuLaunchKernel gets.
 #include <cstring>
 #include <tuple>
 
@@ -29,9 +29,9 @@ struct Launch {
         int next = 0;
         std::apply([&](auto&... value) { (std::memcpy(&value, arguments[next++], sizeof value), ...); }, values);
         blockDim.x = (int)threads;
-        for (unsigned block = 0; block < blocks; ++block)
+        for (unsigned block = blocks; block-- > 0;)
             for (unsigned thread = 0; thread < threads; ++thread) {
-                blockIdx.x = (int)block, threadIdx.x = (int)thread;
+                blockIdx.x = (int)block, threadIdx.x = (int)(thread * 97 % threads);  // each once: 97 is a prime
                 std::apply(kernel, values);
             }
     }
@@ -120,7 +120,8 @@ int cuFuncGetParamInfo(const Function* function, size_t index, size_t* offset, s
 int cuLaunchKernel(const Function* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
                    unsigned block_z, unsigned, void*, void** arguments, void** extra) {
     if (!pushed) return INVALID_CONTEXT;
-    if (!grid_x || grid_x > 0x7fffffffu || !block_x || block_x > 1024 || grid_y * grid_z * block_y * block_z != 1 || extra) return INVALID_VALUE;
+    if (!grid_x || grid_x > 0x7fffffffu || !block_x || block_x > 1024 || grid_y * grid_z * block_y * block_z != 1 || extra || block_x % 97 == 0)
+        return INVALID_VALUE;
     function->run(grid_x, block_x, arguments);
     return SUCCESS;
 }

@@ -30,8 +30,8 @@ def benchmark(*arguments: str, folder: Path, environment: dict[str, str]) -> sub
         output, errors = Path(said, "output"), Path(said, "errors")
         command = processes().Process(target=_command, args=(arguments, folder, environment, output, errors))
         command.start()
-        command.join(120)
-        assert command.exitcode is not None, "still running after 120 s"
+        command.join(300)
+        assert command.exitcode is not None, "still running after 300 s"
         return subprocess.CompletedProcess(arguments, command.exitcode, output.read_text(), errors.read_text())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,12 +25,7 @@ from methods.carve.training import Training
 TINY: dict[str, Any] = {"voxels": 12, "channels": 4, "levels": 2, "networks": 1, "steps": 30}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def params(**changes: Any) -> CarveParams:

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import crooked_plugin
+import forks
 import numpy as np
 import pytest
-import torch
 
 from benchmark import plugins
 from benchmark.cli import main
@@ -27,12 +27,7 @@ CHECKS = checks.CHECKS
 CLASSICAL = ("fdk", "sart", "cgls", "fista_tv")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +162,7 @@ def environment(tmp_path_factory) -> dict[str, str]:
 
 
 def cli(environment: dict[str, str], *arguments: str, code: int = 0, cwd: Path | None = None) -> str:
-    command = [sys.executable, "-m", "benchmark", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=120)
+    done = forks.benchmark(*arguments, folder=cwd or forks.ROOT, environment=environment)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code < 2 else done.stderr
 

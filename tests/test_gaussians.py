@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,12 +34,7 @@ TINY: dict[str, Any] = {"steps": 60, "gaussians": 200, "every": 15, "tv_block": 
 EXACT = 1e-9  # cut-off of the comparisons with float64
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def geometry(**changes: Any) -> ConeBeamGeometry:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forks
 import pytest
 
 from benchmark.results import Results
@@ -34,8 +35,7 @@ def environment(tmp_path_factory) -> dict[str, str]:
 
 
 def benchmark(environment: dict[str, str], folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "benchmark", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, timeout=180)
+    done = forks.benchmark(*arguments, folder=folder, environment=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

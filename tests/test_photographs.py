@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +45,7 @@ SMALL: dict[str, Any] = {"pixels": 32, "cameras": 9, "views": 6, "heldout": 3, "
 TINY: dict[str, Any] = {"voxels": 16, "channels": 4, "levels": 2, "networks": 1, "steps": 12, "learning_rate": 1e-2, "views": 3}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,7 @@ SETS = ("carve.voxels=8", "carve.channels=4", "carve.levels=2", "carve.networks=
 GIVEN = {"size": 12, "views": 6}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def fitted(path: Path, *sets: str, scans: tuple[str, ...] = ("phantom",), seed: int = 0, log: Any = None) -> Path:

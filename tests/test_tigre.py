@@ -222,21 +222,21 @@ def test_a_short_scan_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize(("method", "changes", "bound"), [("fdk", {"filter": "ram-lak"}, 1e-3), ("sart", {"iterations": 1}, 1e-2)])
-def test_tigre_and_native_agree(method: str, changes: dict[str, Any], bound: float) -> None:
+def test_tigre_and_native_agree(method: str, changes: dict[str, Any], bound: float, cuda: str) -> None:
     pytest.importorskip("tigre", exc_type=ImportError)
     spec, (scan, _) = load().methods[method], ball_scan(views=60, size=64)
     native, other = (
-        resolve(spec.target)(scan, spec.params(engine=engine, **changes), Run(device="cuda:0")).volume for engine in ("native", "tigre")
+        resolve(spec.target)(scan, spec.params(engine=engine, **changes), Run(device=cuda)).volume for engine in ("native", "tigre")
     )
     inside = (slice(8, -8),) * 3  # at the faces interpolations differ
     assert np.linalg.norm((native - other)[inside]) < bound * np.linalg.norm(native[inside])
 
 
 @pytest.mark.gpu
-def test_tigres_operators_are_each_others_transpose() -> None:
+def test_tigres_operators_are_each_others_transpose(cuda: str) -> None:
     pytest.importorskip("tigre", exc_type=ImportError)
     geometry = scanner(views=7, size=20, detector_offset=(12.0, -20.0), volume_offset=(8.0, -6.0, 4.0), detector_roll=0.1)
-    projector = tigre.TigreProjector(geometry, "cuda:0")
+    projector = tigre.TigreProjector(geometry, cuda)
     generator = torch.Generator().manual_seed(0)
     x, y = torch.rand(geometry.volume_shape, generator=generator), torch.rand(geometry.projection_shape, generator=generator)
     forward, adjoint = float((projector.forward(x).double() * y).sum()), float((projector.adjoint(y).double() * x).sum())

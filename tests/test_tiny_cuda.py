@@ -88,11 +88,11 @@ def test_a_skip_is_refused() -> None:
 
 
 @pytest.mark.gpu
-def test_it_fits_as_well_as_our_kernels() -> None:
+def test_it_fits_as_well_as_our_kernels(cuda: str) -> None:
     pytest.importorskip("tinycudann", exc_type=ImportError)
     scan, truth = ball_scan(views=20, size=24)
     errors = {}
     for engine in ("native", "tinycudann"):
         params = NafParams(**{**TINY, "engine": engine, "steps": 500, "learning_rate": 5e-3}, refine=0)
-        errors[engine] = error(reconstruct(scan, params, Run(device="cuda:0")), truth)
+        errors[engine] = error(reconstruct(scan, params, Run(device=cuda)), truth)
     assert errors["tinycudann"] < 1.3 * errors["native"]

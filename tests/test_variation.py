@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,12 +24,7 @@ from methods.zerorf.losses import half_resolution
 BOTH = [("naf", "rays"), ("naf", "grid"), ("zerorf", "grid"), ("zerorf", "rays")]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def padded_noise(shape: tuple[int, int, int], seed: int = 0) -> torch.Tensor:

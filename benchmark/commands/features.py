@@ -44,4 +44,4 @@ def features(
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command(help="Descriptors of fitted shapes that no rotation changes, as npy.")(features)
+    app.command(help="Descriptors of shapes that no rotation changes, as npy.")(features)

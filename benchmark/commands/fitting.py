@@ -75,4 +75,4 @@ class _Progress:
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands on the command line."""
-    app.command(help="Fit a method to many scans once; runs with the weights are marked as pretrained.")(fit)
+    app.command(help="Fit a method to many scans once. Runs with the weights are marked as pretrained.")(fit)

@@ -132,11 +132,11 @@ def _images(results: Results, records: list[RunRecord], names: dict[str, str], s
 
 def _slices(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names: dict[str, str], title: str) -> tuple[Figure, str]:
     columns = [Column(names[r.run_id], central_slices(volume), r.metrics.get("volume_psnr")) for r, volume in volumes]
-    spacing = case.geometry.volume_spacing
+    spacing, unit = case.geometry.volume_spacing, "attenuation [1/mm]" if case.composite == "sum" else "intensity"
     if case.truth is None:
-        return slice_mosaic(volumes[0][1], spacing, columns, title, known=False), _GALLERY
+        return slice_mosaic(volumes[0][1], spacing, columns, title, known=False, unit=unit), _GALLERY
     source = f" Truth: {case.truth_note}." if case.truth_note else ""
-    return slice_mosaic(case.truth, spacing, columns, title), _SLICES + source
+    return slice_mosaic(case.truth, spacing, columns, title, unit=unit), _SLICES + source
 
 
 def _projections(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names: dict[str, str], title: str) -> Figure | None:

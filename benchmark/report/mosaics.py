@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from benchmark import mapped
 from benchmark.report.canvas import canvas, wrapped
 
 PLANES = ("axial", "coronal", "sagittal")  # across z, y and x
@@ -52,25 +53,36 @@ class Column:
 
 
 def window(truth: np.ndarray) -> Window:
-    """The grey values of a case: the 0.1 and 99.9 percentiles of its truth, never of a reconstruction."""
-    low, high = (float(x) for x in np.percentile(truth, (0.1, 99.9)))
+    """The grey values of a case: the 0.1 and 99.9 percentiles of its truth (of a large one in a file, of every so many planes)."""
+    apart = -(-truth.nbytes // mapped.WHOLE)
+    planes = np.concatenate([truth[part][::apart] for part in mapped.pieces(truth)]) if mapped.file_map(truth) is not None else truth
+    low, high = (float(x) for x in np.percentile(planes, (0.1, 99.9)))
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
 def central_slices(volume: np.ndarray) -> list[np.ndarray]:
     """The three slices through the middle of a volume [z, y, x]: [y, x], [z, x], [z, y]."""
-    return [np.take(volume, volume.shape[axis] // 2, axis=axis) for axis in range(3)]
+    z, y, x = (count // 2 for count in volume.shape)
+    across = [(volume[part, y], volume[part][:, :, x].copy()) for part in mapped.pieces(volume)]
+    return [volume[z], *(np.concatenate(parts) for parts in zip(*across, strict=True))]
 
 
-def slice_mosaic(truth: np.ndarray, spacing: tuple[float, float, float], columns: list[Column], title: str, known: bool = True) -> Figure:
+def slice_mosaic(
+    truth: np.ndarray,
+    spacing: tuple[float, float, float],
+    columns: list[Column],
+    title: str,
+    known: bool = True,
+    unit: str = "attenuation [1/mm]",
+) -> Figure:
     """Rows: each plane, with its error map below. Columns: truth, then every method. One grey window, one error window.
 
-    `truth` [z, y, x] gives the window, `spacing` (z, y, x) [mm] the aspect. Where no truth is known (`known` false),
-    any volume may stand in for the window: then no reference and no errors are shown.
+    `truth` [z, y, x] gives the window, `spacing` (z, y, x) [mm] the aspect, `unit` says what the values are. Where no truth is known
+    (`known` false), any volume may stand in for the window: then no reference and no errors are shown.
     """
     z, y, x = spacing
     rows = [Reference(*row) for row in zip(PLANES, central_slices(truth), (y / x, z / x, z / y), strict=True)]
-    return mosaic(rows, columns, window(truth), title, "truth" if known else None, "attenuation [1/mm]")
+    return mosaic(rows, columns, window(truth), title, "truth" if known else None, unit)
 
 
 def projection_mosaic(measured: np.ndarray, view: int, aspect: float, columns: list[Column], title: str, unit: str) -> Figure:

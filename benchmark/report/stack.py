@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import math
 import zlib
 from typing import Any
 
 import numpy as np
+
+from benchmark import mapped
 
 LEVELS = 1024  # grey levels between `low` and `high`; a screen shows 256 of any window
 
@@ -54,6 +57,11 @@ def unpack(packed: Packed) -> np.ndarray:
 def averaged(stack: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
     """Means over blocks; what does not fill a block at the end of an axis is left out."""
     shape = [count // factor for count, factor in zip(stack.shape, factors, strict=True)]
-    cut = stack[tuple(slice(count * factor) for count, factor in zip(shape, factors, strict=True))]
-    blocks = cut.reshape([n for pair in zip(shape, factors, strict=True) for n in pair])
-    return blocks.mean(axis=(1, 3, 5), dtype=np.float64).astype(np.float32)
+    means = np.empty(shape, dtype=np.float32)
+    for part in mapped.pieces(means, mapped.WHOLE // math.prod(factors)):
+        planes = slice(part.start * factors[0], part.stop * factors[0])
+        cut = stack[planes, : shape[1] * factors[1], : shape[2] * factors[2]]
+        blocks = cut.reshape([n for pair in zip((part.stop - part.start, *shape[1:]), factors, strict=True) for n in pair])
+        means[part] = blocks.mean(axis=(1, 3, 5), dtype=np.float64)
+        mapped.release(stack)
+    return means

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark import mapped
 from benchmark.errors import MissingDependency
 from benchmark.report.mosaics import ERROR_SHARE, PLANES, window
 from benchmark.report.projections import UNITS, render
@@ -75,7 +76,7 @@ class Viewers:
             float(geometry.voxel_centres(axis)[0]) + (factors[axis] - 1) / 2 * geometry.volume_spacing[axis] for axis in range(3)
         ]
         low, high = window(reference)
-        lowest, highest = float(reference.min()), float(reference.max())
+        lowest, highest = mapped.extent(reference)
         reach = MARGIN * max(highest - lowest, high - low)
         planes = [{"name": name, "axis": axis, "label": "zyx"[axis]} for axis, name in enumerate(PLANES)]
         source = (case.truth_note or "not described") if known else "none known: the grey window is that of the first volume"
@@ -84,7 +85,7 @@ class Viewers:
             "spacing": spacing,
             "first": first,
             "lengths": case.length_unit,
-            "unit": f"1/{case.length_unit}",
+            "unit": f"1/{case.length_unit}" if case.composite == "sum" else "intensity",
             "window": [low, high],
             "error": ERROR_SHARE * (high - low),
             "range": [lowest - reach, highest + reach],

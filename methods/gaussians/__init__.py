@@ -29,7 +29,7 @@ class GaussiansParams(Params):
     views: int = Field(5, ge=1, description="random views a step")
     loss: Literal["l1", "l2"] = Field("l1", description="absolute or squared residual of the projections")
     temperature: float = Field(
-        0.02, gt=0, description="of the soft maximum that is fitted to maximum projections, relative to their largest value"
+        0.005, gt=0, description="of the soft maximum that is fitted to maximum projections, relative to their largest value"
     )
     sharpen: float = Field(
         0.7, ge=0, le=1, description="power of the ramp filter on the residual of line integrals, falling to 0, so that detail converges"

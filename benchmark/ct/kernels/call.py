@@ -11,7 +11,7 @@ import torch
 from benchmark.ct.kernels.library import library
 from benchmark.errors import InputError
 
-DEVICES = {"cpu", "cuda"}  # where kernels run
+DEVICES = frozenset({"cpu", "cuda"})  # where kernels run
 
 
 def call(name: str, *arguments: Any) -> int:

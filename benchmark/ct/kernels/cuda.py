@@ -98,6 +98,7 @@ def load_nvrtc() -> ctypes.CDLL:
     reasons = []
     for candidate in sorted(_candidates(), key=_is_other_version):
         try:
+            _load_builtins(candidate)
             nvrtc = ctypes.CDLL(str(candidate))
         except OSError as error:
             reasons.append(f"{candidate}: {error}")
@@ -106,6 +107,13 @@ def load_nvrtc() -> ctypes.CDLL:
         return nvrtc
     why = f" Found, but not usable: {'; '.join(reasons)}." if reasons else ""
     raise MissingDependency(f"NVRTC, which compiles the CUDA kernels, is not installed. Install it: '{INSTALL}'.{why}")
+
+
+def _load_builtins(candidate: Path | str) -> None:
+    """The library that NVRTC opens by its bare name, from beside it: some wheels do not tell the loader where that is."""
+    if isinstance(candidate, Path):
+        for path in candidate.parent.glob("libnvrtc-builtins*.so*"):
+            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
 
 def _candidates() -> Iterator[Path | str]:

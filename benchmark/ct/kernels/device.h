@@ -1,18 +1,19 @@
 // Compiled unchanged by g++ and by NVRTC: what every kernel file shares.
 #pragma once
 
-#ifdef __CUDACC__
-#define SEED_FN static __device__ __forceinline__
-#else
-#define SEED_FN static inline
-#include <cmath>
-#include <cstdint>
-#endif
-
 #ifdef __CUDACC_RTC__
 typedef long long int64_t;
 typedef int int32_t;
 typedef unsigned int uint32_t;
+#else
+#include <cmath>
+#include <cstdint>
+#endif
+
+#ifdef __CUDACC__
+#define SEED_FN static __device__ __forceinline__
+#else
+#define SEED_FN static inline
 #endif
 
 SEED_FN float seed_min(float a, float b) { return a < b ? a : b; }
