@@ -175,6 +175,7 @@ def test_zerorf_averages_its_members() -> None:
     run = Run()
     result = reconstruct("zerorf", ball().scan, run, members=3, steps=4)
     assert run.step == 12 and result.info["members"] == 3
+    assert [ZeroRFParams().members_for(views) for views in (1, 10, 20, 50, 100)] == [4, 4, 2, 1, 1]
     first = reconstruct("zerorf", ball().scan, members=1, steps=4)
     assert not np.allclose(result.volume, first.volume, rtol=1e-3)
 

@@ -7,12 +7,19 @@ from typing import Annotated, Literal
 from benchmark.api import Field, MethodSpec, TvWeight, hookimpl
 from benchmark.fields import FieldParams
 
+MEMBERS_TIMES_VIEWS, MOST_MEMBERS = 40, 4
+
 
 class ZeroRFParams(FieldParams):
     """Parameters of ZeroRF-DIP."""
 
     render: Literal["grid", "rays"] = Field("grid", description="project the voxel grid, or march rays (as published)")
-    members: int = Field(2, ge=1, description="fields from different frozen noise, trained one after the other; the volume is their mean")
+    members: int | None = Field(
+        None,
+        ge=1,
+        description="fields from different frozen noise, trained one after the other, whose mean is the volume; "
+        "none = 40 / views of the scan, 1 to 4: the fewer views, the more is the noise's own",
+    )
     steps: int = Field(220, ge=1, description="optimiser steps of each member")
     coarse: float = Field(0.5, ge=0, lt=1, description="fraction of the steps on the half-resolution grid and detector (render: grid)")
     sharpen: float = Field(
@@ -61,10 +68,14 @@ class ZeroRFParams(FieldParams):
     )
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
+    def members_for(self, views: int) -> int:
+        """Fields for a scan of so many views."""
+        return min(MOST_MEMBERS, max(1, round(MEMBERS_TIMES_VIEWS / views))) if self.members is None else self.members
+
 
 SPEC = MethodSpec(
     name="zerorf",
-    revision=2,
+    revision=3,
     target="methods.zerorf.reconstruct:reconstruct",
     field="methods.zerorf.reconstruct:restored_field",
     speed="methods.zerorf.speed:speed",

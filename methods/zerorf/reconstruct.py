@@ -122,7 +122,8 @@ class Ensemble:
             self.loss_of: GridLoss | GrowingRayLoss = GridLoss(params, scan, device)
         else:
             self.loss_of = GrowingRayLoss(params, RayLoss(scan, params, measurements, self.support, self.batch))
-        self.seeds = torch.randint(1 << 31, (params.members,), generator=self.generator).tolist()
+        self.seeds = torch.randint(1 << 31, (params.members_for(scan.geometry.views),), generator=self.generator).tolist()
+        self.steps = len(self.seeds) * params.steps
         self.finished: list[TensorialField] = []
         self.total = torch.zeros(scan.geometry.volume_shape, device=device)  # of the finished ones
         self.training = self._new_member()
@@ -141,7 +142,7 @@ class Ensemble:
         self.training.step()
         if self.training.taken == self.params.steps:
             self._finish(self.training.mean)
-            if len(self.finished) < self.params.members:
+            if len(self.finished) < len(self.seeds):
                 self.training = self._new_member()
         return loss
 
@@ -207,7 +208,7 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
     tv, guided = variation_weight(params.tv, scan, run), variation_weight(params.guided, scan, run)
     render = rendering(scan, params.render)
     ensemble = Ensemble(scan, params.model_copy(update={"tv": tv, "render": render}), run.seed, run.device)
-    for step in run.steps(params.members * params.steps, ensemble):
+    for step in run.steps(ensemble.steps, ensemble):
         loss = ensemble.step()
         if step % 5 == 0:
             run.log(loss=loss)

@@ -62,12 +62,11 @@ def time_to_quality(size: int = 32, views: int = 50) -> float:
     psnr = psnr_against(truth)
     ensemble = Ensemble(scan, ZeroRFParams.model_validate({}), seed=0)
     spent, curve = 0.0, []
-    total = ensemble.params.members * ensemble.params.steps
-    for step in range(total):
+    for step in range(ensemble.steps):
         begin = time.process_time()
         ensemble.step()
         spent += time.process_time() - begin
-        if step % 10 == 9 or step == total - 1:
+        if step % 10 == 9 or step == ensemble.steps - 1:
             curve.append((spent, psnr(ensemble.volume())))
     goal = curve[-1][1] - 1
     ours = next(seconds for seconds, value in curve if value >= goal)
