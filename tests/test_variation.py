@@ -202,7 +202,8 @@ def test_a_guide_that_knows_the_edges_helps() -> None:
     assert guided_fit(flat, scan, 0.0, Run()) is flat
     errors = []
     for guide in (flat, ball):
-        problem = TvProblem(scan.geometry, torch.tensor(scan.projections), edges=edge_weights(guide, (8.0, 8.0, 8.0), 0.02))
+        problem = TvProblem(scan.geometry, torch.tensor(scan.projections))
+        problem.weigh(edge_weights(guide, (8.0, 8.0, 8.0), 0.02))
         *_, end = fista(problem, 1.0, range(100), tolerance=0, inner=5)  # both from nothing, and smoothed too much
         errors.append(float((end.x - ball).square().mean()))
     assert errors[1] < 0.7 * errors[0]

@@ -20,18 +20,10 @@ class TvProblem:
     kappa = mean of A^T A 1 over the voxels (so that |A x|^2 / kappa is of the size of |x|^2) and m = the mean attenuation
     of the data (mean projection over mean chord) make `weight` a pure number: it means the same in any length unit, for
     any contrast, and for any number of views or pixels. Everything lies where the projections lie; `engine` says
-    whose A and A^T are used. `edges` (float32 [z, y, x]) weighs each voxel's gradient; none = all the same.
+    whose A and A^T are used.
     """
 
-    def __init__(
-        self,
-        geometry: ConeBeamGeometry,
-        projections: torch.Tensor,
-        *,
-        nonnegative: bool = True,
-        engine: Engine = "auto",
-        edges: torch.Tensor | None = None,
-    ) -> None:
+    def __init__(self, geometry: ConeBeamGeometry, projections: torch.Tensor, *, nonnegative: bool = True, engine: Engine = "auto") -> None:
         self.projector = operators(geometry, engine, str(projections.device))
         self.data, self.nonnegative = projections, nonnegative
         chords = self.projector.forward(torch.ones(geometry.volume_shape, device=projections.device))
@@ -39,7 +31,12 @@ class TvProblem:
         self.kappa = float(reach.double().mean())
         self.lipschitz = float(reach.max()) / self.kappa  # A >= 0: the largest row sum of A^T A bounds its norm
         self.attenuation = float((projections.double() * chords).sum() / chords.double().square().sum())
-        self.variation = TotalVariation(geometry.volume_shape, geometry.volume_spacing, projections.device, edges)
+        self.variation = TotalVariation(geometry.volume_shape, geometry.volume_spacing, projections.device)
+
+    def weigh(self, weights: torch.Tensor) -> None:
+        """Let each voxel's gradient count by its weight, float32 [z, y, x], from now on."""
+        geometry = self.projector.geometry
+        self.variation = TotalVariation(geometry.volume_shape, geometry.volume_spacing, self.data.device, weights)
 
     def misfit(self, projected: torch.Tensor) -> float:
         """|A x - b|^2 / (2 kappa) from A x."""

@@ -39,8 +39,8 @@ def guided_fit(guide: torch.Tensor, scan: Scan, weight: float, run: Run) -> torc
     if not weight:
         return guide
     data = torch.from_numpy(np.array(scan.projections)).to(guide.device)
-    attenuation = TvProblem(scan.geometry, data).attenuation
-    problem = TvProblem(scan.geometry, data, edges=edge_weights(guide, scan.geometry.volume_spacing, attenuation))
+    problem = TvProblem(scan.geometry, data)
+    problem.weigh(edge_weights(guide, scan.geometry.volume_spacing, problem.attenuation))
     volume = guide
     for end in fista(problem, HEAVIER * weight, run.steps(STEPS), tolerance=TOLERANCE, inner=INNER, start=guide.clamp(min=0)):
         volume = end.x
