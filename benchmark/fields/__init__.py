@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmark.fields.activations import trunc_exp
     from benchmark.fields.attenuation import Activation, Attenuation
-    from benchmark.fields.consistency import data_consistent
+    from benchmark.fields.consistency import data_consistent, data_consistent_mean
     from benchmark.fields.guided import edge_weights, guided_fit
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.likeness import ssim
@@ -53,6 +53,7 @@ _LAZY = {
     "Variation": "variation",
     "Weighting": "weighting",
     "data_consistent": "consistency",
+    "data_consistent_mean": "consistency",
     "edge_weights": "guided",
     "field_volume": "volume",
     "guided_fit": "guided",
@@ -100,6 +101,7 @@ __all__ = [
     "Variation",
     "Weighting",
     "data_consistent",
+    "data_consistent_mean",
     "edge_weights",
     "field_volume",
     "guided_fit",

@@ -32,7 +32,7 @@ class GaussiansParams(Params):
         0.005, gt=0, description="of the soft maximum that is fitted to maximum projections, relative to their largest value"
     )
     sharpen: float = Field(
-        0.7, ge=0, le=1, description="power of the ramp filter on the residual of line integrals, falling to 0, so that detail converges"
+        1.0, ge=0, le=1, description="power of the ramp filter on the residual of line integrals, falling to 0, so that detail converges"
     )
     ssim: float = Field(0.0, ge=0, description="weight of 1 - SSIM of the projections, relative to the residual's")
     tv: float | None = Field(
@@ -40,10 +40,10 @@ class GaussiansParams(Params):
     )
     tv_block: int = Field(32, ge=2, description="edge of that block [voxels]")
     scale: float = Field(0.0, ge=0, description="weight of the mean standard deviation of the Gaussians [voxels]")
-    means_rate: float = Field(0.15, ge=0, description="Adam's learning rate of the means [voxels]")
-    scales_rate: float = Field(0.06, ge=0, description="Adam's learning rate of the log scales")
-    quaternions_rate: float = Field(0.03, ge=0, description="Adam's learning rate of the quaternions")
-    amplitudes_rate: float = Field(0.09, ge=0, description="Adam's learning rate of the log amplitudes")
+    means_rate: float = Field(0.25, ge=0, description="Adam's learning rate of the means [voxels]; for maxima 0.6 of each rate")
+    scales_rate: float = Field(0.1, ge=0, description="Adam's learning rate of the log scales")
+    quaternions_rate: float = Field(0.05, ge=0, description="Adam's learning rate of the quaternions")
+    amplitudes_rate: float = Field(0.15, ge=0, description="Adam's learning rate of the log amplitudes")
     decay: float = Field(0.1, gt=0, le=1, description="learning rates at the end over those at the start (exponential between)")
     smallest: float = Field(0.3, gt=0, description="smallest standard deviation [voxels]")
     largest: float = Field(8.0, gt=0, description="largest standard deviation [voxels]")
@@ -54,7 +54,9 @@ class GaussiansParams(Params):
     prune: float = Field(0.01, ge=0, description="smallest amplitude that survives a round, relative to the scan's mean attenuation")
     cutoff: float = Field(1e-3, gt=0, lt=1, description="a ray sees a Gaussian where it is more than this, relative to its peak")
     refine: int | None = Field(
-        None, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the mixture as it is; none = 50, 0 in noise"
+        None,
+        ge=0,
+        description="SART corrections (five views each) at the end, on a grid twice as fine; 0 = as fitted; none = 80, 0 in noise",
     )
 
     @model_validator(mode="before")
@@ -90,7 +92,7 @@ class GaussiansParams(Params):
 
 SPEC = MethodSpec(
     name="gaussians",
-    revision=2,
+    revision=3,
     target="methods.gaussians.reconstruct:reconstruct",
     field="methods.gaussians.reconstruct:restored_field",
     composites=("sum", "max"),

@@ -17,6 +17,7 @@ from benchmark.fields import Mixture, rotations
 from methods.gaussians import GaussiansParams
 
 APART, NARROW = 0.6, 0.8  # squares sum to 1
+CALMER = 0.6  # learning rates of maxima over those of line integrals: one Gaussian answers for a pixel, not the sum of all
 JITTER = 0.1  # of a clone, in standard deviations: two that are equal would stay equal
 
 
@@ -30,7 +31,7 @@ class Population:
         self.cap = params.cap or 2 * mixture.size
         self.mixture = Mixture(*(tensor.clone().requires_grad_() for tensor in mixture))
         rates = (params.means_rate * edge, params.quaternions_rate, params.scales_rate, params.amplitudes_rate)
-        self.rates, self.taken = rates, 0
+        self.rates, self.taken = [rate * (CALMER if composite == "max" else 1.0) for rate in rates], 0
         self.optimiser = self._new_optimiser()
         self.pull = torch.zeros(mixture.size, device=mixture.means.device)  # summed length of the means' gradients since the last round
 

@@ -9,14 +9,15 @@ from typing import Any
 import torch
 
 from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, noise_level
-from benchmark.fields import Measurements, Mixture, data_consistent, ramp_filtered, ssim, total_variation
+from benchmark.fields import Measurements, Mixture, data_consistent_mean, ramp_filtered, ssim, total_variation
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
 from methods.gaussians.field import MixtureField
 from methods.gaussians.start import start_mixture
 
-TV_TIMES_VIEWS, TV_OF_NOISE = 0.25, 20.0
-REFINE, TOO_NOISY = 50, 0.02  # corrections by the data, as long as their noise is less than this part of the mean projection
+TV_TIMES_VIEWS, TV_OF_NOISE = 0.25, 520.0
+FINER = 2  # times the resolution of the volume: the mixture is sampled, and corrected, on that grid before it is averaged
+REFINE, TOO_NOISY = 80, 0.02  # corrections by the data, as long as their noise is less than this part of the mean projection
 
 
 def relative_noise(scan: Scan) -> float:
@@ -27,11 +28,10 @@ def relative_noise(scan: Scan) -> float:
 def usual_tv(scan: Scan) -> float:
     """The weight of the total variation, from the scan alone.
 
-    The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not. And an absolute
-    residual in noise of standard deviation sigma is r^2 / sigma around its minimum, where the likelihood is r^2 / sigma^2: it loses
-    sigma against what is known beforehand.
+    The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not. What the data say is
+    worth less by the variance of their noise.
     """
-    return (TV_TIMES_VIEWS + TV_OF_NOISE * relative_noise(scan)) / scan.geometry.views
+    return (TV_TIMES_VIEWS + TV_OF_NOISE * relative_noise(scan) ** 2) / scan.geometry.views
 
 
 def usual_refine(scan: Scan) -> int:
@@ -102,9 +102,9 @@ class Training:
         return {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}
 
     @torch.no_grad()
-    def volume(self, supersample: int = 2) -> torch.Tensor:
-        """[z, y, x] (1/mm): the field's mean over each voxel."""
-        return self.objective.field.exact().volume(self.population.mixture, self.scan.geometry, supersample=supersample)
+    def volume(self, geometry: ConeBeamGeometry) -> torch.Tensor:
+        """[z, y, x] (1/mm): the field in the middle of the voxels of a geometry."""
+        return self.objective.field.exact().volume(self.population.mixture, geometry)
 
     def state_dict(self) -> dict[str, Any]:
         field = self.objective.field
@@ -129,10 +129,10 @@ def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction
         terms = training.step()
         if step % 20 == 0:
             run.log(**terms, gaussians=training.population.mixture.size)
-        run.snapshot(lambda: training.volume(supersample=1).cpu().numpy())
+        run.snapshot(lambda: training.volume(scan.geometry).cpu().numpy())
     count = training.population.mixture.size
     refine = usual_refine(scan) if params.refine is None else params.refine
     info = {"gaussians": count, "parameters": 11 * count, "start": training.start, "tv": training.objective.tv, "refine": refine}
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.population.mixture._asdict().items()}
-    volume = data_consistent(training.volume(), scan, refine)
+    volume = data_consistent_mean(training.volume, scan, refine, FINER, run.memory_bytes)
     return Reconstruction(volume=volume.cpu().numpy(), info=info, arrays=arrays)
