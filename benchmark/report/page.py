@@ -22,7 +22,7 @@ from benchmark.report.curves import mean_times, times_to_quality
 from benchmark.report.figures import one_per_label, ranking
 from benchmark.report.provenance import cases, environment, methods
 from benchmark.report.published import side_by_side
-from benchmark.report.quantity import PROTOCOLS, WORDS, Quantity, quantities
+from benchmark.report.quantity import PROTOCOLS, Quantity, quantities, words
 from benchmark.report.sheet import published_sheet, runs_sheet, summary_sheet, times_sheet
 from benchmark.report.summary import GROUP, labelled, section_title, sections, summarise
 from benchmark.report.tables import remark
@@ -143,7 +143,7 @@ def _switches(scores: list[Quantity], table: pd.DataFrame) -> dict[str, list[tup
     metrics = dict.fromkeys(score.metric for score in scores)
     return {
         "protocols": [(name, name) for name in PROTOCOLS if name in protocols],
-        "metrics": [(name, WORDS.get(name, name.replace("_", " ")).partition(" [")[0]) for name in metrics],
+        "metrics": [(name, words(name).partition(" [")[0]) for name in metrics],
         "views": [(str(count), str(count)) for count in sorted(set(table["views"]))],
     }
 

@@ -8,8 +8,21 @@ from collections.abc import Iterable
 STRICT = "strict"
 PROTOCOLS = (STRICT, "naf", "sax", "r2")
 KINDS = {"volume": "Volume", "projection": "Held-out", "fit": "Fit"}
-WORDS = {"psnr": "PSNR [dB]", "ssim": "SSIM"}
+WORDS = {
+    "psnr": "PSNR [dB]",
+    "ssim": "SSIM",
+    "rmse_hu": "RMSE [HU]",
+    "edge_mtf50": "edge MTF50 [1/mm]",
+    "edge_width": "edge width [mm]",
+    "iou": "IoU",
+    "l1": "L1",
+}
 BESIDE = ("sd", "half", "leads")  # what a summary says about a score, in columns of their own
+
+
+def words(metric: str) -> str:
+    """'PSNR [dB]' for psnr, 'my score' for my_score."""
+    return WORDS.get(metric, metric.replace("_", " "))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +37,7 @@ class Quantity:
     @property
     def heading(self) -> str:
         """For a table or an axis, without the protocol."""
-        return f"{KINDS[self.kind]} {WORDS.get(self.metric, self.metric.replace('_', ' '))}"
+        return f"{KINDS[self.kind]} {words(self.metric)}"
 
     @property
     def decimals(self) -> int:
