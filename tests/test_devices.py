@@ -31,7 +31,10 @@ NAF: dict[str, Any] = {"steps": 8, "base": 4, "log2_entries": 10, "hidden": 8, "
 ZERORF: dict[str, Any] = {
     "steps": 2, "members": 2, "channels": (8, 8), "features": 3, "hidden": 8, "rays": 64, "rays_end": 64, "refine": 3,
 }  # fmt: skip
-GAUSSIANS: dict[str, Any] = {"steps": 8, "every": 4, "until": 1.0, "gaussians": 60, "tv_block": 6, "ssim": 0.2, "refine": 3}
+GAUSSIANS: dict[str, Any] = {
+    "steps": 8, "every": 4, "until": 1.0, "gaussians": 60, "tv_block": 6, "ssim": 0.2, "refine": 3,
+    "means_rate": 0.1, "scales_rate": 0.04, "quaternions_rate": 0.02, "amplitudes_rate": 0.06,
+}  # fmt: skip
 CARVE: dict[str, Any] = {"voxels": 8, "channels": 2, "levels": 2, "networks": 1, "steps": 3, "views": 3}
 RUNS: list[tuple[str, dict[str, Any], float]] = [  # method, parameters, the largest difference from the CPU's volume, relative
     ("fdk", {}, 1e-4),

@@ -324,7 +324,7 @@ def test_the_ball_is_fitted(refine: int) -> None:
     assert logged[-1]["loss"] < 0.8 * logged[0]["loss"] and logged[-1]["gaussians"] > 200
     assert np.mean((snapshots[-1] - truth) ** 2) < 0.5 * np.mean((snapshots[0] - truth) ** 2)
     info = json.loads(json.dumps(result.info))
-    assert info["start"] == "fdk" and 200 < info["gaussians"] <= 400
+    assert info["start"] == "sart" and 200 < info["gaussians"] <= 400
 
 
 def test_a_helix_with_a_turned_detector_and_a_box_that_is_no_cube() -> None:

@@ -17,7 +17,7 @@ class GaussiansParams(Params):
     start: Literal["fdk", "sart", "bound", "random", "swc"] | None = Field(
         None,
         description="Gaussians start where an FDK, a SART pass or (maxima) the least of the views sees something, anywhere, or along a "
-        "neuron; none = swc if there is one, else bound for maxima, else fdk, or sart where it cannot",
+        "neuron; none = swc if there is one, else bound for maxima, else sart",
     )
     swc: str | None = Field(None, description="an SWC file: the neuron (nodes and radii) that the Gaussians start along (start: swc)")
     swc_scale: float = Field(1.0, gt=0, description="the scan's unit of length in one of the file's (SWC: micrometres by custom)")
@@ -97,6 +97,7 @@ SPEC = MethodSpec(
     field="methods.gaussians.reconstruct:restored_field",
     composites=("sum", "max"),
     params=GaussiansParams,
+    presets={"fine": {"steps": 1500}},
     summary="3-D Gaussian mixture fitted through closed-form line integrals or maxima",
     cite="Zha et al. 2024, R2-Gaussian: Rectifying radiative Gaussian splatting for tomographic reconstruction, arXiv 2405.20693",
 )

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Scan, filtered_backprojection, not_circular, upper_bound
+from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Scan, filtered_backprojection, upper_bound
 from benchmark.fields import Mixture, MixtureMaxima, MixtureProjector
 from methods.gaussians import GaussiansParams
 from methods.gaussians.neuron import along_neuron
@@ -41,8 +41,7 @@ def start_kind(scan: Scan, params: GaussiansParams) -> str:
     """What to draw from. Raises InputError for what the scan's kind of views cannot give."""
     if params.start is None and params.swc is not None:
         return "swc"
-    usual = "bound" if scan.composite == "max" else "sart" if not_circular(scan.geometry) else "fdk"
-    kind = params.start or usual
+    kind = params.start or ("bound" if scan.composite == "max" else "sart")
     possible = ("bound", "random", "swc") if scan.composite == "max" else ("fdk", "sart", "random", "swc")
     if kind not in possible:
         raise InputError("gaussians.start", expected=f"one of {', '.join(possible)} for such views", found=f"'{kind}'")
