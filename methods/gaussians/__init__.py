@@ -38,7 +38,7 @@ class GaussiansParams(Params):
     tv: float | None = Field(
         None, ge=0, description="weight of the total variation of the mixture on a random block of voxels; none = from the scan alone"
     )
-    tv_block: int = Field(32, ge=2, description="edge of that block [voxels]")
+    tv_block: int = Field(20, ge=2, description="edge of that block [voxels]")
     scale: float = Field(0.0, ge=0, description="weight of the mean standard deviation of the Gaussians [voxels]")
     means_rate: float = Field(0.25, ge=0, description="Adam's learning rate of the means [voxels]; for maxima 0.6 of each rate")
     scales_rate: float = Field(0.1, ge=0, description="Adam's learning rate of the log scales")
