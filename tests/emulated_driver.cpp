@@ -57,7 +57,8 @@ const Function FUNCTIONS[] = {
     FUNCTION(seed_sum_rows), FUNCTION(seed_gaussian_project), FUNCTION(seed_gaussian_project_backward), FUNCTION(seed_gaussian_voxelise),
     FUNCTION(seed_gaussian_voxelise_backward), FUNCTION(seed_gaussian_peaks), FUNCTION(seed_gaussian_soft_peaks), FUNCTION(seed_gaussian_soften),
     FUNCTION(seed_gaussian_peaks_backward), FUNCTION(seed_gaussian_voxel_peaks), FUNCTION(seed_gaussian_soft_voxels),
-    FUNCTION(seed_gaussian_soft_voxels_backward), FUNCTION(seed_gaussian_values), FUNCTION(seed_tv_primal), FUNCTION(seed_tv_dual), FUNCTION(seed_tv_lengths),
+    FUNCTION(seed_gaussian_soft_voxels_backward), FUNCTION(seed_gaussian_values), FUNCTION(seed_splat_sight), FUNCTION(seed_splat_keys), FUNCTION(seed_splat),
+    FUNCTION(seed_splat_sums), FUNCTION(seed_splat_backward), FUNCTION(seed_tv_primal), FUNCTION(seed_tv_dual), FUNCTION(seed_tv_lengths),
 };
 
 int context = 0;                        // the only one has this address

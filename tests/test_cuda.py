@@ -215,6 +215,8 @@ def test_the_launcher_knows_the_kernels_own_numbers():
     stated = {name: int(value) for name, value in re.findall(r"\b([A-Z_]+) = (\d+)[,;]", text)}
     assert (stated["TILE_ROWS"], stated["TILE_COLUMNS"]) == gpu.TILE
     assert (stated["COLUMN"], stated["MOST_LEVELS"]) == (gpu.COLUMN, gpu.MOST_LEVELS)
+    splatter = (gpu.SPLAT_TILE, gpu.SPLAT_NUMBERS, gpu.SUMS_NUMBERS)
+    assert (stated["SPLAT_TILE"], stated["SPLAT_NUMBERS"], stated["SUMS_NUMBERS"]) == splatter
 
 
 def test_every_kernel_of_the_library_has_its_counterpart():

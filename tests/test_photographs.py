@@ -1,4 +1,4 @@
-"""Photographs: the splatter against its twin, the synthetic sequence and its files, poses, scores, and runs from data to page."""
+"""Photographs: the synthetic sequence and its files, poses, scores, and runs from data to page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import twins
+from pinholes import looking
 from tiny import Watcher
 
 from benchmark import photographs
@@ -18,7 +18,6 @@ from benchmark.budget import Budget
 from benchmark.config import Flags, make_plan
 from benchmark.ct.rendering import rendered
 from benchmark.fields import Splats, splat
-from benchmark.fields.splatter import FAINTEST, OPAQUE, tile_lists
 from benchmark.metrics.silhouette import iou, l1
 from benchmark.plugins import registry
 from benchmark.reevaluate import reevaluate
@@ -52,87 +51,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def walker() -> Case:
     """The first frame of the synthetic sequence."""
     return load(MultiviewParams(**SMALL))
-
-
-def splats(count: int = 40, scale: float = 6.0, seed: int = 0) -> Splats:
-    generator = torch.Generator().manual_seed(seed)
-    means = 120 * torch.rand(count, 3, generator=generator) - 60
-    scales = scale * (0.5 + 1.5 * torch.rand(count, 3, generator=generator))
-    quaternions = 2 * torch.randn(count, 4, generator=generator)
-    opacities, colours = 0.1 + 0.85 * torch.rand(count, generator=generator), torch.rand(count, 3, generator=generator)
-    return Splats(*(tensor.requires_grad_() for tensor in (means, quaternions, scales.log(), opacities, colours)))
-
-
-def looking(shape: tuple[int, int] = (21, 30), skew: float = 0.0) -> Any:
-    """Three cameras that are not upright, whose pixels are not square and whose middle is off the axis."""
-    cameras = ring(3, 32)
-    turn = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])  # about the line of sight
-    inner = np.array([[60.0, skew, 12.0], [0.0, 50.0, 11.5], [0.0, 0.0, 1.0]])
-    cameras = Cameras(turn @ cameras.rotation, cameras.translation @ turn.T, np.repeat(inner[None], 3, 0))
-    return cameras, cameras.geometry(shape, volume_shape=(8, 8, 8), volume_spacing=(20.0, 20.0, 20.0))
-
-
-# -- the splatter -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scale, skew", [(2.0, 0.0), (6.0, 8.0), (40.0, 0.0)])
-def test_the_splatter_matches_its_twin(scale: float, skew: float, device: str) -> None:
-    _, geometry = looking(skew=skew)
-    parameters, vectors = splats(scale=scale), torch.from_numpy(geometry.vectors())
-    ours = splat(Splats(*(part.to(device) for part in parameters)), geometry).cpu()
-    rows, columns = geometry.detector_shape
-    j, i = torch.meshgrid(torch.arange(rows) - (rows - 1) / 2, torch.arange(columns) - (columns - 1) / 2, indexing="ij")
-    views = []
-    for source, centre, u, v in vectors:
-        rays = (centre - source + i[..., None] * u + j[..., None] * v).view(-1, 3)
-        forward = torch.linalg.cross(u, v)
-        forward = forward * torch.sign(forward @ (centre - source))
-        views.append(twins.splat(parameters, source, rays, forward, FAINTEST, OPAQUE).view(rows, columns, 4))
-    twin = torch.stack(views)
-    opacity = twin[..., 3].detach()
-    assert float(opacity.max()) > 0.3 and float(opacity.min()) < 0.3
-    off = (ours.double() - twin).abs().detach()
-    assert float(off.max()) < 2 * FAINTEST and float(off.mean()) < 1e-5  # a pixel may be on the other side of the faintest opacity
-    weight = torch.linspace(-3, 5, ours.numel()).sin().view_as(ours)
-    for mine, theirs in zip(
-        torch.autograd.grad((ours * weight).sum(), parameters), torch.autograd.grad((twin * weight).sum(), parameters), strict=True
-    ):
-        assert float(theirs.norm()) > 0
-        assert float((mine - theirs).norm() / theirs.norm()) < 5e-3
-
-
-def test_what_is_nearer_hides_what_is_behind_it() -> None:
-    cameras, geometry = looking()
-    source = torch.from_numpy(geometry.vectors()[0, 0]).float()
-    column, row = np.rint(cameras.pixels(np.zeros((1, 3)))[0][0, 0]).astype(int)
-    means = torch.stack([0.2 * source, torch.zeros(3), -0.2 * source, 1.5 * source])  # the last one is behind the camera
-    colours = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [1.0, 1.0, 1.0]])
-    sizes = torch.full((4, 3), 30.0).log()
-    for order in ([0, 1, 2, 3], [3, 2, 1, 0]):
-        view = splat(Splats(means[order], torch.eye(4)[:1].repeat(4, 1), sizes, torch.full((4,), 0.5), colours[order]), geometry, [0])[0]
-        middle = view[geometry.detector_shape[0] - 1 - row, column]  # all four lie on one line through the camera and this pixel
-        torch.testing.assert_close(middle, torch.tensor([0.5, 0.25, 0.125, 0.875]), rtol=0, atol=0.01)
-
-
-def test_no_tile_misses_a_gaussian_and_few_have_many() -> None:
-    _, geometry = looking((32, 32))
-    parameters = splats(200, scale=2.0)
-    lists = tile_lists(parameters, torch.from_numpy(geometry.vectors()[0]).float(), geometry.detector_shape)
-    assert lists.shape[0] == 16 and lists.shape[1] < 120
-    source, centre, u, v = torch.from_numpy(geometry.vectors()[0]).float()
-    forward = torch.nn.functional.normalize(torch.linalg.cross(u, v), dim=0)
-    depth = ((parameters.means - source) @ (forward * torch.sign(forward @ (centre - source)))).detach()
-    for members in lists:
-        there = members[members < 200]
-        assert (members[len(there) :] == 200).all() and (depth[there].diff() >= -1e-2).all()
-
-
-def test_gaussians_that_are_none() -> None:
-    _, geometry = looking()
-    with pytest.raises(InputError, match="at least one Gaussian, found none left"):
-        splat(Splats(*(tensor[:0] for tensor in splats())), geometry)
-    with pytest.raises(InputError, match="finite colours"):
-        splat(splats()._replace(colours=torch.full((40, 3), float("nan"))), geometry)
 
 
 # -- cameras, pictures, poses -------------------------------------------------------------------------------------------

@@ -109,22 +109,3 @@ def _beside(mixture: tuple[torch.Tensor, ...], origins: torch.Tensor, directions
     b = torch.einsum("nki,kij,nj->nk", r, precision, d)
     q = torch.einsum("nki,kij,nkj->nk", r, precision, r)
     return along, q - b**2 / along
-
-
-def splat(
-    splats: tuple[torch.Tensor, ...], source: torch.Tensor, rays: torch.Tensor, forward: torch.Tensor, faintest: float, opaque: float
-) -> torch.Tensor:
-    """Colour and opacity [N, 4] along rays [N, 3]: every Gaussian for every ray, the nearest first along `forward`, one after the other."""
-    means, quaternions, log_scales, opacities, colours = splats
-    squares = _beside((means, quaternions, log_scales, opacities), source.expand_as(rays), rays)[1]
-    depth = (means.double() - source.double()) @ forward.double()
-    left = torch.ones(len(rays), dtype=torch.float64)
-    seen = torch.zeros(len(rays), 4, dtype=torch.float64)
-    for k in torch.argsort(depth).tolist():
-        if depth[k] <= 0:
-            continue
-        alpha = (opacities[k].double() * (-squares[:, k] / 2).exp()).clamp(max=opaque)
-        alpha = torch.where(alpha >= faintest, alpha, torch.zeros_like(alpha))
-        seen = seen + (left * alpha)[:, None] * torch.cat([colours[k].double(), torch.ones(1, dtype=torch.float64)])
-        left = left * (1 - alpha)
-    return seen

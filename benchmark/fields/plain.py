@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
+from benchmark.fields.mixture import Mixture, whitening
+from benchmark.fields.splatter import FAINTEST, OPAQUE, Splats
+
 if TYPE_CHECKING:
+    from benchmark.ct.geometry import ConeBeamGeometry
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.mlp import MLP
 
@@ -62,3 +66,29 @@ def vm_grid(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> to
     (yx, zy, zx), (z, x, y) = planes, lines
     products = [yx[:, None] * z[:, :, None, None], zy[..., None] * x[:, None, None], zx[:, :, None] * y[:, None, :, None]]
     return torch.cat(products).flatten(1).t()
+
+
+def splat(splats: Splats, geometry: ConeBeamGeometry) -> torch.Tensor:
+    """The splatter's pictures [view, v, u, 4] in the splats' own precision: every Gaussian for every pixel, so for small ones."""
+    matrices = whitening(Mixture(splats.means, splats.quaternions, splats.log_scales, splats.opacities))
+    vectors = torch.from_numpy(geometry.vectors()).to(splats.means)
+    return torch.stack([_picture(splats, matrices, view, geometry.detector_shape) for view in vectors])
+
+
+def _picture(splats: Splats, matrices: torch.Tensor, vectors: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """[v, u, 4] of one camera: source, detector centre and steps [4, 3]."""
+    source, centre, u, v = vectors
+    depth = (splats.means.detach() - source) @ torch.linalg.inv(torch.stack([u, v, centre - source], 1))[2]  # the detector is at 1
+    order = torch.argsort(depth, stable=True)
+    order = order[depth[order] > 0]
+    steps = (torch.arange(count, device=u.device) - (count - 1) / 2 for count in shape)
+    j, i = torch.meshgrid(*steps, indexing="ij")
+    rays = centre - source + i[..., None] * u + j[..., None] * v
+    along = torch.einsum("kij,vuj->vuki", matrices[order], rays)
+    beside = torch.linalg.cross(torch.einsum("kij,kj->ki", matrices[order], splats.means[order] - source).expand_as(along), along)
+    squares = beside.square().sum(-1) / along.square().sum(-1)
+    alpha = (splats.opacities[order] * torch.exp(-0.5 * squares)).clamp(max=OPAQUE)
+    alpha = torch.where(alpha >= FAINTEST, alpha, 0.0)
+    left = torch.cat([torch.ones_like(alpha[..., :1]), (1 - alpha).cumprod(-1)[..., :-1]], -1)
+    shown = torch.cat([splats.colours, torch.ones_like(splats.colours[:, :1])], 1)[order]
+    return (left * alpha) @ shown

@@ -6,75 +6,13 @@
 #include <algorithm>
 #include <cstring>
 #include <vector>
+#include "bands.hpp"
 #include "gaussians.h"
+#include "pixels.hpp"
 
 namespace {
 
-#ifdef SEED_LANES
-using Pixels = Floats;          // so many at once; rows are padded by as many
-constexpr int LANES = SEED_LANES;
-Pixels distances(float from, float step) { return from + step * count_floats(); }
-Pixels load(const float* from) { return load_floats(from); }
-void add(float* to, Pixels value) { add_floats(to, value); }
-void raise(float* to, Pixels value) {
-    value = max_floats(load_floats(to), value);
-    std::memcpy(to, &value, sizeof value);
-}
-float sum(Pixels x) {
-    float part[LANES];
-    std::memcpy(part, &x, sizeof x);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int lane = 0; lane < half; ++lane) part[lane] += part[lane + half];
-    return part[0];
-}
-#else
-using Pixels = float;
-constexpr int LANES = 1;
-Pixels distances(float from, float) { return from; }
-Pixels load(const float* from) { return *from; }
-void add(float* to, Pixels value) { *to += value; }
-void raise(float* to, Pixels value) { seed_raise(to, value); }
-float sum(Pixels x) { return x; }
-#endif
-constexpr int BAND = 8;         // rows or slices of a task
 constexpr int64_t CHUNK = 64;   // Gaussians of a task
-
-// Which Gaussians reach each band, in their order.
-class Bands {
-public:
-    explicit Bands(int rows) : count((rows + BAND - 1) / BAND), starts(count + 1) {}
-
-    // of(k) is anything with the first and last row (or slice) of Gaussian k.
-    template <class Of>
-    void fill(int64_t gaussians, Of of) {
-        std::fill(starts.begin(), starts.end(), 0);
-        visit(gaussians, of, [&](int band, int64_t) { ++starts[band + 1]; });
-        for (int band = 0; band < count; ++band) starts[band + 1] += starts[band];
-        members.resize(starts[count]);
-        std::vector<int64_t> next(starts.begin(), starts.end() - 1);
-        visit(gaussians, of, [&](int band, int64_t k) { members[next[band]++] = k; });
-    }
-
-    const int count;
-    std::vector<int64_t> starts, members;
-
-private:
-    template <class Of, class Call>
-    void visit(int64_t gaussians, Of of, Call call) {
-        for (int64_t k = 0; k < gaussians; ++k) {
-            if (!(of(k).first <= of(k).last)) continue;
-            const int last = (int)of(k).last / BAND;
-            for (int band = (int)of(k).first / BAND; band <= last; ++band) call(band, k);
-        }
-    }
-};
-
-// Rows of `first` .. `last` that lie in a band.
-template <class Reach>
-void rows_within(const Reach& reach, int band, int rows, int& first, int& last) {
-    first = std::max((int)std::ceil(reach.first), band * BAND);
-    last = std::min((int)std::floor(reach.last), std::min((band + 1) * BAND, rows) - 1);
-}
 
 void add_row(const GaussianRow& row, float i, float amplitude, float reach, int first, int last, float* out) {
     for (int start = first; start <= last; start += LANES) {
@@ -95,23 +33,6 @@ void sum_grid_row(const GaussianGrid& grid, float mean, float q0, float q1, floa
         const Pixels dx = distances(grid.lower[0] + (float)start * grid.step[0] - mean, grid.step[0]);
         gaussian_point_moments(q0, q1, xx, dx, dy, dz, reach, load(gradient + start), sums);
     }
-}
-
-// Sums<float> from Sums<Pixels>, which has the same members.
-template <template <class> class Sums>
-Sums<float> over_lanes(const Sums<Pixels>& lanes) {
-    Sums<float> out;
-    static_assert(sizeof lanes == sizeof out * LANES, "only numbers in it");
-    const Pixels* from = (const Pixels*)&lanes;
-    for (size_t n = 0; n < sizeof out / sizeof(float); ++n) ((float*)&out)[n] = sum(from[n]);
-    return out;
-}
-
-// Rows of `count` floats followed by LANES zeros.
-std::vector<float> padded(const float* rows, int64_t number, int count) {
-    std::vector<float> out(number * (count + LANES), 0.0f);
-    for (int64_t r = 0; r < number; ++r) std::memcpy(&out[r * (count + LANES)], rows + r * count, sizeof(float) * count);
-    return out;
 }
 
 // Calls row(j, dy-to-mean, first, last) for every row of the slice within reach.

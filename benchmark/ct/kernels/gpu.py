@@ -19,6 +19,7 @@ from benchmark.errors import InputError
 TILE = (32, 8)  # rows and columns of the detector that a block of threads has: TILE_ROWS, TILE_COLUMNS of projector.cuh
 COLUMN = 8  # voxels that a thread has: COLUMN of fdk.cuh
 MOST_LEVELS = 32  # of a hash grid: MOST_LEVELS of hash_grid.cuh
+SPLAT_TILE, SPLAT_NUMBERS, SUMS_NUMBERS = 16, 18, 15  # pixels along a tile's edge, floats of a Gaussian and of its sums: splatter.cuh
 
 Integer = ctypes.c_int
 
@@ -259,6 +260,46 @@ def gaussian_values(grid: Any, count: int, means: torch.Tensor, matrices: torch.
                     temperature: ctypes.c_float, points: torch.Tensor, number: int, values: torch.Tensor) -> None:
     """Without the grid's cells: every Gaussian for every point."""
     launch("gaussian_values", number, count, means, matrices, amplitudes, reach, temperature, points, number, values)
+
+
+# -- Gaussians blended front to back: opacities [count], colours [count, 3], order [view, count] ---------------------------------
+
+
+def splat(vectors: np.ndarray, views: Integer, rows: Integer, columns: Integer, count: int, means: torch.Tensor, matrices: torch.Tensor,
+          opacities: torch.Tensor, colours: torch.Tensor, order: torch.Tensor, images: torch.Tensor, left: torch.Tensor,
+          last: torch.Tensor) -> None:
+    sight = (_on(means.device, vectors), views, rows, columns, count, means, matrices, opacities, colours, order)
+    launch("splat", *_splat_lists(*sight), images, left, last)
+
+
+def splat_backward(vectors: np.ndarray, views: Integer, rows: Integer, columns: Integer, count: int, means: torch.Tensor,
+                   matrices: torch.Tensor, opacities: torch.Tensor, colours: torch.Tensor, order: torch.Tensor, left: torch.Tensor,
+                   last: torch.Tensor, gradient: torch.Tensor, *answers: torch.Tensor) -> None:
+    vectors_there = _on(means.device, vectors)
+    threads, *lists = _splat_lists(vectors_there, views, rows, columns, count, means, matrices, opacities, colours, order)
+    splats = lists[4]
+    sums = torch.zeros(order.numel(), SUMS_NUMBERS, device=means.device)
+    launch("splat_sums", threads, *lists, left, last, gradient, sums)
+    setting = (vectors_there, views, rows, columns, count, means, matrices, opacities, order, splats, sums)
+    launch("splat_backward", order.numel(), *setting, *(answer.zero_() for answer in answers))
+
+
+def _splat_lists(vectors: torch.Tensor, views: Integer, rows: Integer, columns: Integer, count: int, *parameters: torch.Tensor) -> Any:
+    """How many threads take a pixel each, and what they read: counts, Gaussians as each view has them, keys, and where a tile's begin.
+
+    Waits for the device: how many tiles are reached decides how much memory they need.
+    """
+    device, pairs = vectors.device, views.value * count
+    tiles = views.value * -(-rows.value // SPLAT_TILE) * -(-columns.value // SPLAT_TILE)
+    splats, reached = torch.empty(pairs, SPLAT_NUMBERS, device=device), torch.empty(pairs, dtype=torch.int64, device=device)
+    counts = (views, rows, columns, count)
+    launch("splat_sight", pairs, vectors, *counts, *parameters, splats, reached)
+    ends = reached.cumsum(0)
+    keys = torch.empty(int(ends[-1]) if pairs else 0, dtype=torch.int64, device=device)
+    launch("splat_keys", pairs, *counts, splats, reached, ends, keys)
+    keys = keys.sort().values
+    starts = torch.searchsorted(keys, count * torch.arange(tiles + 1, device=device))
+    return tiles * SPLAT_TILE**2, *counts, splats, keys, starts
 
 
 # -- total variation: volumes [z, y, x] ---------------------------------------------------------------------------------------

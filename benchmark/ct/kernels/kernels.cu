@@ -10,4 +10,5 @@
 #include "vector_matrix.cuh"
 #include "gaussians.cuh"
 #include "gaussian_maxima.cuh"
+#include "splatter.cuh"
 #include "total_variation.cuh"

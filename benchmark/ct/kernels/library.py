@@ -72,7 +72,7 @@ def build() -> Path:
     """Compile what is not in the cache yet; returns the shared library's path. Safe when several processes build at once."""
     compiler = find_compiler()
     key = _machine_key(compiler)
-    headers = "".join(path.read_text() for path in sorted(SOURCES.glob("*.h")))
+    headers = "".join(path.read_text() for path in sorted([*SOURCES.glob("*.h"), *SOURCES.glob("*.hpp")]))
     folder = cache_folder() / "kernels"
     folder.mkdir(parents=True, exist_ok=True)
 

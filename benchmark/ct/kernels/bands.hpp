@@ -1,0 +1,45 @@
+// Bands of image rows (or slices) on the CPU: which Gaussians reach each. A band belongs to one task.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+constexpr int BAND = 8;         // rows or slices of a task
+
+// Which Gaussians reach each band, in their order.
+class Bands {
+public:
+    explicit Bands(int rows) : count((rows + BAND - 1) / BAND), starts(count + 1) {}
+
+    // of(k) is anything with the first and last row (or slice) of Gaussian k.
+    template <class Of>
+    void fill(int64_t gaussians, Of of) {
+        std::fill(starts.begin(), starts.end(), 0);
+        visit(gaussians, of, [&](int band, int64_t) { ++starts[band + 1]; });
+        for (int band = 0; band < count; ++band) starts[band + 1] += starts[band];
+        members.resize(starts[count]);
+        std::vector<int64_t> next(starts.begin(), starts.end() - 1);
+        visit(gaussians, of, [&](int band, int64_t k) { members[next[band]++] = k; });
+    }
+
+    const int count;
+    std::vector<int64_t> starts, members;
+
+private:
+    template <class Of, class Call>
+    void visit(int64_t gaussians, Of of, Call call) {
+        for (int64_t k = 0; k < gaussians; ++k) {
+            if (!(of(k).first <= of(k).last)) continue;
+            const int last = (int)of(k).last / BAND;
+            for (int band = (int)of(k).first / BAND; band <= last; ++band) call(band, k);
+        }
+    }
+};
+
+// Rows of `first` .. `last` that lie in a band.
+template <class Reach>
+void rows_within(const Reach& reach, int band, int rows, int& first, int& last) {
+    first = std::max((int)std::ceil(reach.first), band * BAND);
+    last = std::min((int)std::floor(reach.last), std::min((band + 1) * BAND, rows) - 1);
+}
