@@ -11,7 +11,7 @@ import dataclasses
 import importlib.util
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
 from benchmark.ct.projector import Projector
 from benchmark.ct.rays import Rays, view_rays
-from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector, mixture_line_integrals, plain
+from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector, Splats, mixture_line_integrals, plain, splat
 from benchmark.plugins import Registry
 from benchmark.types import resolve
 
@@ -221,25 +221,38 @@ def hash_grid_over_torch() -> dict[str, float]:
 
 def gaussians_over_torch() -> dict[str, float]:
     """A step (forward and backward) of two small views of 200 Gaussians over the same in plain torch, which has no tiles."""
+    geometry, (means, quaternions, log_scales, shares) = _gaussians_seen()
+    mixture = Mixture(*(tensor.requires_grad_() for tensor in (means, quaternions, log_scales, (0.01 + shares).log())))
+    projector, rays = MixtureProjector(geometry), view_rays(geometry)
+    step = _step_over_torch(mixture, lambda: projector(mixture).view(-1), lambda: mixture_line_integrals(mixture, rays))
+    return {"gaussians_step_over_torch": step}
+
+
+def splat_over_torch() -> dict[str, float]:
+    """The same of the splatter, whose Gaussians have colours and hide each other."""
+    geometry, (means, quaternions, log_scales, shares) = _gaussians_seen()
+    parameters = (means, quaternions, log_scales, 0.05 + 0.9 * shares, torch.stack([shares, 1 - shares, shares.square()], 1))
+    splats = Splats(*(tensor.requires_grad_() for tensor in parameters))
+    return {"splat_step_over_torch": _step_over_torch(splats, lambda: splat(splats, geometry), lambda: plain.splat(splats, geometry))}
+
+
+def _gaussians_seen() -> tuple[ConeBeamGeometry, tuple[torch.Tensor, ...]]:
+    """Two views of 48 x 48 pixels, and means, quaternions, log scales and numbers 0 .. 1 of 200 Gaussians that they see."""
     geometry = dataclasses.replace(standard_geometry(), detector_shape=(48, 48), detector_pitch=(8.0, 8.0), angles=np.array([0.0, 1.0]))
     generator = torch.Generator().manual_seed(0)
     means = 200 * torch.rand(200, 3, generator=generator) - 100
     scales = 4 + 8 * torch.rand(200, 3, generator=generator)
-    quaternions, amplitudes = torch.randn(200, 4, generator=generator), 0.01 + torch.rand(200, generator=generator)
-    mixture = Mixture(*(tensor.requires_grad_() for tensor in (means, quaternions, scales.log(), amplitudes.log())))
-    projector, rays = MixtureProjector(geometry), view_rays(geometry)
+    return geometry, (means, torch.randn(200, 4, generator=generator), scales.log(), torch.rand(200, generator=generator))
 
-    def ours() -> torch.Tensor:
-        return projector(mixture).view(-1)
 
-    def other() -> torch.Tensor:
-        return mixture_line_integrals(mixture, rays)
+def _step_over_torch(parameters: Sequence[torch.Tensor], ours: Callable[[], torch.Tensor], other: Callable[[], torch.Tensor]) -> float:
+    """Forward and backward of ours over the other's. Raises AssertionError if the two do not agree."""
 
     def step(render: Callable[[], torch.Tensor]) -> None:
-        torch.autograd.grad(render().sum(), mixture)
+        torch.autograd.grad(render().sum(), parameters)
 
     torch.testing.assert_close(ours(), other(), atol=1e-2, rtol=1e-3)
-    return {"gaussians_step_over_torch": compare(lambda: step(ours), lambda: step(other), calls=3)}
+    return compare(lambda: step(ours), lambda: step(other), calls=3)
 
 
 # Each takes no argument and returns named ratios; append to this list to measure more.
@@ -249,4 +262,5 @@ MEASUREMENTS: list[Callable[[], dict[str, float]]] = [
     renderer_over_torch,
     hash_grid_over_torch,
     gaussians_over_torch,
+    splat_over_torch,
 ]

@@ -76,7 +76,7 @@ def test_measure_joins_all_parts_on_one_thread_and_restores_the_setting(monkeypa
 def test_every_ratio_is_a_positive_number_with_a_name(small):
     ratios = speed.measure(Registry())
     expected = {"projector_forward_over_plain", "projector_adjoint_over_plain", "march_over_torch", "composite_step_over_torch"}
-    expected |= {"gaussians_step_over_torch"}
+    expected |= {"gaussians_step_over_torch", "splat_step_over_torch"}
     assert expected <= set(ratios)
     assert all(isinstance(value, float) and 0 < value < 1000 for value in ratios.values())
     assert json.loads(json.dumps(ratios)) == ratios
