@@ -148,6 +148,16 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+def test_a_wide_gaussian_beside_the_source_matches_the_twin(device: str) -> None:
+    """The pixel that shows its mean is thousands of pixels away from the picture."""
+    scanned, parameters = geometry(), mixture(1, scale=150.0)
+    source, centre, u, _ = torch.from_numpy(scanned.vectors()[0]).float()
+    beside = parameters._replace(means=(source + 0.001 * (centre - source) + 300 * u / u.norm())[None].requires_grad_())
+    rays = view_rays(scanned, [0])
+    twin = twins.mixture_line_integrals(beside, rays.origins, rays.directions).view(1, *scanned.detector_shape)
+    compare(MixtureProjector(scanned, EXACT, device)(on(device, beside), [0]), twin, beside)
+
+
 def test_gaussians_around_and_behind_the_source(device: str) -> None:
     scanned, parameters = geometry(), mixture(3)
     means = parameters.means.detach().clone()

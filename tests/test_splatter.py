@@ -83,7 +83,7 @@ def special(geometry: ConeBeamGeometry) -> Splats:
     def at(row: float, column: float, depth: float) -> torch.Tensor:
         return source + depth * (towards + (column - (columns - 1) / 2) * u + (row - (rows - 1) / 2) * v)
 
-    apart = [source - 0.2 * towards, source + 0.01 * towards, source + 0.05 * towards + 300 * u / u.norm(), at(60.0, -40.0, 0.8)]
+    apart = [source - 0.2 * towards, source + 0.01 * towards, source + 0.001 * towards + 300 * u / u.norm(), at(60.0, -40.0, 0.8)]
     border = [at(7.5, 15.5, 0.9), at(15.5, 15.5, 0.95), at(8.0, 16.0, 1.0), at(15.0, 4.0, 1.05), at(0.0, 0.0, 0.85), at(20.0, 29.0, 1.1)]
     limits = [0.0, 0.99 * FAINTEST, 1.01 * FAINTEST, 0.5, 0.9899, 1.0]
     places = [at(4.05 + 2 * n, 24.05 - 3 * n, 0.9 + 0.02 * n) for n in range(len(limits))]

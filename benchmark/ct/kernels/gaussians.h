@@ -2,8 +2,9 @@
 //
 // M [3][3] is the whitening matrix, S^-1 = M^T M. With m = M (mean - o) and w = M d, the integral over the whole line o + t d,
 // t in mm, is a sqrt(2 pi) |d| / |w| exp(-|m x w|^2 / |w|^2 / 2): exact, and without the cancellation of |m|^2 - (m.w)^2 / |w|^2.
-// Along a detector d is linear in the pixel, so |w|^2 and |m x w|^2 are quadratics in the distance (di, dj) from the pixel that
-// shows the mean, and the second is zero there. sqrt(2 pi) |d| is left to the caller. The largest value on the line is
+// Along a detector d is linear in the pixel, so |w|^2 and |m x w|^2 are quadratics in the distance (di, dj) from a pixel: the one that
+// shows the mean, where the second is zero, or the nearest to it of those at most a picture away from the picture, since a quadratic
+// about a point far away has no digits left in the picture. sqrt(2 pi) |d| is left to the caller. The largest value on the line is
 // a exp(-|m x w|^2 / |w|^2 / 2): the exponential is how near the line passes to the mean.
 #pragma once
 #include "device.h"
@@ -14,19 +15,21 @@ struct GaussianView {       // what every Gaussian needs to know of a view, from
     float depth[3];                 // r . depth: parameter of the point source + r along its ray; the detector is at 1
     float to_u[3], to_v[3];         // r / depth . to_u: column of the pixel that shows it, less `column`; rows likewise
     float column, row;
+    float corner[3];                // ray through the first pixel, to the detector
+    float columns, rows;
 };
 
 struct GaussianFootprint {  // one Gaussian in one view; W and C as in the comment above
-    float i, j;                             // pixel that shows the mean, fractional
+    float i, j;                             // pixel that di and dj are counted from, fractional
     float w, wu, wv, wuu, wuv, wvv;         // W = w + 2 wu di + 2 wv dj + wuu di^2 + 2 wuv di dj + wvv dj^2
-    float cuu, cuv, cvv;                    // C = cuu di^2 + 2 cuv di dj + cvv dj^2
+    float c, cu, cv, cuu, cuv, cvv;         // C likewise
     float first, last;                      // rows that it may reach; first > last: none
 };
 
 // Over a view's pixels, for amplitude 1: derivatives by the amplitude and by W's and C's coefficients. Number: float, or lanes of it.
 template <class Number>
 struct GaussianSums {
-    Number value, w, wu, wv, wuu, wuv, wvv, cu, cv, cuu, cuv, cvv;
+    Number value, w, wu, wv, wuu, wuv, wvv, c, cu, cv, cuu, cuv, cvv;
 };
 
 SEED_FN float gaussian_dot(const float* a, const float* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
@@ -76,22 +79,31 @@ SEED_FN GaussianView gaussian_view(const double* vectors, int rows, int columns)
     }
     view.column = (float)((columns - 1) * 0.5 - at_u);
     view.row = (float)((rows - 1) * 0.5 - at_v);
+    for (int k = 0; k < 3; ++k) view.corner[k] = (float)(centre[k] - o[k] - (columns - 1) * 0.5 * u[k] - (rows - 1) * 0.5 * v[k]);
+    view.columns = (float)columns, view.rows = (float)rows;
     return view;
 }
 
-// Where M, m and the three directions meet: m = M (mean - source), and M times the ray through the mean, u and v.
+// Where M, m and the three directions meet: m = M (mean - source); w = M times the ray through pixel (i, j), wu, wv = M u, M v; c = m x w.
 struct GaussianFrame {
-    float r[3], depth, m[3], w[3], wu[3], wv[3], cu[3], cv[3];
+    float r[3], depth, i, j, ray[3], m[3], w[3], wu[3], wv[3], c[3], cu[3], cv[3];
 };
 
 SEED_FN GaussianFrame gaussian_frame(const GaussianView& view, const float* mean, const float* matrix) {
     GaussianFrame f;
     for (int k = 0; k < 3; ++k) f.r[k] = mean[k] - view.source[k];
     f.depth = gaussian_dot(f.r, view.depth);
+    const float i = gaussian_dot(f.r, view.to_u) / f.depth + view.column, j = gaussian_dot(f.r, view.to_v) / f.depth + view.row;
+    f.i = seed_max(seed_min(i, 2 * view.columns), -view.columns);
+    f.j = seed_max(seed_min(j, 2 * view.rows), -view.rows);
+    const bool shown = f.i == i && f.j == j;
+    for (int k = 0; k < 3; ++k) f.ray[k] = shown ? f.r[k] / f.depth : view.corner[k] + f.i * view.u[k] + f.j * view.v[k];
     gaussian_whiten(matrix, f.r, f.m);
-    for (int k = 0; k < 3; ++k) f.w[k] = f.m[k] / f.depth;
+    gaussian_whiten(matrix, f.ray, f.w);
     gaussian_whiten(matrix, view.u, f.wu);
     gaussian_whiten(matrix, view.v, f.wv);
+    gaussian_cross(f.m, f.w, f.c);
+    for (int k = 0; k < 3; ++k) f.c[k] = shown ? 0.0f : f.c[k];
     gaussian_cross(f.m, f.wu, f.cu);
     gaussian_cross(f.m, f.wv, f.cv);
     return f;
@@ -102,16 +114,17 @@ SEED_FN GaussianFrame gaussian_frame(const GaussianView& view, const float* mean
 SEED_FN GaussianFootprint gaussian_footprint(const GaussianView& view, const float* mean, const float* matrix, float reach, int rows) {
     const GaussianFrame f = gaussian_frame(view, mean, matrix);
     GaussianFootprint g;
-    g.i = gaussian_dot(f.r, view.to_u) / f.depth + view.column;
-    g.j = gaussian_dot(f.r, view.to_v) / f.depth + view.row;
+    g.i = f.i, g.j = f.j;
     g.w = gaussian_dot(f.w, f.w), g.wu = gaussian_dot(f.w, f.wu), g.wv = gaussian_dot(f.w, f.wv);
     g.wuu = gaussian_dot(f.wu, f.wu), g.wuv = gaussian_dot(f.wu, f.wv), g.wvv = gaussian_dot(f.wv, f.wv);
+    g.c = gaussian_dot(f.c, f.c), g.cu = gaussian_dot(f.c, f.cu), g.cv = gaussian_dot(f.c, f.cv);
     g.cuu = gaussian_dot(f.cu, f.cu), g.cuv = gaussian_dot(f.cu, f.cv), g.cvv = gaussian_dot(f.cv, f.cv);
     // C - reach W <= 0 is the inside of an ellipse unless the source is too close: then every row may be reached.
-    const float a = g.cuu - reach * g.wuu, b = g.cuv - reach * g.wuv, c = g.cvv - reach * g.wvv, p = -reach * g.wu, q = -reach * g.wv;
+    const float a = g.cuu - reach * g.wuu, b = g.cuv - reach * g.wuv, c = g.cvv - reach * g.wvv;
+    const float p = g.cu - reach * g.wu, q = g.cv - reach * g.wv;
     const float det = a * c - b * b;
     const float di = (b * q - c * p) / det, dj = (b * p - a * q) / det;     // its centre
-    const float inside = reach * g.w - p * di - q * dj;                     // minus the quadratic's value there
+    const float inside = reach * g.w - g.c - p * di - q * dj;               // minus the quadratic's value there
     const float half = sqrtf(seed_max(inside * a / det, 0.0f));
     const bool ellipse = a > 0 && det > 0;
     g.first = ellipse ? seed_max(g.j + dj - half, 0.0f) : 0.0f;
@@ -122,8 +135,8 @@ SEED_FN GaussianFootprint gaussian_footprint(const GaussianView& view, const flo
 
 // Columns of row j within reach; first > last: none.
 SEED_FN void gaussian_columns(const GaussianFootprint& g, float dj, float reach, int columns, int& first, int& last) {
-    const float a = g.cuu - reach * g.wuu, b = g.cuv * dj - reach * (g.wu + g.wuv * dj);
-    const float c = g.cvv * dj * dj - reach * (g.w + dj * (2 * g.wv + g.wvv * dj));
+    const float a = g.cuu - reach * g.wuu, b = g.cu + g.cuv * dj - reach * (g.wu + g.wuv * dj);
+    const float c = g.c + dj * (2 * g.cv + g.cvv * dj) - reach * (g.w + dj * (2 * g.wv + g.wvv * dj));
     const float root = b * b - a * c;
     first = 0;
     last = columns - 1;
@@ -145,7 +158,7 @@ struct GaussianRow {
 SEED_FN GaussianRow gaussian_row(const GaussianFootprint& g, float dj) {
     GaussianRow row;
     row.w0 = g.w + dj * (2 * g.wv + dj * g.wvv), row.w1 = 2 * (g.wu + dj * g.wuv), row.w2 = g.wuu;
-    row.c0 = dj * dj * g.cvv, row.c1 = 2 * dj * g.cuv, row.c2 = g.cuu;
+    row.c0 = g.c + dj * (2 * g.cv + dj * g.cvv), row.c1 = 2 * (g.cu + dj * g.cuv), row.c2 = g.cuu;
     return row;
 }
 
@@ -177,6 +190,7 @@ SEED_FN void gaussian_add_sums(Number di, float dj, Number by_value, Number by_c
     sums.wuu += di * wu;
     sums.wuv += dj * wu;
     sums.wvv += (dj * dj) * by_w;
+    sums.c += by_c;
     sums.cu += cu;
     sums.cv += dj * by_c;
     sums.cuu += di * cu;
@@ -230,9 +244,9 @@ SEED_FN void gaussian_chain(const GaussianView& view, const float* mean, const f
         to[0][k] = scale * (s.w * f.w[k] + s.wu * f.wu[k] + s.wv * f.wv[k]);
         to[1][k] = scale * (s.wu * f.w[k] + s.wuu * f.wu[k] + s.wuv * f.wv[k]);
         to[2][k] = scale * (s.wv * f.w[k] + s.wuv * f.wu[k] + s.wvv * f.wv[k]);
-        of_c[0][k] = scale * (s.cu * f.cu[k] + s.cv * f.cv[k]);
-        of_c[1][k] = scale * (s.cuu * f.cu[k] + s.cuv * f.cv[k]);
-        of_c[2][k] = scale * (s.cuv * f.cu[k] + s.cvv * f.cv[k]);
+        of_c[0][k] = scale * (s.c * f.c[k] + s.cu * f.cu[k] + s.cv * f.cv[k]);
+        of_c[1][k] = scale * (s.cu * f.c[k] + s.cuu * f.cu[k] + s.cuv * f.cv[k]);
+        of_c[2][k] = scale * (s.cv * f.c[k] + s.cuv * f.cu[k] + s.cvv * f.cv[k]);
     }
     for (int n = 0; n < 3; ++n) {  // c = m x w
         float part[3];
@@ -244,8 +258,8 @@ SEED_FN void gaussian_chain(const GaussianView& view, const float* mean, const f
     *to_amplitude += s.value;
     for (int k = 0; k < 3; ++k) {
         to_mean[k] += matrix[k] * to_m[0] + matrix[3 + k] * to_m[1] + matrix[6 + k] * to_m[2];
-        for (int n = 0; n < 3; ++n)  // w = M r / depth at a fixed pixel
-            to_matrix[3 * n + k] += (to[0][n] / f.depth + to_m[n]) * f.r[k] + to[1][n] * view.u[k] + to[2][n] * view.v[k];
+        for (int n = 0; n < 3; ++n)  // w = M times the ray of a fixed pixel
+            to_matrix[3 * n + k] += to[0][n] * f.ray[k] + to_m[n] * f.r[k] + to[1][n] * view.u[k] + to[2][n] * view.v[k];
     }
 }
 

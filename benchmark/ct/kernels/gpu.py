@@ -19,7 +19,7 @@ from benchmark.errors import InputError
 TILE = (32, 8)  # rows and columns of the detector that a block of threads has: TILE_ROWS, TILE_COLUMNS of projector.cuh
 COLUMN = 8  # voxels that a thread has: COLUMN of fdk.cuh
 MOST_LEVELS = 32  # of a hash grid: MOST_LEVELS of hash_grid.cuh
-SPLAT_TILE, SPLAT_NUMBERS, SUMS_NUMBERS = 16, 18, 15  # pixels along a tile's edge, floats of a Gaussian and of its sums: splatter.cuh
+SPLAT_TILE, SPLAT_NUMBERS, SUMS_NUMBERS = 16, 21, 16  # pixels along a tile's edge, floats of a Gaussian and of its sums: splatter.cuh
 
 Integer = ctypes.c_int
 

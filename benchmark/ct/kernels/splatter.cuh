@@ -6,7 +6,7 @@
 #include "gaussians.cuh"
 #include "splatter.h"
 
-constexpr int SPLAT_TILE = 16, SPLAT_NUMBERS = 18, SUMS_NUMBERS = 15;  // pixels along a tile's edge; floats of a Splat and of its sums
+constexpr int SPLAT_TILE = 16, SPLAT_NUMBERS = 21, SUMS_NUMBERS = 16;  // pixels along a tile's edge; floats of a Splat and of its sums
 
 static_assert(sizeof(Splat) == SPLAT_NUMBERS * sizeof(float) && sizeof(SplatSums<float>) == SUMS_NUMBERS * sizeof(float), "all floats");
 
@@ -109,8 +109,8 @@ SEED_KERNEL seed_splat_sums(int views, int rows, int columns, int64_t count, con
         if (!(splat_unblend(s, gaussian_row(s.footprint, dj), (float)place.i - s.footprint.i, dj, (int)k, pixel, own) > 0)) continue;
         float* to = sums + SUMS_NUMBERS * (place.view * count + k);
         const float numbers[SUMS_NUMBERS] = {own.shape.value, own.shape.w, own.shape.wu, own.shape.wv, own.shape.wuu, own.shape.wuv,
-                                             own.shape.wvv, own.shape.cu, own.shape.cv, own.shape.cuu, own.shape.cuv, own.shape.cvv,
-                                             own.colour[0], own.colour[1], own.colour[2]};
+                                             own.shape.wvv, own.shape.c, own.shape.cu, own.shape.cv, own.shape.cuu, own.shape.cuv,
+                                             own.shape.cvv, own.colour[0], own.colour[1], own.colour[2]};
         for (int number = 0; number < SUMS_NUMBERS; ++number) seed_add(to + number, numbers[number]);
     }
 }
