@@ -1,8 +1,8 @@
 """The kernels on a GPU, each with the name and arguments of its CPU counterpart.
 
 What those do around their loops is done here by torch: a volume gets its rim of zeros, counts are summed up, what is added to is
-zeroed. Sums by many threads at once have no fixed order: A^T, and the gradients of hash grid, vector-matrix points and Gaussians
-differ in their last bits from run to run.
+zeroed. Sums by many threads at once have no fixed order: A^T, and the gradients of hash grid, vector-matrix points, Gaussians and
+splatter differ in their last bits from run to run.
 """
 
 from __future__ import annotations
