@@ -40,6 +40,8 @@ class StoredCase:
         self.length_unit: str = facts["length_unit"]
         self.photons: float | None = facts["photons"]
         self.composite: Composite = facts.get("composite", "sum")  # absent in older folders, as the next two
+        earlier = ["colours"] if self.composite == "over" else []  # of photographs, before anything else could lie beside views
+        self.beside = {"training": facts.get("beside", earlier), "heldout": facts.get("heldout_beside", earlier)}
         self.view_labels: dict[str, Any] = facts.get("view_labels", {})
         self.heldout_view_labels: dict[str, Any] = facts.get("heldout_view_labels", {})
         self.facts: dict[str, Any] = facts.get("facts", {})  # since schema version 2
@@ -60,18 +62,18 @@ class StoredCase:
         """The held-out views, float32 [view, v, u]."""
         return _load_views(self.folder / "heldout.npy") if self.heldout_geometry else None
 
-    def colours(self, which: str) -> np.ndarray | None:
-        """Of the 'training' or 'heldout' photographs, float32 [view, v, u, 3]."""
-        return _load_views(self.folder / f"{which}_colours.npy") if self.composite == "over" else None
+    def _beside(self, which: str) -> dict[str, Any]:
+        """What lies beside the 'training' or 'heldout' views: see Scan.beside."""
+        return {name: _load_views(self.folder / f"{which}_{name}.npy") for name in self.beside[which]}
 
     def load(self) -> Case:
         """The case as the dataset made it."""
         common: dict[str, Any] = dict(photons=self.photons, length_unit=self.length_unit, composite=self.composite)
-        scan = Scan(self.training, self.geometry, view_labels=self.view_labels, colours=self.colours("training"), **common)
+        scan = Scan(self.training, self.geometry, view_labels=self.view_labels, **self._beside("training"), **common)
         heldout = None
         if self.heldout is not None and self.heldout_geometry is not None:
             labels = self.heldout_view_labels
-            heldout = Scan(self.heldout, self.heldout_geometry, view_labels=labels, colours=self.colours("heldout"), **common)
+            heldout = Scan(self.heldout, self.heldout_geometry, view_labels=labels, **self._beside("heldout"), **common)
         return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views, self.facts)
 
 
@@ -186,7 +188,7 @@ def _order(record: RunRecord) -> tuple:
 
 
 def _load_views(path: Path) -> np.ndarray:
-    """The projections or colours of a file of ours. Raises OSError for one that is missing, cut off or foreign."""
+    """The projections, colours or masks of a file of ours. Raises OSError for one that is missing, cut off or foreign."""
     earlier = path.with_suffix(".npz")  # of versions that did not map them
     try:
         if path.exists() or not earlier.exists():

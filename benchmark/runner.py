@@ -150,8 +150,8 @@ def _too_large(method: MethodSpec, case: Case, memory: int | None) -> str:
 def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, options: Options) -> None:
     """Everything the worker gets: the scan, the parameters and how to find the method."""
     mapped.save(folder / "projections.npy", case.scan.projections)
-    if case.scan.colours is not None:
-        mapped.save(folder / "colours.npy", case.scan.colours)
+    for name, array in case.scan.beside.items():
+        mapped.save(folder / f"{name}.npy", array)
     job = {
         "method": spec.method,
         "target": method.target if isinstance(method.target, str) else import_path(method.target),
@@ -169,6 +169,7 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "length_unit": case.scan.length_unit,
         "view_labels": case.scan.view_labels,
         "composite": case.scan.composite,
+        "beside": list(case.scan.beside),
         "checkpoint": _own_path(options.checkpoints, spec.id, "checkpoint.pt"),
         "checkpoint_every": options.checkpoint_every,
         "facts": checkpoint_facts(method, spec, case),

@@ -51,5 +51,5 @@ class Shelf:
 def size_in_bytes(case: Case) -> int:
     """Memory of a case's arrays."""
     scans = [case.scan, *([case.heldout] if case.heldout else [])]
-    arrays = [case.truth, *(scan.projections for scan in scans), *(scan.colours for scan in scans)]
+    arrays = [case.truth, *(scan.projections for scan in scans), *(array for scan in scans for array in scan.beside.values())]
     return sum(array.nbytes for array in arrays if array is not None)

@@ -86,8 +86,8 @@ class Store:
         for name, scan in (("training", case.scan), ("heldout", heldout)):
             if scan is not None:
                 mapped.save(folder / f"{name}.npy", scan.projections)
-                if scan.colours is not None:
-                    mapped.save(folder / f"{name}_colours.npy", scan.colours)
+                for beside, array in scan.beside.items():
+                    mapped.save(folder / f"{name}_{beside}.npy", array)
         facts = {
             "schema_version": SCHEMA_VERSION,
             "digest": case.digest,
@@ -100,6 +100,8 @@ class Store:
             "heldout_view_labels": heldout.view_labels if heldout is not None else {},
             "photons": case.scan.photons,
             "composite": case.scan.composite,
+            "beside": list(case.scan.beside),
+            "heldout_beside": list(heldout.beside) if heldout is not None else [],
             "facts": case.facts,
             "training_views": case.training_views,
             "heldout_views": case.heldout_views,

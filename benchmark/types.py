@@ -53,8 +53,9 @@ class Scan:
     Where `composite` is 'max', the views are maximum projections instead: each pixel is the largest value of the field along its
     ray, in the field's own unit. Where it is 'over', they are photographs: `projections` is the silhouette, how much of each pixel the
     thing covers (0 .. 1), and `colours` its red, green and blue over black (0 .. 1). Only methods that declare it
-    (`MethodSpec.composites`) are given such a scan. Raises InputError, naming the field, if the arrays do not fit the geometry, hold
-    NaN or Inf, or if the detector does not see the volume.
+    (`MethodSpec.composites`) are given such a scan. `masks` say in which pixels of other views the thing is, where somebody knows.
+    Raises InputError, naming the field, if the arrays do not fit the geometry, hold NaN or Inf, if a mask is empty, or if the
+    detector does not see the volume.
     """
 
     projections: np.ndarray
@@ -64,6 +65,7 @@ class Scan:
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of each view: time [s], breathing phase, ...
     composite: Composite = "sum"
     colours: np.ndarray | None = None  # float32 [view, v, u, 3] of photographs
+    masks: np.ndarray | None = None  # bool [view, v, u] (uint8 becomes that: 0 is outside); photographs have their silhouettes instead
 
     def __post_init__(self) -> None:
         projections = np.asarray(self.projections)
@@ -87,6 +89,14 @@ class Scan:
         object.__setattr__(self, "projections", projections)
         if self.composite == "over" or self.colours is not None:
             object.__setattr__(self, "colours", _checked_colours(self))
+        if self.masks is not None:
+            object.__setattr__(self, "masks", _checked_masks(self, np.asarray(self.masks)))
+
+    @property
+    def beside(self) -> dict[str, np.ndarray]:
+        """The arrays that it holds beside its projections, by name: colours or masks, where there are any."""
+        found = {"colours": self.colours, "masks": self.masks}
+        return {name: array for name, array in found.items() if array is not None}
 
     @property
     def digest(self) -> str:
@@ -100,6 +110,9 @@ class Scan:
             content.update(self.composite.encode())
         if self.colours is not None:
             content.update(self.colours.data)
+        if self.masks is not None:
+            content.update(b"masks")
+            mapped.update(content, self.masks)
         for name in sorted(self.view_labels):
             content.update(name.encode() + self.view_labels[name].tobytes())
         return content.hexdigest()[:16]
@@ -119,9 +132,26 @@ def _checked_colours(scan: Scan) -> np.ndarray:
     return colours
 
 
-def _own(projections: np.ndarray) -> np.ndarray:
-    """float32, C-contiguous, and nobody else can change it: a copy, except of a file that is mapped read-only."""
-    return mapped.contiguous(projections) if mapped.is_read_only_file(projections) else mapped.copied(projections)
+def _checked_masks(scan: Scan, masks: np.ndarray) -> np.ndarray:
+    """The masks as bool, read-only. Raises InputError for what are none, and for a view without a pixel of the thing."""
+    shape = scan.geometry.projection_shape
+    if masks.shape != shape or masks.dtype not in (np.bool_, np.uint8):
+        raise InputError("scan.masks", expected=f"bool or uint8 [view, v, u] = {shape}", found=f"shape {masks.shape}, {masks.dtype}")
+    if scan.composite == "over":
+        raise InputError("scan.masks", expected="none beside photographs, whose projections are their silhouettes", found="masks")
+    masks = _own(masks, np.bool_)
+    empty = [index for index, mask in enumerate(masks) if not mask.any()]
+    mapped.release(masks)
+    if empty:
+        found = f"empty masks in {len(empty)} of {len(masks)} views, the first is view {empty[0]}"
+        raise InputError("scan.masks", expected="the thing in every view", found=found, fix="Leave these views out, or mend their masks.")
+    masks.setflags(write=False)
+    return masks
+
+
+def _own(array: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
+    """Of this type, C-contiguous, and nobody else can change it: a copy, except of a file that is mapped read-only."""
+    return mapped.contiguous(array, dtype) if mapped.is_read_only_file(array) else mapped.copied(array, dtype)
 
 
 def _check_finite(projections: np.ndarray) -> None:

@@ -203,9 +203,8 @@ def read_scan(folder: Path, job: dict[str, Any]) -> Scan:
     """The scan of a job folder; its projections stay on the disk until they are needed."""
     projections = np.load(folder / "projections.npy", mmap_mode="r", allow_pickle=False)
     geometry = ConeBeamGeometry.from_dict(job["geometry"])
-    colours = folder / "colours.npy"
     common = {"photons": job["photons"], "length_unit": job["length_unit"], "composite": job["composite"]}
-    common["colours"] = np.load(colours, allow_pickle=False) if colours.exists() else None
+    common |= {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in job["beside"]}
     return Scan(projections, geometry, view_labels=job.get("view_labels", {}), **common)
 
 

@@ -38,6 +38,7 @@ class Measured:
     """A scan as it was measured, read view by view.
 
     geometry: all views, with the volume's box; `size` rescales its grid. view(i): line integrals float32 [v, u] of view i.
+    mask(i): bool [v, u], where the thing is in view i (none = nobody knows).
     truth: attenuation on a grid of its own and where its centre is (z, y, x), loaded when needed. training: the views that
     training subsets are taken from, in order of measurement (all unless given); heldout: those that are held out (drawn
     from the rest unless given). view_labels: see Scan. published: {"data": ..., "scene": ...} if the user says that it is that scene
@@ -47,6 +48,7 @@ class Measured:
     name: str
     geometry: ConeBeamGeometry
     view: Callable[[int], np.ndarray]
+    mask: Callable[[int], np.ndarray] | None = None
     truth: Callable[[], Voxels] | None = None
     truth_note: str = ""
     photons: float | None = None
@@ -87,18 +89,25 @@ class Measured:
         return self.geometry.with_volume((z, y, x))
 
     def scan(self, views: Sequence[int], size: int, factor: int = 1) -> Scan:
-        """These views with `factor` x `factor` pixels averaged, converted one after the other; where they are many, into a file."""
+        """These views with `factor` x `factor` pixels averaged, converted one after the other; where they are many, into a file.
+
+        An averaged pixel is in the mask if one of its pixels is: a mask must not rule out what is there.
+        """
         geometry = self.grid(size).binned(factor).subset(list(views))
 
-        def write(projections: np.ndarray) -> None:
-            for place, index in enumerate(views):
-                projections[place] = binned(self.view(index)[None], factor)[0]
-                mapped.release(projections)
+        def views_of(view: Callable[[int], np.ndarray], dtype: type) -> np.ndarray:
+            def write(array: np.ndarray) -> None:
+                for place, index in enumerate(views):
+                    array[place] = binned(view(index)[None], factor)[0]
+                    mapped.release(array)
 
-        projections = mapped.filled(geometry.projection_shape, write)
+            return mapped.filled(geometry.projection_shape, write, dtype)
+
+        projections = views_of(self.view, np.float32)
+        masks = None if self.mask is None else views_of(self.mask, np.bool_)  # a mean above 0 is True
         labels = {name: values[list(views)] for name, values in self.view_labels.items()}
         photons = self.photons and self.photons * factor**2  # averaging pixels adds up what they counted
-        return Scan(projections, geometry, photons=photons, length_unit=self.length_unit, view_labels=labels)
+        return Scan(projections, geometry, photons=photons, length_unit=self.length_unit, view_labels=labels, masks=masks)
 
 
 def measured_case(measured: Measured, params: MeasuredParams) -> Case:

@@ -37,7 +37,7 @@ def export_scan(case: Case, format: str, folder: Path) -> tuple[Path, float]:
 
 
 def _write_folder(folder: Path, case: Case) -> Path:
-    """scan.yaml, projections.npy (training views, then held-out ones) and truth.npy, all numbers as they are."""
+    """scan.yaml, projections.npy and masks.npy (training views, then held-out ones) and truth.npy, all numbers as they are."""
     geometry, scans = case.scan.geometry, [case.scan, *([case.heldout] if case.heldout else [])]
     np.save(folder / "projections.npy", np.concatenate([scan.projections for scan in scans]))
     content: dict[str, Any] = {
@@ -57,6 +57,10 @@ def _write_folder(folder: Path, case: Case) -> Path:
         content["views"]["heldout"] = list(range(geometry.views, geometry.views + case.heldout.geometry.views))
     if case.scan.photons is not None:
         content["projections"]["photons"] = case.scan.photons
+    masks = [scan.masks for scan in scans if scan.masks is not None]
+    if len(masks) == len(scans):
+        np.save(folder / "masks.npy", np.concatenate(masks))
+        content["masks"] = {"file": "masks.npy"}
     if geometry.view_vectors is not None:
         np.save(folder / "vectors.npy", np.concatenate([scan.geometry.vectors() for scan in scans]).reshape(-1, 12))
         content["geometry"] = {"vectors": "vectors.npy"}

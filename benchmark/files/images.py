@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files.limits import check_array
+from benchmark.files.limits import NUMBERS, check_array
 from benchmark.files.stack import Stack
 
 TIFF, PNG = (".tif", ".tiff"), (".png",)
@@ -98,11 +98,11 @@ def _header(path: Path) -> tuple[tuple[int, int], np.dtype]:
             from PIL import Image
 
             with Image.open(path) as image:
-                kinds = {"I;16": np.uint16, "I;16B": np.uint16, "I": np.int32, "L": np.uint8}
+                kinds = {"1": np.bool_, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32, "L": np.uint8}
                 shape = (image.height, image.width)
                 dtype = np.dtype(kinds.get(image.mode, object))
-    if len(shape) != 2 or dtype.kind not in "uif":
-        raise InputError(str(path), expected="one grey image", found=f"shape {shape}" if dtype.kind in "uif" else "colours")
+    if len(shape) != 2 or dtype.kind not in NUMBERS:
+        raise InputError(str(path), expected="one grey image", found=f"shape {shape}" if dtype.kind in NUMBERS else "colours")
     return (int(shape[0]), int(shape[1])), dtype
 
 

@@ -18,6 +18,7 @@ FILE = "scan.yaml"
 VERSION = 1
 UNITS = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001}  # [mm]; any other name is kept, and so are its numbers
 
+Axes = tuple[Literal["view", "v", "u"], ...]
 PerView = float | tuple[float, ...] | str  # a number, one per view, or a file with them
 
 
@@ -45,13 +46,19 @@ class Raw(Section):
     header_bytes: int = Field(0, ge=0, description="to skip at the beginning")
 
 
+def _check_axes(axes: Axes) -> None:
+    """Raise InputError unless it is an order of the three."""
+    if sorted(axes) != ["u", "v", "view"]:
+        raise InputError("axes", expected="view, v and u, each once", found=f"{list(axes)}")
+
+
 class Projections(Section):
     """Where the measured numbers are and what they mean."""
 
     file: str = Field(description="a file, a folder of numbered images, or a pattern such as images/view*.tif")
     key: str | None = Field(None, description="the array's name in an .npz file")
     raw: Raw | None = Field(None, description="shape, dtype, byte_order, header_bytes of a file of raw numbers")
-    axes: tuple[Literal["view", "v", "u"], ...] = Field(("view", "v", "u"), description="order of the axes, the fastest last")
+    axes: Axes = Field(("view", "v", "u"), description="order of the axes, the fastest last")
     first_row: Literal["bottom", "top"] = Field("bottom", description="where row 0 is; +z is up")
     first_column: Literal["left", "right"] = Field("left", description="where column 0 is, seen from the source with +z up")
     values: Literal["line_integrals", "intensities"] = Field("line_integrals", description="line integrals of mu, or intensities")
@@ -62,14 +69,30 @@ class Projections(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Projections:
-        if sorted(self.axes) != ["u", "v", "view"]:
-            raise InputError("axes", expected="view, v and u, each once", found=f"{list(self.axes)}")
+        _check_axes(self.axes)
         if self.values == "intensities" and self.flat is None:
             raise InputError("flat", expected="the intensity without object (a number or a file) for intensities", found="none")
         if self.values == "intensities" and self.scale != 1.0:
             raise InputError("scale", expected="1 for intensities", found=f"{self.scale:g}")
         if self.values == "line_integrals" and (self.flat is not None or self.dark != 0):
             raise InputError("flat, dark", expected="values: intensities", found="values: line_integrals")
+        return self
+
+
+class Masks(Section):
+    """Where the thing is in each view: 0 is outside, any other number inside. What is not said is as for the projections."""
+
+    file: str = Field(description="a file, a folder of numbered images, or a pattern such as masks/view*.png")
+    key: str | None = Field(None, description="the array's name in an .npz file")
+    raw: Raw | None = Field(None, description="shape, dtype, byte_order, header_bytes of a file of raw numbers")
+    axes: Axes | None = Field(None, description="order of the axes, the fastest last")
+    first_row: Literal["bottom", "top"] | None = Field(None, description="where row 0 is")
+    first_column: Literal["left", "right"] | None = Field(None, description="where column 0 is")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Masks:
+        if self.axes is not None:
+            _check_axes(self.axes)
         return self
 
 
@@ -165,6 +188,7 @@ class Description:
     folder: Path
     general: General
     projections: Projections
+    masks: Masks | None
     geometry: Geometry
     angles: Angles | None
     volume: Volume | None
@@ -182,6 +206,7 @@ class Description:
 
 SECTIONS: dict[str, type[Params]] = {
     "projections": Projections,
+    "masks": Masks,
     "geometry": Geometry,
     "angles": Angles,
     "volume": Volume,
@@ -222,6 +247,7 @@ def read_description(folder: Path) -> Description:
         folder,
         general,
         found["projections"],
+        found.get("masks"),
         found["geometry"],
         found.get("angles"),
         found.get("volume"),

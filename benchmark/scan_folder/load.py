@@ -14,6 +14,7 @@ from benchmark.ct.hounsfield import attenuation
 from benchmark.ct.measured import Measured
 from benchmark.errors import InputError
 from benchmark.scan_folder.description import FILE, UNITS, Description, read_description
+from benchmark.scan_folder.masks import Silhouettes
 from benchmark.scan_folder.numbers import Images, open_array
 from benchmark.scan_folder.orbit import length, orbit, scaled, spacing_of
 
@@ -31,6 +32,7 @@ def open_scan_folder(folder: Path) -> Measured:
         name=general.name or description.folder.resolve().name,
         geometry=orbit(description, views, (rows, columns)),
         view=images.view,
+        mask=None if description.masks is None else Silhouettes.open(description, images.stack.shape).view,
         photons=description.projections.photons,
         length_unit="mm" if general.length_unit in UNITS else general.length_unit,
         training=description.views.training,

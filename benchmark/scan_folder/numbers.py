@@ -75,9 +75,13 @@ class Images:
             beam = self.flat - self.dark
             floor = HALF_A_COUNT if self.stack.dtype.kind in "iub" else 1e-6 * float(beam.max())
             found = -np.log(np.maximum(stored - self.dark, floor) / beam)
-        found = found[::-1] if self.given.first_row == "top" else found
-        found = found[:, ::-1] if self.given.first_column == "right" else found
-        return np.ascontiguousarray(found, dtype=np.float32)
+        return np.ascontiguousarray(turned(found, self.given.first_row, self.given.first_column), dtype=np.float32)
+
+
+def turned(image: np.ndarray, first_row: str, first_column: str) -> np.ndarray:
+    """A stored image [v, u] with row 0 lowest and column 0 left."""
+    image = image[::-1] if first_row == "top" else image
+    return image[:, ::-1] if first_column == "right" else image
 
 
 def _image(description: Description, name: str, value: float | str, stack: Stack) -> np.ndarray:

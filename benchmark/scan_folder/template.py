@@ -23,6 +23,7 @@ ROLES = {  # words in the names of files that are not the projections
     "dark": r"dark|black|offset",
     "truth": r"truth|gt|vol|recon|phantom|reference",
     "angles": r"angle|theta",
+    "masks": r"mask|silhouette|segment",
 }
 
 
@@ -128,6 +129,8 @@ def template(name: str, found: list[Found]) -> str:
         "",
         *_projections(projections, pick["flat"], pick["dark"]),
         "",
+        *_masks(pick["masks"]),
+        "",
         *_geometry(projections, pick["angles"]),
         "",
         "# volume:                 # the box to reconstruct, (z, y, x); without it all that the detector sees",
@@ -159,6 +162,16 @@ def _projections(item: Found, flat: Found | None, dark: Found | None) -> list[st
         flat_line if counts or flat else f"  # {flat_line.strip()}",
         dark_line if counts or dark else f"  # {dark_line.strip()}",
     ]
+
+
+def _masks(item: Found | None) -> list[str]:
+    lines = [
+        "masks:   # where the thing is in each view, for methods that carve; axes and first rows as above",
+        _line("file", _quoted(item.file) if item else "masks", ""),
+    ]
+    if item and item.key:
+        lines.append(_line("key", _quoted(item.key), ""))
+    return lines if item else [f"# {line}" for line in lines]
 
 
 def _geometry(item: Found, angles: Found | None) -> list[str]:

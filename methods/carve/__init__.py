@@ -14,7 +14,9 @@ class CarveParams(Params):
     values: Literal["sart", "fdk", "plain"] = Field(
         "sart", description="back-projected values: residuals one view after the other (SART), filtered (circular orbits), or unfiltered"
     )
-    threshold: float = Field(2e-3, gt=0, lt=1, description="a silhouette is where a view exceeds this part of the largest line integral")
+    threshold: float = Field(
+        2e-3, gt=0, lt=1, description="without masks a silhouette is where a view exceeds this part of the largest line integral"
+    )
     networks: int = Field(2, ge=1, description="3-D U-Nets, one after the other")
     levels: int = Field(3, ge=1, le=6, description="resolutions of each U-Net")
     channels: int = Field(8, ge=1, description="channels at the finest resolution; twice as many at each coarser one")

@@ -52,9 +52,10 @@ def subsets(scan: Scan, seen: int | None) -> list[Scan]:
 def only(scan: Scan, views: np.ndarray) -> Scan:
     """These views of a scan."""
     labels = {name: values[views] for name, values in scan.view_labels.items()}
-    colours = None if scan.colours is None else scan.colours[views]
-    few = {"projections": scan.projections[views], "geometry": scan.geometry.subset(views), "colours": colours}
-    return dataclasses.replace(scan, view_labels=labels, **few)
+    beside: dict[str, Any] = {name: array[views] for name, array in scan.beside.items()}
+    return dataclasses.replace(
+        scan, projections=scan.projections[views], geometry=scan.geometry.subset(views), view_labels=labels, **beside
+    )
 
 
 def load_fitted(carver: Carver, weights: dict[str, Any], params: CarveParams) -> None:

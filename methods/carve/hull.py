@@ -69,14 +69,21 @@ def hull(scan: Scan, threshold: float, device: str = "cpu") -> Support:
     A voxel is judged by the central rays of pixels that meet it. Matter in its corner may be seen only by a pixel whose central ray
     passes half a pixel beside it, so silhouettes are widened by a pixel.
     """
-    widened = torch.nn.functional.max_pool2d(torch.tensor(scan.projections)[:, None], 3, 1, 1)[:, 0]
-    return Support.of(dataclasses.replace(scan, projections=widened.numpy()), threshold, device)
+    widened = torch.nn.functional.max_pool2d(silhouettes(scan, threshold)[:, None].float(), 3, 1, 1)[:, 0]
+    return Support.of(dataclasses.replace(scan, projections=widened.numpy(), masks=None), 0.5, device)
+
+
+def silhouettes(scan: Scan, threshold: float) -> torch.Tensor:
+    """bool [view, v, u]: the scan's masks, or pixels above this part of the largest line integral."""
+    if scan.masks is not None:
+        return torch.tensor(scan.masks)
+    projections = torch.tensor(scan.projections)
+    return projections > threshold * projections.max().clamp(min=0)
 
 
 def check_silhouettes(scan: Scan, threshold: float) -> None:
     """Raise InputError for views that show nothing."""
-    projections = torch.tensor(scan.projections)
-    shown = projections.flatten(1).amax(1) > threshold * projections.max().clamp(min=0)
+    shown = silhouettes(scan, threshold).flatten(1).any(1)
     if not shown.all():
         empty = torch.nonzero(~shown)[:, 0].tolist()
         raise InputError(
@@ -90,9 +97,8 @@ def check_silhouettes(scan: Scan, threshold: float) -> None:
 def check_hull(mask: torch.Tensor) -> torch.Tensor:
     """The mask. Raises InputError if it is empty."""
     if not mask.any():
-        raise InputError(
-            "visual hull", expected="voxels that every silhouette covers", found="none", fix="Check the geometry, or lower threshold."
-        )
+        fix = "Check the geometry; then the masks, or lower threshold where there are none."
+        raise InputError("visual hull", expected="voxels that every silhouette covers", found="none", fix=fix)
     return mask
 
 

@@ -1,0 +1,44 @@
+"""Where the thing is in each view of a user's scan, from the files that scan.yaml names."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.files.stack import Stack
+from benchmark.scan_folder.description import Description
+from benchmark.scan_folder.numbers import open_array, turned
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Silhouettes:
+    """The masks of a scan, turned as its projections are when they are read."""
+
+    stack: Stack  # [view, v, u] as stored
+    first_row: str
+    first_column: str
+
+    @classmethod
+    def open(cls, description: Description, shape: tuple[int, int, int]) -> Silhouettes:
+        """Open the files. Raises InputError unless they hold one mask for each view, of `shape` [view, v, u] in all."""
+        given, views = description.masks, description.projections
+        assert given is not None
+        axes = given.axes or views.axes
+        stack = open_array(description.path("masks.file", given.file), given.key, given.raw)
+        stack = stack.transposed([axes.index(name) for name in ("view", "v", "u")])
+        if stack.shape != shape:
+            fix = "Check the number of masks, and masks.axes."
+            raise InputError(stack.where, expected=f"masks [view, v, u] = {shape}, as the projections", found=f"{stack.shape}", fix=fix)
+        return cls(stack, given.first_row or views.first_row, given.first_column or views.first_column)
+
+    def view(self, index: int) -> np.ndarray:
+        """The mask of one view, bool [v, u], row 0 lowest, column 0 left. Raises InputError, naming the file, for one that is empty."""
+        stored = np.asarray(self.stack.page(index))
+        if not np.isfinite(stored).all():
+            raise InputError(f"{self.stack.where}: view {index}", expected="finite numbers", found="NaN or Inf")
+        if not stored.any():
+            fix = "Mend it, or leave this view out (views: training, heldout)."
+            raise InputError(f"{self.stack.where}: view {index}", expected="the thing in every mask", found="an empty mask", fix=fix)
+        return turned(stored != 0, self.first_row, self.first_column)
