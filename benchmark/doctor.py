@@ -16,7 +16,7 @@ from benchmark.environment import available_cores, git_state, install_hint, miss
 from benchmark.errors import MissingDependency
 from benchmark.plugins import FOLDERS, Registry, wrong_package
 
-OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask", "h5py")  # what the project's extras provide
+OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask", "h5py", "zarr")  # what the project's extras provide
 NO_GPU = "no CUDA device: everything runs on the CPU"
 LONGEST_TRY = 600  # [s]; building the kernels for the first time takes a while
 HOME = Path(__file__).resolve().parent.parent

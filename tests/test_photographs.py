@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
+import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ from pinholes import looking
 from tiny import Watcher
 
 from benchmark import photographs
-from benchmark.api import Case, InputError, Run, Scan
+from benchmark.api import Case, InputError, MissingDependency, Run, Scan
 from benchmark.budget import Budget
 from benchmark.config import Flags, make_plan
 from benchmark.ct.rendering import rendered
@@ -125,21 +129,34 @@ def test_the_case_shows_the_body(walker: Case) -> None:
         assert foot[2] > 1.2 * foot[0]  # legs are blue and below: row 0 is the lowest
 
 
-def write_folder(folder: Path, params: MultiviewParams, **changes: Any) -> Path:
-    h5py = pytest.importorskip("h5py")
+def write_hdf5(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with pytest.importorskip("h5py").File(path.with_suffix(".h5"), "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+
+
+def write_zarr(path: Path, arrays: dict[str, np.ndarray], version: int = 3) -> None:
+    group = pytest.importorskip("zarr").open_group(path.with_suffix(".zarr"), mode="w", zarr_format=version)
+    for name, values in arrays.items():
+        group.create_array(name, data=values, chunks=(1, *values.shape[1:]))
+
+
+WRITERS: dict[str, Any] = {"hdf5": write_hdf5, "zarr": write_zarr, "zarr 2": functools.partial(write_zarr, version=2)}
+
+
+def write_folder(folder: Path, params: MultiviewParams, kind: str = "hdf5", **changes: Any) -> Path:
     seen = drawn_frame(params)
     folder.mkdir()
     write_cameras(folder / "cameras.json", seen.cameras)
     arrays = {"images": np.round(seen.images * 255).astype(np.uint8)[None], "masks": np.round(seen.masks * 255).astype(np.uint8)[None]}
-    with h5py.File(folder / "frames.h5", "w") as file:
-        for name, values in {**arrays, **changes}.items():
-            file[name] = values
+    WRITERS[kind](folder / "frames", {**arrays, **changes})
     return folder
 
 
-def test_a_folder_of_frames_is_the_same_case(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_folder_of_frames_is_the_same_case(tmp_path: Path, kind: str) -> None:
     params = MultiviewParams(**{**SMALL, "pixels": 24})
-    folder = write_folder(tmp_path / "take", params)
+    folder = write_folder(tmp_path / "take", params, kind)
     case, drawn = load(MultiviewParams(**{**SMALL, "path": str(folder)})), load(params)
     assert case.name == "take-0" and case.heldout_views == drawn.heldout_views
     np.testing.assert_allclose(case.scan.projections, drawn.scan.projections, atol=0.6 / 255)
@@ -157,8 +174,9 @@ def test_a_folder_of_frames_is_the_same_case(tmp_path: Path) -> None:
         ({"masks": np.zeros((1, 9, 24, 24), np.uint8)}, "mask of camera 0: expected the object in every photograph, found an empty mask"),
     ],
 )
-def test_mistakes_in_frames(tmp_path: Path, changes: dict[str, Any], text: str) -> None:
-    folder = write_folder(tmp_path / "take", MultiviewParams(**{**SMALL, "pixels": 24}), **changes)
+@pytest.mark.parametrize("kind", WRITERS)
+def test_mistakes_in_frames(tmp_path: Path, changes: dict[str, Any], text: str, kind: str) -> None:
+    folder = write_folder(tmp_path / "take", MultiviewParams(**{**SMALL, "pixels": 24}), kind, **changes)
     with pytest.raises(InputError, match=text):
         load(MultiviewParams(**{**SMALL, "path": str(folder)}))
 
@@ -170,8 +188,12 @@ def test_files_that_are_not_there_or_not_what_they_should_be(tmp_path: Path) -> 
     (folder / "frames.h5").write_bytes(b"nonsense")
     with pytest.raises(InputError, match="frames.h5: expected an HDF5 file"):
         load(MultiviewParams(**{**SMALL, "path": str(folder)}))
+    (folder / "frames.zarr").mkdir()
+    with pytest.raises(InputError, match="take: expected one of frames.h5 and frames.zarr, found both"):
+        load(MultiviewParams(**{**SMALL, "path": str(folder)}))
+    (folder / "frames.zarr").rmdir()
     (folder / "frames.h5").unlink()
-    with pytest.raises(InputError, match="frames.h5: expected a file with the frames, found none"):
+    with pytest.raises(InputError, match="take: expected one of frames.h5 and frames.zarr, found neither"):
         load(MultiviewParams(**{**SMALL, "path": str(folder)}))
     (folder / "cameras.json").write_text('{"cameras": [{"rotation": 1}]}')
     with pytest.raises(InputError, match="cameras.json: expected JSON with .*found KeyError"):
@@ -180,6 +202,56 @@ def test_files_that_are_not_there_or_not_what_they_should_be(tmp_path: Path) -> 
         MultiviewParams(path=str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="photographs have no X-ray noise"):
         MultiviewParams(photons=1e5)
+
+
+@pytest.mark.parametrize("module, name", [("h5py", "frames.h5"), ("zarr", "frames.zarr")])
+def test_without_the_package_that_reads_the_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+    write_cameras(tmp_path / "cameras.json", ring(9, 24))
+    (tmp_path / name).touch()
+    monkeypatch.setitem(sys.modules, module, None)
+    extra = {"h5py": "photographs"}.get(module, module)
+    with pytest.raises(MissingDependency, match=rf"need {module} .install: pip install 'seed-ct\[{extra}\]'"):
+        load(MultiviewParams(**{**SMALL, "path": str(tmp_path)}))
+
+
+def test_a_zarr_group_that_is_damaged_or_none(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    folder = write_folder(tmp_path / "take", MultiviewParams(**{**SMALL, "pixels": 24}), "zarr")
+    for chunk in (folder / "frames.zarr" / "images" / "c").rglob("0"):
+        if chunk.is_file():
+            chunk.write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="frames.zarr: expected a zarr group, found .*decompression"):
+        load(MultiviewParams(**{**SMALL, "path": str(folder)}))
+    zarr.open_group(folder / "frames.zarr", mode="w")
+    with pytest.raises(InputError, match="frames.zarr: images: expected uint8 .*found none"):
+        load(MultiviewParams(**{**SMALL, "path": str(folder)}))
+    (folder / "frames.zarr" / "zarr.json").unlink()
+    with pytest.raises(InputError, match="frames.zarr: expected a zarr group, found No group"):
+        load(MultiviewParams(**{**SMALL, "path": str(folder)}))
+
+
+def test_pickles_in_a_zarr_group_are_not_opened(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    folder = write_folder(tmp_path / "take", MultiviewParams(**{**SMALL, "pixels": 24}), "zarr 2")
+    images = folder / "frames.zarr" / "images"
+    facts = json.loads((images / ".zarray").read_text())
+    (chunk,) = [path for path in images.iterdir() if not path.name.startswith(".")]
+    chunk.write_bytes(pickle.dumps(Touch(tmp_path / "HACKED")))
+    for place in ({"compressor": {"id": "pickle"}}, {"compressor": None, "filters": [{"id": "pickle"}]}):
+        (images / ".zarray").write_text(json.dumps({**facts, **place}))
+        with pytest.raises(InputError, match="frames.zarr: expected a zarr group"):
+            load(MultiviewParams(**{**SMALL, "path": str(folder)}))
+    assert not (tmp_path / "HACKED").exists()
+
+
+@dataclasses.dataclass
+class Touch:
+    """Leaves a file where it is unpickled."""
+
+    path: Path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
 
 
 def test_cameras_that_are_none() -> None:

@@ -1,4 +1,4 @@
-"""Photographs of one thing by several calibrated cameras: frames in HDF5, or a body that moves, drawn by this module itself."""
+"""Photographs of one thing by several calibrated cameras: frames in HDF5 or zarr, or a body that moves, drawn by this module itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, hookimp
 class MultiviewParams(DatasetParams):
     """Which frame of which sequence."""
 
-    path: str | None = Field(None, description="folder with frames.h5 and cameras.json; none = the synthetic sequence")
+    path: str | None = Field(None, description="folder with frames.h5 or frames.zarr, and cameras.json; none = the synthetic sequence")
     frame: int = Field(0, ge=0, description="which frame of the sequence")
     views: int | tuple[int, ...] = Field(8, description="number of training cameras, evenly spaced, or explicit indices")
     heldout: int = Field(4, ge=0, description="number of held-out cameras, seeded and disjoint from the training cameras")
@@ -25,7 +25,8 @@ class MultiviewParams(DatasetParams):
         if self.photons is not None or self.electronic:
             raise InputError("photons, electronic", expected="none (photographs have no X-ray noise)", found="added noise")
         if self.path is not None and not Path(self.path).is_dir():
-            raise InputError("path", expected="a folder with frames.h5 and cameras.json", found=f"'{self.path}', which is not there")
+            expected = "a folder with frames.h5 or frames.zarr, and cameras.json"
+            raise InputError("path", expected=expected, found=f"'{self.path}', which is not there")
         return self
 
 

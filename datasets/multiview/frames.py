@@ -1,4 +1,4 @@
-"""One frame of a sequence as all cameras saw it: from HDF5, or drawn."""
+"""One frame of a sequence as all cameras saw it: from a file, or drawn."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.api import InputError, MissingDependency
+from benchmark.api import InputError
 from datasets.multiview import MultiviewParams
 from datasets.multiview.body import parts
 from datasets.multiview.cameras import Cameras, read_cameras
 from datasets.multiview.caster import photograph
+from datasets.multiview.frame_file import opened
 
 DISTANCE, HEIGHTS, LOOK_AT = 520.0, (240.0, 80.0, 400.0), 60.0  # [mm] of the synthetic cameras, in turn, and what they look at
 FIELD = 0.46  # [rad] that they see along an edge
@@ -71,34 +72,25 @@ def drawn_frame(params: MultiviewParams) -> Frame:
 
 
 def read_frame(folder: Path, frame: int) -> Frame:
-    """A frame of frames.h5: `images` uint8 [frame, camera, row, column, 3] and `masks` uint8 [frame, camera, row, column]."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingDependency("photographs in HDF5 need h5py (install: pip install 'seed-ct[photographs]')") from error
-    cameras, path = read_cameras(folder / "cameras.json"), folder / "frames.h5"
-    if not path.is_file():
-        raise InputError(str(path), expected="a file with the frames", found="none")
-    try:
-        with h5py.File(path, "r") as file:
-            images, masks = (_one(path, file, name, axes, frame, len(cameras)) for name, axes in (("images", 5), ("masks", 4)))
-    except OSError as error:
-        raise InputError(str(path), expected="an HDF5 file", found=" ".join(str(error).split())[:200]) from error
+    """A frame of a folder: `images` uint8 [frame, camera, row, column, 3] and `masks` uint8 [frame, camera, row, column] of its file."""
+    cameras = read_cameras(folder / "cameras.json")
+    with opened(folder) as (path, arrays):
+        images, masks = (_one(path, arrays, name, axes, frame, len(cameras)) for name, axes in (("images", 5), ("masks", 4)))
     if masks.shape != images.shape[:3]:
         raise InputError(f"{path}: masks", expected=f"shape [camera, row, column] = {images.shape[:3]}", found=f"{masks.shape}")
     masks = masks.astype(np.float32) / (255 if masks.max() > 1 else 1)
     return Frame(f"{folder.resolve().name}-{frame}", cameras, images.astype(np.float32) / 255 * masks[..., None], masks)
 
 
-def _one(path: Path, file: Any, name: str, axes: int, frame: int, cameras: int) -> np.ndarray:
+def _one(path: Path, arrays: Any, name: str, axes: int, frame: int, cameras: int) -> np.ndarray:
     """Frame `frame` of the array `name`."""
-    shape = tuple(getattr(file.get(name), "shape", ()))
+    shape = tuple(getattr(arrays.get(name), "shape", ()))
     layout = "[frame, camera, row, column, 3]" if axes == 5 else "[frame, camera, row, column]"
-    if len(shape) != axes or shape[1] != cameras or (axes == 5 and shape[-1] != 3) or file[name].dtype != np.uint8:
-        found = f"shape {shape}, {file[name].dtype}" if shape else "none"
+    if len(shape) != axes or shape[1] != cameras or (axes == 5 and shape[-1] != 3) or arrays[name].dtype != np.uint8:
+        found = f"shape {shape}, {arrays[name].dtype}" if shape else "none"
         raise InputError(f"{path}: {name}", expected=f"uint8 {layout} with {cameras} cameras, as in cameras.json", found=found)
     if not frame < shape[0]:
         raise InputError("frame", expected=f"0 .. {shape[0] - 1}", found=f"{frame}")
     if np.prod(shape[1:]) > MOST_BYTES:
         raise InputError(f"{path}: {name}", expected=f"at most {MOST_BYTES >> 30} GiB a frame", found=f"shape {shape}")
-    return np.asarray(file[name][frame])
+    return np.asarray(arrays[name][frame])

@@ -1,0 +1,56 @@
+"""The file with the frames of a sequence: arrays by name, in HDF5 or zarr."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark.api import InputError, MissingDependency
+
+
+class Kind(NamedTuple):
+    """What a file is called in messages, and how it is opened: a context with a mapping from names to arrays."""
+
+    text: str
+    open: Callable[[Path], Any]
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[tuple[Path, Any]]:
+    """The file with the frames in a folder and its arrays, which are read where they are indexed.
+
+    Raises InputError where there is none or more than one, and for a damaged one, also while it is read; MissingDependency without the
+    package that reads it.
+    """
+    present = [name for name in KINDS if (folder / name).exists()]
+    if len(present) != 1:
+        raise InputError(str(folder), expected=f"one of {' and '.join(KINDS)}", found="both" if present else "neither")
+    path, kind = folder / present[0], KINDS[present[0]]
+    try:
+        with kind.open(path) as arrays:
+            yield path, arrays
+    except (InputError, MissingDependency):
+        raise
+    except Exception as error:  # each codec of zarr brings kinds of its own
+        raise InputError(str(path), expected=kind.text, found=" ".join(str(error).split())[:200] or type(error).__name__) from error
+
+
+def _hdf5(path: Path) -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingDependency("photographs in HDF5 need h5py (install: pip install 'seed-ct[photographs]')") from error
+    return h5py.File(path, "r")
+
+
+def _zarr(path: Path) -> Any:
+    try:
+        import zarr
+    except ImportError as error:
+        raise MissingDependency("photographs in zarr need zarr (install: pip install 'seed-ct[zarr]')") from error
+    return contextlib.nullcontext(zarr.open_group(path, mode="r"))
+
+
+KINDS = {"frames.h5": Kind("an HDF5 file", _hdf5), "frames.zarr": Kind("a zarr group", _zarr)}
