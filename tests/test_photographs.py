@@ -40,7 +40,7 @@ from datasets.multiview.frames import Frame, drawn_frame, ring
 from datasets.multiview.pose import estimate
 from methods.carve import CarveParams
 from methods.carve.colour import Photographs, carve_colours, extinction, intersection_over_union, splats_of
-from methods.carve.network import Carver
+from methods.carve.network import OUTPUTS, Carver
 from methods.carve.reconstruct import reconstruct
 from methods.carve.training import Training
 
@@ -336,6 +336,19 @@ def test_training_reaches_every_part(walker: Case) -> None:
     for _ in range(3):
         training.step()
     assert [name for name, tensor in training.carver.named_parameters() if torch.equal(tensor, before[name])] == []
+
+
+@pytest.mark.parametrize("level", [-1000.0, 1000.0])
+def test_gaussians_that_are_all_opaque_or_all_transparent_come_back(walker: Case, level: float) -> None:
+    params = CarveParams(**{**TINY, "learning_rate": 3e-3})
+    training = Training([Photographs(walker.scan, walker.scan, params)], params, 0)
+    bias = training.carver.head[-1].bias
+    with torch.no_grad():
+        bias[OUTPUTS - 4] = level  # of the level: before it quaternion and log scales, behind it the offset
+    assert not bool(splats_of(training.carver, training.examples[0].carving).opacities.frac().any())
+    for _ in range(3):
+        training.step()
+    assert bias[OUTPUTS - 4].abs().item() < abs(level)
 
 
 def test_photographs_are_fitted_the_same_on_any_device(walker: Case, device: str) -> None:

@@ -57,6 +57,7 @@ SPEC = MethodSpec(
     fit="methods.carve.fit:fit",
     composites=("sum", "over"),
     params=CarveParams,
+    revision=2,  # 2: photographs hold logits of opacities back
     summary="visual hull refined by 3-D U-Nets, one Gaussian for each voxel, fitted through closed-form line integrals",
     presets={"fast": {"voxels": 16, "steps": 150}, "fine": {"voxels": 48, "steps": 400}},
     cite="Laurentini 1994, The visual hull concept, doi 10.1109/34.273735; Ronneberger et al. 2015, U-Net, arXiv 1505.04597",

@@ -7,15 +7,18 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from benchmark.api import ConeBeamGeometry, Projector, Scan
 from benchmark.fields import Mixture, Splats, splat, ssim
 from methods.carve import CarveParams
 from methods.carve.hull import carving_geometry, check_hull, check_silhouettes, hull
-from methods.carve.network import Carver
+from methods.carve.network import Carver, Shapes
 
 COLOURS = 3
 SSIM = 0.2  # weight of 1 - SSIM unless given
+FAR = 5.0  # logit of an opacity beyond which there is nothing to see: such Gaussians are all there, or not at all
+PULL = 1e-3  # weight of the squared distance of logits beyond it
 EXTREME = 0.02  # of a back-projected colour, so that its logit is finite
 
 
@@ -52,7 +55,11 @@ def carve_colours(scan: Scan, params: CarveParams, device: str = "cpu") -> Colou
 
 def splats_of(carver: Carver, carving: ColourCarving, prune: float = 0.0) -> Splats:
     """Every voxel's Gaussian but those that are less opaque than `prune`. Raises InputError if there is none left."""
-    shapes = carver(carving)
+    return coloured(carver(carving), prune)
+
+
+def coloured(shapes: Shapes, prune: float = 0.0) -> Splats:
+    """Opacity and colour of what the network says."""
     opacities = torch.sigmoid(shapes.level)
     colours = torch.sigmoid(shapes.features[:, 2 : 2 + COLOURS] + shapes.others)
     kept = opacities >= prune
@@ -80,8 +87,13 @@ class Photographs:
         self.ssim = SSIM if params.ssim is None else params.ssim
 
     def loss(self, carver: Carver, progress: float, generator: torch.Generator) -> tuple[torch.Tensor, int]:
-        """L1 (or L2) of the colours, 1 - IoU of the silhouettes, 1 - SSIM."""
-        splats = splats_of(carver, self.carving)
+        """L1 (or L2) of the colours, 1 - IoU of the silhouettes, 1 - SSIM, and what keeps logits of opacities where they have a gradient.
+
+        Photographs pull a logit no further than FAR, but the networks' outputs drift, and one step that makes every Gaussian opaque or
+        none would be the last: a saturated opacity has no gradient that could bring it back.
+        """
+        shapes = carver(self.carving)
+        splats = coloured(shapes)
         chosen = torch.randperm(len(self.masks), generator=generator)[: self.params.views].sort().values
         images = splat(splats, self.geometry, chosen.tolist())
         colours, alpha = images[..., :3], images[..., 3]
@@ -92,6 +104,7 @@ class Photographs:
         loss = loss + self.params.iou * (1 - intersection_over_union(alpha, masks))
         if self.ssim:
             loss = loss + self.ssim * (1 - ssim(_stack(colours), _stack(photographs), 1.0))
+        loss = loss + PULL * F.relu(shapes.level.abs() - FAR).square().mean()
         return loss, len(splats.means)
 
 
