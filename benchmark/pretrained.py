@@ -72,5 +72,10 @@ class Weights:
 
 
 def source_of(dataset: str, params: Mapping[str, Any], case: Case) -> str:
-    """What a scan shows, whatever its views, its size and its noise: the file it came from, or the dataset's own name for it."""
-    return str(Path(params["path"]).resolve()) if params.get("path") else f"{dataset}: {case.name}"
+    """What a scan shows, whatever its views, its size and its noise: the file it came from (and which part of it, where that shows
+    several things), or the dataset's own name for it.
+    """
+    if not params.get("path"):
+        return f"{dataset}: {case.name}"
+    path = str(Path(params["path"]).resolve())
+    return f"{path}, {case.part}" if case.part else path

@@ -184,6 +184,7 @@ class Case:
     training_views: tuple[int, ...] = ()  # indices into the full acquisition
     heldout_views: tuple[int, ...] = ()
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what some metrics need (JSON values), see MetricSpec.needs
+    part: str = ""  # which of the things at the dataset's path it shows, where there are several, e.g. 'frame 5'
 
     def __post_init__(self) -> None:
         if self.truth is not None:

@@ -25,6 +25,7 @@ def load(params: MultiviewParams) -> Case:
         heldout=scan(frame, cameras, heldout, pose.edge, params.size) if heldout else None,
         training_views=training,
         heldout_views=heldout,
+        part=f"frame {params.frame}",
         facts={"pose": {"centre": list(pose.centre), "yaw": pose.yaw}},
     )
 
