@@ -41,6 +41,7 @@ RUNS: list[tuple[str, dict[str, Any], float]] = [  # method, parameters, the lar
     ("sart", {"iterations": 3}, 1e-4),
     ("sart", {"iterations": 3, "subset": 4, "nonnegative": False}, 1e-4),
     ("cgls", {"most": 8}, 1e-3),
+    ("asd_pocs", {"iterations": 3}, 1e-4),
     ("fista_tv", {"iterations": 10, "weight": 0.01}, 1e-4),
     ("naf", {**NAF, "tv": 0.01, "weighting": "photons"}, 1e-2),
     ("naf", {**NAF, "render": "grid", "views": 3, "skip": 2, "layers": 4, "tv": 0.01}, 1e-2),

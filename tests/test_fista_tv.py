@@ -72,6 +72,25 @@ def test_kernels_against_the_plain_twin(
         torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-4)
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(shape=SHAPES, smoothing=st.sampled_from([1e-3, 0.5, 10.0]), weighted=st.booleans(), seed=st.integers(0, 1000))
+def test_the_gradient_is_that_of_the_smoothed_variation(
+    shape: tuple[int, int, int], smoothing: float, weighted: bool, seed: int, device: str
+) -> None:
+    """Huber's function of each length, differentiated by torch: s^2 / (2 smoothing) up to weight * smoothing, from there a line."""
+    x, weights = torch.randn(2, *shape, generator=torch.Generator().manual_seed(seed)).unbind(0)
+    weights = weights.abs() if weighted else torch.ones(shape)
+    spacing = (1.0, 2.0, 0.5)
+    scale = torch.tensor([1 / s if n > 1 else 0.0 for s, n in zip(spacing, shape, strict=True)])
+    variation = TotalVariation(shape, spacing, device, weights.to(device) if weighted else None)
+    found = variation.gradient(x.to(device), smoothing).cpu()
+    x.requires_grad_()
+    square = gradient(x, scale).square().sum(0)
+    lengths, bound = square.clamp(min=1e-20).sqrt(), weights * smoothing
+    torch.where(square <= bound**2, square / (2 * smoothing), weights * (lengths - bound / 2)).sum().backward()
+    torch.testing.assert_close(found, x.grad, rtol=1e-4, atol=1e-4)
+
+
 def test_the_proximal_point_is_a_minimum() -> None:
     target = torch.randn(6, 7, 8, generator=torch.Generator().manual_seed(0))
     variation = TotalVariation(target.shape)

@@ -42,6 +42,19 @@ class TotalVariation:
         call("tv_value", self._checked(x), self._shape, self._scale, self._weights, self._slices)
         return float(self._slices.sum())
 
+    def gradient(self, x: torch.Tensor, smoothing: float) -> torch.Tensor:
+        """The gradient of TV [z, y, x] at x, in which lengths |G x| below `smoothing` (> 0, unit of x) count quadratically.
+
+        That is Huber's function of each length, the Moreau envelope of the weighted TV: its gradient G^T p, p = G x / smoothing pulled
+        back into each voxel's ball, is what the two kernels of the proximal operator compute.
+        """
+        x, dual = self._checked(x), torch.zeros_like(self._dual)
+        step, no_momentum = ctypes.c_float(1 / smoothing), ctypes.c_float(0)
+        call("tv_dual", x, self._shape, self._scale, self._weights, step, no_momentum, dual, dual)  # without momentum p is q
+        slope, nothing = torch.empty_like(x), torch.zeros_like(x)
+        call("tv_primal", nothing, dual, self._shape, self._scale, ctypes.c_float(-1), ctypes.c_float(-math.inf), slope)
+        return slope
+
     def prox(self, target: torch.Tensor, weight: float, *, iterations: int = 10, nonnegative: bool = True) -> torch.Tensor:
         """argmin over x (>= 0 if nonnegative) of |x - target|^2 / 2 + weight TV(x), by `iterations` steps of the fast gradient
         projection (Beck & Teboulle 2009, doi 10.1109/TIP.2009.2028250), from where the last call ended."""
