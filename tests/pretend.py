@@ -26,6 +26,7 @@ from benchmark.ct.kernels import call, driver, launch, library
 
 DEVICE = "pretend:0"
 HERE = Path(__file__).parent
+AUTOCAST = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
 MIXING = {"aten::copy_", "aten::index.Tensor", "aten::index_put_", "aten::index_put", "aten::_index_put_impl_"}  # take CPU tensors, too
 FRESH = {"aten::empty.memory_format", "aten::empty_like", "aten::empty_strided", "aten::new_empty", "aten::new_empty_strided"}
 
@@ -154,11 +155,12 @@ def register() -> None:
         is_available=lambda: True,
         device_count=lambda: 1,
         current_device=lambda: 0,
-        get_amp_supported_dtype=lambda: [torch.bfloat16],
+        get_amp_supported_dtype=lambda: [torch.bfloat16, torch.float16],
         _is_in_bad_fork=lambda: False,
         manual_seed_all=lambda seed: None,
     )
     torch._register_device_module("pretend", module)
+    AUTOCAST.fallback(torch.library.fallthrough_kernel)  # products in half precision are computed in float32 here
 
 
 def _built(source: str, command: list[str]) -> Path:

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from benchmark.fields.mixture_points import mixture_values
     from benchmark.fields.mlp import MLP
     from benchmark.fields.muon import Muon
+    from benchmark.fields.precision import LossScale, products_in
     from benchmark.fields.ray_loss import RayLoss, rendering
     from benchmark.fields.sharpen import ramp_filtered
     from benchmark.fields.splatter import Splats, splat
     from benchmark.fields.support import Support
     from benchmark.fields.tiny_cuda import TinyCudaField, tiny_cuda_name
-    from benchmark.fields.training_params import FieldParams
+    from benchmark.fields.training_params import FieldParams, Precision
     from benchmark.fields.variation import Variation, total_variation, variation_weight
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
     from benchmark.fields.volume import field_volume, voxel_positions
@@ -39,12 +40,14 @@ _LAZY = {
     "Attenuation": "attenuation",
     "FieldParams": "training_params",
     "HashGrid": "hash_grid",
+    "LossScale": "precision",
     "MLP": "mlp",
     "Measurements": "measurements",
     "Mixture": "mixture",
     "MixtureMaxima": "maxima",
     "MixtureProjector": "mixture",
     "Muon": "muon",
+    "Precision": "training_params",
     "RayBatch": "memory",
     "RayLoss": "ray_loss",
     "Splats": "splatter",
@@ -59,6 +62,7 @@ _LAZY = {
     "guided_fit": "guided",
     "mixture_line_integrals": "mixture",
     "mixture_values": "mixture_points",
+    "products_in": "precision",
     "ramp_filtered": "sharpen",
     "rendering": "ray_loss",
     "rotations": "mixture",
@@ -87,12 +91,14 @@ __all__ = [
     "Attenuation",
     "FieldParams",
     "HashGrid",
+    "LossScale",
     "MLP",
     "Measurements",
     "Mixture",
     "MixtureMaxima",
     "MixtureProjector",
     "Muon",
+    "Precision",
     "RayBatch",
     "RayLoss",
     "Splats",
@@ -107,6 +113,7 @@ __all__ = [
     "guided_fit",
     "mixture_line_integrals",
     "mixture_values",
+    "products_in",
     "ramp_filtered",
     "rendering",
     "rotations",

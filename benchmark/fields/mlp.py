@@ -19,7 +19,7 @@ class MLP(nn.Module):
 
     `slope` is that of the leaky rectifier (0: ReLU). `skip` names a layer that also sees the network's input (NAF: 2).
     Weights start uniform in +-1/sqrt(inputs of the layer), as torch's Linear. Fused, and deterministic for any number of threads, on
-    the CPU; layer by layer on a GPU.
+    the CPU in float32; layer by layer on a GPU and in half precision (see `products_in`), whose outputs are in that.
     """
 
     def __init__(self, inputs: int, outputs: int = 1, *, hidden: int = 32, layers: int = 3, slope: float = 0.01, skip: int | None = None,
@@ -44,7 +44,8 @@ class MLP(nn.Module):
         raise IndexError(index)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        if values.device.type != "cpu":  # a GPU's own library multiplies matrices
+        device = values.device.type
+        if device != "cpu" or torch.is_autocast_enabled(device):  # torch's own library multiplies matrices
             return plain.mlp(self, values)
         return _Fused.apply(values, self.weights, self.widths, self.skip, self.slope)
 

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from benchmark.types import Params, TvWeight
 
+Precision = Literal["float32", "bfloat16", "float16"]
+
 
 class FieldParams(Params):
     """How a field is sampled along rays, regularised, weighted and made consistent with the data."""

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from benchmark.api import Field, MethodSpec, hookimpl
-from benchmark.fields import FieldParams
+from benchmark.fields import FieldParams, Precision
 
 
 class NafParams(FieldParams):
@@ -29,6 +29,9 @@ class NafParams(FieldParams):
     engine: Literal["auto", "native", "tinycudann"] = Field(
         "auto", description="hash grid and network: auto = native on every machine; tinycudann = fused, in half precision (needs CUDA)"
     )
+    precision: Precision = Field(
+        "float32", description="of the network's products; float16 scales the loss and needs CUDA (engine: auto, native)"
+    )
     learning_rate: float = Field(5e-3, gt=0, description="Adam's learning rate at the start")
     decay: float = Field(0.03, gt=0, le=1, description="learning rate at the end over the one at the start (exponential between)")
 
@@ -36,6 +39,8 @@ class NafParams(FieldParams):
     def _agree(self) -> NafParams:
         if self.engine == "tinycudann" and self.skip is not None:
             raise ValueError("skip has no counterpart in tiny-cuda-nn: leave it empty with engine=tinycudann")
+        if self.engine == "tinycudann" and self.precision != "float32":
+            raise ValueError("precision is tiny-cuda-nn's own: leave it at float32 with engine=tinycudann")
         return self
 
     def steps_for(self, views: int) -> int:

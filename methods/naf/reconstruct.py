@@ -14,6 +14,7 @@ from benchmark.fields import (
     MLP,
     Attenuation,
     HashGrid,
+    LossScale,
     Measurements,
     RayBatch,
     RayLoss,
@@ -23,6 +24,7 @@ from benchmark.fields import (
     Weighting,
     data_consistent,
     field_volume,
+    products_in,
     rendering,
     tiny_cuda_name,
     variation_weight,
@@ -48,6 +50,7 @@ class AttenuationField(nn.Module):
         levels = params.levels or 1 + max(0, round(math.log2(finest / params.base)))
         sizes: dict[str, int] = {"levels": levels, "base": params.base, "finest": finest, "log2_entries": params.log2_entries}
         self.fused: TinyCudaField | None = None
+        self.precision = params.precision
         if params.engine == "tinycudann":
             how = {"hidden": params.hidden, "layers": params.layers, "seed": generator.initial_seed()}
             self.fused = TinyCudaField(**sizes, **how, device=device)
@@ -58,7 +61,13 @@ class AttenuationField(nn.Module):
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         points = (positions - self.lower) / self.extent
-        return self.attenuation((self.fused(points) if self.fused else self.network(self.grid(points)))[:, 0])
+        return self.attenuation((self.fused(points) if self.fused else self._native(points))[:, 0])
+
+    def _native(self, points: torch.Tensor) -> torch.Tensor:
+        """Points in the unit cube [M, 3] -> float32 [M, 1]; the network's products in the precision that is asked for."""
+        features = self.grid(points)
+        with products_in(self.precision, points.device):
+            return self.network(features).float()
 
 
 class GridLoss:
@@ -85,6 +94,7 @@ class Training:
 
     def __init__(self, scan: Scan, params: NafParams, seed: int, device: str = "cpu") -> None:
         self.scan, self.params, self.device, self.taken = scan, params, device, 0
+        self.scale = LossScale.of(params.precision, device)
         self.steps = params.steps_for(scan.geometry.views)
         self.generator = torch.Generator().manual_seed(seed)
         measurements, self.support = Measurements(scan, device), Support.of(scan, device=device)
@@ -98,7 +108,8 @@ class Training:
         """One optimiser step; its loss."""
         self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.steps)
         loss = self.batch.attempt(self._backward, self.rays)
-        self.optimiser.step()
+        self.scale.unscale([self.optimiser])
+        self.scale.step([self.optimiser])
         self.taken += 1
         return loss
 
@@ -106,7 +117,7 @@ class Training:
         """Loss and gradients of new random rays or views."""
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.loss_of(self.field, self.rays, self.generator)
-        loss.backward()
+        self.scale.backward(loss)
         return float(loss.detach())
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
@@ -121,6 +132,7 @@ class Training:
             "taken": self.taken,
             "generator": self.generator.get_state(),
             "support": self.support.mask,
+            "scale": self.scale.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -128,6 +140,7 @@ class Training:
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         self.taken = state["taken"]
+        self.scale.load_state_dict(state["scale"])
 
 
 def restored_field(state: dict[str, Any], params: NafParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -156,6 +169,7 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
         "tv": tv,
         "weighting": training.loss_of.weighting.by,
         "memory": training.batch.notes,
+        **training.scale.notes(),
     }
     engine = tiny_cuda_name() if params.engine == "tinycudann" else "native"
     return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).cpu().numpy(), engine=engine, info=info)

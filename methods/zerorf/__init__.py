@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from benchmark.api import Field, MethodSpec, TvWeight, hookimpl
-from benchmark.fields import FieldParams
+from benchmark.fields import FieldParams, Precision
 
 MEMBERS_TIMES_VIEWS, MOST_MEMBERS = 40, 4
 
@@ -47,7 +47,7 @@ class ZeroRFParams(FieldParams):
     channels: tuple[int, ...] = Field((32, 32, 32, 32, 16), min_length=1, description="decoder channels; resolution doubles between two")
     blocks: int = Field(1, ge=1, description="residual blocks at each resolution")
     attention: bool = Field(False, description="self-attention between two residual blocks at the coarsest level, as published")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the decoder's convolutions")
+    precision: Precision = Field("float32", description="of the decoder's convolutions; float16 scales the loss and needs CUDA")
     reduction: Literal["concatenate", "sum"] = Field(
         "concatenate", description="of the features of the pairs of plane and line, or of the 3-D tensors"
     )

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmark.api import ConeBeamGeometry
-from benchmark.fields import Support, vm_encode, vm_grid
+from benchmark.fields import Support, products_in, vm_encode, vm_grid
 from methods.zerorf import ZeroRFParams
 
 Shape = tuple[int, ...]
@@ -100,7 +100,7 @@ class Decoder(nn.Module):
 
 def _decoded(decoders: nn.ModuleList, params: ZeroRFParams) -> list[torch.Tensor]:
     """What each decoder makes, float32; its convolutions in the precision that is asked for."""
-    with torch.autocast(next(decoders.parameters()).device.type, torch.bfloat16, enabled=params.precision == "bfloat16"):
+    with products_in(params.precision, next(decoders.parameters()).device):
         made = [decoder() for decoder in decoders]
     return [tensor.float() for tensor in made]
 

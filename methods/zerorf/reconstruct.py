@@ -14,6 +14,7 @@ from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan
 from benchmark.fields import (
     MLP,
     Attenuation,
+    LossScale,
     Measurements,
     Muon,
     RayBatch,
@@ -63,10 +64,10 @@ class TensorialField(nn.Module):
 
 
 class Training:
-    """Optimisers, their schedule and the running mean of the weights."""
+    """Optimisers, their schedule and the running mean of the weights; `scale` is that of the loss."""
 
-    def __init__(self, field: TensorialField, params: ZeroRFParams) -> None:
-        self.field, self.params, self.taken = field, params, 0
+    def __init__(self, field: TensorialField, params: ZeroRFParams, scale: LossScale) -> None:
+        self.field, self.params, self.scale, self.taken = field, params, scale, 0
         self.mean = copy.deepcopy(field)
         matrices = [p for p in field.parameters() if p.ndim >= 2 and params.muon]
         others = [p for p in field.parameters() if p.ndim < 2 or not params.muon]
@@ -84,10 +85,10 @@ class Training:
 
     def step(self) -> None:
         """Use the gradients that the field has now."""
+        self.scale.unscale(self.optimisers)
         nn.utils.clip_grad_norm_(self.field.parameters(), self.params.clip)
         self._set_rates()
-        for optimiser in self.optimisers:
-            optimiser.step()
+        self.scale.step(self.optimisers)
         self.taken += 1
         keep = min(self.params.average, self.taken / (9 + self.taken))  # short memory at first
         with torch.no_grad():
@@ -114,6 +115,7 @@ class Ensemble:
 
     def __init__(self, scan: Scan, params: ZeroRFParams, seed: int, device: str = "cpu") -> None:
         self.scan, self.params, self.device = scan, params, device
+        self.scale = LossScale.of(params.precision, device)
         self.generator = torch.Generator().manual_seed(seed)
         measurements = Measurements(scan, device)
         self.mean_attenuation = measurements.mean_attenuation
@@ -131,7 +133,7 @@ class Ensemble:
     def _new_member(self) -> Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seeds[len(self.finished)])
-            return Training(self._new_field(), self.params)
+            return Training(self._new_field(), self.params, self.scale)
 
     def _new_field(self) -> TensorialField:
         return TensorialField(self.params, self.scan.geometry, self.mean_attenuation).to(self.device)
@@ -150,7 +152,7 @@ class Ensemble:
         """Loss and gradients of the present member."""
         self.training.field.zero_grad(set_to_none=True)
         loss = self.loss_of(self.training.field, self.training.taken, self.generator)
-        loss.backward()
+        self.scale.backward(loss)
         return float(loss.detach())
 
     def _finish(self, field: TensorialField) -> None:
@@ -175,6 +177,7 @@ class Ensemble:
             "seeds": self.seeds,
             "mean_attenuation": self.mean_attenuation,
             "support": self.support.mask,
+            "scale": self.scale.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -185,6 +188,8 @@ class Ensemble:
         self.training.load_state_dict(state["training"])
         self.generator.set_state(state["generator"])
         self.seeds = state["seeds"]
+        if "scale" in state:  # checkpoints written before there was one have none
+            self.scale.load_state_dict(state["scale"])
 
 
 def restored_field(state: dict[str, Any], params: ZeroRFParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -223,5 +228,6 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
         "guided": guided,
         "weighting": ensemble.loss_of.weighting.by,
         "memory": ensemble.batch.notes,
+        **ensemble.scale.notes(),
     }
     return Reconstruction(volume=volume.cpu().numpy(), info=info)

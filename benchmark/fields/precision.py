@@ -1,0 +1,75 @@
+"""Training in half precision: which products are computed in it, and how small gradients survive it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from benchmark.errors import InputError
+from benchmark.fields.training_params import Precision
+
+TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def products_in(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Within it torch's convolutions and matrix products on this device are computed in the precision; parameters stay float32."""
+    return torch.autocast(device.type, TYPES.get(precision), enabled=precision in TYPES)
+
+
+class LossScale:
+    """What keeps float16 from rounding small gradients to 0 (Micikevicius et al. 2018, arXiv 1710.03740), by torch's GradScaler.
+
+    The loss is multiplied by a factor before the backward pass; the gradients are divided by it before they are clipped or used. A step
+    with gradients that are not finite moves no optimiser and halves the factor; 2000 others in a row double it. Where it is not
+    `enabled`, the loss is 1 times itself and every step is taken.
+    """
+
+    def __init__(self, enabled: bool, device: str) -> None:
+        self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=enabled)
+        self.skipped = 0  # steps
+
+    @classmethod
+    def of(cls, precision: Precision, device: str) -> LossScale:
+        """Enabled for float16. Raises InputError for float16 on the CPU, which has no fast products of it."""
+        if precision == "float16" and torch.device(device).type == "cpu":
+            raise InputError("precision", expected="bfloat16 or float32 on the CPU", found="float16", fix="--device cuda:0")
+        return cls(precision == "float16", device)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Gradients of the loss times the factor."""
+        self._scaler.scale(loss).backward()
+
+    def unscale(self, optimisers: Sequence[torch.optim.Optimizer]) -> None:
+        """Gradients of the loss itself; once before each step."""
+        for optimiser in optimisers:
+            self._scaler.unscale_(optimiser)
+
+    def step(self, optimisers: Sequence[torch.optim.Optimizer]) -> None:
+        """A step of all optimisers, or of none."""
+        if self._scaler.is_enabled() and not _finite(optimisers):
+            self.skipped += 1
+        else:
+            for optimiser in optimisers:
+                optimiser.step()
+        self._scaler.update()
+
+    def notes(self) -> dict[str, float]:
+        """For the record: the factor and the steps that were not taken; nothing where it is not enabled."""
+        return {"loss_scale": self._scaler.get_scale(), "skipped_steps": self.skipped} if self._scaler.is_enabled() else {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scaler": self._scaler.state_dict(), "skipped": self.skipped}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._scaler.load_state_dict(state["scaler"])
+        self.skipped = state["skipped"]
+
+
+def _finite(optimisers: Sequence[torch.optim.Optimizer]) -> bool:
+    """Whether all gradients are; asks the device once."""
+    groups = [group for optimiser in optimisers for group in optimiser.param_groups]
+    gradients = [parameter.grad for group in groups for parameter in group["params"] if parameter.grad is not None]
+    return bool(torch.stack([gradient.isfinite().all() for gradient in gradients]).all())
