@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from benchmark.ct.held_back import ViewError, held_back_views
     from benchmark.ct.hounsfield import attenuation
     from benchmark.ct.importance import importance_integral, importance_march
-    from benchmark.ct.integrate import line_integral, march
+    from benchmark.ct.integrate import Samples, line_integral, march
     from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
     from benchmark.ct.noise import add_noise
     from benchmark.ct.noise_level import noise_level
@@ -72,6 +72,7 @@ _LAZY = {
     "importance_march": "benchmark.ct.importance",
     "line_integral": "benchmark.ct.integrate",
     "march": "benchmark.ct.integrate",
+    "Samples": "benchmark.ct.integrate",
     "composite_rays_xray": "benchmark.ct.composite",
     "composite_max": "benchmark.ct.composite",
     "add_noise": "benchmark.ct.noise",
@@ -155,6 +156,7 @@ __all__ = [
     "Run",
     "RunRecord",
     "RunSpec",
+    "Samples",
     "Scan",
     "SimulatedParams",
     "TotalVariation",

@@ -20,7 +20,7 @@ def defect(kind: type, spec: Any) -> str | None:
     name = getattr(spec, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return "expected a name of letters, digits, '_' and '-' that starts with a letter"
-    targets = {field: getattr(spec, field, None) for field in ("target", "skip", "prepare", "field", "speed", "fit")}
+    targets = {field: getattr(spec, field, None) for field in ("target", "skip", "prepare", "field", "speed", "training_step", "fit")}
     targets |= {f"opens.{what}": target for what, target in getattr(spec, "opens", {}).items()}
     for field, target in targets.items():
         if isinstance(target, str) and not re.fullmatch(r"[\w.]+:[\w.]+", target):

@@ -1,4 +1,4 @@
-"""How fast the kernels are on a GPU: milliseconds, against other software on the same device, and against copying the same bytes.
+"""How fast the kernels are on a GPU: milliseconds, against other software on the same device, and against what the device can do.
 
 Every number is the median of several calls, each timed on the device itself. What cannot be compared here says why instead.
 """
@@ -6,9 +6,10 @@ Every number is the median of several calls, each timed on the device itself. Wh
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,16 @@ from benchmark.ct.rays import view_rays
 from benchmark.environment import missing_modules, version
 from benchmark.errors import InputError, MissingDependency
 from benchmark.fields import MLP, HashGrid, TinyCudaField, plain, tiny_cuda_name
+from benchmark.types import MethodSpec, resolve
 
 REPEATS = 7
 SIZE, VIEWS = 512, 100  # of the projector's problem: SIZE^3 voxels, VIEWS views of SIZE^2 pixels
 RAYS, SAMPLES = 1024, 192  # of one step of a field
+TRAINING_SIZE = 128  # voxels along an edge, for whole steps of training
+MATRIX = 4096  # rows and columns of the product that tells the rate of arithmetic
+# Of Joseph's method (and of its transpose) for a ray and a plane that it crosses: the place in the plane advances (2), its fractions (2),
+# three linear interpolations (9), the sum (1).
+OPERATIONS = 14
 BEGIN, END = "<!-- the table of `speed --device cuda --write` begins -->", "<!-- it ends -->"
 
 
@@ -42,14 +49,27 @@ class Row:
     skipped: str = ""
 
 
-def measure(device: str, size: int = SIZE, views: int = VIEWS) -> Iterator[Row]:
-    """All rows, one after the other."""
+def measure(
+    device: str, methods: Iterable[MethodSpec], size: int = SIZE, views: int = VIEWS, training_size: int = TRAINING_SIZE
+) -> Iterator[Row]:
+    """All rows, one after the other; `methods` may have whole steps of training to time."""
     yield from _projector(device, size, views)
     yield from _field(device)
+    for method in methods:
+        if method.training_step is not None:
+            step, others = resolve(method.training_step)(device, training_size)
+            name = f"{method.name}: a step of training, {training_size}^3 voxels"
+            milliseconds = median(step, device)
+            for other, make in others.items():
+                yield from _against(other, {name: milliseconds}, functools.partial(_named, name, make), device)
 
 
 def _projector(device: str, size: int, views: int) -> Iterator[Row]:
-    """A and A^T against the copy of what they must at least read and write, and against the projectors of TIGRE and ASTRA."""
+    """A and A^T against the limits of the device, and against the projectors of TIGRE and ASTRA.
+
+    The limit of bandwidth is the time to read or write volume and projections once, half of what their copy takes; that of arithmetic
+    the time of the operations at the rate of a float32 matrix product. Both rates are measured.
+    """
     geometry = problem(size, views)
     projector = Projector(geometry)
     volume = torch.rand(geometry.volume_shape, generator=torch.Generator().manual_seed(0)).to(device)
@@ -57,21 +77,51 @@ def _projector(device: str, size: int, views: int) -> Iterator[Row]:
     calls: dict[str, Callable[[], Any]] = {"A": lambda: projector.forward(volume), "A^T": lambda: projector.adjoint(projections)}
     times = {name: median(call, device) for name, call in calls.items()}
     copy = median(lambda: (volume.clone(), projections.clone()), device)
-    for name, milliseconds in times.items():
-        yield Row(name, "a copy of volume and projections", milliseconds, milliseconds / copy)
+    limits = {
+        "limit of bandwidth (volume and projections once, at the rate of their copy)": copy / 2,
+        f"limit of arithmetic ({OPERATIONS} operations a ray and plane, at the rate of a matrix product)": OPERATIONS
+        * planes_crossed(projector, device)
+        / operations_per_millisecond(device),
+    }
+    for limit, least in limits.items():
+        yield from (Row(name, limit, milliseconds, milliseconds / least) for name, milliseconds in times.items())
     others = (
         (f"{tigre.name()}, the way from and to the host included", _tigre_operators),
         (f"astra {version('astra-toolbox')}".strip(), _astra_operators),
     )
     for other, operators in others:
-        try:
-            theirs = operators(geometry, volume, projections, device)
-            for name, milliseconds in times.items():
-                yield Row(name, other, milliseconds, milliseconds / median(theirs[name], device, 3))
-        except MissingDependency as error:
-            yield Row("A, A^T", other, skipped=str(error))
-        except Exception as error:  # other people's code
-            yield Row("A, A^T", other, skipped=f"{type(error).__name__}: {error}")
+        yield from _against(other, times, functools.partial(operators, geometry, volume, projections, device), device)
+
+
+def _against(other: str, ours: dict[str, float], make: Callable[[], dict[str, Callable[[], Any]]], device: str) -> Iterator[Row]:
+    """Our milliseconds by name against what `make` makes for these names, or why that cannot be had."""
+    try:
+        for name, call in make().items():
+            yield Row(name, other, ours[name], ours[name] / median(call, device, 3))
+    except MissingDependency as error:
+        yield Row(", ".join(ours), other, skipped=str(error))
+    except Exception as error:  # other people's code
+        yield Row(", ".join(ours), other, skipped=f"{type(error).__name__}: {error}")
+
+
+def _named(name: str, make: Callable[[], Callable[[], Any]]) -> dict[str, Callable[[], Any]]:
+    return {name: make()}
+
+
+def planes_crossed(projector: Projector, device: str) -> float:
+    """Of voxel centres, by all rays of a projector of cubic voxels, along each ray's main axis."""
+    geometry = projector.geometry
+    lengths, total = projector.forward(torch.ones(geometry.volume_shape, device=device)), 0.0  # [mm]
+    for view in range(geometry.views):
+        along = view_rays(geometry, [view], device=device).directions.abs().amax(1)
+        total += float((along * lengths[view].flatten()).double().sum())
+    return total / geometry.volume_spacing[0]
+
+
+def operations_per_millisecond(device: str) -> float:
+    """Of float32 additions and multiplications, in a product of matrices."""
+    matrix = torch.rand(MATRIX, MATRIX, generator=torch.Generator().manual_seed(0)).to(device)
+    return 2 * MATRIX**3 / median(lambda: matrix @ matrix, device)
 
 
 def problem(size: int, views: int) -> ConeBeamGeometry:
@@ -151,13 +201,12 @@ def _field(device: str) -> Iterator[Row]:
     ours = median(lambda: step(lambda points: network(grid(points))), device)
     other = median(lambda: step(lambda points: network(plain.hash_grid(grid, points))), device, 3)
     yield Row("field step", "the hash grid in plain torch", ours, ours / other)
-    try:
-        fused = TinyCudaField(**sizes, hidden=32, layers=4, device=device, seed=0)
-        yield Row("field step", tiny_cuda_name(), ours, ours / median(lambda: step(fused), device))
-    except MissingDependency as error:
-        yield Row("field step", "tiny-cuda-nn", skipped=str(error))
-    except Exception as error:  # other people's code
-        yield Row("field step", "tiny-cuda-nn", skipped=f"{type(error).__name__}: {error}")
+
+    def fused() -> dict[str, Callable[[], Any]]:
+        field = TinyCudaField(**sizes, hidden=32, layers=4, device=device, seed=0)
+        return {"field step": lambda: step(field)}
+
+    yield from _against(tiny_cuda_name(), {"field step": ours}, fused, device)
 
 
 def median(call: Callable[[], Any], device: str, repeats: int = REPEATS) -> float:

@@ -266,8 +266,11 @@ class MethodSpec:
     and volume take.
     `field(state, params, geometry)` makes of a checkpoint's state a function from positions [M, 3] (x y z [mm]) to attenuation
     [M], for `render` and `volume`; `speed() -> dict` adds ratios to `speed`, each a number or two callables to compare (ours
-    and the alternative). `fit(scans, params, run) -> dict` trains on other scans beforehand (`fit`); what it returns is handed to runs
-    whose parameter `weights` (which such a method must have) names the file, as `run.weights`, and these count as pretrained.
+    and the alternative). `training_step(device, size) -> (step, others)` is for `speed --device cuda`: a function that takes one
+    step of training with the defaults on a made-up scan of size^3 voxels, and by name functions that make the like by other software;
+    these may raise MissingDependency. `fit(scans, params, run) -> dict` trains on other scans beforehand (`fit`); what it returns is
+    handed to runs whose parameter `weights` (which such a method must have) names the file, as `run.weights`, and these count as
+    pretrained.
     Raise `revision` whenever results change: it is part of each run's identity.
     """
 
@@ -282,6 +285,7 @@ class MethodSpec:
     composites: tuple[Composite, ...] = ("sum",)
     field: Target | None = None
     speed: Target | None = None
+    training_step: Target | None = None
     fit: Target | None = None
     pieces: bool = False
     cite: str = ""

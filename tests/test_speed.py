@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import itertools
 import json
@@ -16,10 +17,11 @@ from benchmark.ct import tigre
 from benchmark.ct.composite import composite_rays_xray
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
+from benchmark.ct.projector import Projector
 from benchmark.ct.rays import view_rays
 from benchmark.errors import InputError
 from benchmark.fields import tiny_cuda
-from benchmark.plugins import Registry
+from benchmark.plugins import Registry, load
 
 
 @pytest.fixture
@@ -120,23 +122,48 @@ def test_the_gpu_table_says_what_was_measured_and_what_could_not_be(monkeypatch,
     monkeypatch.setattr(gpu_speed, "RAYS", 16)
     monkeypatch.setattr(gpu_speed, "SAMPLES", 8)
     monkeypatch.setattr(gpu_speed, "REPEATS", 1)
+    monkeypatch.setattr(gpu_speed, "MATRIX", 64)
     for module in (gpu_speed, tigre, tiny_cuda):
         monkeypatch.setattr(module, "missing_modules", list)
-    rows = list(gpu_speed.measure("cpu", size=12, views=3))
+    rows = list(gpu_speed.measure("cpu", load().methods.values(), size=12, views=3, training_size=12))
     measured = [row for row in rows if not row.skipped]
-    assert [row.name for row in measured] == ["A", "A^T", "field step"]
+    steps = [f"{name}: a step of training, 12^3 voxels" for name in ("naf", "zerorf")]
+    assert [row.name for row in measured] == ["A", "A^T", "A", "A^T", "field step", *steps]
+    assert ["bandwidth" in row.other for row in measured[:4]] == [True, True, False, False]
+    assert {row.other for row in measured[5:]} == {"the same in plain torch"}
     assert all(row.milliseconds > 0 and row.ratio > 0 for row in measured)
     skipped = {row.other: row.skipped for row in rows if row.skipped}
     assert "needs tigre (install: pip install" in skipped["tigre, the way from and to the host included"]
     assert "pip install astra-toolbox" in skipped["astra"]
-    assert "needs tinycudann (install: pip install" in skipped["tiny-cuda-nn"]
+    assert "needs tinycudann (install: pip install" in skipped["tinycudann"]
+    assert [row.name for row in rows if row.other == "tinycudann"] == ["field step", steps[0]]
     page = tmp_path / "page.md"
     page.write_text(f"before\n{gpu_speed.BEGIN}\n\nold\n\n{gpu_speed.END}\nafter\n")
     for _ in range(2):
         gpu_speed.write(page, gpu_speed.markdown(rows, "a machine"))
     text = page.read_text()
     assert text.startswith(f"before\n{gpu_speed.BEGIN}\n\nMeasured by") and text.endswith(f"{gpu_speed.END}\nafter\n")
-    assert "old" not in text and text.count("| A |") == 1 and text.count("| A, A^T |  | astra | needs astra") == 1
+    assert "old" not in text and text.count("| A |") == 2 and text.count("| A, A^T |  | astra | needs astra") == 1
+
+
+def test_planes_are_counted_along_the_main_axis_of_each_ray():
+    """Of rays so far from the source that they are parallel: 12 along an axis, and less than that many at 45 degrees."""
+    geometry = dataclasses.replace(gpu_speed.problem(12, 1), source_to_origin=1e6, source_to_detector=1.0001e6)
+    inside = sum(abs(u) < 128 - 10.7 for u in (np.arange(12) - 5.5) * 400 / 12)  # rays that cross the whole cube; the next miss its faces
+    assert gpu_speed.planes_crossed(Projector(geometry), "cpu") == pytest.approx(12 * inside**2, rel=1e-3)
+    oblique = dataclasses.replace(geometry, angles=np.array([np.pi / 4]))
+    lengths = Projector(oblique).forward(torch.ones(12, 12, 12)) / geometry.volume_spacing[0]
+    assert gpu_speed.planes_crossed(Projector(oblique), "cpu") == pytest.approx(float(lengths.sum()) / np.sqrt(2), rel=1e-3)
+
+
+def test_a_limit_is_what_the_rates_say(monkeypatch):
+    """A device that copies in 2 ms, does 10^6 operations a ms and takes 8 ms for everything else."""
+    monkeypatch.setattr(gpu_speed, "planes_crossed", lambda projector, device: 1e6)
+    monkeypatch.setattr(gpu_speed, "operations_per_millisecond", lambda device: 1e6)
+    times = iter([8.0, 8.0, 2.0])
+    monkeypatch.setattr(gpu_speed, "median", lambda call, device, repeats=1: next(times))
+    limits = list(itertools.islice(gpu_speed._projector("cpu", 8, 2), 4))
+    assert [row.ratio for row in limits] == [8.0, 8.0, 8 / gpu_speed.OPERATIONS, 8 / gpu_speed.OPERATIONS]
 
 
 def test_the_page_has_a_place_for_the_table_and_others_are_refused(tmp_path):

@@ -62,8 +62,9 @@ def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
     from rich.table import Table
 
     from benchmark import gpu_speed
+    from benchmark.plugins import registry
 
-    rows = list(gpu_speed.measure(device))
+    rows = list(gpu_speed.measure(device, registry().methods.values()))
     table = Table("what", "ms", "against", "ratio")
     for row in rows:
         values = (row.milliseconds, row.ratio)

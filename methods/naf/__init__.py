@@ -54,6 +54,7 @@ SPEC = MethodSpec(
     target="methods.naf.reconstruct:reconstruct",
     field="methods.naf.reconstruct:restored_field",
     speed="methods.naf.speed:speed",
+    training_step="methods.naf.speed:training_step",
     composites=("sum", "max"),
     params=NafParams,
     summary="neural attenuation field: hash grid + MLP fitted by rays",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 
-from benchmark.api import composite_rays_xray, march, psnr_against, reference_scan
-from benchmark.fields import RayLoss, plain
+from benchmark.api import Samples, composite_rays_xray, march, psnr_against, reference_scan
+from benchmark.fields import RayLoss, plain, tiny_cuda_name
 from methods.naf import NafParams
-from methods.naf.reconstruct import AttenuationField, Training
+from methods.naf.reconstruct import Training
 
 
 def speed(size: int = 64, views: int = 50) -> dict[str, float]:
@@ -30,29 +31,54 @@ def speed(size: int = 64, views: int = 50) -> dict[str, float]:
     return {"naf_time_to_quality_over_torch": ours / (steps * _torch_step(training))}
 
 
-def _torch_step(training: Training, repeats: int = 10) -> float:
-    """CPU seconds of a step in plain torch. Raises AssertionError if it renders something else."""
-    field, loss_of = training.field, training.loss_of
-    assert isinstance(loss_of, RayLoss)
-    seconds = 0.0
-    for repeat in range(repeats + 1):
-        rays, values = loss_of.measurements.draw(training.rays, training.generator)
-        begin = time.process_time()
-        samples = march(rays, loss_of.bounds, samples=loss_of.samples, jitter=training.generator)
-        dt = samples.ts[:, 1].view(len(values), -1)
-        rendered = (_at_points(field, samples.positions).view(dt.shape) * dt).sum(1)
-        training.optimiser.zero_grad(set_to_none=True)
-        (rendered - values).square().mean().backward()
-        seconds += (time.process_time() - begin) * (repeat > 0)  # the first is to warm up
+def training_step(device: str, size: int, views: int = 50) -> tuple[Callable[[], object], dict[str, Callable[[], Callable[[], object]]]]:
+    """A step of the default preset, and makers of the same step in plain torch and with tiny-cuda-nn's field."""
+    scan, _ = reference_scan(size, views)
+    training = Training(scan, NafParams.model_validate({}), 0, device)
+
+    def fused() -> Callable[[], object]:
+        return Training(scan, NafParams.model_validate({"engine": "tinycudann"}), 0, device).step
+
+    return training.step, {"the same in plain torch": lambda: TorchStep(training), tiny_cuda_name(): fused}
+
+
+class TorchStep:
+    """A step of the same training in plain torch; only what is sampled along the rays comes from our march.
+
+    Raises AssertionError if it renders something else.
+    """
+
+    def __init__(self, training: Training) -> None:
+        assert isinstance(training.loss_of, RayLoss)
+        self.training, self.loss_of = training, training.loss_of
         with torch.no_grad():
-            expected = composite_rays_xray(field(samples.positions), samples.ts, samples.rays)
-        torch.testing.assert_close(rendered.detach(), expected, rtol=1e-3, atol=1e-4)
-        begin = time.process_time()
-        training.optimiser.step()
-        seconds += (time.process_time() - begin) * (repeat > 0)
-    return seconds / repeats
+            samples, _ = self._drawn()
+            expected = composite_rays_xray(training.field(samples.positions), samples.ts, samples.rays)
+            torch.testing.assert_close(self._rendered(samples, len(expected)), expected, rtol=1e-3, atol=1e-4)
+
+    def __call__(self) -> None:
+        samples, values = self._drawn()
+        self.training.optimiser.zero_grad(set_to_none=True)
+        (self._rendered(samples, len(values)) - values).square().mean().backward()
+        self.training.optimiser.step()
+
+    def _drawn(self) -> tuple[Samples, torch.Tensor]:
+        """Samples along random rays, and what was measured along these [N]."""
+        rays, values = self.loss_of.measurements.draw(self.training.rays, self.training.generator)
+        return march(rays, self.loss_of.bounds, samples=self.loss_of.samples, jitter=self.training.generator), values
+
+    def _rendered(self, samples: Samples, rays: int) -> torch.Tensor:
+        field = self.training.field
+        features = plain.hash_grid(field.grid, (samples.positions - field.lower) / field.extent)
+        mu = field.attenuation(plain.mlp(field.network, features)[:, 0])
+        return (mu.view(rays, -1) * samples.ts[:, 1].view(rays, -1)).sum(1)
 
 
-def _at_points(field: AttenuationField, positions: torch.Tensor) -> torch.Tensor:
-    features = plain.hash_grid(field.grid, (positions - field.lower) / field.extent)
-    return field.attenuation(plain.mlp(field.network, features)[:, 0])
+def _torch_step(training: Training, repeats: int = 10) -> float:
+    """CPU seconds of a step in plain torch."""
+    step = TorchStep(training)
+    step()  # to warm up
+    begin = time.process_time()
+    for _ in range(repeats):
+        step()
+    return (time.process_time() - begin) / repeats

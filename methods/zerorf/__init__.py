@@ -79,6 +79,7 @@ SPEC = MethodSpec(
     target="methods.zerorf.reconstruct:reconstruct",
     field="methods.zerorf.reconstruct:restored_field",
     speed="methods.zerorf.speed:speed",
+    training_step="methods.zerorf.speed:training_step",
     composites=("sum", "max"),
     params=ZeroRFParams,
     summary="ZeroRF-DIP: vector-matrix field generated from frozen noise (deep image prior)",

@@ -19,29 +19,41 @@ MOST_STEPS = 600  # by rays; more are not waited for, which flatters plain torch
 
 def speed() -> dict[str, float | tuple[Callable[[], object], Callable[[], object]]]:
     """zerorf_step_over_torch: two callables to compare; zerorf_time_to_quality_over_torch: a ratio of CPU seconds."""
-    scan, _ = reference_scan(64, 10)
-    ensemble = Ensemble(scan, ZeroRFParams.model_validate({"steps": 10_000, "coarse": 0.0}), seed=0)
-    training, twin = ensemble.training, TorchGrid(ensemble.training.field, scan)
+    step, others = training_step("cpu", 64)
+    (step_of_twin,) = (make() for make in others.values())
+    return {"zerorf_step_over_torch": (step, step_of_twin), "zerorf_time_to_quality_over_torch": time_to_quality()}
+
+
+def training_step(device: str, size: int, views: int = 10) -> tuple[Callable[[], object], dict[str, Callable[[], Callable[[], object]]]]:
+    """A step of the default preset at full resolution, and a maker of the same step in plain torch."""
+    scan, _ = reference_scan(size, views)
+    ensemble = Ensemble(scan, ZeroRFParams.model_validate({"steps": 10_000, "coarse": 0.0}), 0, device)
+    return ensemble.step, {"the same in plain torch": lambda: _step_in_torch(ensemble)}
+
+
+def _step_in_torch(ensemble: Ensemble) -> Callable[[], None]:
+    """Raises AssertionError if it makes another volume."""
+    training, twin = ensemble.training, TorchGrid(ensemble.training.field, ensemble.scan, ensemble.device)
     with torch.no_grad():
         torch.testing.assert_close(training.field.volume(ensemble.support), twin.volume() * ensemble.support.mask, rtol=1e-3, atol=1e-5)
 
-    def step_of_twin() -> None:
+    def step() -> None:
         training.field.zero_grad(set_to_none=True)
         twin.loss().backward()
         training.step()
 
-    return {"zerorf_step_over_torch": (ensemble.step, step_of_twin), "zerorf_time_to_quality_over_torch": time_to_quality()}
+    return step
 
 
 class TorchGrid:
     """The field on the voxel grid and its line integrals by torch operations: broadcast products, linear layers, grid_sample."""
 
-    def __init__(self, field: TensorialField, scan: Scan) -> None:
+    def __init__(self, field: TensorialField, scan: Scan, device: str = "cpu") -> None:
         self.field, self.shape = field, scan.geometry.volume_shape
-        samples = march(view_rays(scan.geometry), scan.geometry.volume_bounds, samples=max(self.shape))
+        samples = march(view_rays(scan.geometry, device=device), scan.geometry.volume_bounds, samples=max(self.shape))
         self.where = ((samples.positions - field.lower) / field.extent * 2 - 1).view(1, 1, 1, -1, 3)
         self.dt = samples.ts[:, 1].reshape(-1, max(self.shape))
-        self.values = torch.tensor(scan.projections).reshape(-1)[samples.rays[:, 1] > 0]
+        self.values = torch.tensor(scan.projections, device=device).reshape(-1)[samples.rays[:, 1] > 0]
 
     def volume(self) -> torch.Tensor:
         features = plain.vm_grid(*self.field.generator())
