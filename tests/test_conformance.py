@@ -24,7 +24,7 @@ from benchmark.errors import InputError
 from benchmark.scaffold import write_package
 
 CHECKS = checks.CHECKS
-CLASSICAL = ("fdk", "sart", "cgls", "asd_pocs", "fista_tv")
+CLASSICAL = ("fdk", "sart", "ossart", "cgls", "asd_pocs", "fista_tv")
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")

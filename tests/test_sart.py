@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from benchmark.api import Projector, Run
 from benchmark.budget import Budget
 from benchmark.ct.algebraic import OrderedSubsets, spread_order
+from benchmark.plugins import load
+from benchmark.types import resolve
 from methods.sart import SartParams
 from methods.sart.reconstruct import default_iterations, reconstruct
 
@@ -33,6 +35,16 @@ def test_subsets_of_any_size_converge(size: int) -> None:
     result = reconstruct(scan, SartParams(subset=size, relaxation=1.0, iterations=60 if size == 100 else 12), Run())
     assert result.info["subsets"] == -(-20 // min(size, 20))
     assert error(result, truth) < 0.08
+
+
+def test_ossart_is_sart_with_subsets_of_five() -> None:
+    scan, _ = ball_scan(size=12)
+    methods = load().methods
+    found = resolve(methods["ossart"].target)(scan, methods["ossart"].params(), Run())
+    expected = reconstruct(scan, SartParams(subset=5), Run())
+    np.testing.assert_array_equal(found.volume, expected.volume)
+    assert found.info == expected.info and found.info["subsets"] == 4
+    assert methods["ossart"].params().engine == "auto" and methods["ossart"].pieces
 
 
 def test_one_correction_by_hand() -> None:

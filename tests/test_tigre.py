@@ -152,7 +152,7 @@ def test_what_is_no_circle_about_z_is_refused():
 # -- without TIGRE ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["fdk", "sart", "cgls", "asd_pocs", "fista_tv"])
+@pytest.mark.parametrize("method", ["fdk", "sart", "ossart", "cgls", "asd_pocs", "fista_tv"])
 def test_without_tigre_the_run_is_skipped_with_the_install_line(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, (scan, _) = load().methods[method], ball_scan(views=4, size=8)
     monkeypatch.setattr(tigre, "missing_modules", list)
@@ -195,6 +195,7 @@ def fake_tigre() -> Any:
         ("fdk", {"filter": "ram-lak"}),
         ("sart", {"iterations": 2}),
         ("sart", {"iterations": 2, "subset": 3}),
+        ("ossart", {"iterations": 2}),
         ("cgls", {"most": 4}),
         ("asd_pocs", {"iterations": 3, "alpha": 0.02}),  # long steps of descent make much of small differences
         ("fista_tv", {"iterations": 4, "weight": 0.01}),
