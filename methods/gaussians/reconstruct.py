@@ -17,7 +17,7 @@ from methods.gaussians.start import start_mixture
 
 TV_TIMES_VIEWS, TV_OF_NOISE = 0.25, 520.0
 FINER = 2  # times the resolution of the volume: the mixture is sampled, and corrected, on that grid before it is averaged
-REFINE, TOO_NOISY = 80, 0.02  # corrections by the data, as long as their noise is less than this part of the mean projection
+REFINE, TOO_NOISY = 80, 0.01  # corrections by the data, as long as their noise is less than this part of the mean projection
 
 
 def relative_noise(scan: Scan) -> float:
