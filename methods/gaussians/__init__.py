@@ -56,7 +56,7 @@ class GaussiansParams(Params):
     refine: int | None = Field(
         None,
         ge=0,
-        description="SART corrections (five views each) at the end, on a grid twice as fine; 0 = as fitted; none = 80, 0 in noise",
+        description="SART corrections (five views each) at the end, on a grid twice as fine; 0 = as fitted; none = 80, fewer in noise",
     )
 
     @model_validator(mode="before")

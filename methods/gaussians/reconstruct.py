@@ -17,7 +17,7 @@ from methods.gaussians.start import start_mixture
 
 TV_TIMES_VIEWS, TV_OF_NOISE = 0.25, 520.0
 FINER = 2  # times the resolution of the volume: the mixture is sampled, and corrected, on that grid before it is averaged
-REFINE, TOO_NOISY = 80, 0.01  # corrections by the data, as long as their noise is less than this part of the mean projection
+REFINE, QUIET = 80, 0.005  # corrections by the data, as long as their noise is less than this part of the mean projection
 
 
 def relative_noise(scan: Scan) -> float:
@@ -35,8 +35,10 @@ def usual_tv(scan: Scan) -> float:
 
 
 def usual_refine(scan: Scan) -> int:
-    """Corrections by the data at the end: those put noise back, too, and there are none by maxima."""
-    return REFINE if scan.composite == "sum" and relative_noise(scan) < TOO_NOISY else 0
+    """Corrections by the data at the end: the fewer the more noise they would put back, and none by maxima."""
+    if scan.composite != "sum":
+        return 0
+    return round(REFINE * min(1.0, (QUIET / max(relative_noise(scan), 1e-12)) ** 2))
 
 
 class Objective:
