@@ -193,7 +193,7 @@ def test_ctrl_c_keeps_what_is_done_says_what_remains_and_resumes(environment, cl
     while not marker.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal_number)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "Stopped. 1 runs are recorded, 2 remain:" in output
     assert "Run the same command again to resume." in output
