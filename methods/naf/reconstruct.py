@@ -140,7 +140,8 @@ class Training:
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         self.taken = state["taken"]
-        self.scale.load_state_dict(state["scale"])
+        if "scale" in state:  # checkpoints written before there was one have none
+            self.scale.load_state_dict(state["scale"])
 
 
 def restored_field(state: dict[str, Any], params: NafParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
