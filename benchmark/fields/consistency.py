@@ -47,8 +47,8 @@ def data_consistent_mean(
     often finer than the voxels: corrected on those, it would be bent to fit what they cannot express. Corrections are by five views
     each, for speed.
     """
-    shape = tuple(finer * count for count in scan.geometry.volume_shape)
-    fine = dataclasses.replace(scan, geometry=scan.geometry.with_volume(shape))
+    z, y, x = scan.geometry.volume_shape
+    fine = dataclasses.replace(scan, geometry=scan.geometry.with_volume((finer * z, finer * y, finer * x)))
     volume = data_consistent(sampled(fine.geometry), fine, corrections, TOGETHER, TOGETHER_RELAXATION, memory_bytes or _half_of_the_free())
     return torch.nn.functional.avg_pool3d(volume[None, None], finer)[0, 0]
 
