@@ -176,15 +176,17 @@ def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> st
         return ""
 
 
-def apply_sets(registry: Registry, sets: tuple[str, ...], datasets: list[Entry], methods: list[Entry], mistakes: Mistakes) -> None:
-    """--set name.key=value, or methods.name.key=value where a dataset has the same name."""
+def apply_sets(
+    registry: Registry, sets: tuple[str, ...], datasets: list[Entry], methods: list[Entry], mistakes: Mistakes, option: str = "--set"
+) -> None:
+    """--set name.key=value, or methods.name.key=value where a dataset has the same name. Messages name the option."""
     for text in sets:
         match = re.fullmatch(r"(?:(methods|datasets)\.)?([\w-]+)\.(\w+)=(.*)", text, re.DOTALL)
         if match is None:
-            mistakes.add(f"--set {text}", expected="name.key=value, such as zerorf.steps=50", found=repr(text))
+            mistakes.add(f"{option} {text}", expected="name.key=value, such as zerorf.steps=50", found=repr(text))
             continue
         folder, name, key, written = match.groups()
-        where = f"--set {name}.{key}"
+        where = f"{option} {name}.{key}"
         groups = [(methods, registry.methods)] * (folder != "datasets") + [(datasets, registry.datasets)] * (folder != "methods")
         targets = [(entry, specs[name].params) for entries, specs in groups for entry in entries if entry.name == name]
         if not targets:

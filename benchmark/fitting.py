@@ -63,8 +63,18 @@ class Course:
         }
 
 
-def open_course(registry: Registry, method: str, scans: list[str], given: dict[str, Any], sets: tuple[str, ...], seed: int) -> Course:
-    """Everything loaded and checked. `given` (size, views) is for all datasets. Raises InputError with every mistake."""
+def open_course(
+    registry: Registry,
+    method: str,
+    scans: list[str],
+    given: dict[str, Any],
+    sets: tuple[str, ...],
+    seed: int,
+    each: tuple[str, ...] = (),
+) -> Course:
+    """Everything loaded and checked. `given` (size, views) is for all datasets; `each` names parameters of which every value of a list
+    is a scan. Raises InputError with every mistake.
+    """
     name, _, preset = method.partition(":")
     spec = registry.method(name)
     if spec.fit is None:
@@ -75,6 +85,7 @@ def open_course(registry: Registry, method: str, scans: list[str], given: dict[s
     settings = {dataset.name: Entry(dataset.name, dataset.name, {}) for dataset, _ in sources}
     mistakes = Mistakes()
     apply_sets(registry, sets, list(settings.values()), [entry], mistakes)
+    _apply_each(registry, each, list(settings.values()), mistakes)
     params = resolve_entry(entry, spec, {}, mistakes)
     loaded = []
     for dataset, path in sources:
@@ -87,6 +98,18 @@ def open_course(registry: Registry, method: str, scans: list[str], given: dict[s
     for lesson in lessons:
         _check(spec, params[0], lesson)
     return Course(spec, params[0], lessons, seed)
+
+
+def _apply_each(registry: Registry, each: tuple[str, ...], settings: list[Entry], mistakes: Mistakes) -> None:
+    """--each name.key=[...] becomes an axis of the dataset's grid."""
+    axes = [Entry(entry.name, entry.name, {}) for entry in settings]
+    apply_sets(registry, each, axes, [], mistakes, "--each")
+    for entry, axis in zip(settings, axes, strict=True):
+        for key, values in axis.values.items():
+            if isinstance(values, list) and values:
+                entry.grid[key] = values
+            else:
+                mistakes.add(f"--each {entry.name}.{key}", expected="a list of values, such as [0, 5, 10]", found=repr(values))
 
 
 def _check(method: MethodSpec, params: dict[str, Any], lesson: Lesson) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from benchmark.config import Flags, make_plan
 from benchmark.errors import InputError
 from benchmark.fitting import fit, open_course
 from benchmark.plugins import registry
-from benchmark.pretrained import Weights
+from benchmark.pretrained import Weights, source_of
 from benchmark.report.page import page
 from benchmark.report.summary import best, labelled, summarise
 from benchmark.report.tables import markdown
@@ -191,6 +192,66 @@ def test_other_files_are_no_weights(weights: Path, tmp_path: Path, change: dict[
 def test_weights_of_other_networks_are_refused(weights: Path, tmp_path: Path) -> None:
     (record,) = run(tmp_path, weights, "ball", "carve.channels=8").records
     assert record.status == "failed" and "expected the networks that they were fitted with: channels=4, found channels=8" in record.reason
+
+
+# -- photographs --------------------------------------------------------------------------------------------------------
+
+PICTURES = ("multiview.pixels=24", "multiview.cameras=9", "multiview.heldout=3")
+
+
+def frames(path: Path, *each: str, scans: tuple[str, ...] = ("multiview",)) -> Path:
+    course = open_course(registry(), "carve", list(scans), GIVEN, (*SETS, "carve.steps=3", *PICTURES), 0, each)
+    return fit(course, path, lambda values: None)
+
+
+@pytest.fixture(scope="module")
+def of_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of three steps on two frames of the walker."""
+    return frames(tmp_path_factory.mktemp("frames") / "weights.pt", "multiview.frame=[1, 4]")
+
+
+def test_photographs_of_other_frames_are_scored_and_set_apart(of_frames: Path, tmp_path: Path) -> None:
+    assert [entry["case"] for entry in Weights.read(of_frames).fitted_to] == ["walker-1", "walker-4"]
+    (record,) = run(tmp_path, of_frames, "multiview", *PICTURES, "multiview.frame=6").records
+    assert (record.status, record.steps, record.case, len(record.pretrained["scans"])) == ("ok", 0, "walker-6", 2)
+    assert {"projection_iou", "projection_l1", "projection_psnr", "projection_ssim", "fit_iou"} <= set(record.metrics)
+    assert labelled(Results(tmp_path))["label"].tolist() == ["carve [pretrained]"]
+
+
+@pytest.mark.parametrize("sets, text", [((), "this very scan"), (("multiview.views=[0, 3, 5]", "multiview.align=false"), "the same thing")])
+def test_photographs_that_the_weights_have_seen_are_skipped(of_frames: Path, tmp_path: Path, sets: tuple[str, ...], text: str) -> None:
+    (record,) = run(tmp_path, of_frames, "multiview", *PICTURES, "multiview.frame=4", *sets).records
+    assert record.status == "skipped" and record.metrics == {} and text in record.reason
+
+
+def test_frames_of_one_file_are_different_things() -> None:
+    shown = made_case("chest", 4)
+    one, other = (dataclasses.replace(shown, part=part) for part in ("frame 1", "frame 2"))
+    sources = [source_of("multiview", {"path": "takes/mouse"}, case) for case in (shown, one, other, one)]
+    assert len(set(sources)) == 3 and sources[1] == sources[3] and sources[1].startswith(sources[0])
+
+
+def test_weights_are_of_one_kind_of_views(of_frames: Path, weights: Path, tmp_path: Path) -> None:
+    for path, dataset, sets in ((of_frames, "ball", ()), (weights, "multiview", PICTURES)):
+        (record,) = run(tmp_path / dataset, path, dataset, *sets).records
+        assert record.status == "failed" and "expected weights of a fit to the same kind of views" in record.reason
+    with pytest.raises(InputError, match="scans: expected all of one kind, found line integrals and photographs"):
+        frames(tmp_path / "mixed.pt", scans=("ball", "multiview"))
+
+
+@pytest.mark.parametrize(
+    "each, text",
+    [
+        ("multiview.frame=3", r"--each multiview.frame: expected a list of values, such as \[0, 5, 10\], found 3"),
+        ("multiview.frame=[]", "--each multiview.frame: expected a list of values"),
+        ("multiview.frames=[1]", "multiview.frames.*Did you mean 'frame'"),
+        ("carve.steps=[1, 2]", "--each carve.steps"),
+        ("multiview.pixels=[24, 32]", "'pixels' both in the grid and beside it"),
+    ],
+)
+def test_mistakes_in_each(tmp_path: Path, each: str, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        frames(tmp_path / "weights.pt", each)
 
 
 # -- tables -------------------------------------------------------------------------------------------------------------

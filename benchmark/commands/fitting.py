@@ -24,6 +24,7 @@ def fit(
     views: Annotated[int | None, typer.Option(min=1, help="Views of each scan.")] = None,
     size: Annotated[int | None, typer.Option(min=4, help="Voxels along the longest edge.")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, of the method or a dataset; repeatable.")] = None,
+    each: Annotated[list[str] | None, typer.Option(help="dataset.key=[values]: a scan for each of the values; repeatable.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fit.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
 ) -> int:
@@ -40,7 +41,7 @@ def fit(
         raise InputError("--output", expected="a file in a folder that exists", found=f"'{output}'")
     given = {key: value for key, value in (("views", views), ("size", size)) if value is not None}
     console = open_console()
-    course = open_course(registry(), method, named, given, tuple(sets or ()), seed)
+    course = open_course(registry(), method, named, given, tuple(sets or ()), seed, tuple(each or ()))
     for lesson in course.lessons:
         geometry = lesson.case.scan.geometry
         console.print(escape(f"{lesson.case.name}: {geometry.views} views, {max(geometry.volume_shape)} voxels"), soft_wrap=True)
