@@ -181,7 +181,11 @@ def test_output_into_a_pipe_that_closes(environment, tmp_path):
 
 
 def start(environment: dict[str, str], folder: Path, *arguments: str, **streams) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "benchmark", *arguments], env=environment, cwd=folder, **streams)
+    def interruptible() -> None:  # jobs in a shell's background ignore Ctrl-C, and so would their children
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    command = [sys.executable, "-m", "benchmark", *arguments]
+    return subprocess.Popen(command, env=environment, cwd=folder, preexec_fn=interruptible, **streams)
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
