@@ -39,9 +39,10 @@ class StoredCase:
         self.truth_note: str = facts["truth_note"]
         self.length_unit: str = facts["length_unit"]
         self.photons: float | None = facts["photons"]
-        self.composite: Composite = facts.get("composite", "sum")  # absent in older folders, as the next two
+        self.composite: Composite = facts.get("composite", "sum")  # absent in older folders, as the next three
         earlier = ["colours"] if self.composite == "over" else []  # of photographs, before anything else could lie beside views
         self.beside = {"training": facts.get("beside", earlier), "heldout": facts.get("heldout_beside", earlier)}
+        self.noise: float | None = facts.get("noise")
         self.view_labels: dict[str, Any] = facts.get("view_labels", {})
         self.heldout_view_labels: dict[str, Any] = facts.get("heldout_view_labels", {})
         self.facts: dict[str, Any] = facts.get("facts", {})  # since schema version 2
@@ -69,7 +70,7 @@ class StoredCase:
     def load(self) -> Case:
         """The case as the dataset made it."""
         common: dict[str, Any] = dict(photons=self.photons, length_unit=self.length_unit, composite=self.composite)
-        scan = Scan(self.training, self.geometry, view_labels=self.view_labels, **self._beside("training"), **common)
+        scan = Scan(self.training, self.geometry, view_labels=self.view_labels, noise=self.noise, **self._beside("training"), **common)
         heldout = None
         if self.heldout is not None and self.heldout_geometry is not None:
             labels = self.heldout_view_labels

@@ -166,6 +166,7 @@ def write_job(folder: Path, method: MethodSpec, spec: RunSpec, case: Case, optio
         "snapshots": options.snapshots,
         "geometry": case.scan.geometry.to_dict(),
         "photons": case.scan.photons,
+        "noise": case.scan.noise,
         "length_unit": case.scan.length_unit,
         "view_labels": case.scan.view_labels,
         "composite": case.scan.composite,

@@ -99,6 +99,7 @@ class Store:
             "view_labels": case.scan.view_labels,
             "heldout_view_labels": heldout.view_labels if heldout is not None else {},
             "photons": case.scan.photons,
+            "noise": case.scan.noise,
             "composite": case.scan.composite,
             "beside": list(case.scan.beside),
             "heldout_beside": list(heldout.beside) if heldout is not None else [],

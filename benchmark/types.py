@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -54,8 +55,9 @@ class Scan:
     ray, in the field's own unit. Where it is 'over', they are photographs: `projections` is the silhouette, how much of each pixel the
     thing covers (0 .. 1), and `colours` its red, green and blue over black (0 .. 1). Only methods that declare it
     (`MethodSpec.composites`) are given such a scan. `masks` say in which pixels of other views the thing is, where somebody knows.
-    Raises InputError, naming the field, if the arrays do not fit the geometry, hold NaN or Inf, if a mask is empty, or if the
-    detector does not see the volume.
+    `noise` is the standard deviation of a typical pixel's noise, where more is known of it than the pixels show (they are means of finer
+    ones): ask `scan_noise`. Raises InputError, naming the field, if the arrays do not fit the geometry, hold NaN or Inf, if a mask is
+    empty, or if the detector does not see the volume.
     """
 
     projections: np.ndarray
@@ -66,6 +68,7 @@ class Scan:
     composite: Composite = "sum"
     colours: np.ndarray | None = None  # float32 [view, v, u, 3] of photographs
     masks: np.ndarray | None = None  # bool [view, v, u] (uint8 becomes that: 0 is outside); photographs have their silhouettes instead
+    noise: float | None = None  # in the projections' unit
 
     def __post_init__(self) -> None:
         projections = np.asarray(self.projections)
@@ -91,6 +94,8 @@ class Scan:
             object.__setattr__(self, "colours", _checked_colours(self))
         if self.masks is not None:
             object.__setattr__(self, "masks", _checked_masks(self, np.asarray(self.masks)))
+        if self.noise is not None and not 0 <= self.noise < math.inf:
+            raise InputError("scan.noise", expected="a standard deviation, 0 or more", found=f"{self.noise}")
 
     @property
     def beside(self) -> dict[str, np.ndarray]:
@@ -113,6 +118,8 @@ class Scan:
         if self.masks is not None:
             content.update(b"masks")
             mapped.update(content, self.masks)
+        if self.noise is not None:
+            content.update(f"noise {self.noise!r}".encode())
         for name in sorted(self.view_labels):
             content.update(name.encode() + self.view_labels[name].tobytes())
         return content.hexdigest()[:16]

@@ -203,7 +203,7 @@ def read_scan(folder: Path, job: dict[str, Any]) -> Scan:
     """The scan of a job folder; its projections stay on the disk until they are needed."""
     projections = np.load(folder / "projections.npy", mmap_mode="r", allow_pickle=False)
     geometry = ConeBeamGeometry.from_dict(job["geometry"])
-    common = {"photons": job["photons"], "length_unit": job["length_unit"], "composite": job["composite"]}
+    common = {"photons": job["photons"], "length_unit": job["length_unit"], "composite": job["composite"], "noise": job["noise"]}
     common |= {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in job["beside"]}
     return Scan(projections, geometry, view_labels=job.get("view_labels", {}), **common)
 

@@ -132,12 +132,12 @@ def test_a_folder_keeps_what_the_peers_cannot_say(tmp_path):
     turning = dict(axis_shift=1.5, detector_roll=0.02)
     train = scanner(TRAIN, source_height=np.array([0.0, 1, 2, 3]), **turning)
     held = scanner(HELD, source_height=np.array([0.5, 2.5]), **turning)
-    case = Case("odd", Scan(chords(train), train, photons=1e4), None, Scan(chords(held), held), "", (0, 1, 2, 3), (4, 5))
+    case = Case("odd", Scan(chords(train), train, photons=1e4, noise=0.02), None, Scan(chords(held), held), "", (0, 1, 2, 3), (4, 5))
     path, _ = export_scan(case, "folder", tmp_path / "out")
     found = open_case(plugins.registry(), str(path.parent), {"views": 4, "size": 16}, ("folder.heldout=2",))
     assert found.scan.geometry.vectors() == pytest.approx(train.vectors(), abs=1e-9)
     assert found.heldout.geometry.vectors() == pytest.approx(held.vectors(), abs=1e-9)
-    assert (found.scan.photons, found.truth) == (1e4, None)
+    assert (found.scan.photons, found.scan.noise, found.truth) == (1e4, 0.02, None)
     for format in ("naf", "r2"):
         with pytest.raises(InputError, match="axis_shift and source_height.*Use --format folder"):
             export_scan(case, format, tmp_path / format)

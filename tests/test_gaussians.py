@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from typing import Any
@@ -308,6 +309,9 @@ def test_the_weight_of_the_variation_grows_with_noise_and_falls_with_views() -> 
 def test_what_the_scan_says_is_in_the_record_and_what_the_user_says_counts() -> None:
     clean, loud = noisy(0.0), noisy(0.1)
     assert (usual_refine(clean), usual_refine(loud)) == (80, 0)
+    mean = float(clean.projections.mean())
+    known = [dataclasses.replace(loud, noise=part * 0.005 * mean) for part in (1.0, 2.0, 4.0)]  # less than its pixels seem to show
+    assert [usual_refine(scan) for scan in known] == [pytest.approx(80, abs=2), pytest.approx(20, abs=1), pytest.approx(5, abs=1)]
     info = run_on(loud, steps=2).info
     assert info["refine"] == 0 and info["tv"] == usual_tv(loud)
     info = run_on(loud, steps=2, tv=0.5, refine=3).info

@@ -28,7 +28,7 @@ from benchmark.types import RunSpec
 from benchmark.worker import read_scan
 from datasets.folder import FolderParams, load
 from methods.carve import CarveParams
-from methods.carve.fit import only
+from methods.carve.fit import fit, only
 from methods.carve.hull import carve, hull
 from methods.carve.reconstruct import reconstruct
 from methods.zerorf.losses import half_resolution
@@ -104,7 +104,7 @@ def test_masks_that_are_none() -> None:
 def test_masks_go_where_the_projections_go(tmp_path: Path) -> None:
     """To the worker, into the store and back, onto the shelf, into subsets of views and to other resolutions."""
     held = masked(views=3)
-    case = Case("ball", masked(), heldout=held)
+    case = Case("ball", masked(noise=0.01), heldout=held)
     spec = RunSpec(dataset="ball", dataset_params={"views": 8}, method="carve", method_params={})
     write_job(tmp_path, registry().methods["carve"], spec, case, Options(device="cpu"))
     assert read_scan(tmp_path, json.loads((tmp_path / "job.json").read_text())).digest == case.scan.digest
@@ -113,7 +113,7 @@ def test_masks_go_where_the_projections_go(tmp_path: Path) -> None:
     store.write_case(case, "ball", {})
     again = Results.open(tmp_path / "out").case_of(case.digest).load()
     assert again.digest == case.digest and np.array_equal(again.heldout.masks, held.masks)
-    without = Case("ball", masked(masks=None), heldout=dataclasses.replace(held, masks=None))
+    without = Case("ball", masked(masks=None, noise=0.01), heldout=dataclasses.replace(held, masks=None))
     assert size_in_bytes(case) - size_in_bytes(without) == case.scan.masks.size + held.masks.size
     assert np.array_equal(only(case.scan, np.array([1, 6])).masks, case.scan.masks[[1, 6]])
     assert half_resolution(case.scan).digest == half_resolution(without.scan).digest
@@ -135,6 +135,17 @@ def test_masks_stand_for_the_threshold() -> None:
     assert np.array_equal(result.arrays["hull"], expected.numpy())
 
 
+def test_what_lies_outside_of_the_masks_is_not_seen() -> None:
+    """A holder beside the ball changes nothing: not the start, not the fit, not the corrections."""
+    scan, params = masked(), CarveParams(**TINY)
+    beside = dataclasses.replace(scan, projections=np.where(scan.masks, scan.projections, 3.0).astype(np.float32))
+    clean = dataclasses.replace(scan, projections=scan.projections * scan.masks)
+    with_it, without = (reconstruct(each, params, Run()) for each in (beside, clean))
+    assert np.array_equal(with_it.volume, without.volume) and with_it.volume.max() > 0
+    fitted, expected = (fit([each], params, Run())["carver"] for each in (beside, clean))
+    assert all(torch.equal(fitted[name], expected[name]) for name in expected)
+
+
 def test_smaller_masks_carve_more() -> None:
     scan, params = masked(), CarveParams(**TINY)
     half = np.array(scan.masks)
@@ -149,6 +160,13 @@ def test_masks_that_agree_on_no_voxel() -> None:
     masks[:4, :4], masks[4:, -4:] = True, True
     with pytest.raises(InputError, match="visual hull: expected voxels that every silhouette covers, found none.*the masks"):
         reconstruct(masked(masks=masks), CarveParams(**TINY), Run())
+
+
+def test_masks_that_show_nothing() -> None:
+    scan = masked()
+    beside = scan.projections == 0
+    with pytest.raises(InputError, match="masks: expected line integrals above 0 where the thing is, found none.*first_row"):
+        reconstruct(masked(masks=beside), CarveParams(**TINY), Run())
 
 
 # -- a user's files -------------------------------------------------------------------------------------------------------

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import balls
 import numpy as np
 import pytest
+from balls import ball_scan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.ct.measured import Measured, MeasuredParams, measured_case
 from benchmark.ct.noise import FLOOR, add_noise
-from benchmark.ct.noise_level import noise_level
+from benchmark.ct.noise_level import noise_level, scan_noise
 from benchmark.errors import InputError
 
 
@@ -100,6 +105,33 @@ def test_the_level_follows_the_dose():
     clean = ball_views()
     levels = [noise_level(add_noise(clean, photons, 0.0, rng())) for photons in (1e3, 1e4, 1e5)]
     assert levels[0] > 2.5 * levels[1] > 6 * levels[2] > 0
+
+
+def test_a_scan_may_know_better_than_its_pixels():
+    """Structure as fine as the pixels counts as noise, unless finer pixels told the two apart."""
+    scan, _ = ball_scan(noise=0.05)
+    assert scan_noise(scan) == noise_level(scan.projections) == pytest.approx(0.05, rel=0.1)
+    assert scan_noise(dataclasses.replace(scan, noise=0.01)) == 0.01
+    assert scan_noise(dataclasses.replace(scan, noise=7.0)) == scan_noise(scan)  # no more than there is
+    assert dataclasses.replace(scan, noise=0.01).digest != scan.digest
+    for wrong in (-0.1, np.nan, np.inf):
+        with pytest.raises(InputError, match="scan.noise: expected a standard deviation, 0 or more"):
+            dataclasses.replace(scan, noise=wrong)
+
+
+def test_means_of_pixels_know_the_noise_of_the_pixels():
+    """Measured views are averaged: a texture of four pixels is no noise in them, and looks like it in their means."""
+    geometry = balls.scanner(views=40, detector_shape=(96, 96), detector_pitch=(5.0, 5.0))
+    texture = np.kron(rng().standard_normal((40, 24, 24)), np.ones((4, 4)))
+    views = (balls.chords(geometry) + 0.1 * texture + 0.02 * rng().standard_normal(texture.shape)).astype(np.float32)
+    measured = Measured("textured", geometry, views.__getitem__)
+    case = measured_case(measured, MeasuredParams(size=24, views=20))
+    assert case.scan.projections.shape == (20, 24, 24)
+    assert noise_level(case.scan.projections) > 0.08
+    assert scan_noise(case.scan) == case.scan.noise == pytest.approx(0.02 / 4, rel=0.15)
+    assert measured_case(measured, MeasuredParams(size=24, views=20, bin=1)).scan.noise is None
+    told = dataclasses.replace(measured, noise=0.04)
+    assert [measured_case(told, MeasuredParams(size=24, views=20, bin=n)).scan.noise for n in (1, 4)] == [0.04, 0.01]
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 9), (3, 9, 1), (1, 1, 1)])

@@ -136,7 +136,7 @@ def test_a_method_sees_the_scan_and_nothing_else(tmp_path):
     assert seen["arrays"] == {"projections": [4, 10, 12]}
     assert seen["angles"] == 4
     assert not seen["secret"]
-    assert seen["scan"] == ["colours", "composite", "geometry", "length_unit", "masks", "photons", "projections", "view_labels"]
+    assert seen["scan"] == ["colours", "composite", "geometry", "length_unit", "masks", "noise", "photons", "projections", "view_labels"]
     assert not {"truth", "heldout", "case"} & {*seen["keys"], *seen["run"]}
 
 

@@ -12,7 +12,8 @@ from pinholes import looking
 from benchmark.api import ConeBeamGeometry, InputError
 from benchmark.ct.kernels.library import SOURCES
 from benchmark.fields import Splats, plain, splat
-from benchmark.fields.splatter import FAINTEST, OPAQUE
+from benchmark.fields.splatter import FAINTEST, OPAQUE, nearest_first
+from datasets.multiview.frames import ring
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -151,6 +152,18 @@ def test_some_views_are_a_part(device: str) -> None:
     _, geometry = looking()
     parameters = on(device, splats())
     assert torch.equal(splat(parameters, geometry, [2, 0]).cpu(), splat(parameters, geometry).cpu()[[2, 0]])
+
+
+@pytest.mark.parametrize("pairs", [20, 57, 150])
+def test_gaussians_in_one_place_keep_their_order_in_any_choice_of_views(pairs: int) -> None:
+    """Depths must not depend on where in the arrays a Gaussian stands, nor on what other views are asked for."""
+    half = splats(pairs).means.detach()
+    geometry = ring(9, 32).geometry((21, 30), volume_shape=(8, 8, 8), volume_spacing=(20.0, 20.0, 20.0))
+    means, vectors = torch.cat([half, half]), geometry.vectors()
+    order = nearest_first(means, vectors)
+    places = torch.argsort(order, dim=1)
+    assert bool((places[:, :pairs] < places[:, pairs:]).all())
+    assert all(torch.equal(nearest_first(means, vectors[n : n + 1])[0], order[n]) for n in range(9))
 
 
 def test_results_do_not_depend_on_the_number_of_threads() -> None:

@@ -11,12 +11,15 @@ from pydantic import Field, model_validator
 
 from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.noise_level import noise_level
 from benchmark.ct.views import heldout_views, training_views
 from benchmark.errors import InputError
 from benchmark.types import Case, DatasetParams, Scan
 
 if TYPE_CHECKING:
     from benchmark.ct.simulate import Voxels
+
+NOISE_VIEWS = 8  # at most, to tell the noise of single pixels
 
 
 class MeasuredParams(DatasetParams):
@@ -38,7 +41,7 @@ class Measured:
     """A scan as it was measured, read view by view.
 
     geometry: all views, with the volume's box; `size` rescales its grid. view(i): line integrals float32 [v, u] of view i.
-    mask(i): bool [v, u], where the thing is in view i (none = nobody knows).
+    mask(i): bool [v, u], where the thing is in view i (none = nobody knows). noise: a pixel's standard deviation, where known.
     truth: attenuation on a grid of its own and where its centre is (z, y, x), loaded when needed. training: the views that
     training subsets are taken from, in order of measurement (all unless given); heldout: those that are held out (drawn
     from the rest unless given). view_labels: see Scan. published: {"data": ..., "scene": ...} if the user says that it is that scene
@@ -52,6 +55,7 @@ class Measured:
     truth: Callable[[], Voxels] | None = None
     truth_note: str = ""
     photons: float | None = None
+    noise: float | None = None
     length_unit: str = "mm"
     training: tuple[int, ...] | None = None
     heldout: tuple[int, ...] | None = None
@@ -88,7 +92,17 @@ class Measured:
         z, y, x = (max(1, round(count * size / max(shape))) for count in shape)
         return self.geometry.with_volume((z, y, x))
 
-    def scan(self, views: Sequence[int], size: int, factor: int = 1) -> Scan:
+    def noise_of_means(self, views: Sequence[int], factor: int) -> float | None:
+        """Standard deviation of the noise of means of factor x factor pixels, where the single ones say it, or somebody does.
+
+        Means of pixels show their structure as if it were noise, the pixels themselves less of it.
+        """
+        if self.noise is None and factor == 1:
+            return None
+        few = views[:: -(-len(views) // NOISE_VIEWS)]
+        return (noise_level(self.view(index) for index in few) if self.noise is None else self.noise) / factor
+
+    def scan(self, views: Sequence[int], size: int, factor: int = 1, noise: float | None = None) -> Scan:
         """These views with `factor` x `factor` pixels averaged, converted one after the other; where they are many, into a file.
 
         An averaged pixel is in the mask if one of its pixels is: a mask must not rule out what is there.
@@ -107,7 +121,7 @@ class Measured:
         masks = None if self.mask is None else views_of(self.mask, np.bool_)  # a mean above 0 is True
         labels = {name: values[list(views)] for name, values in self.view_labels.items()}
         photons = self.photons and self.photons * factor**2  # averaging pixels adds up what they counted
-        return Scan(projections, geometry, photons=photons, length_unit=self.length_unit, view_labels=labels, masks=masks)
+        return Scan(projections, geometry, photons=photons, length_unit=self.length_unit, view_labels=labels, masks=masks, noise=noise)
 
 
 def measured_case(measured: Measured, params: MeasuredParams) -> Case:
@@ -118,7 +132,7 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
     return Case(
         name=measured.name,
-        scan=measured.scan(training, params.size, factor),
+        scan=measured.scan(training, params.size, factor, measured.noise_of_means(training, factor)),
         truth=measured.truth().averaged(grid) if measured.truth else None,
         heldout=measured.scan(heldout, params.size, factor) if heldout else None,
         truth_note=measured.truth_note,

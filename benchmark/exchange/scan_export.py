@@ -57,6 +57,8 @@ def _write_folder(folder: Path, case: Case) -> Path:
         content["views"]["heldout"] = list(range(geometry.views, geometry.views + case.heldout.geometry.views))
     if case.scan.photons is not None:
         content["projections"]["photons"] = case.scan.photons
+    if case.scan.noise is not None:
+        content["projections"]["noise"] = case.scan.noise
     masks = [scan.masks for scan in scans if scan.masks is not None]
     if len(masks) == len(scans):
         np.save(folder / "masks.npy", np.concatenate(masks))

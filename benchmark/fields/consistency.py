@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import torch
@@ -10,11 +11,11 @@ import torch
 from benchmark.clock import memory_mb
 from benchmark.ct.algebraic import OrderedSubsets
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.fields.memory import GIB, free_memory
 from benchmark.types import Scan
 
 RELAXATION = 0.3  # of corrections by one view each
 TOGETHER, TOGETHER_RELAXATION = 5, 1.0  # views, where many corrections are due on a fine grid: a third of the time for the same result
+ROOM = 2 << 30  # [bytes] for what corrections on a fine grid keep; what is larger is made again each time
 
 
 def data_consistent(
@@ -38,21 +39,15 @@ def data_consistent(
     return refined
 
 
-def data_consistent_mean(
-    sampled: Callable[[ConeBeamGeometry], torch.Tensor], scan: Scan, corrections: int, finer: int, memory_bytes: int | None = None
-) -> torch.Tensor:
+def data_consistent_mean(sampled: Callable[[ConeBeamGeometry], torch.Tensor], scan: Scan, corrections: int, finer: int) -> torch.Tensor:
     """A field's mean over each voxel [z, y, x], made consistent with the data on a grid `finer` times as fine.
 
     `sampled` gives the field [z, y, x] on the grid of the geometry that it gets. What detail the scan shows that the field has not is
     often finer than the voxels: corrected on those, it would be bent to fit what they cannot express. Corrections are by five views
-    each, for speed.
+    each, for speed. What they keep and what they make again is a question of sizes alone, so that the numbers are the same on any machine.
     """
     z, y, x = scan.geometry.volume_shape
     fine = dataclasses.replace(scan, geometry=scan.geometry.with_volume((finer * z, finer * y, finer * x)))
-    volume = data_consistent(sampled(fine.geometry), fine, corrections, TOGETHER, TOGETHER_RELAXATION, memory_bytes or _half_of_the_free())
+    room = max(ROOM, 4 * 4 * math.prod(fine.geometry.volume_shape)) + int(memory_mb() * 2**20)
+    volume = data_consistent(sampled(fine.geometry), fine, corrections, TOGETHER, TOGETHER_RELAXATION, room)
     return torch.nn.functional.avg_pool3d(volume[None, None], finer)[0, 0]
-
-
-def _half_of_the_free() -> int:
-    """What this process would take [bytes] with half of the memory that is free."""
-    return int(memory_mb() * 2**20 + free_memory() / 2 * GIB)

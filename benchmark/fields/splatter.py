@@ -59,7 +59,9 @@ def nearest_first(means: torch.Tensor, vectors: np.ndarray) -> torch.Tensor:
     source, centre, u, v = vectors.transpose(1, 0, 2)
     normal = np.cross(u, v)
     forward = torch.from_numpy(normal * np.sign(((centre - source) * normal).sum(1, keepdims=True))).to(means.device)
-    return torch.argsort(forward @ means.double().T, dim=1, stable=True)
+    x, y, z = means.double().T
+    # Not as one product of matrices, whose last bits depend on the column: equal means would not have equal depths.
+    return torch.argsort(forward[:, :1] * x + forward[:, 1:2] * y + forward[:, 2:] * z, dim=1, stable=True)
 
 
 class _Splat(torch.autograd.Function):

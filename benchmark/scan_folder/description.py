@@ -66,6 +66,7 @@ class Projections(Section):
     flat: float | str | None = Field(None, description="intensity without object: I0, or a file with one or more images")
     dark: float | str = Field(0.0, description="intensity without beam: a number, or a file with one or more images")
     photons: float | None = Field(None, gt=0, description="per pixel of the unattenuated beam, where known")
+    noise: float | None = Field(None, ge=0, description="standard deviation of a typical line integral, where known; else it is estimated")
 
     @model_validator(mode="after")
     def _complete(self) -> Projections:

@@ -34,6 +34,7 @@ def open_scan_folder(folder: Path) -> Measured:
         view=images.view,
         mask=None if description.masks is None else Silhouettes.open(description, images.stack.shape).view,
         photons=description.projections.photons,
+        noise=description.projections.noise,
         length_unit="mm" if general.length_unit in UNITS else general.length_unit,
         training=description.views.training,
         heldout=description.views.heldout,

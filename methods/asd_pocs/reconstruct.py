@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from benchmark.api import OrderedSubsets, Reconstruction, Run, Scan, TotalVariation, engine_name, noise_level, operators
+from benchmark.api import OrderedSubsets, Reconstruction, Run, Scan, TotalVariation, engine_name, operators, scan_noise
 from methods.asd_pocs import AsdPocsParams
 
 # Residual of noise-free data that a grid leaves, relative to their root mean square, times the voxels along the longest edge. About
@@ -18,7 +18,7 @@ GRID = 0.65
 def data_tolerance(scan: Scan) -> float:
     """epsilon by the rule, from the scan alone: the noise of a typical pixel, at least what a grid of its voxels leaves of its data."""
     size = float(np.sqrt(np.mean(np.square(scan.projections, dtype=np.float64))))
-    return max(noise_level(scan.projections), GRID / max(scan.geometry.volume_shape) * size)
+    return max(scan_noise(scan), GRID / max(scan.geometry.volume_shape) * size)
 
 
 def reconstruct(scan: Scan, params: AsdPocsParams, run: Run) -> Reconstruction:

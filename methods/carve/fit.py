@@ -12,6 +12,7 @@ from benchmark.api import InputError, Run, Scan
 from methods.carve import CarveParams
 from methods.carve.attenuation import Shadows
 from methods.carve.colour import Photographs
+from methods.carve.hull import alone
 from methods.carve.network import Carver
 from methods.carve.training import Example, Training
 
@@ -25,7 +26,7 @@ def fit(scans: Sequence[Scan], params: CarveParams, run: Run) -> dict[str, Any]:
     kinds = {scan.composite for scan in scans}
     if len(kinds) > 1:
         raise InputError("scans", expected="all of one kind", found="line integrals and photographs")
-    examples = [example_of(seen, scan, params, run.device) for scan in scans for seen in subsets(scan, params.seen)]
+    examples = [example_of(seen, scan, params, run.device) for scan in map(alone, scans) for seen in subsets(scan, params.seen)]
     training = Training(examples, params, run.seed, run.device)
     for step in run.steps(params.steps, training):
         loss, count = training.step()

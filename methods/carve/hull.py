@@ -51,11 +51,19 @@ def carving_geometry(geometry: ConeBeamGeometry, longest: int) -> ConeBeamGeomet
     return geometry.with_volume((z, y, x))
 
 
+def alone(scan: Scan) -> Scan:
+    """The scan without what its masks leave out, a holder or a table: line integrals are 0 there."""
+    return scan if scan.masks is None else dataclasses.replace(scan, projections=scan.projections * scan.masks)
+
+
 def carve(scan: Scan, params: CarveParams, device: str = "cpu") -> Carving:
     """Hull and values of a scan, on `device`. Raises InputError for views without matter, and where the views agree on no voxel."""
     check_silhouettes(scan, params.threshold)
     coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.voxels))
     mask = check_hull(hull(coarse, params.threshold, device).mask)
+    if not scan.projections.max() > 0:
+        fix = "Check which way round the masks are (first_row, first_column)."
+        raise InputError("masks", expected="line integrals above 0 where the thing is", found="none", fix=fix)
     mean = Measurements(scan, device).mean_attenuation
     volume = back_projected(coarse, params.values, device) * mask
     projected = float(Projector(coarse.geometry).forward(volume).double().sum())

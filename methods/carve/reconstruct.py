@@ -14,7 +14,7 @@ from methods.carve import CarveParams
 from methods.carve.attenuation import mixture_of
 from methods.carve.colour import COLOURS, ColourCarving, extinction, splats_of
 from methods.carve.fit import example_of, load_fitted
-from methods.carve.hull import Carving, carving_geometry, hull
+from methods.carve.hull import Carving, alone, carving_geometry, hull
 from methods.carve.network import Carver
 from methods.carve.training import Training
 
@@ -60,6 +60,7 @@ def reconstruct(scan: Scan, params: CarveParams, run: Run) -> Reconstruction:
     """
     if not scan.projections.max() > 0 and scan.composite == "sum":  # air
         return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32), info={"gaussians": 0})
+    scan = alone(scan)
     fit = Fit(scan, params, run.seed, run.device)
     if run.weights is not None:
         load_fitted(fit.training.carver, run.weights, params)

@@ -52,7 +52,7 @@ class GaussiansParams(Params):
     grow: float = Field(0.2, ge=0, description="most Gaussians that a round adds, relative to those there are (those pulled most)")
     split: float = Field(1.0, gt=0, description="standard deviation above which a Gaussian is split rather than cloned [voxels]")
     prune: float = Field(0.01, ge=0, description="smallest amplitude that survives a round, relative to the scan's mean attenuation")
-    cutoff: float = Field(1e-3, gt=0, lt=1, description="a ray sees a Gaussian where it is more than this, relative to its peak")
+    cutoff: float = Field(4e-3, gt=0, lt=1, description="a ray sees a Gaussian where it is more than this, relative to its peak")
     refine: int | None = Field(
         None,
         ge=0,
@@ -92,7 +92,7 @@ class GaussiansParams(Params):
 
 SPEC = MethodSpec(
     name="gaussians",
-    revision=3,
+    revision=4,
     target="methods.gaussians.reconstruct:reconstruct",
     field="methods.gaussians.reconstruct:restored_field",
     composites=("sum", "max"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, noise_level
+from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, scan_noise
 from benchmark.fields import Measurements, Mixture, data_consistent_mean, ramp_filtered, ssim, total_variation
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
@@ -21,8 +21,8 @@ REFINE, QUIET = 80, 0.005  # corrections by the data, as long as their noise is 
 
 
 def relative_noise(scan: Scan) -> float:
-    """Standard deviation of a typical pixel's noise over the mean projection, from the views alone."""
-    return noise_level(scan.projections) / max(abs(float(scan.projections.mean())), 1e-12)
+    """Standard deviation of a typical pixel's noise over the mean projection, from the scan alone."""
+    return scan_noise(scan) / max(abs(float(scan.projections.mean())), 1e-12)
 
 
 def usual_tv(scan: Scan) -> float:
@@ -136,5 +136,5 @@ def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction
     refine = usual_refine(scan) if params.refine is None else params.refine
     info = {"gaussians": count, "parameters": 11 * count, "start": training.start, "tv": training.objective.tv, "refine": refine}
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.population.mixture._asdict().items()}
-    volume = data_consistent_mean(training.volume, scan, refine, FINER, run.memory_bytes)
+    volume = data_consistent_mean(training.volume, scan, refine, FINER)
     return Reconstruction(volume=volume.cpu().numpy(), info=info, arrays=arrays)

@@ -53,7 +53,7 @@ def half_resolution(scan: Scan) -> Scan:
     """The scan with pixels and voxels of twice the size, without masks, which nobody asks for here."""
     z, y, x = (-(-n // 2) for n in scan.geometry.volume_shape)
     binned = nn.functional.avg_pool2d(torch.tensor(scan.projections), 2).numpy()
-    return dataclasses.replace(scan, geometry=scan.geometry.binned(2).with_volume((z, y, x)), projections=binned, masks=None)
+    return dataclasses.replace(scan, noise=None, geometry=scan.geometry.binned(2).with_volume((z, y, x)), projections=binned, masks=None)
 
 
 class GrowingRayLoss:

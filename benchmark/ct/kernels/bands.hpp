@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <vector>
+#include "gaussians.h"
 
 constexpr int BAND = 8;         // rows or slices of a task
 
@@ -43,3 +44,13 @@ void rows_within(const Reach& reach, int band, int rows, int& first, int& last) 
     first = std::max((int)std::ceil(reach.first), band * BAND);
     last = std::min((int)std::floor(reach.last), std::min((band + 1) * BAND, rows) - 1);
 }
+
+// The columns within reach of each of the rows first .. last (BAND of them at most).
+struct RowsColumns {
+    RowsColumns(const GaussianFootprint& g, int first, float reach, int columns) {
+#pragma omp simd
+        for (int row = 0; row < BAND; ++row) gaussian_columns(g, (float)(first + row) - g.j, reach, columns, from[row], to[row]);
+    }
+
+    int from[BAND], to[BAND];
+};

@@ -159,13 +159,12 @@ void visit_views(const Scene& scene, float* images, Row visit) {
             for (int64_t at = bands.starts[band]; at < bands.starts[band + 1]; ++at) {
                 const int64_t k = bands.members[at];
                 const GaussianFootprint& g = footprints[k];
-                int first, last, from, to;
+                int first, last;
                 rows_within(g, band, rows, first, last);
-                for (int j = first; j <= last; ++j) {
-                    const float dj = (float)j - g.j;
-                    gaussian_columns(g, dj, scene.reach, columns, from, to);
-                    visit(k, (int64_t)n * rows + j, gaussian_row(g, dj), g.i, from, to, &out[(j - band * BAND) * width]);
-                }
+                const RowsColumns reached(g, first, scene.reach, columns);
+                for (int j = first; j <= last; ++j)
+                    visit(k, (int64_t)n * rows + j, gaussian_row(g, (float)j - g.j), g.i, reached.from[j - first], reached.to[j - first],
+                          &out[(j - band * BAND) * width]);
             }
             for (int j = band * BAND; j < std::min((band + 1) * BAND, rows); ++j)
                 std::memcpy(images + ((int64_t)n * rows + j) * columns, &out[(j - band * BAND) * width], sizeof(float) * columns);
@@ -197,11 +196,14 @@ void collect_gradients(const Scene& scene, const float* amplitudes, float* to_me
             for (int k = 0; k < size; ++k) {
                 const GaussianFootprint& g = footprints[k];
                 GaussianSums<Pixels> lanes{};
-                int from, to;
-                for (int j = (int)std::ceil(g.first); j <= (int)std::floor(g.last); ++j) {
-                    const float dj = (float)j - g.j;
-                    gaussian_columns(g, dj, scene.reach, columns, from, to);
-                    visit(start + k, (int64_t)n * rows + j, gaussian_row(g, dj), g.i, dj, from, to, lanes);
+                const int last = (int)std::floor(g.last);
+                for (int first = (int)std::ceil(g.first); first <= last; first += BAND) {
+                    const RowsColumns reached(g, first, scene.reach, columns);
+                    for (int j = first; j <= std::min(first + BAND - 1, last); ++j) {
+                        const float dj = (float)j - g.j;
+                        visit(start + k, (int64_t)n * rows + j, gaussian_row(g, dj), g.i, dj, reached.from[j - first], reached.to[j - first],
+                              lanes);
+                    }
                 }
                 sums[k] = over_lanes(lanes);
             }

@@ -53,7 +53,8 @@ SEED_FN float gaussian_within(float value, float q, float reach) { return q <= r
 #ifdef SEED_LANES  // the same for several pixels at once
 SEED_FN Floats gaussian_exp(Floats x) {
     const Floats t = max_floats(x, Floats{} - 80.0f) * 1.44269504f, whole = floor_floats(t + 0.5f), y = (t - whole) * 0.69314718f;
-    const Floats power = 1.0f + y * (1.0f + y * (0.5f + y * (0.166666667f + y * (0.0416666667f + y * (0.00833333333f + y * 0.00138888889f)))));
+    const Floats y2 = y * y, low = (1.0f + y) + y2 * (0.5f + y * 0.166666667f);
+    const Floats power = low + y2 * y2 * ((0.0416666667f + y * 0.00833333333f) + y2 * 0.00138888889f);
     return power * (Floats)((to_ints(whole) + 127) << 23);
 }
 SEED_FN Floats gaussian_share(Floats x) { return gaussian_exp(-max_floats(-x, Floats{})); }
@@ -133,21 +134,15 @@ SEED_FN GaussianFootprint gaussian_footprint(const GaussianView& view, const flo
     return g;
 }
 
-// Columns of row j within reach; first > last: none.
+// Columns of row j within reach; first > last: none. Without branches, so that the compiler can do several rows at once.
 SEED_FN void gaussian_columns(const GaussianFootprint& g, float dj, float reach, int columns, int& first, int& last) {
     const float a = g.cuu - reach * g.wuu, b = g.cu + g.cuv * dj - reach * (g.wu + g.wuv * dj);
     const float c = g.c + dj * (2 * g.cv + g.cvv * dj) - reach * (g.w + dj * (2 * g.wv + g.wvv * dj));
-    const float root = b * b - a * c;
-    first = 0;
-    last = columns - 1;
-    if (!(a > 0)) return;
-    if (!(root >= 0)) {
-        last = -1;
-        return;
-    }
-    const float half = sqrtf(root) / a, middle = g.i - b / a;
-    first = (int)ceilf(seed_max(middle - half, 0.0f));
-    last = (int)floorf(seed_max(seed_min(middle + half, (float)(columns - 1)), -1.0f));
+    const float root = b * b - a * c, half = sqrtf(seed_max(root, 0.0f)) / a, middle = g.i - b / a;
+    const float low = ceilf(seed_max(middle - half, 0.0f)), high = floorf(seed_max(seed_min(middle + half, (float)(columns - 1)), -1.0f));
+    const bool all = !(a > 0), none = !all && !(root >= 0);
+    first = all ? 0 : (int)low;
+    last = all ? columns - 1 : none ? -1 : (int)high;
 }
 
 // A row's quadratics in di.

@@ -64,11 +64,12 @@ void move(To* to, const From* from) {
 // Calls visit(row within the band, dj, row's quadratics, first, last column) for each row of a band that a Gaussian reaches.
 template <class Visit>
 void visit_rows(const Splat& s, int band, int rows, int columns, Visit visit) {
-    int first, last, from, to;
+    int first, last;
     rows_within(s.footprint, band, rows, first, last);
+    const RowsColumns reached(s.footprint, first, s.reach, columns);
     for (int j = first; j <= last; ++j) {
         const float dj = (float)j - s.footprint.j;
-        gaussian_columns(s.footprint, dj, s.reach, columns, from, to);
+        const int from = reached.from[j - first], to = reached.to[j - first];
         if (from <= to) visit(j - band * BAND, dj, gaussian_row(s.footprint, dj), from, to);
     }
 }
