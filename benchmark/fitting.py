@@ -85,7 +85,7 @@ def open_course(
     settings = {dataset.name: Entry(dataset.name, dataset.name, {}) for dataset, _ in sources}
     mistakes = Mistakes()
     apply_sets(registry, sets, list(settings.values()), [entry], mistakes)
-    _apply_each(registry, each, list(settings.values()), mistakes)
+    _apply_each(registry, each, list(settings.values()), given, mistakes)
     params = resolve_entry(entry, spec, {}, mistakes)
     loaded = []
     for dataset, path in sources:
@@ -100,16 +100,20 @@ def open_course(
     return Course(spec, params[0], lessons, seed)
 
 
-def _apply_each(registry: Registry, each: tuple[str, ...], settings: list[Entry], mistakes: Mistakes) -> None:
+def _apply_each(registry: Registry, each: tuple[str, ...], settings: list[Entry], given: dict[str, Any], mistakes: Mistakes) -> None:
     """--each name.key=[...] becomes an axis of the dataset's grid."""
     axes = [Entry(entry.name, entry.name, {}) for entry in settings]
     apply_sets(registry, each, axes, [], mistakes, "--each")
     for entry, axis in zip(settings, axes, strict=True):
         for key, values in axis.values.items():
-            if isinstance(values, list) and values:
-                entry.grid[key] = values
+            where = f"--each {entry.name}.{key}"
+            if not (isinstance(values, list) and values):
+                mistakes.add(where, expected="a list of values, such as [0, 5, 10]", found=repr(values))
+            elif key in entry.values or key in given:
+                found = f"--set {entry.name}.{key}" if key in entry.values else f"--{key}"
+                mistakes.add(where, expected=f"no other value of {key}", found=found)
             else:
-                mistakes.add(f"--each {entry.name}.{key}", expected="a list of values, such as [0, 5, 10]", found=repr(values))
+                entry.grid[key] = values
 
 
 def _check(method: MethodSpec, params: dict[str, Any], lesson: Lesson) -> None:

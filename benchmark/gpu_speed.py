@@ -57,11 +57,23 @@ def measure(
     yield from _field(device)
     for method in methods:
         if method.training_step is not None:
-            step, others = resolve(method.training_step)(device, training_size)
-            name = f"{method.name}: a step of training, {training_size}^3 voxels"
-            milliseconds = median(step, device)
-            for other, make in others.items():
-                yield from _against(other, {name: milliseconds}, functools.partial(_named, name, make), device)
+            yield from _training(method, device, training_size)
+
+
+def _training(method: MethodSpec, device: str, size: int) -> Iterator[Row]:
+    """A whole step of a method, alone and against what it names; or why it cannot be had."""
+    name = f"{method.name}: a step of training, {size}^3 voxels"
+    try:
+        assert method.training_step is not None
+        step, others = resolve(method.training_step)(device, size)
+        milliseconds = median(step, device)
+    except Exception as error:  # a plug-in's own code
+        yield Row(name, "", skipped=f"{type(error).__name__}: {error}")
+        return
+    if not others:
+        yield Row(name, "", milliseconds)
+    for other, make in others.items():
+        yield from _against(other, {name: milliseconds}, functools.partial(_named, name, make), device)
 
 
 def _projector(device: str, size: int, views: int) -> Iterator[Row]:

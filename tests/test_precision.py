@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 import methods.naf.reconstruct as naf
 import methods.zerorf.reconstruct as zerorf
-from benchmark.api import InputError, Reconstruction, Run
+from benchmark.api import MissingDependency, Reconstruction, Run
 from benchmark.checkpoint import Checkpoints
 from benchmark.fields import MLP, LossScale, products_in
 from benchmark.run_context import Interrupted
@@ -108,7 +108,7 @@ def test_an_interrupted_run_keeps_the_scale(method: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("method", ["naf", "zerorf"])
 def test_float16_on_the_cpu_is_refused(method: str) -> None:
-    with pytest.raises(InputError, match=r"precision: expected bfloat16 or float32 on the CPU, found float16.*--device cuda"):
+    with pytest.raises(MissingDependency, match=r"precision=float16 needs a CUDA device \(--device cuda"):
         reconstruct(method, Run(), precision="float16")
 
 

@@ -146,6 +146,20 @@ def test_the_gpu_table_says_what_was_measured_and_what_could_not_be(monkeypatch,
     assert "old" not in text and text.count("| A |") == 2 and text.count("| A, A^T |  | astra | needs astra") == 1
 
 
+def test_what_a_plugin_breaks_in_the_gpu_table_is_a_row(monkeypatch):
+    def broken(device, size):
+        raise RuntimeError("out of memory")
+
+    for part in ("_projector", "_field"):
+        monkeypatch.setattr(gpu_speed, part, lambda *_: iter(()))
+    naf, steps = load().methods["naf"], {"broken": broken, "alone": lambda device, size: (lambda: None, {})}
+    methods = [dataclasses.replace(naf, name=name, training_step=step) for name, step in steps.items()]
+    broken_row, alone = gpu_speed.measure("cpu", methods, training_size=12)
+    assert (broken_row.skipped, broken_row.milliseconds) == ("RuntimeError: out of memory", None)
+    assert alone.name.startswith("alone: a step of training") and alone.milliseconds >= 0 and not alone.skipped
+    assert f"| alone: a step of training, 12^3 voxels | {alone.milliseconds:.3g} |  |  |" in gpu_speed.markdown([broken_row, alone], "a machine")
+
+
 def test_planes_are_counted_along_the_main_axis_of_each_ray():
     """Of rays so far from the source that they are parallel: 12 along an axis, and less than that many at 45 degrees."""
     geometry = dataclasses.replace(gpu_speed.problem(12, 1), source_to_origin=1e6, source_to_detector=1.0001e6)

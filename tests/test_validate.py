@@ -16,7 +16,7 @@ from benchmark.cli import main
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.types import Case, resolve
 from benchmark.validate.diagnosis import Diagnosis, diagnose
-from benchmark.validate.numbers import number_remarks, orbit_remarks
+from benchmark.validate.numbers import mask_remarks, number_remarks, orbit_remarks
 from benchmark.validate.report import Report
 from benchmark.validate.residual import fit, project
 from benchmark.validate.setup import Setup
@@ -205,6 +205,48 @@ def test_numbers_that_are_no_line_integrals():
         (np.concatenate([good, good[:1]]), "views 0 and 20 are the same"),
     ):
         assert any(text in remark.text and remark.level == "warning" for remark in number_remarks(odd.astype(np.float32))), text
+
+
+def test_odd_masks_are_said():
+    projections = np.zeros((5, 40, 40), np.float32)
+    projections[:, 4:20, 2:12] = 1.0  # the thing
+    masks = projections > 0
+    assert mask_remarks(projections, None) == mask_remarks(projections, masks) == []
+    for turned, text in (
+        (masks[:, ::-1], "leave out 100% of what the views show, with their rows reversed 0%"),
+        (masks[:, :, ::-1], "leave out 100% of what the views show, with their columns reversed 0%"),
+        (masks[:, ::-1, ::-1], "leave out 100% of what the views show, with their rows and columns reversed 0%"),
+        (np.ones_like(masks), "leave nothing out"),
+    ):
+        (remark,) = mask_remarks(projections, turned)
+        assert remark.level == "warning" and text in remark.text
+    assert mask_remarks(projections, masks[:, ::-1, ::-1])[0].fix == "check masks.first_row and masks.first_column"
+    projections[:, 30:] = 0.1  # a table
+    (remark,) = mask_remarks(projections, masks)
+    assert "leave out 20% of what the views show" in remark.text and "a holder or a table" in remark.fix
+
+
+def test_masks_of_a_folder_are_looked_at(tmp_path, capsys):
+    scan = case("walnut_sample").scan
+    np.save(tmp_path / "p.npy", scan.projections)
+    masks = (scan.projections > 0.1 * scan.projections.max()) & (np.arange(scan.projections.shape[1])[:, None] > 20)
+    np.save(tmp_path / "m.npy", masks)
+    geometry = scan.geometry
+    content = {
+        "projections": {"file": "p.npy"},
+        "masks": {"file": "m.npy", "first_row": "top"},
+        "geometry": {name: getattr(geometry, name) for name in ("source_to_origin", "source_to_detector")}
+        | {"detector_pitch": list(geometry.detector_pitch)},
+        "angles": {"values": np.rad2deg(geometry.angles).tolist()},
+        "volume": {"extent": list(geometry.volume_extent)},
+    }
+    (tmp_path / "scan.yaml").write_text(yaml.safe_dump(content))
+    assert main(["validate", str(tmp_path), "--output", str(tmp_path / "v.png")]) == 0
+    assert "numbers: warning: the masks leave out" in capsys.readouterr().out
+    masks[3] = False
+    np.save(tmp_path / "m.npy", masks)
+    assert main(["validate", str(tmp_path), "--output", str(tmp_path / "v.png")]) == 2
+    assert "view 3: expected the thing in every mask" in capsys.readouterr().err
 
 
 def test_odd_angles_are_said():

@@ -69,7 +69,8 @@ def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
     for row in rows:
         values = (row.milliseconds, row.ratio)
         milliseconds, ratio = ("" if value is None else f"{value:.3g}" for value in values)
-        table.add_row(escape(row.name), milliseconds, escape(row.other), ratio or escape(f"skipped: {row.skipped}"))
+        skipped = f"skipped: {row.skipped}" if row.skipped else ""
+        table.add_row(escape(row.name), milliseconds, escape(row.other), ratio or escape(skipped))
     show_facts([dataclasses.asdict(row) for row in rows], table, as_json)
     if page is not None:
         gpu_speed.write(page, gpu_speed.markdown(rows, gpu_speed.device_text(device)))

@@ -27,7 +27,7 @@ def validate(
     import dataclasses
 
     from benchmark.validate.diagnosis import diagnose
-    from benchmark.validate.numbers import number_remarks, orbit_remarks
+    from benchmark.validate.numbers import mask_remarks, number_remarks, orbit_remarks
     from benchmark.validate.picture import write_picture
     from benchmark.validate.report import Report
 
@@ -36,6 +36,8 @@ def validate(
         setup = dataclasses.replace(setup, truth=None)
     geometry = setup.possible()
     remarks = number_remarks(setup.projections) + (orbit_remarks(geometry) if geometry is not None else [])
+    if all(remark.level != "error" for remark in remarks):
+        remarks += mask_remarks(setup.projections, setup.masks)
     diagnosis = path = None
     if all(remark.level != "error" for remark in remarks):  # else nothing could fit
         with Console(stderr=True).status("validating") as status:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from benchmark.errors import InputError
+from benchmark.errors import MissingDependency
 from benchmark.fields.training_params import Precision
 
 TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -33,9 +33,9 @@ class LossScale:
 
     @classmethod
     def of(cls, precision: Precision, device: str) -> LossScale:
-        """Enabled for float16. Raises InputError for float16 on the CPU, which has no fast products of it."""
+        """Enabled for float16. Raises MissingDependency for float16 on the CPU, which has no fast products of it: the run is skipped."""
         if precision == "float16" and torch.device(device).type == "cpu":
-            raise InputError("precision", expected="bfloat16 or float32 on the CPU", found="float16", fix="--device cuda:0")
+            raise MissingDependency("precision=float16 needs a CUDA device (--device cuda:0); the CPU has bfloat16 and float32")
         return cls(precision == "float16", device)
 
     def backward(self, loss: torch.Tensor) -> None:

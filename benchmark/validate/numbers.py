@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark.ct.geometry import ConeBeamGeometry
 
+MASKED_OUT = 0.02  # share of the line integrals
 MANY = 1e-3  # share of the pixels from which on something is no accident
 
 
@@ -78,6 +79,24 @@ def _pixel_remarks(projections: np.ndarray) -> list[Remark]:
     if twins:
         found.append(Remark("warning", f"views {twins[0][0]} and {twins[0][1]} are the same image ({len(twins)} such pairs)"))
     return found
+
+
+def mask_remarks(projections: np.ndarray, masks: np.ndarray | None) -> list[Remark]:
+    """What is odd about masks [view, v, u]: they leave out much of what the views show, or nothing at all."""
+    if masks is None:
+        return []
+    if masks.all():
+        return [Remark("warning", "the masks leave nothing out", "0 is outside, any other number inside")]
+    shown = np.clip(projections, 0, None)
+    turned = {"": masks, "rows": masks[:, ::-1], "columns": masks[:, :, ::-1], "rows and columns": masks[:, ::-1, ::-1]}
+    left_out = {way: float((shown * ~of).sum(dtype=np.float64) / max(shown.sum(dtype=np.float64), 1e-30)) for way, of in turned.items()}
+    if left_out[""] < MASKED_OUT:
+        return []
+    text, best = f"the masks leave out {left_out['']:.0%} of what the views show", min(left_out, key=lambda way: left_out[way])
+    if best and left_out[best] < left_out[""] / 2:
+        keys = " and ".join({"rows": "masks.first_row", "columns": "masks.first_column"}[name] for name in best.split(" and "))
+        return [Remark("warning", f"{text}, with their {best} reversed {left_out[best]:.0%}", f"check {keys}")]
+    return [Remark("warning", text, "right for a holder or a table; a mask must cover all of the thing")]
 
 
 def orbit_remarks(geometry: ConeBeamGeometry) -> list[Remark]:

@@ -19,7 +19,8 @@ PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angl
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setup:
-    """Measured numbers [view, v, u], the keywords of a ConeBeamGeometry (which need not describe a scanner), truth [z, y, x] or None.
+    """Measured numbers [view, v, u], the keywords of a ConeBeamGeometry (which need not describe a scanner), truth [z, y, x] or None,
+    masks bool [view, v, u] or None.
 
     `detector_shape` and `volume_shape` always follow the arrays. `box_follows`: nobody said where the volume lies, so that it is
     whatever the detector sees.
@@ -29,6 +30,7 @@ class Setup:
     geometry: Mapping[str, Any]
     truth: np.ndarray | None = None
     box_follows: bool = False
+    masks: np.ndarray | None = None
 
     @classmethod
     def of(cls, case: Case) -> Setup:
@@ -36,7 +38,7 @@ class Setup:
         if case.scan.composite != "sum":
             raise InputError(f"case '{case.name}'", expected=MEASURED["sum"], found=MEASURED[case.scan.composite])
         values = {field.name: getattr(case.scan.geometry, field.name) for field in dataclasses.fields(case.scan.geometry)}
-        return cls(case.scan.projections, values, case.truth)
+        return cls(case.scan.projections, values, case.truth, masks=case.scan.masks)
 
     def changed(self, **values: Any) -> Setup:
         """With other geometry keywords."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.simulate import Voxels
 from benchmark.scan_folder.description import FILE, Description, read_description
 from benchmark.scan_folder.load import read_truth
+from benchmark.scan_folder.masks import Silhouettes
 from benchmark.scan_folder.numbers import Images
 from benchmark.scan_folder.orbit import orbit_values
 from benchmark.validate.setup import Setup
@@ -33,7 +35,11 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
     most = min(MOST_VIEWS, max(FEWEST_VIEWS, MOST_BYTES // (4 * rows * columns)))
     # Each view is stood for by its index, until it is known which ones are read.
     setup = Setup(np.arange(views)[:, None, None], values, box_follows=description.volume is None).some_views(most)
-    setup = setup.with_projections(np.stack([images.view(int(index)) for index in setup.projections.ravel()]))
+    indices = [int(index) for index in setup.projections.ravel()]
+    setup = setup.with_projections(np.stack([images.view(index) for index in indices]))
+    if description.masks is not None:
+        silhouettes = Silhouettes.open(description, images.stack.shape)
+        setup = dataclasses.replace(setup, masks=np.stack([silhouettes.view(index) for index in indices]))
     finest = min(VOXELS, max(rows, columns))
     z, y, x = (max(1, round(count * finest / max(values["volume_shape"]))) for count in values["volume_shape"])
     spacing = tuple(

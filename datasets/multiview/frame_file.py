@@ -49,7 +49,7 @@ def _zarr(path: Path) -> Any:
     try:
         import zarr
     except ImportError as error:
-        raise MissingDependency("photographs in zarr need zarr (install: pip install 'seed-ct[zarr]')") from error
+        raise MissingDependency("photographs in zarr need zarr (install: pip install 'seed-ct[zarr]'; Python 3.11 or newer)") from error
     return contextlib.nullcontext(zarr.open_group(path, mode="r"))
 
 

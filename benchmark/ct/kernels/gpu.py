@@ -295,7 +295,7 @@ def _splat_lists(vectors: torch.Tensor, views: Integer, rows: Integer, columns: 
     counts = (views, rows, columns, count)
     launch("splat_sight", pairs, vectors, *counts, *parameters, splats, reached)
     ends = reached.cumsum(0)
-    keys = torch.empty(int(ends[-1]) if pairs else 0, dtype=torch.int64, device=device)
+    keys = torch.full((int(ends[-1]) if pairs else 0,), tiles * count, device=device)  # what is not filled is behind all tiles
     launch("splat_keys", pairs, *counts, splats, reached, ends, keys)
     keys = keys.sort().values
     starts = torch.searchsorted(keys, count * torch.arange(tiles + 1, device=device))

@@ -54,7 +54,9 @@ SEED_KERNEL seed_splat_keys(int views, int rows, int columns, int64_t count, con
     int64_t next = ends[at] - reached[at];
     const int64_t before = n * splat_tiles_along(rows) * splat_tiles_along(columns);
     const Splat s = splats[at];
-    visit_tiles(s, rows, columns, [&](int tile) { keys[next++] = (before + tile) * count + at % count; });
+    visit_tiles(s, rows, columns, [&](int tile) {
+        if (next < ends[at]) keys[next++] = (before + tile) * count + at % count;  // as many as seed_splat_sight has counted, however it rounded
+    });
 }
 
 struct SplatPlace {             // of a thread: its tile, and its pixel of all views (-1: beyond the picture)
