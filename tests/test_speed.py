@@ -157,7 +157,8 @@ def test_what_a_plugin_breaks_in_the_gpu_table_is_a_row(monkeypatch):
     broken_row, alone = gpu_speed.measure("cpu", methods, training_size=12)
     assert (broken_row.skipped, broken_row.milliseconds) == ("RuntimeError: out of memory", None)
     assert alone.name.startswith("alone: a step of training") and alone.milliseconds >= 0 and not alone.skipped
-    assert f"| alone: a step of training, 12^3 voxels | {alone.milliseconds:.3g} |  |  |" in gpu_speed.markdown([broken_row, alone], "a machine")
+    table = gpu_speed.markdown([broken_row, alone], "a machine")
+    assert f"| alone: a step of training, 12^3 voxels | {alone.milliseconds:.3g} |  |  |" in table
 
 
 def test_planes_are_counted_along_the_main_axis_of_each_ray():
