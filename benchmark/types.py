@@ -27,7 +27,11 @@ class Params(BaseModel):
 
 Composite = Literal["sum", "max", "over"]  # what a pixel shows along its ray: the integral, the maximum, or what lies over the rest
 MEASURED: Mapping[Composite, str] = {"sum": "line integrals", "max": "maxima along the rays", "over": "silhouettes and colours"}
-Engine = Literal["auto", "native", "tigre"]  # whose projector; auto = native on every machine: numbers never depend on what is installed
+# Auto is native on every machine: numbers never depend on what is installed.
+Engine = Annotated[
+    Literal["auto", "native", "tigre"],
+    Field(description="whose A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"),
+]
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
 
 

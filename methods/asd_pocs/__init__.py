@@ -32,9 +32,7 @@ class AsdPocsParams(Params):
     )
     subset: int = Field(1, ge=1, description="views corrected together; 1 = one after the other, as published for rays")
     nonnegative: bool = Field(True, description="set negative attenuation to 0 after each correction")
-    engine: Engine = Field(
-        "auto", description="whose A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"
-    )
+    engine: Engine = "auto"
 
 
 @hookimpl

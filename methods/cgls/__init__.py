@@ -15,9 +15,7 @@ class CglsParams(Params):
     )
     most: int = Field(60, ge=1, le=100_000, description="most iterations that auto may choose")
     nonnegative: bool = Field(True, description="set negative attenuation to 0 at the end")
-    engine: Engine = Field(
-        "auto", description="whose A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"
-    )
+    engine: Engine = "auto"
 
 
 @hookimpl

@@ -21,9 +21,7 @@ class FistaTvParams(Params):
         5, ge=1, le=1000, description="steps of the total variation's proximal operator per FISTA step, each continuing the last one's"
     )
     nonnegative: bool = Field(True, description="attenuation is at least 0")
-    engine: Engine = Field(
-        "auto", description="whose A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"
-    )
+    engine: Engine = "auto"
 
 
 @hookimpl

@@ -20,9 +20,7 @@ class SartParams(Params):
     decay: float = Field(1.0, gt=0, le=1, description="factor on the relaxation from pass to pass")
     subset: int = Field(1, ge=1, description="views corrected together; 1 = SART, more = OS-SART, all = SIRT")
     nonnegative: bool = Field(True, description="set negative attenuation to 0 after each correction")
-    engine: Engine = Field(
-        "auto", description="whose A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"
-    )
+    engine: Engine = "auto"
 
 
 class OsSartParams(SartParams):
