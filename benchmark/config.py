@@ -62,7 +62,7 @@ def find_config(name: str | None) -> Path:
 def load_plan(registry: Registry, config: str | None, flags: Flags) -> Plan:
     """Read a file and apply the flags. Raises InputError with every mistake."""
     path = find_config(config)
-    return make_plan(registry, read_yaml(path), flags, source=path.name, name=path.stem)
+    return make_plan(registry, read_yaml(path), flags, source="plan" if config is None else path.name, name=path.stem)
 
 
 def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, source: str = "plan", name: str = "run") -> Plan:

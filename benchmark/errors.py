@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterable
 
@@ -15,20 +16,28 @@ class InputError(ValueError):
 
     def __init__(self, where: str, *, expected: str = "", found: str = "", fix: str = "") -> None:
         self.where, self.expected, self.found, self.fix = where, expected, found, fix
-        parts = [where]
-        if expected:
-            parts.append(f"expected {expected}")
-        if found:
-            parts.append(f"found {found}")
-        text = ": ".join([parts[0], ", ".join(parts[1:])]) if len(parts) > 1 else where
-        super().__init__(f"{text}. {fix}" if fix else text)
+        super().__init__(where)
 
-    def __reduce__(self):  # keyword-only fields survive pickling between processes
-        return _rebuild, (type(self), self.where, self.expected, self.found, self.fix)
+    def __str__(self) -> str:
+        said = [f"{word} {text}" for word, text in (("expected", self.expected), ("found", self.found)) if text]
+        text = f"{self.where}: {', '.join(said)}" if said else self.where
+        return f"{text}. {self.fix}" if self.fix else text
+
+    def at(self, place: str) -> InputError:
+        """The same error, its place inside of another; once where it says so already."""
+        moved = copy.copy(self)
+        moved.where = self.where if f"{self.where}:".startswith(f"{place}:") else f"{place}: {self.where}"
+        return moved
+
+    def __reduce__(self):  # all fields survive copies and pickling between processes
+        return _rebuild, (type(self), self.__dict__)
 
 
-def _rebuild(kind: type[InputError], where: str, expected: str, found: str, fix: str) -> InputError:
-    return kind(where, expected=expected, found=found, fix=fix)
+def _rebuild(kind: type[InputError], fields: dict[str, str]) -> InputError:
+    error = kind.__new__(kind)
+    error.__dict__.update(fields)
+    error.args = (error.where,)
+    return error
 
 
 class MissingDependency(RuntimeError):

@@ -16,7 +16,7 @@ class Mistakes:
     """A list of 'path: expected, found' lines without repetitions."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.errors: list[InputError] = []
 
     def add(self, where: str, *, expected: str = "", found: Any = "", fix: str = "") -> None:
         """Note one mistake; `found` is shown as Python would write it unless it is a plain text already in words."""
@@ -24,8 +24,8 @@ class Mistakes:
 
     def note(self, error: InputError) -> None:
         """Note an error that was raised or made elsewhere."""
-        if str(error) not in self.lines:
-            self.lines.append(str(error))
+        if str(error) not in map(str, self.errors):
+            self.errors.append(error)
 
     def unknown(self, where: str, found: str, valid: Iterable[str]) -> None:
         """A key or name that does not exist."""
@@ -40,10 +40,10 @@ class Mistakes:
 
     def raise_if_any(self, source: str) -> None:
         """Raise one InputError that holds every line."""
-        if len(self.lines) == 1:
-            raise InputError(f"{source}: {self.lines[0]}")
-        if self.lines:
-            raise InputError("\n  ".join([f"{source}: {len(self.lines)} mistakes", *self.lines]))
+        if len(self.errors) == 1:
+            raise self.errors[0].at(source)
+        if self.errors:
+            raise InputError("\n  ".join([f"{source}: {len(self.errors)} mistakes", *map(str, self.errors)]))
 
 
 def validation_mistakes(mistakes: Mistakes, error: ValidationError, model: type[BaseModel], where: str, origins: dict[str, str]) -> None:
@@ -56,7 +56,7 @@ def validation_mistakes(mistakes: Mistakes, error: ValidationError, model: type[
         first = details[0]
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, InputError):  # in our words already
-            mistakes.note(InputError(f"{place}: {cause.where}", expected=cause.expected, found=cause.found, fix=cause.fix))
+            mistakes.note(cause.at(place))
         elif first["type"] == "extra_forbidden":
             mistakes.unknown(place, key, model.model_fields)
         elif first["type"] == "missing":

@@ -42,7 +42,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise InputError(f"config {path}", expected="keys and values (methods: ..., datasets: ...)", found=type(content).__name__)
+        raise InputError(f"config {path}", expected="keys and values (key: value)", found=type(content).__name__)
     return {str(key): value for key, value in content.items()}
 
 

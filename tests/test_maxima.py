@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import twins
+from balls import ball_scan
 from test_gaussians import EXACT, compare, geometry, mixture, on
 
 from benchmark.api import InputError, Run, Scan, line_integral, upper_bound, view_rays
@@ -273,6 +274,13 @@ def test_what_only_line_integrals_give_is_refused_or_left_alone() -> None:
     for weight in (0.1, "auto"):
         with pytest.raises(InputError, match="total variation: expected 0 where the views are maxima"):
             variation_weight(weight, scan, Run())
+
+
+@pytest.mark.parametrize("spec, preset", [(NAF, "tv"), (ZERORF, "tv"), (ZERORF, "guided")])
+def test_presets_with_total_variation_skip_maxima(spec: Any, preset: str) -> None:
+    why_not, scan = resolve(spec.skip), scan_of_maxima()
+    assert f"{preset}: total variation needs line integrals" in why_not(scan, spec.params(**spec.presets[preset]))
+    assert why_not(scan, spec.params()) == why_not(ball_scan()[0], spec.params(**spec.presets[preset])) == ""
 
 
 # -- along a neuron ---------------------------------------------------------------------------------------------------------

@@ -323,6 +323,12 @@ def test_yaml_that_is_none_of_ours(scan, text, monkeypatch):
     assert not (scan / "HACKED").exists()
 
 
+def test_no_view_is_of_both_kinds(scan, capsys):
+    describe(scan, views={"training": [0, 1, 2, 3], "heldout": [3, 5]})
+    with pytest.raises(InputError, match="heldout: expected views that are not in training, found 3, which is in both"):
+        open_scan_folder(scan)
+
+
 def test_views_that_the_scan_does_not_have(scan):
     with pytest.raises(ValidationError, match="views: expected 1 .. 24 views, found 50"):
         FolderParams(path=str(scan))

@@ -15,9 +15,10 @@ import synthetic_results as synthetic
 import tiny_plugin
 import typer
 
-from benchmark import cli, doctor, plugins
+from benchmark import cli, doctor, environment, plugins
 from benchmark.commands import completion, sweeps
 from benchmark.commands.examples import EXAMPLES, EXIT_CODES
+from benchmark.display import PlainDisplay
 from benchmark.doctor import Check
 from benchmark.results import Results
 
@@ -158,6 +159,26 @@ def test_only_some_of_many_logs_are_named(tmp_path, capsys):
     sweeps.print_logs(sweeps.open_console(), tmp_path, results.records)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6 and lines[-1] == "  and 2 more"
+
+
+def test_presets_are_no_pictures(capsys):
+    """naf:tv is what rich takes for a television set, :smile: in a message for a face."""
+    PlainDisplay(sweeps.open_console()).line("naf:tv failed: ValueError: :smile:")
+    assert capsys.readouterr().out == "naf:tv failed: ValueError: :smile:\n"
+
+
+def test_without_tensorboard_nothing_runs(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(environment, "missing_modules", list)
+    arguments = ["run", "--methods", "fdk", "--datasets", "ball", "--size", "8", "--views", "4", "--output", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--tensorboard"]) == 2
+    error = capsys.readouterr().err
+    assert "--tensorboard: expected the package tensorboard, found none. Install it:" in error and not (tmp_path / "out").exists()
+
+
+def test_mistakes_in_flags_do_not_name_a_file_that_nobody_gave(capsys):
+    assert cli.main(["run", "--methods", "fdk", "--datasets", "ball", "--budget", "soon", "--dry-run"]) == 2
+    error = capsys.readouterr().err
+    assert "plan: --budget" in error and "quick" not in error
 
 
 def test_doctor_launches_a_kernel_where_there_is_a_gpu(monkeypatch):

@@ -107,6 +107,17 @@ def test_only_common_seeds_are_paired_and_one_seed_has_no_rank():
     assert alone.ranks("psnr") == {"a": "", "b": ""} and alone.leaders("psnr") == []
 
 
+def test_what_has_one_seed_neither_leads_nor_blurs_the_ranks():
+    """An imported volume, or a method that was run once, cannot be compared with what has three seeds."""
+    several = {"a": {0: 31.0, 1: 31.2, 2: 31.1}, "b": {0: 30.0, 1: 30.1, 2: 30.2}}
+    for once in ({0: 12.0}, {0: 99.0}, {7: 12.0}):
+        separation = Separation(runs({**several, "once": once}))
+        assert separation.ranks("psnr") == {"a": "1", "b": "2", "once": ""} and separation.leaders("psnr") == ["a"]
+    assert Separation(runs({"a": several["a"], "once": {0: 99.0}})).leaders("psnr") == []
+    apart = Separation(runs({"a": several["a"], "b": {0: 31.1, 1: 31.1, 2: 31.1}, "c": {5: 40.0, 6: 41.0}}))
+    assert apart.leaders("psnr") == ["c"]  # no pairs with the others: it is the best mean, and nothing is level with it
+
+
 def test_the_interval_is_over_seeds_that_have_every_case():
     table = pd.concat([runs({"a": {0: 30.0, 1: 32.0, 2: 99.0}}), runs({"a": {0: 20.0, 1: 22.0}}, "abdomen")])
     interval = seed_interval(table, "psnr")

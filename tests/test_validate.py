@@ -7,6 +7,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+import foreign
 import numpy as np
 import pytest
 import yaml
@@ -205,6 +206,22 @@ def test_numbers_that_are_no_line_integrals():
         (np.concatenate([good, good[:1]]), "views 0 and 20 are the same"),
     ):
         assert any(text in remark.text and remark.level == "warning" for remark in number_remarks(odd.astype(np.float32))), text
+
+
+def test_a_small_file_of_the_peers_gives_all_its_views(tmp_path, capsys):
+    path = foreign.write_naf(tmp_path / "ball.pickle")
+    assert main(["validate", str(path), "--output", str(tmp_path / "v.png")]) in (0, 1)
+    assert "ball: 30 views of" in capsys.readouterr().out
+    assert main(["validate", str(path), "--views", "31", "--output", str(tmp_path / "v.png")]) == 2
+    assert "views: expected 1 .. 30 views, found 31. All of them: --views 30." in capsys.readouterr().err
+
+
+def test_nothing_is_sure_of_which_many_fit():
+    scan = setup("walnut_sample")
+    diagnosis = diagnose(scan)
+    for count, text in enumerate(("sure: ", "sure, but for what fits as well (1): ", "", "", "but cannot be told from 4 others: ")):
+        ambiguous = dataclasses.replace(diagnosis, same=[diagnosis.declared] * count)
+        assert f"geometry: as declared fits best, {text}" in "\n".join(Report("walnut", scan, [], ambiguous).lines())
 
 
 def test_odd_masks_are_said():

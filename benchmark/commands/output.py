@@ -24,8 +24,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the stan
 
 def open_console() -> Console:
     """Standard output; wide where nobody's window limits it."""
-    output = Console(highlight=False)
-    return output if output.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=160)
+    output = Console(highlight=False, emoji=False)  # naf:tv is no television set
+    return output if output.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, emoji=False, width=160)
 
 
 def show_facts(facts: Any, table: Any, as_json: bool) -> None:

@@ -19,7 +19,7 @@ def new_scan(folder: Annotated[Path, typer.Argument(help="The folder with the pr
     console = open_console()
     console.print(f"{escape(str(path))} is written; replace the {waiting} values {FILL_IN} in it, then:", soft_wrap=True)
     console.print(f"  python -m benchmark validate {escape(str(folder))}", soft_wrap=True)
-    console.print(f"  python -m benchmark run --scan {escape(str(folder))} --views 50 --methods fdk,sart", soft_wrap=True)
+    console.print(f"  python -m benchmark run --scan {escape(str(folder))} --views 10 --methods fdk,sart", soft_wrap=True)
     return 0
 
 

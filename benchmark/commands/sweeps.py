@@ -121,14 +121,13 @@ def _with_files(options: Options, plan: Plan, checkpoint_every: str, tensorboard
     """Where runs keep their checkpoints and event files."""
     from benchmark import axes
     from benchmark.environment import install_hint, missing_modules
-    from benchmark.errors import MissingDependency
     from benchmark.mistakes import Mistakes
 
     mistakes = Mistakes()
     every = axes.duration(checkpoint_every, "--checkpoint-every", mistakes)
-    mistakes.raise_if_any("command line")
     if tensorboard and missing_modules(("tensorboard",)):
-        raise MissingDependency(f"--tensorboard needs tensorboard (install: {install_hint('tensorboard')})")
+        mistakes.add("--tensorboard", expected="the package tensorboard", found="none", fix=f"Install it: {install_hint('tensorboard')}")
+    mistakes.raise_if_any("command line")
     board = plan.output / "tensorboard" if tensorboard else None
     return dataclasses.replace(options, checkpoints=plan.output / "runs", checkpoint_every=every or 0.0, tensorboard=board)
 

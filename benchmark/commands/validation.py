@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def validate(
     scan: Annotated[str, typer.Argument(help="A folder with scan.yaml, a file of the peers', or the name of a dataset.")],
-    views: Annotated[int | None, typer.Option(min=2, help="Views to use (of a dataset; a folder gives up to 60).")] = None,
+    views: Annotated[int | None, typer.Option(min=2, help="Views to use (of a dataset: 50 or all; a folder gives up to 60).")] = None,
     size: Annotated[int | None, typer.Option(min=4, help="Voxels along the longest edge (of a dataset).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value; repeatable.")] = None,
     output: Annotated[Path | None, typer.Option(help="The picture (default: validate-<name>.png, here).")] = None,
@@ -56,6 +56,7 @@ def validate(
 
 
 def _open(scan: str, given: dict[str, int | None], sets: tuple[str, ...]) -> tuple[str, Setup]:
+    from benchmark.ct.views import TooFewViews
     from benchmark.plugins import registry
     from benchmark.sources import open_case
     from benchmark.validate.setup import Setup
@@ -64,7 +65,12 @@ def _open(scan: str, given: dict[str, int | None], sets: tuple[str, ...]) -> tup
     values = {key: value for key, value in given.items() if value is not None}
     if is_scan_folder(scan) and not values and not sets:
         return folder_setup(Path(scan))
-    case = open_case(registry(), scan, values, sets)
+    try:
+        case = open_case(registry(), scan, values, sets)
+    except TooFewViews as error:
+        if "views" in values:
+            raise
+        case = open_case(registry(), scan, values | {"views": error.total}, sets)
     return case.name, Setup.of(case)
 
 

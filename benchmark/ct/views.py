@@ -9,10 +9,18 @@ from benchmark.errors import InputError
 USUAL = (10, 50, 100)  # numbers of training views that the held-out views avoid, whichever of them is in use
 
 
+class TooFewViews(InputError):
+    """Fewer views were measured, `total`, than are asked for."""
+
+    def __init__(self, total: int, asked: int) -> None:
+        super().__init__("views", expected=f"1 .. {total} views", found=f"{asked}", fix=f"All of them: --views {total}.")
+        self.total = total
+
+
 def evenly_spaced(total: int, count: int) -> tuple[int, ...]:
     """`count` of `total` views at equal steps, from view 0, each the nearest to its ideal place (halves go up)."""
     if not 1 <= count <= total:
-        raise InputError("views", expected=f"1 .. {total} views", found=f"{count}")
+        raise TooFewViews(total, count)
     return tuple((2 * k * total + count) // (2 * count) for k in range(count))
 
 

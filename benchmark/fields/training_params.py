@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from benchmark.types import Params, TvWeight
+from benchmark.types import Params, Scan, TvWeight
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -26,3 +26,11 @@ class FieldParams(Params):
         "equal", description="how much each pixel counts; photons = as the photons it received, exp(-p), where the scan says it has noise"
     )
     refine: int = Field(200, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
+
+
+def why_not(scan: Scan, params: FieldParams) -> str:
+    """Why a fit with these parameters skips a scan; '' if it does not: total variation is weighed against line integrals."""
+    given = [name for name in ("tv", "guided") if getattr(params, name, 0)]
+    if scan.composite == "sum" or not given:
+        return ""
+    return f"{' and '.join(given)}: total variation needs line integrals, these views are maxima; leave it at 0"

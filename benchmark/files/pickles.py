@@ -149,7 +149,7 @@ def read_plain_pickle(path: Path) -> dict[str, Any]:
         fix = "Pickles can run code; this file holds more than arrays and plain values and was not opened."
         raise InputError(where, expected="a pickle of arrays and plain values", found=str(error), fix=fix) from None
     except InputError as error:
-        raise InputError(f"{where}: {error.where}", expected=error.expected, found=error.found, fix=error.fix) from None
+        raise error.at(where) from None
     except Exception as error:  # a broken pickle raises anything
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(where, expected="an undamaged pickle", found=reason) from None

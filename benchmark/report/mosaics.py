@@ -57,6 +57,7 @@ def window(truth: np.ndarray) -> Window:
     apart = -(-truth.nbytes // mapped.WHOLE)
     planes = np.concatenate([truth[part][::apart] for part in mapped.pieces(truth)]) if mapped.file_map(truth) is not None else truth
     low, high = (float(x) for x in np.percentile(planes, (0.1, 99.9)))
+    low = 0.0 if abs(low) < 1e-6 * high else low  # rounding errors about air
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 

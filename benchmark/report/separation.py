@@ -22,7 +22,8 @@ class Separation:
     def __init__(self, good: pd.DataFrame) -> None:
         self.good = good
         self.labels = list(dict.fromkeys(good["label"]))
-        self.repeated = bool(good.groupby(["label", "case"])["seed"].nunique().gt(1).any())  # more than one seed of anything
+        seeds = good.groupby(["label", "case"])["seed"].nunique().groupby("label").max()
+        self.repeated = [label for label in self.labels if seeds[label] > 1]  # one seed compares with nothing
 
     @functools.cache  # noqa: B019 (lives as long as one table)
     def difference(self, first: str, second: str, metric: str) -> Difference | None:
@@ -36,17 +37,17 @@ class Separation:
 
     def ranks(self, metric: str) -> dict[str, str]:
         """'1', '2-3' or, where nothing can be told apart (one seed, for instance), ''."""
-        ranges = rank_ranges(self.labels, lambda a, b: self.difference(a, b, metric)) if self.repeated else {}
+        ranges = rank_ranges(self.repeated, lambda a, b: self.difference(a, b, metric))
         return {label: _text(ranges.get(label)) for label in self.labels}
 
     def leaders(self, metric: str) -> list[str]:
-        """The best mean and all that cannot be told apart from it. Empty without several seeds or several methods."""
-        means = self.good.groupby("label")[metric].mean().dropna()
-        if not self.repeated or len(means) < 2:
+        """The best mean and all that cannot be told apart from it. Empty unless several methods have several seeds."""
+        means = self.good[self.good["label"].isin(self.repeated)].groupby("label")[metric].mean().dropna()
+        if len(means) < 2:
             return []
         best = means.idxmax()
         others = {label: self.difference(best, label, metric) for label in means.index if label != best}
-        return [best, *(label for label, change in others.items() if change is None or not change.excludes_zero)]
+        return [best, *(label for label, change in others.items() if change is not None and change.verdict == "no difference seen")]
 
 
 def _text(places: tuple[int, int] | None) -> str:

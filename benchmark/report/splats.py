@@ -23,7 +23,7 @@ SHAPE = ("means", "quaternions", "log_scales")  # of Reconstruction.arrays
 MOST = 600  # ellipses in a panel: those that weigh most there
 CAMERAS = 4  # held-out photographs shown
 OVER_SLICES = (
-    "The middle slices of the visual hull, of the volume, and of the volume with the Gaussians over it: each ellipse is a Gaussian's "
+    "The middle slices of {}the volume, and of the volume with the Gaussians over it: each ellipse is a Gaussian's "
     f"cross-section at one standard deviation, the more opaque the more it weighs there (the {MOST} heaviest)."
 )
 BESIDE = "Held-out photographs, what the harness renders of the Gaussians, and where the silhouettes differ (red: missing, blue: too much)."
@@ -34,7 +34,7 @@ def pictures(results: Results, record: RunRecord) -> Iterator[tuple[str, str, Fi
     arrays, volume, case = results.arrays(record), results.volume(record), results.case(record)
     if case is None or volume is None or not set(SHAPE) <= set(arrays):
         return
-    yield "slices", OVER_SLICES, over_slices(arrays, volume, case.geometry)
+    yield "slices", OVER_SLICES.format("the visual hull, of " if "hull" in arrays else ""), over_slices(arrays, volume, case.geometry)
     if case.composite == "over" and case.heldout_geometry is not None and set(photographs.PARTS) <= set(arrays):
         heldout = case.load().heldout
         assert heldout is not None

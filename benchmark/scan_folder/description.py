@@ -181,6 +181,13 @@ class Views(Section):
     training: tuple[int, ...] | None = Field(None, description="views that training subsets are taken from")
     heldout: tuple[int, ...] | None = Field(None, description="held-out views")
 
+    @model_validator(mode="after")
+    def _apart(self) -> Views:
+        both = sorted(set(self.training or ()) & set(self.heldout or ()))
+        if both:
+            raise InputError("heldout", expected="views that are not in training", found=f"{both[0]}, which is in both")
+        return self
+
 
 @dataclasses.dataclass(frozen=True)
 class Description:

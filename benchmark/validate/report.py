@@ -11,6 +11,7 @@ from benchmark.validate.numbers import Remark
 from benchmark.validate.setup import Setup
 
 SURE, LIKELY = 1.5, 1.15  # residual of the next best over that of the best
+FEW = 3  # explanations that fit as well; of more of them none is believed
 RIGHT_SCALE = 0.15  # the truth may be a little off
 # Found where numbers are this many times what the truth predicts.
 SCALES = {
@@ -63,8 +64,12 @@ class Report:
         return "as declared" if self.diagnosis.as_declared else self.diagnosis.best.hypothesis.name
 
     @staticmethod
-    def _certainty(ratio: float) -> str:
-        return "sure" if ratio >= SURE else "likely" if ratio >= LIKELY else "barely better than the next best"
+    def _certainty(diagnosis: Diagnosis) -> str:
+        ratio, same = diagnosis.certainty, len(diagnosis.same)
+        if same > FEW:
+            return f"but cannot be told from {same} others"
+        word = "sure" if ratio >= SURE else "likely" if ratio >= LIKELY else "barely better than the next best"
+        return word + (f", but for what fits as well ({same})" if same else "")
 
     def lines(self) -> list[str]:
         """The report, line by line."""
@@ -87,9 +92,9 @@ class Report:
             lines.append(f"geometry: error: {self.headline}; the best ({best.hypothesis.name}) leaves {best.residual:.0%} of them")
         elif diagnosis.as_declared:
             text = f"{best.residual:.1%} of the projections remain unexplained"
-            lines.append(f"geometry: as declared fits best, {self._certainty(diagnosis.certainty)}: {text}")
+            lines.append(f"geometry: as declared fits best, {self._certainty(diagnosis)}: {text}")
         else:
-            lines.append(f"geometry: error: {best.hypothesis.name}, {self._certainty(diagnosis.certainty)}: {_improvement(diagnosis)}")
+            lines.append(f"geometry: error: {best.hypothesis.name}, {self._certainty(diagnosis)}: {_improvement(diagnosis)}")
             lines.append(f"  change in scan.yaml: {best.hypothesis.advice}")
         lines += [f"  fits as well: {c.hypothesis.name} ({c.hypothesis.advice})" for c in diagnosis.same]
         if diagnosis.rival is not None:

@@ -56,6 +56,7 @@ SPEC = MethodSpec(
     speed="methods.naf.speed:speed",
     training_step="methods.naf.speed:training_step",
     composites=("sum", "max"),
+    skip="benchmark.fields.training_params:why_not",
     params=NafParams,
     summary="neural attenuation field: hash grid + MLP fitted by rays",
     presets={

@@ -81,6 +81,7 @@ SPEC = MethodSpec(
     speed="methods.zerorf.speed:speed",
     training_step="methods.zerorf.speed:training_step",
     composites=("sum", "max"),
+    skip="benchmark.fields.training_params:why_not",
     params=ZeroRFParams,
     summary="ZeroRF-DIP: vector-matrix field generated from frozen noise (deep image prior)",
     presets={
