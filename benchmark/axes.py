@@ -8,6 +8,8 @@ from typing import Any
 
 from benchmark.mistakes import Mistakes
 
+LARGEST_SEED = 2**63 - 1  # that every generator takes
+
 
 def sizes(value: Any) -> list[Any]:
     """`size: 64` or a list; the dataset's own model checks the numbers."""
@@ -45,8 +47,8 @@ def views_defect(value: Any) -> str:
 def seeds(value: Any, where: str, mistakes: Mistakes) -> list[int]:
     """`seeds: 0` or a list of seeds, each once."""
     items = value if isinstance(value, list) else [value]
-    if not items or not all(type(item) is int and item >= 0 for item in items):
-        mistakes.add(where, expected="whole numbers from 0", found=repr(value))
+    if not items or not all(type(item) is int and 0 <= item <= LARGEST_SEED for item in items):
+        mistakes.add(where, expected=f"whole numbers from 0 to {LARGEST_SEED}", found=repr(value))
         return [0]
     return list(dict.fromkeys(items))
 
