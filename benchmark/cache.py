@@ -13,7 +13,8 @@ import numpy as np
 from filelock import FileLock
 
 from benchmark.atomic import replacing
-from benchmark.ct.kernels.library import cache_folder
+from benchmark.ct.kernels.library import MOVE_CACHE, cache_folder
+from benchmark.target import prove_folder
 
 Arrays = dict[str, np.ndarray]
 
@@ -22,15 +23,16 @@ def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], 
     """The arrays kept under `key` (JSON values) in the folder `kind` of the cache, computed first if they are not there.
 
     Safe when several processes ask at once (one computes, the others wait) and when one is killed: a file appears only
-    complete. A file that cannot be read (a disk that filled up, an old format) is computed again.
+    complete. A file that cannot be read (a disk that filled up, an old format) is computed again. Raises InputError where the
+    folder cannot be written.
     """
     name = hashlib.sha256(json.dumps(list(key), sort_keys=True).encode()).hexdigest()[:24]
     folder = cache_folder() / kind
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.npz"
     found = read_arrays(path)
     if found is not None:
         return found
+    prove_folder(folder, f"cache {folder}", MOVE_CACHE)
     with FileLock(f"{path}.lock"):
         found = read_arrays(path)  # somebody else may have computed it while we waited
         if found is None:

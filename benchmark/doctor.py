@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.environment import available_cores, git_state, install_hint, missing_modules, processor
-from benchmark.errors import MissingDependency
+from benchmark.errors import InputError, MissingDependency
 from benchmark.plugins import FOLDERS, Registry, wrong_package
+from benchmark.target import prove_folder
 
 OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask", "h5py", "zarr")  # what the project's extras provide
 NO_GPU = "no CUDA device: everything runs on the CPU"
@@ -118,16 +119,13 @@ def _folders() -> Iterator[Check]:
 
 
 def _cache() -> Check:
-    from benchmark.ct.kernels.library import cache_folder
+    from benchmark.ct.kernels.library import MOVE_CACHE, cache_folder
 
     folder = cache_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as error:
-        return Check("cache", "broken", f"{folder}: {error.strerror}", "Set SEED_CACHE to a folder that can be written.")
+        prove_folder(folder, str(folder), MOVE_CACHE)
+    except InputError as error:
+        return Check("cache", "broken", f"{folder}: {error.found}", MOVE_CACHE)
     return Check("cache", "ok", f"{folder}, {shutil.disk_usage(folder).free / 2**30:.0f} GiB free")
 
 

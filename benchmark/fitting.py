@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmark import axes
 from benchmark.checkpoint import Checkpoint, Checkpoints
 from benchmark.config import apply_sets
 from benchmark.ct.kernels.library import library
@@ -80,10 +81,11 @@ def open_course(
     if spec.fit is None:
         able = ", ".join(name for name, other in registry.methods.items() if other.fit is not None)
         raise InputError("method", expected=f"one that can be fitted to many scans ({able})", found=f"'{name}', which cannot")
+    mistakes = Mistakes()
+    axes.seeds(seed, "--seed", mistakes)
     sources = [source for scan in scans for source in scans_in(registry, scan)]
     entry = Entry(name, name, {}, preset or "default")
     settings = {dataset.name: Entry(dataset.name, dataset.name, {}) for dataset, _ in sources}
-    mistakes = Mistakes()
     apply_sets(registry, sets, list(settings.values()), [entry], mistakes)
     _apply_each(registry, each, list(settings.values()), given, mistakes)
     params = resolve_entry(entry, spec, {}, mistakes)
@@ -102,9 +104,9 @@ def open_course(
 
 def _apply_each(registry: Registry, each: tuple[str, ...], settings: list[Entry], given: dict[str, Any], mistakes: Mistakes) -> None:
     """--each name.key=[...] becomes an axis of the dataset's grid."""
-    axes = [Entry(entry.name, entry.name, {}) for entry in settings]
-    apply_sets(registry, each, axes, [], mistakes, "--each")
-    for entry, axis in zip(settings, axes, strict=True):
+    varied = [Entry(entry.name, entry.name, {}) for entry in settings]
+    apply_sets(registry, each, varied, [], mistakes, "--each")
+    for entry, axis in zip(settings, varied, strict=True):
         for key, values in axis.values.items():
             where = f"--each {entry.name}.{key}"
             if not (isinstance(values, list) and values):

@@ -21,6 +21,7 @@ from benchmark import atomic, mapped, nifti
 from benchmark.errors import InputError
 from benchmark.plain import dumps
 from benchmark.results import Results, StoredCase
+from benchmark.target import prove_folder
 from benchmark.types import SCHEMA_VERSION, Case, RunRecord
 
 __all__ = ["Results", "Store", "StoredCase"]
@@ -34,18 +35,7 @@ class Store:
 
     def prepare(self) -> None:
         """Create the folder and prove that files can be written there. Raises InputError before hours are spent."""
-        probe = self.folder / f".probe-{uuid.uuid4().hex[:8]}"
-        try:
-            for name in ("runs", "cases", "tables"):
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
-            atomic.create(probe, b"x")
-            probe.unlink()
-        except (OSError, atomic.StorageError) as error:
-            cause = error.__cause__ if isinstance(error, atomic.StorageError) else error
-            reason = getattr(cause, "strerror", None) or str(error)
-            raise InputError(
-                f"output folder {self.folder}", expected="a folder that can be written", found=reason, fix="Choose another --output."
-            ) from error
+        prove_folder(self.folder, f"output folder {self.folder}", "Choose another --output.", "runs", "cases", "tables")
 
     def check_space(self, needed: int) -> None:
         """Raise InputError unless `needed` bytes (an upper estimate) are free."""

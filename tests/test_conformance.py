@@ -207,6 +207,12 @@ def test_names_that_cannot_be(tmp_path, capsys, name, text):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_written_is_a_users_mistake(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["new-method", "my_idea", str(tmp_path / "file")]) == 2
+    assert f"{tmp_path / 'file'}: expected a folder that can be written, found " in capsys.readouterr().err
+
+
 def test_a_new_method_is_a_package_that_installs_and_passes_its_own_test(environment, tmp_path):
     cli(environment, "new-method", "my-idea", cwd=tmp_path)
     home = tmp_path / "my_idea"

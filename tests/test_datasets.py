@@ -19,6 +19,7 @@ from benchmark import cache, download
 from benchmark.cache import cached_arrays
 from benchmark.ct.acquisition import CIRCLE, SimulatedParams, cube_orbit, heldout_angles, simulated_case, training_angles
 from benchmark.ct.ellipsoids import Ellipsoids
+from benchmark.ct.kernels.library import build
 from benchmark.errors import InputError, MissingDependency
 from datasets import ball, phantom
 from datasets.body import BodyParams, volume
@@ -201,6 +202,15 @@ def test_a_cached_file_is_complete_or_computed_again(own_cache):
     assert len(calls) == 5
     cached_arrays("kind", ["key", 2], compute)
     assert len(calls) == 6
+
+
+def test_a_cache_that_cannot_be_written_is_a_users_mistake(own_cache, monkeypatch):
+    own_cache.write_text("")
+    with pytest.raises(InputError, match="cache .*: expected a folder that can be written, found .* Set SEED_CACHE to a folder"):
+        cached_arrays("kind", ["key"], lambda: pytest.fail("computed all the same"))
+    monkeypatch.setenv("SEED_CACHE", str(own_cache))
+    with pytest.raises(InputError, match="cache .*kernels: expected a folder that can be written"):
+        build()
 
 
 def test_what_fails_leaves_nothing_in_the_cache(own_cache):

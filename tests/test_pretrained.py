@@ -16,6 +16,7 @@ from synthetic_results import record as made_record
 from synthetic_results import spec as made_spec
 from tiny import Watcher
 
+from benchmark.cli import main
 from benchmark.config import Flags, make_plan
 from benchmark.errors import InputError
 from benchmark.fitting import fit, open_course
@@ -117,6 +118,48 @@ def test_a_folder_of_scans_is_all_that_is_in_it(tmp_path: Path) -> None:
 def test_mistakes_in_a_fit(method: str, scans: list[str], sets: tuple[str, ...], text: str) -> None:
     with pytest.raises(InputError, match=text):
         open_course(registry(), method, scans, {"views": 4}, sets, 0)
+
+
+def test_a_seed_that_generators_do_not_take_is_a_mistake() -> None:
+    with pytest.raises(InputError, match=f"--seed: expected whole numbers from 0 to {2**63 - 1}, found {2**63}"):
+        fitted(Path("never.pt"), seed=2**63)
+
+
+def test_an_impossible_output_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("keep me")
+
+    def refuse(*arguments: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("benchmark.atomic.create", refuse)
+    for output, text in (
+        (tmp_path, "expected a new file, found a folder. Choose another --output."),
+        (precious, "expected a new file, found one that exists. Remove it or choose another --output."),
+        (precious / "weights.pt", "expected a folder, found none"),
+        (tmp_path / "weights.pt", f"{tmp_path}: expected a folder that can be written, found Read-only file system"),
+    ):
+        assert main(["fit", "carve", "--scans", "scans that nobody looks for", "--output", str(output)]) == 2
+        assert text in capsys.readouterr().err
+    assert precious.read_text() == "keep me" and list(tmp_path.iterdir()) == [precious]
+
+
+def test_the_command_goes_on_from_the_checkpoint_of_an_unfinished_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.fitting.CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr("methods.carve.fit.LOG_EVERY", 1)
+    path, steps = tmp_path / "weights.pt", []
+
+    def watch(progress: Any, values: dict[str, Any]) -> None:
+        steps.append(values["step"])
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.commands.fitting._Progress.__call__", watch)
+    arguments = ["fit", "carve", "phantom", "--size", "12", "--views", "6", "--output", str(path)]
+    arguments += [word for text in SETS for word in ("--set", text)]
+    assert main(arguments) == 130 and [file.name for file in tmp_path.iterdir()] == ["weights.pt.checkpoint"]
+    assert main(arguments) == 0 and steps[3:5] == [3, 3] and list(tmp_path.iterdir()) == [path]
+    assert main(arguments) == 2  # it is there
 
 
 # -- runs ---------------------------------------------------------------------------------------------------------------

@@ -317,6 +317,18 @@ def test_the_command_says_what_to_change(tmp_path, monkeypatch, capsys, changes,
     assert (tmp_path / "validate-mine.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_that_cannot_be_written_is_said_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("benchmark.validate.diagnosis.diagnose", lambda *arguments: pytest.fail("the work was done"))
+
+    def refuse(*arguments):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("benchmark.atomic.create", refuse)
+    for output, text in ((tmp_path, "a file, found a folder"), (tmp_path / "p.png", "a folder that can be written, found Read-only")):
+        assert main(["validate", "walnut_sample", "--views", "6", "--size", "8", "--output", str(output)]) == 2
+        assert text in capsys.readouterr().err
+
+
 def test_the_command_on_a_dataset_as_json_and_its_mistakes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = ["validate", "walnut_sample", "--views", "12", "--set", "walnut_sample.heldout=0", "--output", "p.png", "--json"]

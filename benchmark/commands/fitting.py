@@ -20,7 +20,7 @@ def fit(
     method: Annotated[str, typer.Argument(help="A method that can be fitted; name:preset picks a preset.", autocompletion=method_names)],
     more: Annotated[list[str] | None, typer.Argument(metavar="[SCAN]...", help="Further scans.")] = None,
     scans: Annotated[list[str] | None, typer.Option("--scans", help="Scans, folders of scans, or names of datasets.")] = None,
-    output: Annotated[Path, typer.Option(help="The weights file.")] = Path("weights.pt"),
+    output: Annotated[Path, typer.Option(help="The weights file: a new one.")] = Path("weights.pt"),
     views: Annotated[int | None, typer.Option(min=1, help="Views of each scan.")] = None,
     size: Annotated[int | None, typer.Option(min=4, help="Voxels along the longest edge.")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, of the method or a dataset; repeatable.")] = None,
@@ -33,12 +33,12 @@ def fit(
     from benchmark.fitting import open_course
     from benchmark.plugins import registry
     from benchmark.pretrained import Weights
+    from benchmark.target import prove_file
 
     named = [*(scans or ()), *(more or ())]
     if not named:
         raise InputError("--scans", expected="at least one scan, folder of scans or dataset", found="none")
-    if not output.parent.is_dir():
-        raise InputError("--output", expected="a file in a folder that exists", found=f"'{output}'")
+    prove_file(output, new=True)
     given = {key: value for key, value in (("views", views), ("size", size)) if value is not None}
     console = open_console()
     course = open_course(registry(), method, named, given, tuple(sets or ()), seed, tuple(each or ()))

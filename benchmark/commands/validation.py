@@ -26,12 +26,14 @@ def validate(
 ) -> int:
     import dataclasses
 
+    from benchmark.target import prove_file
     from benchmark.validate.diagnosis import diagnose
     from benchmark.validate.numbers import mask_remarks, number_remarks, orbit_remarks
     from benchmark.validate.picture import write_picture
     from benchmark.validate.report import Report
 
     name, setup = _open(scan, {"views": views, "size": size}, tuple(sets or ()))
+    target = output or Path(f"validate-{name}.png")
     if no_truth:
         setup = dataclasses.replace(setup, truth=None)
     geometry = setup.possible()
@@ -40,11 +42,12 @@ def validate(
         remarks += mask_remarks(setup.projections, setup.masks)
     diagnosis = path = None
     if all(remark.level != "error" for remark in remarks):  # else nothing could fit
+        prove_file(target)
         with Console(stderr=True).status("validating") as status:
             diagnosis = diagnose(setup, lambda done, total, what: status.update(escape(f"{done + 1}/{total} {what}")))
     report = Report(name, setup, remarks, diagnosis)
     if diagnosis is not None:
-        path = write_picture(diagnosis, f"{name}: {report.headline}", output or Path(f"validate-{name}.png"))
+        path = write_picture(diagnosis, f"{name}: {report.headline}", target)
     if as_json:
         from benchmark.plain import dumps
 

@@ -14,6 +14,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.exchange.dicom import write_series
 from benchmark.exchange.volume_image import VolumeImage
 from benchmark.plain import dumps
+from benchmark.target import prove_file
 
 LPS_FROM_OURS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)  # direction cosines, row by row
 
@@ -40,10 +41,7 @@ def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
         raise InputError("--output", expected=f"a name that ends in {format.suffix}", found=f"'{path.name}'")
     paths = [path] if format.placed else [path, path.with_name(f"{path.name}.json")]
     for target in paths:
-        if target.exists():
-            raise InputError(str(target), expected="a new file", found="one that exists", fix="Remove it or choose another --output.")
-    if not path.parent.is_dir():
-        raise InputError(str(path.parent), expected="a folder", found="none", fix="Create it or choose another --output.")
+        prove_file(target, new=True)
     with atomic.replacing(path) if format.suffix else atomic.new_folder(path) as temporary:
         format.write(temporary, image)
     if not format.placed:

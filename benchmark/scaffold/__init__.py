@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmark import atomic
 from benchmark.errors import InputError
+from benchmark.target import prove_folder
 
 TEMPLATES = Path(__file__).parent / "package"
 
@@ -25,6 +26,7 @@ def write_package(name: str, folder: Path) -> list[Path]:
     home = folder / module
     if home.exists():
         raise InputError(str(home), expected="a folder that does not exist yet", found="one", fix="Choose another name or DIR.")
+    prove_folder(folder, str(folder), "Choose another DIR.")
     templates = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
     title = "".join(part.capitalize() for part in module.split("_"))
     written = []

@@ -15,8 +15,9 @@ import torch
 
 from benchmark import atomic
 from benchmark.ct.kernels import cuda, driver
-from benchmark.ct.kernels.library import SOURCES, cache_folder
+from benchmark.ct.kernels.library import MOVE_CACHE, SOURCES, cache_folder
 from benchmark.errors import InputError
+from benchmark.target import prove_folder
 
 
 def launch(name: str, threads: int, *arguments: Any) -> None:
@@ -54,7 +55,7 @@ def machine_code(arch: str) -> bytes:
     """The kernels compiled for an architecture, from the cache folder if they are there."""
     path = cache_folder() / "kernels" / f"cuda-{arch}-{source_digest()}.cubin"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        prove_folder(path.parent, f"cache {path.parent}", MOVE_CACHE)
         atomic.replace(path, cuda.compile_cubin(arch))
     return path.read_bytes()
 

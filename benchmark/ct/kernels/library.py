@@ -18,11 +18,14 @@ import tempfile
 from pathlib import Path
 
 from benchmark.errors import MissingDependency
+from benchmark.target import prove_folder
 
 SOURCES = Path(__file__).parent
 # Contraction to FMA and dropping errno are safe; nothing that would break NaN checks or reorder sums is allowed.
 OPTIMISE = ("-O3", "-std=c++17", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-Wall")
 TUNE = (("-march=native", "-fopenmp"), ("-mcpu=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
+
+MOVE_CACHE = "Set SEED_CACHE to a folder that can be written."
 
 
 def cache_folder() -> Path:
@@ -69,25 +72,27 @@ def _machine_key(compiler: str) -> str:
 
 
 def build() -> Path:
-    """Compile what is not in the cache yet; returns the shared library's path. Safe when several processes build at once."""
+    """Compile what is not in the cache yet; returns the shared library's path. Safe when several processes build at once.
+
+    Raises MissingDependency without a compiler, InputError where the cache cannot be written.
+    """
     compiler = find_compiler()
     key = _machine_key(compiler)
     headers = "".join(path.read_text() for path in sorted([*SOURCES.glob("*.h"), *SOURCES.glob("*.hpp")]))
     folder = cache_folder() / "kernels"
-    folder.mkdir(parents=True, exist_ok=True)
+    sources = sorted(SOURCES.glob("*.cpp"))
+    digests = [hashlib.sha256((key + headers + source.read_text()).encode()).hexdigest()[:16] for source in sources]
+    objects = [folder / f"{source.stem}-{digest}.o" for source, digest in zip(sources, digests, strict=True)]
+    target = folder / f"seed-{hashlib.sha256(''.join(path.name for path in objects).encode()).hexdigest()[:16]}.so"
 
-    def compile_one(source: Path) -> Path:
-        digest = hashlib.sha256((key + headers + source.read_text()).encode()).hexdigest()[:16]
-        target = folder / f"{source.stem}-{digest}.o"
-        if not target.exists():
-            _build_to(target, [compiler, *OPTIMISE, *tuning_flags(compiler), "-c", str(source)])
-        return target
+    def compile_one(source: Path, path: Path) -> None:
+        if not path.exists():
+            _build_to(path, [compiler, *OPTIMISE, *tuning_flags(compiler), "-c", str(source)])
 
-    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, sorted(SOURCES.glob("*.cpp"))))
-    digest = hashlib.sha256("".join(path.name for path in objects).encode()).hexdigest()[:16]
-    target = folder / f"seed-{digest}.so"
     if not target.exists():
+        prove_folder(folder, f"cache {folder}", MOVE_CACHE)
+        with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            list(pool.map(compile_one, sources, objects))
         _build_to(target, [compiler, *tuning_flags(compiler), "-shared", *map(str, objects)])
     return target
 
