@@ -14,10 +14,11 @@ from benchmark.cli import main
 from benchmark.errors import InputError
 from benchmark.exchange.volume_formats import usual_name, write
 from benchmark.exchange.volume_image import VolumeImage
-from benchmark.exchange.volume_import import read_volume
+from benchmark.exchange.volume_import import check_fit, read_volume
 from benchmark.results import Results
 from benchmark.sources import open_case
 from benchmark.store import Store
+from benchmark.types import Case, Scan
 
 GEOMETRY = tiny_geometry(8, np.zeros(1))  # 1 x 1.5 x 2 mm (z, y, x), centred at (1, 2, 3) mm
 
@@ -92,11 +93,12 @@ def test_a_volume_elsewhere_or_of_another_size_is_refused(tmp_path, values):
         read_volume(tmp_path / "v.npy", GEOMETRY)
 
 
-def test_an_imported_volume_is_a_row_of_the_table(results, tmp_path):
+def test_an_imported_volume_is_a_row_of_the_table(results, tmp_path, capsys):
     (case,) = [path.name for path in (results / "cases").iterdir()]
     truth = nifti.read_volume(results / "cases" / case / "truth.nii.gz")
     np.save(tmp_path / "v.npy", truth.transpose(2, 1, 0) / np.float32(0.05))
     assert bring(results, tmp_path / "v.npy", "--axes", "xyz", "--scale", "0.05", "--source", "their program 1.0") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Summary and page with it: python -m benchmark report {results}"
     found = Results.open(results)
     (record,) = found.records
     assert (record.status, record.engine, record.spec.preset) == ("ok", "imported: their program 1.0", "imported")
@@ -127,6 +129,16 @@ def test_the_measured_views_reveal_a_wrong_orientation_and_unit(results, tmp_pat
     assert bring(results, tmp_path / "v.npy", "--as-is") == 0
 
 
+def test_a_volume_of_nothing_is_imported_only_as_it_is(results, tmp_path, capsys):
+    np.save(tmp_path / "v.npy", np.zeros((24, 24, 24), np.float32))
+    assert bring(results, tmp_path / "v.npy") == 2
+    assert "volume: expected something to reconstruct, found zeros only. If that is meant: --as-is." in capsys.readouterr().err
+    assert bring(results, tmp_path / "v.npy", "--as-is") == 0
+    shown = Case("dark", Scan(np.zeros((4, 10, 12), np.float32), tiny_geometry(8, np.arange(4.0))))
+    with pytest.raises(InputError, match="found nothing in common with them"):
+        check_fit(np.ones((8, 8, 8), np.float32), shown)
+
+
 def test_mistakes_of_the_user(results, tmp_path, capsys):
     np.save(tmp_path / "v.npy", np.zeros((3, 3, 3), np.float32))
     arguments = ["import-volume", str(tmp_path / "v.npy"), "--results", str(results), "--name", "other"]
@@ -137,4 +149,11 @@ def test_mistakes_of_the_user(results, tmp_path, capsys):
     ):
         assert main([*arguments, *more]) == 2
         assert text in capsys.readouterr().err
+    np.save(tmp_path / "w.npy", np.ones((24, 24, 24), np.float32))
+    before = len(Results.open(results).records)
+    for more in (["--scale", "nan"], ["--scale", "inf"], ["--scale", "0"], ["--scale", "1e39"], ["--hu", "--water", "inf"]):
+        for as_is in ([], ["--as-is"]):
+            assert bring(results, tmp_path / "w.npy", *more, *as_is) == 2
+            assert f"{more[-2]} {float(more[-1]):g}: expected a number other than 0 that makes finite" in capsys.readouterr().err
+    assert len(Results.open(results).records) == before
     assert main(["import-volume", "none.npy", *arguments[2:], "--case", "walnut_sample"]) == 2

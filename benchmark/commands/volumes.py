@@ -51,10 +51,10 @@ def import_volume(
     as_is: Annotated[bool, typer.Option("--as-is", help="Do not ask the measured views whether orientation and unit are right.")] = False,
 ) -> int:
     import re
+    import shlex
 
-    from benchmark.ct.hounsfield import attenuation
     from benchmark.errors import InputError
-    from benchmark.exchange.volume_import import check_fit, find_case, import_record, read_volume
+    from benchmark.exchange.volume_import import check_fit, find_case, import_record, in_attenuation, read_volume
     from benchmark.plugins import registry
     from benchmark.results import Results
     from benchmark.summary import summary_table
@@ -65,17 +65,14 @@ def import_volume(
         raise InputError("command line", expected="one of --hu and --scale", found="both")
     folder = Results.open(results)
     stored = find_case(folder, case)
-    volume = read_volume(path, stored.geometry, axes)
-    if hu:
-        volume = attenuation(volume, water)
-    elif scale is not None:
-        volume = volume * volume.dtype.type(scale)
+    volume = in_attenuation(read_volume(path, stored.geometry, axes), scale=scale, water=water if hu else None)
     if not as_is:
         check_fit(volume, stored.load())
     record = import_record(registry(), folder, stored, volume, name, source or path.name)
     console = open_console()
     console.print(summary_table([record]))
     console.print(escape(str(folder.folder_of(record))), soft_wrap=True)
+    console.print(escape(f"Summary and page with it: python -m benchmark report {shlex.quote(str(results))}"), soft_wrap=True)
     return int(bool(record.reason))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.ct.hounsfield import attenuation
 from benchmark.environment import environment
 from benchmark.errors import InputError
 from benchmark.files.dicom import read_series
@@ -67,6 +68,19 @@ def read_volume(path: Path, geometry: ConeBeamGeometry, axes: str = "zyx") -> np
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
+def in_attenuation(volume: np.ndarray, *, scale: float | None, water: float | None) -> np.ndarray:
+    """Values times `scale`, or from Hounsfield units by `water` [1/mm]. Raises InputError for numbers that spoil them."""
+    made, where = volume, ""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if water is not None:
+            made, where = attenuation(volume, water), f"--water {water:g}"
+        elif scale is not None:
+            made, where = volume * np.float32(scale), f"--scale {scale:g}"
+    if scale == 0 or not np.isfinite(made).all():
+        raise InputError(where, expected="a number other than 0 that makes finite attenuation")
+    return made
+
+
 def _image(path: Path) -> Image:
     if volume_format(path) == "dicom":
         return read_series(path if path.is_dir() else path.parent)
@@ -96,13 +110,18 @@ def check_fit(volume: np.ndarray, case: Case) -> None:
     if case.scan.composite != "sum":
         found = f"{MEASURED[case.scan.composite]}, which cannot tell how a volume lies"
         raise InputError("case", expected=MEASURED["sum"], found=found, fix="Import the volume --as-is.")
+    if not volume.any():
+        raise InputError("volume", expected="something to reconstruct", found="zeros only", fix="If that is meant: --as-is.")
     setup = Setup.of(case).with_truth(volume)
     right = fit(setup)
     residual, best = min((fit(setup.with_truth(turned)).residual, name) for name, turned in _turned(volume))
     if residual < CLEARLY * right.residual:
         text = f"{residual:.1%} instead of {right.residual:.1%} of the measured views unexplained by {best}"
         raise InputError("volume", expected="the axes of the case", found=text, fix="Turn it, or import it --as-is.")
-    if right.scale <= 0 or abs(math.log(right.scale)) > RIGHT_SCALE:
+    if right.scale == 0:
+        fix = "Look at both, or import it --as-is."
+        raise InputError("volume", expected="what the measured views show", found="nothing in common with them", fix=fix)
+    if right.scale < 0 or abs(math.log(right.scale)) > RIGHT_SCALE:
         fix = f"If that is its unit: --scale {right.scale:.4g}; else --as-is."
         raise InputError("volume", expected="attenuation in 1/mm", found=f"values that are {1 / right.scale:.4g} times as large", fix=fix)
 
