@@ -18,11 +18,12 @@ from benchmark.types import SCHEMA_VERSION, MetricSpec, RunRecord, volume_digest
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What came of one run: its old and new record (the same object if nothing changed) and what went wrong."""
+    """What came of one run: its old and new record (the same object if nothing changed), what went wrong, and whether it has scores."""
 
     before: RunRecord
     after: RunRecord
     problem: str = ""
+    scored: bool = True
 
     @property
     def changes(self) -> dict[str, tuple[float | None, float | None]]:
@@ -56,7 +57,7 @@ def reevaluate(results: Results, metrics: list[MetricSpec], *, maps: bool = Fals
         try:
             evaluation = _one(results, record, metrics, maps)
         except (OSError, ValueError) as error:  # a missing, cut off or foreign file; a case that does not fit together
-            evaluation = Evaluation(record, record, str(error))
+            evaluation = Evaluation(record, record, str(error), scored=False)
         if evaluation.after is not record:
             store.write_record(evaluation.after)
         yield evaluation
@@ -65,10 +66,11 @@ def reevaluate(results: Results, metrics: list[MetricSpec], *, maps: bool = Fals
 def _one(results: Results, record: RunRecord, metrics: list[MetricSpec], maps: bool) -> Evaluation:
     volume, case = results.volume(record), results.case(record)
     if volume is None or case is None:
-        return Evaluation(record, record, "its volume is gone" if volume is None else "its case is gone")
+        problem = f"its volume is gone. {results.remedy(record)}" if volume is None else "its case is gone"
+        return Evaluation(record, record, problem, scored=False)
     if record.volume_digest and volume_digest(volume) != record.volume_digest:
         found = f"digest {volume_digest(volume)}, not {record.volume_digest}"
-        return Evaluation(record, record, f"its volume is not the recorded one ({found})")
+        return Evaluation(record, record, f"its volume is not the recorded one ({found})", scored=False)
     if maps:
         _write_map(results, record)
     scorer = Scorer(case.load(), metrics)

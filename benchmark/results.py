@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import zipfile
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -20,13 +22,16 @@ from benchmark.types import ARRAYS, SCHEMA_VERSION, Case, Composite, RunRecord, 
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
+
 
 class StoredCase:
-    """A case as it lies in the folder: facts at once, arrays when asked for."""
+    """A case as it lies in the folder: facts at once, arrays when asked for. All raise InputError for a file that cannot be read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        facts = json.loads((folder / "case.json").read_text())
+        with self._reading("case.json"):
+            facts = json.loads((folder / "case.json").read_text())
         self.digest: str = facts["digest"]
         self.name: str = facts["name"]
         self.dataset: str = facts["dataset"]
@@ -51,21 +56,34 @@ class StoredCase:
     def truth(self) -> np.ndarray | None:
         """float32 [z, y, x] [1/mm], or None where nobody knows it."""
         path = self.folder / "truth.nii.gz"
-        return nifti.read_volume(path) if path.exists() else None
+        with self._reading(path.name):
+            return nifti.read_volume(path) if path.exists() else None
 
     @functools.cached_property
     def training(self) -> np.ndarray:
         """The measured views the methods saw, float32 [view, v, u]."""
-        return _load_views(self.folder / "training.npy")
+        return self._views("training")
 
     @functools.cached_property
     def heldout(self) -> np.ndarray | None:
         """The held-out views, float32 [view, v, u]."""
-        return _load_views(self.folder / "heldout.npy") if self.heldout_geometry else None
+        return self._views("heldout") if self.heldout_geometry else None
 
     def _beside(self, which: str) -> dict[str, Any]:
         """What lies beside the 'training' or 'heldout' views: see Scan.beside."""
-        return {name: _load_views(self.folder / f"{which}_{name}.npy") for name in self.beside[which]}
+        return {name: self._views(f"{which}_{name}") for name in self.beside[which]}
+
+    def _views(self, name: str) -> np.ndarray:
+        """Projections, colours or masks."""
+        path, earlier = self.folder / f"{name}.npy", self.folder / f"{name}.npz"  # .npz: of versions that did not map them
+        with self._reading(path.name):
+            if path.exists() or not earlier.exists():
+                return mapped.load(path)
+            with np.load(earlier, allow_pickle=False) as file:
+                return file["projections"]
+
+    def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return _reading(self.folder / name, f"Remove {self.folder}: the next run on this case writes it again.")
 
     def load(self) -> Case:
         """The case as the dataset made it."""
@@ -83,7 +101,7 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        self.problems: list[str] = []  # files that could not be read
+        self.problems: list[str] = []  # files that could not be read, so far
         latest: dict[str, RunRecord] = {}
         for path in sorted(self.folder.glob("runs/*/attempt-*.json")):  # sorted: later attempts replace earlier ones
             record = read_record(path, self.problems)
@@ -108,16 +126,25 @@ class Results:
         return self.folder / "runs" / record.run_id
 
     def volume(self, record: RunRecord) -> np.ndarray | None:
-        """The reconstruction, float32 [z, y, x] [1/mm]; None for runs without one."""
-        path = self.folder_of(record) / "volume.nii.gz"
-        return nifti.read_volume(path) if record.status == "ok" and path.exists() else None
+        """The reconstruction, float32 [z, y, x] [1/mm]; None for runs without one. Raises InputError for one that cannot be read."""
+        path = self.volume_path(record)
+        with _reading(path, self.remedy(record)):
+            return nifti.read_volume(path) if record.status == "ok" and path.exists() else None
+
+    def volume_path(self, record: RunRecord) -> Path:
+        """Where the reconstruction of a finished run lies."""
+        return self.folder_of(record) / "volume.nii.gz"
+
+    def remedy(self, record: RunRecord) -> str:
+        """What to do about a finished run whose files are damaged or gone."""
+        return f"To have it made again, remove {self.folder_of(record)} and run the same command."
 
     def arrays(self, record: RunRecord) -> dict[str, np.ndarray]:
-        """What the method kept beside the volume (see Reconstruction), by name."""
+        """What the method kept beside the volume (see Reconstruction), by name. Raises InputError for a file that cannot be read."""
         path = self.folder_of(record) / ARRAYS
         if record.status != "ok" or not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as file:
+        with _reading(path, self.remedy(record)), np.load(path, allow_pickle=False) as file:
             return dict(file)
 
     def case(self, record: RunRecord) -> StoredCase | None:
@@ -133,7 +160,26 @@ class Results:
     def cases(self) -> list[StoredCase]:
         """Every case that the records refer to, once each, in their order."""
         digests = dict.fromkeys(record.spec.data_digest for record in self.records)
-        return [case for digest in digests if (case := self.case_of(digest)) is not None]
+        return [case for digest in digests if (case := self.tried(self.case_of, digest)) is not None]
+
+    def tried(self, read: Callable[..., T], *arguments: Any) -> T | None:
+        """What `read` returns; None, and one more problem, where a file cannot be read."""
+        try:
+            return read(*arguments)
+        except InputError as error:
+            self.problems += [str(error)] if str(error) not in self.problems else []
+            return None
+
+    def shown(self, records: list[RunRecord]) -> tuple[StoredCase | None, list[tuple[RunRecord, np.ndarray]]]:
+        """For pictures of runs on one case: the case, and the volumes there are; what cannot be read is left out, and a problem."""
+        case = self.tried(self._whole_case, records[0]) if records else None
+        return case, [(record, volume) for record in records if (volume := self.tried(self.volume, record)) is not None]
+
+    def _whole_case(self, record: RunRecord) -> StoredCase | None:
+        case = self.case(record)
+        if case is not None:
+            _ = case.truth, case.heldout  # read now, so that pictures are made of all or of nothing
+        return case
 
     def truth(self, record: RunRecord) -> np.ndarray | None:
         """The truth [z, y, x] of a run's case."""
@@ -188,13 +234,11 @@ def _order(record: RunRecord) -> tuple:
     return (spec.dataset, spec.dataset_params.get("size", 0), record.views, spec.method, spec.preset, spec.seed, record.run_id)
 
 
-def _load_views(path: Path) -> np.ndarray:
-    """The projections, colours or masks of a file of ours. Raises OSError for one that is missing, cut off or foreign."""
-    earlier = path.with_suffix(".npz")  # of versions that did not map them
+@contextlib.contextmanager
+def _reading(path: Path, fix: str) -> Iterator[None]:
+    """A file that is missing, cut off or foreign becomes an InputError that names it."""
     try:
-        if path.exists() or not earlier.exists():
-            return mapped.load(path)
-        with np.load(earlier, allow_pickle=False) as file:
-            return file["projections"]
-    except (EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise OSError(f"{path}: not a complete file of projections ({error})") from error
+        yield
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ")
+        raise InputError(str(path), expected="a complete file", found=f"one that cannot be read ({reason})", fix=fix) from error

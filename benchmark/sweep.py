@@ -98,6 +98,7 @@ class Sweep:
         results = Results(self.plan.output)
         for problem in results.problems:
             self.display.warning(problem)
+        self._say_what_is_gone(results, {spec.id for spec in specs})
         self.latest = {record.run_id: record for record in results.records}
         todo = [spec for spec in specs if spec.id not in self.latest or self.latest[spec.id].status != "ok"]
         with self._open_engine(claims) as engine:
@@ -106,6 +107,14 @@ class Sweep:
             remaining = Lanes(self, engine, claims).work_off(todo)
         self.store.write_table(Results(self.plan.output).records)  # with what other sweeps may have added
         return Summary([self.latest[spec.id] for spec in specs if spec.id in self.latest], remaining, bool(remaining))
+
+    def _say_what_is_gone(self, results: Results, planned: set[str]) -> None:
+        """Finished runs stay finished; their volumes may have been removed on purpose."""
+        finished = [record for record in results.records if record.run_id in planned and record.status == "ok"]
+        gone = [record for record in finished if not results.volume_path(record).exists()]
+        if gone:
+            text = f"finished runs whose volume is gone: {len(gone)}, such as {results.volume_path(gone[0])}."
+            self.display.warning(f"{text} {results.remedy(gone[0])}")
 
     def _open_engine(self, claims: Claims) -> contextlib.AbstractContextManager[Engine]:
         if self.scheduler is None:

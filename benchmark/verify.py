@@ -75,12 +75,16 @@ def candidates(results: Results, registry: Registry) -> list[RunRecord]:
 def rerun(results: Results, registry: Registry, record: RunRecord, options: Options, on_event: OnEvent) -> Finding:
     """Do a finished run again from its stored case and hold the volume to the stored one; scratch files lie in the system's folder."""
     what = f"{record.run_id} ({labels([record])[record.run_id]}) done again"
-    case, stored = results.case(record), results.volume(record)
+    try:
+        stored, found = results.volume(record), results.case(record)
+        case = None if found is None else found.load()
+    except (OSError, ValueError) as error:
+        return Finding("differs", what, f"cannot be done ({error})")
     if case is None or stored is None:
         return Finding("differs", what, "its case or its volume is gone")
     revision = registry.methods[record.spec.method].revision
     with tempfile.TemporaryDirectory(prefix="verify-") as jobs:
-        again, volume = perform(registry, record.spec, case.load(), Path(jobs), options, on_event)
+        again, volume = perform(registry, record.spec, case, Path(jobs), options, on_event)
     if volume is None:
         return Finding("differs", what, f"{again.status}: {again.reason}")
     if np.array_equal(volume, stored):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
-from tiny import sweep
+from tiny import Watcher, sweep
 from tiny_plugin import geometry as tiny_geometry
 
 from benchmark.commands.volumes import export
 from benchmark.errors import InputError
 from benchmark.exchange.volume_formats import usual_name, write
 from benchmark.exchange.volume_image import VolumeImage
+from benchmark.results import Results
 
 SPOT = (1, 5, 2)  # [z, y, x] of the one bright voxel
 
@@ -151,3 +154,22 @@ def test_export_finds_runs_and_refuses_what_it_cannot_do(tmp_path, monkeypatch, 
     ):
         with pytest.raises(InputError, match=text):
             export(*arguments)
+
+
+def test_export_says_what_has_become_of_a_volume(tmp_path):
+    record = sweep(tmp_path / "out", "grey").records[0]
+    folder = tmp_path / "out" / "runs" / record.run_id
+    volume, remedy = folder / "volume.nii.gz", f"To have it made again, remove {folder} and run the same command."
+    volume.write_bytes(volume.read_bytes()[:60])
+    with pytest.raises(InputError, match=re.escape(f"{volume}: expected a complete file, found one that cannot be read (")) as caught:
+        export(str(folder), format="npy", output=tmp_path / "a.npy")
+    assert str(caught.value).endswith(remedy)
+    volume.unlink()
+    with pytest.raises(InputError, match=re.escape(f"expected a reconstruction, found none: {volume} is missing. {remedy}")):
+        export(str(folder), format="npy", output=tmp_path / "a.npy")
+    watcher = Watcher()
+    assert sweep(tmp_path / "out", "grey", watcher=watcher).records == Results.open(tmp_path / "out").records
+    assert watcher.named("warning") == [f"finished runs whose volume is gone: 1, such as {volume}. {remedy}"]
+    shutil.rmtree(folder)
+    sweep(tmp_path / "out", "grey", watcher=watcher)
+    assert volume.exists() and len(watcher.named("warning")) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import nibabel
 import numpy as np
@@ -12,6 +13,7 @@ import synthetic_results as synthetic
 from tiny import sweep, tiny_registry
 
 from benchmark import nifti
+from benchmark.cli import main
 from benchmark.errors import InputError
 from benchmark.metrics import volume as volume_metrics
 from benchmark.reevaluate import chosen_metrics, reevaluate
@@ -63,7 +65,7 @@ def test_a_metric_of_a_new_version_is_noted_even_if_its_value_stays(results, reg
     assert all(evaluation.after.metric_versions["volume_psnr"] == 2 and not evaluation.changes for evaluation in evaluations)
 
 
-def test_a_wrong_or_missing_volume_is_a_problem_and_never_scored(results, registry):
+def test_a_wrong_or_missing_volume_is_a_problem_and_never_scored(results, registry, capsys):
     metrics = list(registry.metrics.values())
     list(reevaluate(results, metrics))  # notes the digests
     first, second = Results.open(results.folder).records
@@ -72,10 +74,12 @@ def test_a_wrong_or_missing_volume_is_a_problem_and_never_scored(results, regist
     nifti.write_volume(path, np.zeros(problem.truth.shape, np.float32), problem.scan.geometry)
     (results.folder / "runs" / second.run_id / "volume.nii.gz").unlink()
     problems = [evaluation.problem for evaluation in reevaluate(Results.open(results.folder), metrics)]
-    assert "not the recorded one" in problems[0] and problems[1] == "its volume is gone"
+    assert "not the recorded one" in problems[0] and problems[1].startswith("its volume is gone. To have it made again, remove ")
     path.write_bytes(path.read_bytes()[:100])
     found = list(reevaluate(Results.open(results.folder), metrics))
     assert found[0].problem and found[0].after is found[0].before
+    assert main(["reevaluate", str(results.folder)]) == 1
+    assert "0 runs scored again, 0 with another record (the earlier one is kept), 2 with a problem." in capsys.readouterr().out
 
 
 def test_the_map_of_ssim_is_a_volume_beside_the_volume(results, registry):
@@ -125,6 +129,21 @@ def test_a_run_that_comes_out_differently_says_by_how_much_and_what_else_differs
     elsewhere = record.model_copy(update={"environment": {**record.environment, "torch": "0.0", "processor": "abacus"}})
     other = rerun(swept, registry, elsewhere, Options(device="cpu", threads=1), lambda event: None)
     assert "software: torch 0.0 -> " in other.detail and "machine: processor abacus -> " in other.detail
+
+
+def test_a_run_whose_data_cannot_be_read_is_not_done_again_but_said(swept, registry, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(swept.folder, folder)
+    training = next(folder.glob("cases/*/training.npy"))
+    for damage in (training.read_bytes()[:200], None):
+        training.unlink() if damage is None else training.write_bytes(damage)
+        results = Results.open(folder)
+        finding = rerun(results, registry, find(results, "grey"), Options(device="cpu", threads=1), lambda event: None)
+        assert finding.status == "differs" and f"cannot be done ({training}: expected a complete file" in finding.detail
+    monkeypatch.setattr("benchmark.plugins.registry", lambda: registry)
+    assert main(["verify", str(folder), "--seed", "0"]) == 1
+    said = capsys.readouterr().out
+    assert "differs  case" in said and "the next run on this case writes it again" in said and "done again: cannot be done" in said
 
 
 def test_the_random_run_is_one_that_finished_and_follows_the_seed(swept, registry):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import synthetic_results as synthetic
 
+from benchmark.cli import main
 from benchmark.report import canvas, convergence, costs, figures, mosaics, register_reporters, summary, tables, trends, write_report
 from benchmark.store import Results, Store
 from benchmark.types import resolve
@@ -77,6 +78,21 @@ def test_a_folder_without_runs_has_a_report_that_says_so(tmp_path):
     assert [path.name for path in files] == ["summary.csv", "summary.md", "summary.tex", "curves.csv", "time_to_quality.csv", "report.html"]
     assert (tmp_path / "tables/summary.md").read_text() == "No runs yet.\n"
     assert "none yet" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["runs/*/volume.nii.gz", "cases/*/truth.nii.gz", "cases/*/heldout.npy", "cases/*/case.json"])
+def test_a_damaged_file_is_left_out_and_said_and_all_else_is_written(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setattr(canvas, "UNDATED", {"png": {}})  # quicker
+    synthetic.fill(tmp_path, views=(10, 50), methods=("fdk", "sart"))
+    damaged = sorted(tmp_path.glob(name))[0]
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    assert main(["report", str(tmp_path)]) == 1
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    assert len(said) == 1 and said[0].startswith(f"warning: {damaged}: expected a complete file, found one that cannot be read (")
+    page = (tmp_path / "report.html").read_text()
+    assert str(damaged) in page and (tmp_path / "tables/summary.md").exists()
+    slices = {path.name for path in (tmp_path / "figures").glob("slices-*")}
+    assert len(slices) == (2 if "volume" in name else 1)
 
 
 def test_only_failures_make_tables_but_no_figures(tmp_path):

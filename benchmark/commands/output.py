@@ -60,11 +60,15 @@ def print_logs(console: Console, folder: Path, records: list[RunRecord]) -> None
 
 
 def write_reports(registry: Registry, results: Results, only: Sequence[str] = ()) -> tuple[list[Path], list[str]]:
-    """The files of every reporter (or `only` of these), and what went wrong in some. Raises InputError for an unknown name."""
+    """The files of every reporter (or `only` of these), and what went wrong in some or could not be read.
+
+    Raises InputError for an unknown name.
+    """
     from benchmark.types import resolve
 
     paths: list[Path] = []
     problems: list[str] = []
+    known = len(results.problems)
     for name in only:
         if name not in registry.reporters:
             raise unknown_name("--only", name, registry.reporters)
@@ -74,4 +78,4 @@ def write_reports(registry: Registry, results: Results, only: Sequence[str] = ()
             paths += resolve(reporter.target)(results)
         except Exception as error:
             problems.append(f"report '{name}' could not be written: {type(error).__name__}: {error}")
-    return paths, problems
+    return paths, [*problems, *results.problems[known:]]

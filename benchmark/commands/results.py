@@ -25,10 +25,11 @@ def report(
     console = open_console()
     results = Results.open(folder)
     paths, problems = write_reports(registry(), results, only.split(",") if only else ())
+    said = list(dict.fromkeys([*results.problems, *problems]))
     if as_json:
-        typer.echo(dumps({"files": paths, "problems": [*results.problems, *problems]}, indent=1))
+        typer.echo(dumps({"files": paths, "problems": said}, indent=1))
         return 1 if problems else 0
-    for text in [*results.problems, *problems]:
+    for text in said:
         console.print(escape(f"warning: {text}"), soft_wrap=True)
     print_paths(console, paths)
     return 1 if problems else 0
@@ -59,9 +60,9 @@ def reevaluate(
     names = None if protocols is None else [name.strip() for name in protocols.split(",")]
     metrics = chosen_metrics(registry().metrics.values(), names)
     results = Results.open(folder)
-    done = changed = problems = 0
+    scored = changed = problems = 0
     for evaluation in evaluate(results, metrics, maps=maps):
-        done += 1
+        scored += evaluation.scored
         title = escape(run_title(evaluation.before.spec))
         if evaluation.problem:
             problems += 1
@@ -71,7 +72,7 @@ def reevaluate(
             values = [f"{name} {_shown(old)} -> {_shown(new)}" for name, (old, new) in evaluation.changes.items()]
             console.print(f"{title}: {escape(', '.join(values) or 'the same values, versions and digest noted')}", soft_wrap=True)
     Store(folder).write_table(Results(folder).records)
-    console.print(f"{done} runs scored again, {changed} with another record (the earlier one is kept), {problems} with a problem.")
+    console.print(f"{scored} runs scored again, {changed} with another record (the earlier one is kept), {problems} with a problem.")
     return 1 if problems else 0
 
 

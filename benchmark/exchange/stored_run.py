@@ -34,7 +34,12 @@ def stored_image(results: Results, record: RunRecord, *, truth: bool = False) ->
     case = results.case(record)
     values = results.truth(record) if truth else results.volume(record)
     if case is None or values is None:
-        why = "no truth is known" if truth and case else f"{record.status}: {record.reason}".rstrip(": ")
-        raise InputError(f"run '{record.run_id}'", expected="a truth" if truth else "a reconstruction", found=why)
+        why, fix = f"{record.status}: {record.reason}".rstrip(": "), ""
+        if truth and case is not None:
+            why = "no truth is known"
+        elif record.status == "ok":
+            gone = results.volume_path(record) if case else results.folder / "cases" / record.spec.data_digest
+            why, fix = f"none: {gone} is missing", results.remedy(record)
+        raise InputError(f"run '{record.run_id}'", expected="a truth" if truth else "a reconstruction", found=why, fix=fix)
     title = f"truth-{case.digest}" if truth else record.run_id
     return VolumeImage(values, case.geometry, title, length_unit=case.length_unit)

@@ -119,8 +119,7 @@ def _images(results: Results, records: list[RunRecord], names: dict[str, str], s
     for first in range(0, len(records), WIDEST):
         part = records[first : first + WIDEST]
         suffix, more = ("", "") if len(records) <= WIDEST else (f"-{first // WIDEST + 1}", f" ({first // WIDEST + 1})")
-        case = results.case(part[0])
-        volumes = [(record, volume) for record in part if (volume := results.volume(record)) is not None]
+        case, volumes = results.shown(part)
         if case is None or not volumes:
             continue
         figure, caption = _slices(case, volumes, names, title + more)

@@ -58,7 +58,7 @@ def _ours(results: Results) -> pd.DataFrame:
     table = table[(table["status"] == "ok") & (table["noise"] == "none")]
     facts = {}
     for record in results.records:
-        case = results.case(record)
+        case = results.tried(results.case, record)
         if case is not None and "published" in case.facts:
             facts[record.run_id] = case.facts["published"]
     table = table[table["run_id"].isin(facts)]

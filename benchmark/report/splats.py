@@ -31,12 +31,16 @@ BESIDE = "Held-out photographs, what the harness renders of the Gaussians, and w
 
 def pictures(results: Results, record: RunRecord) -> Iterator[tuple[str, str, Figure]]:
     """Name, caption and figure of everything that can be drawn of a run's Gaussians; nothing for runs that kept none."""
-    arrays, volume, case = results.arrays(record), results.volume(record), results.case(record)
-    if case is None or volume is None or not set(SHAPE) <= set(arrays):
+    arrays, (case, volumes) = results.tried(results.arrays, record) or {}, results.shown([record])
+    if case is None or not volumes or not set(SHAPE) <= set(arrays):
         return
-    yield "slices", OVER_SLICES.format("the visual hull, of " if "hull" in arrays else ""), over_slices(arrays, volume, case.geometry)
+    caption = OVER_SLICES.format("the visual hull, of " if "hull" in arrays else "")
+    yield "slices", caption, over_slices(arrays, volumes[0][1], case.geometry)
     if case.composite == "over" and case.heldout_geometry is not None and set(photographs.PARTS) <= set(arrays):
-        heldout = case.load().heldout
+        loaded = results.tried(case.load)
+        if loaded is None:
+            return
+        heldout = loaded.heldout
         assert heldout is not None
         chosen = np.unique(np.linspace(0, heldout.geometry.views - 1, min(CAMERAS, heldout.geometry.views)).round().astype(int)).tolist()
         yield "photographs", BESIDE, beside(photographs.seen(heldout), photographs.rendered(arrays, heldout, chosen), chosen)

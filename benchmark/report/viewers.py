@@ -118,8 +118,7 @@ class Viewers:
 
     def _volumes(self, shown: Shown) -> Iterator[tuple[int, StoredCase, list[tuple[RunRecord, np.ndarray]]]]:
         for views, records in shown.groups.items():
-            case = self.results.case(records[0]) if records else None
-            volumes = [(record, volume) for record in records if (volume := self.results.volume(record)) is not None]
+            case, volumes = self.results.shown(records)
             if case is not None and volumes:
                 yield views, case, volumes
 
