@@ -79,8 +79,7 @@ class StoredCase:
         with self._reading(path.name):
             if path.exists() or not earlier.exists():
                 return mapped.load(path)
-            with np.load(earlier, allow_pickle=False) as file:
-                return file["projections"]
+            return _archive(earlier)["projections"]
 
     def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
         return _reading(self.folder / name, f"Remove {self.folder}: the next run on this case writes it again.")
@@ -137,15 +136,15 @@ class Results:
 
     def remedy(self, record: RunRecord) -> str:
         """What to do about a finished run whose files are damaged or gone."""
-        return f"To have it made again, remove {self.folder_of(record)} and run the same command."
+        return f"To have it made again, remove {self.folder_of(record)} and repeat the `run` that wrote it."
 
     def arrays(self, record: RunRecord) -> dict[str, np.ndarray]:
         """What the method kept beside the volume (see Reconstruction), by name. Raises InputError for a file that cannot be read."""
         path = self.folder_of(record) / ARRAYS
         if record.status != "ok" or not path.exists():
             return {}
-        with _reading(path, self.remedy(record)), np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with _reading(path, self.remedy(record)):
+            return _archive(path)
 
     def case(self, record: RunRecord) -> StoredCase | None:
         """The problem that a run solved; None if it was never loaded."""
@@ -232,6 +231,11 @@ def arranged(records: Iterable[RunRecord]) -> list[RunRecord]:
 def _order(record: RunRecord) -> tuple:
     spec = record.spec
     return (spec.dataset, spec.dataset_params.get("size", 0), record.views, spec.method, spec.preset, spec.seed, record.run_id)
+
+
+def _archive(path: Path) -> dict[str, np.ndarray]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # NumPy leaves open what it finds damaged
+        return dict(arrays)
 
 
 @contextlib.contextmanager

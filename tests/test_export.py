@@ -159,7 +159,7 @@ def test_export_finds_runs_and_refuses_what_it_cannot_do(tmp_path, monkeypatch, 
 def test_export_says_what_has_become_of_a_volume(tmp_path):
     record = sweep(tmp_path / "out", "grey").records[0]
     folder = tmp_path / "out" / "runs" / record.run_id
-    volume, remedy = folder / "volume.nii.gz", f"To have it made again, remove {folder} and run the same command."
+    volume, remedy = folder / "volume.nii.gz", f"To have it made again, remove {folder} and repeat the `run` that wrote it."
     volume.write_bytes(volume.read_bytes()[:60])
     with pytest.raises(InputError, match=re.escape(f"{volume}: expected a complete file, found one that cannot be read (")) as caught:
         export(str(folder), format="npy", output=tmp_path / "a.npy")

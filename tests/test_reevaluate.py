@@ -82,6 +82,13 @@ def test_a_wrong_or_missing_volume_is_a_problem_and_never_scored(results, regist
     assert "0 runs scored again, 0 with another record (the earlier one is kept), 2 with a problem." in capsys.readouterr().out
 
 
+def test_arrays_that_are_cut_off_are_a_problem(results, registry):
+    first, second = results.records
+    (results.folder_of(first) / "arrays.npz").write_bytes(b"PK\x03\x04 and no more")
+    found = list(reevaluate(results, list(registry.metrics.values())))
+    assert "arrays.npz: expected a complete file" in found[0].problem and not found[0].scored and found[1].scored
+
+
 def test_the_map_of_ssim_is_a_volume_beside_the_volume(results, registry):
     list(reevaluate(results, chosen_metrics(registry.metrics.values(), ["strict"]), maps=True))
     record = Results.open(results.folder).records[0]
