@@ -120,9 +120,9 @@ def test_mistakes_in_a_fit(method: str, scans: list[str], sets: tuple[str, ...],
         open_course(registry(), method, scans, {"views": 4}, sets, 0)
 
 
-def test_a_seed_that_generators_do_not_take_is_a_mistake() -> None:
+def test_a_seed_that_generators_do_not_take_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"--seed: expected whole numbers from 0 to {2**63 - 1}, found {2**63}"):
-        fitted(Path("never.pt"), seed=2**63)
+        fitted(tmp_path / "never.pt", seed=2**63)
 
 
 def test_an_impossible_output_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
