@@ -144,9 +144,12 @@ def test_export_finds_runs_and_refuses_what_it_cannot_do(tmp_path, monkeypatch, 
     assert np.load("b.npy").shape == (8, 8, 8)
     assert export(folders[1].name, format="npy", results=tmp_path / "out", output=tmp_path / "t.npy", truth=True) == 0
     assert np.load("t.npy")[0, 0, 0] == np.float32(0.123456)
+    for name in ("grey", "grey:dark"):  # as tables call them
+        assert export(name, format="npy", results=tmp_path / "out", output=tmp_path / f"{name[-4:]}.npy") == 0
+    assert not np.array_equal(np.load("grey.npy"), np.load("dark.npy"))
     for arguments, text in (
         ((str(folders[0]), "npy"), "one that exists"),
-        (("tiny", "npy", tmp_path / "out"), "expected one run, found 2"),
+        (("tiny", "npy", tmp_path / "out"), r"expected one run, found 2. Runs: tiny\S+ \(grey:dark\), tiny\S+ \(grey\)\."),
         (("nowhere", "npy"), "a run folder"),
         ((str(folders[0]), "nifty"), "Did you mean 'nifti'"),
         ((str(folders[0]), "npy", None, tmp_path / "x.raw"), "ends in .npy"),

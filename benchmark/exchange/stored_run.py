@@ -6,12 +6,18 @@ from pathlib import Path
 
 from benchmark.errors import InputError
 from benchmark.exchange.volume_image import VolumeImage
+from benchmark.frame import labels
 from benchmark.results import Results
 from benchmark.types import RunRecord
 
+MOST_NAMED = 20
+
 
 def find_run(text: str, folder: Path | None) -> tuple[Results, RunRecord]:
-    """A run by its folder (.../runs/<run id>), or by its id or a part of it that no other run has. Raises InputError."""
+    """A run by its folder (.../runs/<run id>), by its id, by what tables call it (zerorf:tv), or by a part of its id.
+
+    Raises InputError unless it is the only one.
+    """
     path = Path(text)
     if folder is None:
         path = path.resolve() if path.is_dir() else path
@@ -20,12 +26,14 @@ def find_run(text: str, folder: Path | None) -> tuple[Results, RunRecord]:
         results, wanted = Results.open(path.parent.parent), path.name
     else:
         results, wanted = Results.open(folder), text
-    found = [record for record in results.records if wanted == record.run_id] or [
-        record for record in results.records if wanted in record.run_id
-    ]
+    called = labels(results.records)
+    found = [record for record in results.records if wanted in (record.run_id, called[record.run_id])]
+    found = found or [record for record in results.records if wanted in record.run_id]
     if len(found) != 1:
-        known = ", ".join(record.run_id for record in (found or results.records)[:20]) or "none"
-        raise InputError(f"run '{wanted}' in {results.folder}", expected="one run", found=f"{len(found)}", fix=f"Runs: {known}.")
+        known = [f"{record.run_id} ({called[record.run_id]})" for record in found or results.records]
+        more = f", and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+        fix = f"Runs: {', '.join(known[:MOST_NAMED]) or 'none'}{more}."
+        raise InputError(f"run '{wanted}' in {results.folder}", expected="one run", found=f"{len(found)}", fix=fix)
     return results, found[0]
 
 
