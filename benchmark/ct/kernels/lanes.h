@@ -60,6 +60,17 @@ static inline Floats pick_floats(Floats low, Floats high, Ints index) {
 }
 #endif
 
+// The sum of all lanes: halves onto halves, always in the same order.
+#if SEED_LANES == 16
+static inline float sum_floats(Floats x) { return _mm512_reduce_add_ps((__m512)x); }
+#else
+static inline float sum_floats(Floats x) {
+    __m128 part = _mm_add_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1));
+    part = _mm_add_ps(part, _mm_movehl_ps(part, part));
+    return _mm_cvtss_f32(_mm_add_ss(part, _mm_shuffle_ps(part, part, 1)));
+}
+#endif
+
 // 1 / sqrt(x) for x > 0, to 4e-7: the processor's estimate and a Newton step.
 static inline Floats inverse_root_floats(Floats x) {
     const Floats y = rough_inverse_root(x);

@@ -17,13 +17,7 @@ inline void raise(float* to, Pixels value) {
     value = max_floats(load_floats(to), value);
     std::memcpy(to, &value, sizeof value);
 }
-inline float sum(Pixels x) {
-    float part[LANES];
-    std::memcpy(part, &x, sizeof x);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int lane = 0; lane < half; ++lane) part[lane] += part[lane + half];
-    return part[0];
-}
+inline float sum(Pixels x) { return sum_floats(x); }
 #else
 using Pixels = float;
 using Wholes = int;
