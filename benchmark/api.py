@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from benchmark.ct.integrate import Samples, line_integral, march
     from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
     from benchmark.ct.noise import add_noise
-    from benchmark.ct.noise_level import noise_level, scan_noise
+    from benchmark.ct.noise_level import noise_level, noise_of_means, scan_noise
     from benchmark.ct.operators import engine_name, operators
     from benchmark.ct.projector import Projector
     from benchmark.ct.rays import Rays, view_rays
@@ -77,6 +77,7 @@ _LAZY = {
     "composite_max": "benchmark.ct.composite",
     "add_noise": "benchmark.ct.noise",
     "noise_level": "benchmark.ct.noise_level",
+    "noise_of_means": "benchmark.ct.noise_level",
     "scan_noise": "benchmark.ct.noise_level",
     "Ellipsoids": "benchmark.ct.ellipsoids",
     "OrderedSubsets": "benchmark.ct.algebraic",
@@ -188,7 +189,7 @@ __all__ = [
     "march",
     "measured_case",
     "noise_level",
-    "scan_noise",
+    "noise_of_means",
     "not_circular",
     "open_scan_folder",
     "operators",
@@ -200,6 +201,7 @@ __all__ = [
     "read_swc",
     "read_volume_file",
     "reference_scan",
+    "scan_noise",
     "simulated_case",
     "tigre_fdk",
     "training_angles",

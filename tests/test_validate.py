@@ -219,7 +219,8 @@ def test_a_small_file_of_the_peers_gives_all_its_views(tmp_path, capsys):
 def test_nothing_is_sure_of_which_many_fit():
     scan = setup("walnut_sample")
     diagnosis = diagnose(scan)
-    for count, text in enumerate(("sure: ", "sure, but for what fits as well (1): ", "", "", "but cannot be told from 4 others: ")):
+    some = [f"sure, but for what fits as well ({count}): " for count in (1, 2, 3)]
+    for count, text in enumerate(("sure: ", *some, "but cannot be told from 4 others: ")):
         ambiguous = dataclasses.replace(diagnosis, same=[diagnosis.declared] * count)
         assert f"geometry: as declared fits best, {text}" in "\n".join(Report("walnut", scan, [], ambiguous).lines())
 

@@ -38,10 +38,9 @@ def validate(
         setup = dataclasses.replace(setup, truth=None)
     geometry = setup.possible()
     remarks = number_remarks(setup.projections) + (orbit_remarks(geometry) if geometry is not None else [])
-    if all(remark.level != "error" for remark in remarks):
-        remarks += mask_remarks(setup.projections, setup.masks)
     diagnosis = path = None
     if all(remark.level != "error" for remark in remarks):  # else nothing could fit
+        remarks += mask_remarks(setup.projections, setup.masks)
         prove_file(target)
         with Console(stderr=True).status("validating") as status:
             diagnosis = diagnose(setup, lambda done, total, what: status.update(escape(f"{done + 1}/{total} {what}")))

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.noise_level import noise_level
+from benchmark.ct.noise_level import noise_of_means
 from benchmark.ct.views import heldout_views, training_views
 from benchmark.errors import InputError
 from benchmark.types import Case, DatasetParams, Scan
@@ -92,15 +92,11 @@ class Measured:
         z, y, x = (max(1, round(count * size / max(shape))) for count in shape)
         return self.geometry.with_volume((z, y, x))
 
-    def noise_of_means(self, views: Sequence[int], factor: int) -> float | None:
-        """Standard deviation of the noise of means of factor x factor pixels, where the single ones say it, or somebody does.
-
-        Means of pixels show their structure as if it were noise, the pixels themselves less of it.
-        """
-        if self.noise is None and factor == 1:
-            return None
-        few = views[:: -(-len(views) // NOISE_VIEWS)]
-        return (noise_level(self.view(index) for index in few) if self.noise is None else self.noise) / factor
+    def noise_after(self, views: Sequence[int], factor: int) -> float | None:
+        """Of means of factor x factor pixels: from what somebody knows of the single ones, or from what these show."""
+        if self.noise is not None:
+            return self.noise / factor
+        return noise_of_means(map(self.view, views[:: -(-len(views) // NOISE_VIEWS)]), factor)
 
     def scan(self, views: Sequence[int], size: int, factor: int = 1, noise: float | None = None) -> Scan:
         """These views with `factor` x `factor` pixels averaged, converted one after the other; where they are many, into a file.
@@ -132,7 +128,7 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
     return Case(
         name=measured.name,
-        scan=measured.scan(training, params.size, factor, measured.noise_of_means(training, factor)),
+        scan=measured.scan(training, params.size, factor, measured.noise_after(training, factor)),
         truth=measured.truth().averaged(grid) if measured.truth else None,
         heldout=measured.scan(heldout, params.size, factor) if heldout else None,
         truth_note=measured.truth_note,

@@ -21,6 +21,14 @@ def scan_noise(scan: Scan) -> float:
     return shown if scan.noise is None else min(shown, scan.noise)
 
 
+def noise_of_means(views: Iterable[np.ndarray], factor: int) -> float | None:
+    """Standard deviation of the noise of means of factor x factor pixels, as the single ones of these views [v, u] show it.
+
+    Means of pixels show their structure as if it were noise, the pixels themselves less of it. None for a factor of 1: ask the pixels.
+    """
+    return None if factor == 1 else noise_level(views) / factor
+
+
 def noise_level(projections: Iterable[np.ndarray]) -> float:
     """Standard deviation of a typical pixel's noise, in the unit of the projections [view, v, u]; 0 for detectors of one row or column.
 

@@ -30,7 +30,7 @@ class FieldParams(Params):
 
 def why_not(scan: Scan, params: FieldParams) -> str:
     """Why a fit with these parameters skips a scan; '' if it does not: total variation is weighed against line integrals."""
-    given = [name for name in ("tv", "guided") if getattr(params, name, 0)]
+    given = [name for name, field in type(params).model_fields.items() if field.annotation == TvWeight and getattr(params, name)]
     if scan.composite == "sum" or not given:
         return ""
     return f"{' and '.join(given)}: total variation needs line integrals, these views are maxima; leave it at 0"

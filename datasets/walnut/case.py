@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from benchmark.api import Case, Scan, Voxels, binned, cached_arrays, heldout_views, noise_level, training_views, usual_bin
+from benchmark.api import Case, Scan, Voxels, binned, cached_arrays, heldout_views, noise_of_means, training_views, usual_bin
 
 from . import WalnutParams
 from .measurement import SIDE, Measurement, Progress, published, sample, without_air
@@ -35,9 +35,10 @@ def _case(name: str, measurement: Measurement, params: WalnutParams) -> Case:
     heldout = heldout_views(measurement.views, training, params.heldout, params.data_seed)
     factor = params.bin or usual_bin(measurement.projections.shape[1:], params.size)
     everything = _scan(measurement, params.correct_air, params.size, factor)
+    noise = noise_of_means((measurement.projections[index] for index in training), factor)
     return Case(
         name=name,
-        scan=dataclasses.replace(_subset(everything, training), noise=_noise(measurement, training, factor)),
+        scan=dataclasses.replace(_subset(everything, training), noise=noise),
         truth=_truth(measurement, params),
         heldout=_subset(everything, heldout) if heldout else None,
         truth_note=f"non-negative least-squares fit of all {measurement.views} views, on a finer grid, averaged",
@@ -50,11 +51,6 @@ def _scan(measurement: Measurement, correct_air: bool, size: int, factor: int) -
     """All views, `factor` x `factor` pixels averaged, with a grid of size^3 voxels."""
     projections = without_air(measurement.projections) if correct_air else measurement.projections
     return Scan(binned(projections, factor), measurement.geometry(size).binned(factor))
-
-
-def _noise(measurement: Measurement, training: tuple[int, ...], factor: int) -> float | None:
-    """Of means of pixels, as the single pixels of the training views show it."""
-    return None if factor == 1 else noise_level(measurement.projections[list(training)]) / factor
 
 
 def _subset(scan: Scan, views: tuple[int, ...]) -> Scan:

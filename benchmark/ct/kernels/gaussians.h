@@ -140,7 +140,7 @@ SEED_FN void gaussian_columns(const GaussianFootprint& g, float dj, float reach,
     const float c = g.c + dj * (2 * g.cv + g.cvv * dj) - reach * (g.w + dj * (2 * g.wv + g.wvv * dj));
     const float root = b * b - a * c, half = sqrtf(seed_max(root, 0.0f)) / a, middle = g.i - b / a;
     const float low = ceilf(seed_max(middle - half, 0.0f)), high = floorf(seed_max(seed_min(middle + half, (float)(columns - 1)), -1.0f));
-    const bool all = !(a > 0), none = !all && !(root >= 0);
+    const bool all = !(a > 0), none = !(root >= 0);
     first = all ? 0 : (int)low;
     last = all ? columns - 1 : none ? -1 : (int)high;
 }
