@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from benchmark.ct.simulate import Voxels
     from benchmark.ct.tigre import tigre_fdk
     from benchmark.ct.total_variation import TotalVariation
+    from benchmark.ct.transfer import to_device
     from benchmark.ct.tv_problem import Iterate, TvProblem, fista
     from benchmark.ct.tv_weight import TvChoice, choose_tv_weight
     from benchmark.ct.viewpoints import AXES, camera_geometry, orbit_directions
@@ -112,6 +113,7 @@ _LAZY = {
     "reference_scan": "benchmark.ct.reference",
     "Run": "benchmark.run_context",
     "TotalVariation": "benchmark.ct.total_variation",
+    "to_device": "benchmark.ct.transfer",
     "TvProblem": "benchmark.ct.tv_problem",
     "Iterate": "benchmark.ct.tv_problem",
     "fista": "benchmark.ct.tv_problem",
@@ -204,6 +206,7 @@ __all__ = [
     "scan_noise",
     "simulated_case",
     "tigre_fdk",
+    "to_device",
     "training_angles",
     "training_views",
     "upper_bound",

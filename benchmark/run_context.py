@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -126,14 +126,18 @@ class Run:
             ).write(self._checkpoints.path)
             self._next_checkpoint = self.clock.seconds + self._checkpoints.every
 
-    def log(self, **values: float) -> None:
-        """Report scalars (loss=..., psnr=...) of the current step to the progress display and the record."""
+    def log(self, **values: SupportsFloat) -> None:
+        """Report scalars (loss=..., psnr=...) of the current step to the progress display and the record.
+
+        Tensors of one element are welcome: a GPU is waited for here, not in every step that makes a loss.
+        """
         if self._on_log is None:
             return
         with self.clock.paused():
             facts: dict[str, Any] = {"step": self.step, "total": self._loop.steps or 0, "seconds": self.clock.seconds}
             left = self._loop.seconds_left(self._before, self._with_this_step())
-            self._on_log(facts | ({"seconds_left": left} if left else {}) | values)
+            plain = {name: value if isinstance(value, int | float) else float(value) for name, value in values.items()}
+            self._on_log(facts | ({"seconds_left": left} if left else {}) | plain)
 
     def snapshot(self, volume: Callable[[], np.ndarray]) -> None:
         """Offer the current volume ([z, y, x], 1/mm) for the convergence curve; called only when one is due, clock paused."""

@@ -28,7 +28,11 @@ DEVICE = "pretend:0"
 HERE = Path(__file__).parent
 AUTOCAST = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
 MIXING = {"aten::copy_", "aten::index.Tensor", "aten::index_put_", "aten::index_put", "aten::_index_put_impl_"}  # take CPU tensors, too
+WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal", "aten::_unique2"}  # the host needs an answer
 FRESH = {"aten::empty.memory_format", "aten::empty_like", "aten::empty_strided", "aten::new_empty", "aten::new_empty_strided"}
+
+
+waits: list[str] = []  # what a GPU would have been waited for, in order
 
 
 class PretendTensor(torch.Tensor):
@@ -102,6 +106,8 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     generator = kwargs.get("generator")
     if generator is not None and on_device:
         raise RuntimeError(f"Expected a 'pretend' device type for generator but found '{generator.device}'")
+    if _waits(name, args, kwargs, there):
+        waits.append(name)
     inner_args, inner_kwargs = tree_unflatten([leaf.inner if isinstance(leaf, PretendTensor) else leaf for leaf in leaves], structure)
     if wanted is not None:
         inner_kwargs["device"] = "cpu"
@@ -118,6 +124,17 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return known[id(value)] if id(value) in known else PretendTensor(value)
 
     return tree_map(outside, result)
+
+
+def _waits(name: str, args: Any, kwargs: dict[str, Any], there: list[PretendTensor]) -> bool:
+    """Whether the host would wait for the device: its answer is needed, or numbers cross in a way that is not said to be asynchronous."""
+    if name == "aten::copy_":
+        return isinstance(args[0], PretendTensor) != isinstance(args[1], PretendTensor) and not kwargs.get("non_blocking")
+    if name == "aten::_to_copy":
+        target = torch.device(kwargs.get("device") or args[0].device).type
+        return args[0].device.type != target and not kwargs.get("non_blocking")
+    masked = name.startswith("aten::index") and any(tensor.dtype == torch.bool for tensor in there)
+    return bool(there) and (name in WAITING or masked)
 
 
 @contextlib.contextmanager

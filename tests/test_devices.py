@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pretend
 import pytest
 import torch
 from balls import ball_scan, scanner
@@ -110,12 +113,12 @@ def test_importance_samples_fit_as_well(device: str) -> None:
     assert np.linalg.norm(found.volume - expected.volume) < 0.2 * np.linalg.norm(expected.volume)
 
 
-def training(method: str, device: str) -> Any:
+def training(method: str, device: str, **changes: Any) -> Any:
     if method == "gaussians":
-        return GaussiansTraining(scan(), GaussiansParams(steps=20, every=3, gaussians=40, tv=0.0), 0, device)
+        return GaussiansTraining(scan(), GaussiansParams(**{"steps": 20, "every": 3, "gaussians": 40, "tv": 0.0} | changes), 0, device)
     if method == "naf":
-        return naf.Training(scan(), NafParams(**NAF), 0, device)
-    return zerorf.Ensemble(scan(), ZeroRFParams(**ZERORF), 0, device)
+        return naf.Training(scan(), NafParams(**NAF | changes), 0, device)
+    return zerorf.Ensemble(scan(), ZeroRFParams(**ZERORF | changes), 0, device)
 
 
 @pytest.mark.parametrize("method", ["naf", "zerorf", "gaussians"])
@@ -125,7 +128,36 @@ def test_what_was_trained_elsewhere_goes_on(method: str, device: str) -> None:
     for _ in range(5):
         first.step()
     second.load_state_dict(tree_map(lambda leaf: leaf.cpu() if isinstance(leaf, torch.Tensor) else leaf, first.state_dict()))
-    assert second.step() == pytest.approx(first.step(), rel=1e-4)
+    found, expected = (tree_map(float, each.step()) for each in (second, first))
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("zerorf", 0), ("naf", 1), ("gaussians", 1)],  # naf: the samples are counted; gaussians: are its numbers finite?
+)
+def test_a_step_of_training_hardly_waits_for_the_device(method: str, expected: int, device: str) -> None:
+    if device == "cpu":
+        pytest.skip("there is nothing to wait for")
+    trained = training(method, device, steps=10)
+    trained.step()
+    with waiting(device) as waits:
+        trained.step()
+    assert len(waits) == expected, waits
+
+
+@contextlib.contextmanager
+def waiting(device: str) -> Iterator[list[Any]]:
+    """What the host waits for, on a GPU (as torch warns of it) or on what stands for one."""
+    if device.startswith("cuda"):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            yield found
+            torch.cuda.set_sync_debug_mode("default")
+        return
+    pretend.waits.clear()
+    yield pretend.waits
 
 
 # -- what the harness does around them ----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def composite_rays_xray(mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) 
     d p_r / d mu_i = dt_i; there is no gradient to ts. Raises InputError for tables that are not packed.
     """
     _check_packed(mu, ts, rays)
-    return _Sum.apply(mu, ts, rays)
+    return composited("sum", mu, ts, rays)
 
 
 def composite_max(mu: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
@@ -31,10 +31,13 @@ def composite_max(mu: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
 
 
 def composited(mode: Mode, mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
-    """The one or the other, [N]. Raises InputError for a mode that is neither."""
+    """The one or the other, [N], of samples that `march` made, whose table is packed: a GPU need not be asked, and waited for.
+
+    Raises InputError for a mode that is neither.
+    """
     if mode not in get_args(Mode):
         raise InputError("mode", expected="'sum' or 'max'", found=f"'{mode}'")
-    return composite_max(mu, rays) if mode == "max" else composite_rays_xray(mu, ts, rays)
+    return _Max.apply(mu, rays) if mode == "max" else _Sum.apply(mu, ts, rays)
 
 
 def _check_packed(mu: torch.Tensor, ts: torch.Tensor | None, rays: torch.Tensor) -> None:

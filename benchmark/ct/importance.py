@@ -12,7 +12,7 @@ import torch
 
 from benchmark import counters
 from benchmark.ct.composite import Mode, composited
-from benchmark.ct.integrate import Field, Samples, clip
+from benchmark.ct.integrate import Field, Samples, clip, evaluated
 from benchmark.ct.kernels.call import call
 from benchmark.ct.rays import Rays
 from benchmark.errors import InputError
@@ -42,7 +42,7 @@ def importance_integral(
         found = importance_march(
             field, rays[begin : begin + rows], bounds, samples=samples, importance=importance, jitter=jitter, occupancy=occupancy
         )
-        parts.append(composited(mode, field(found.positions).reshape(-1), found.ts, found.rays))
+        parts.append(composited(mode, evaluated(field, found.positions), found.ts, found.rays))
     return torch.cat(parts)
 
 

@@ -54,7 +54,7 @@ def line_integral(
     parts = []
     for begin, end in marcher.pieces(chunk):
         piece = marcher.fill(begin, end)
-        parts.append(composited(mode, _evaluate(field, piece.positions), piece.ts, piece.rays))
+        parts.append(composited(mode, evaluated(field, piece.positions), piece.ts, piece.rays))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -131,7 +131,8 @@ class _Marcher:
         return samples
 
 
-def _evaluate(field: Field, positions: torch.Tensor) -> torch.Tensor:
+def evaluated(field: Field, positions: torch.Tensor) -> torch.Tensor:
+    """The field at positions [M, 3]: float32 [M]. Raises InputError for an answer of another shape."""
     mu = field(positions)
     count = positions.shape[0]
     if tuple(mu.shape) not in ((count,), (count, 1)):

@@ -6,6 +6,7 @@ import torch
 
 from benchmark.ct.integrate import clip
 from benchmark.ct.rays import Rays, view_rays
+from benchmark.ct.transfer import to_device
 from benchmark.types import Scan
 
 
@@ -27,5 +28,5 @@ class Measurements:
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Rays, torch.Tensor]:
         """`count` random rays (with replacement) and their measured values."""
-        chosen = torch.randint(len(self.values), (count,), generator=generator).to(self.values.device)
+        chosen = to_device(torch.randint(len(self.values), (count,), generator=generator), self.values.device)
         return self.rays[chosen], self.values[chosen]

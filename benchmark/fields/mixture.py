@@ -20,6 +20,7 @@ import torch
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.kernels.call import call
 from benchmark.ct.rays import Rays
+from benchmark.ct.transfer import to_device
 from benchmark.errors import InputError
 
 CUTOFF = 1e-4
@@ -48,7 +49,7 @@ class Mixture(NamedTuple):
             raise InputError("mixture", expected="float32 [K, 3], [K, 4], [K, 3] and [K]", found=f"{found}, {self.means.dtype}")
         if count == 0:
             raise InputError("mixture", expected="at least one Gaussian", found="none left", fix="Prune less, or start from more.")
-        if not math.isfinite(sum(float(tensor.detach().sum()) for tensor in self)):
+        if not bool(torch.stack([tensor.detach().sum() for tensor in self]).isfinite().all()):
             raise InputError("mixture", expected="finite parameters", found="NaN or Inf", fix="Lower the learning rates.")
 
 
@@ -91,7 +92,7 @@ class MixtureProjector:
         vectors, lengths = self._vectors, self._lengths
         if views is not None:
             chosen = np.asarray(views, dtype=np.int64)
-            vectors, lengths = np.ascontiguousarray(vectors[chosen]), lengths[torch.from_numpy(chosen).to(lengths.device)]
+            vectors, lengths = np.ascontiguousarray(vectors[chosen]), lengths[to_device(torch.from_numpy(chosen), lengths.device)]
         images = _Project.apply(mixture.means, whitening(mixture), mixture.log_amplitudes.exp(), vectors, lengths.shape, self.reach)
         return lengths * images
 

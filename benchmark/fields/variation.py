@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from benchmark.ct.transfer import to_device
 from benchmark.ct.tv_problem import TvProblem
 from benchmark.ct.tv_weight import choose_tv_weight
 from benchmark.errors import InputError
@@ -44,7 +45,7 @@ def total_variation(block: torch.Tensor, spacing: Sequence[float]) -> torch.Tens
 
 def _mean_length(slopes: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Of vectors whose components lie along the first axis, rounded off at 1e-4 of the values' size so that 0 has a gradient."""
-    floor = 1e-8 * float(values.detach().square().mean()) + 1e-20
+    floor = 1e-8 * values.detach().square().mean() + 1e-20
     return (slopes.square().sum(0) + floor).sqrt().mean()
 
 
@@ -79,6 +80,6 @@ class Variation:
         index = torch.rand(POINTS, 1, 3, generator=generator) * (counts - several) + ahead  # z y x in voxels from the lower corner
         spacing, lower = self.geometry.volume_spacing, self.geometry.volume_bounds[0]
         positions = (index * torch.tensor(spacing)).flip(-1).view(-1, 3) + torch.tensor(lower, dtype=torch.float32)
-        values = field(positions.to(self.device)).view(POINTS, 4)
+        values = field(to_device(positions, self.device)).view(POINTS, 4)
         edges = [length / count for length, count in zip(self.extent, counts.tolist(), strict=True)]
-        return self.factor * _mean_length(((values[:, 1:] - values[:, :1]) / torch.tensor(edges, device=values.device)).t(), values)
+        return self.factor * _mean_length(((values[:, 1:] - values[:, :1]) / to_device(torch.tensor(edges), values.device)).t(), values)

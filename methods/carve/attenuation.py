@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from benchmark.api import Scan
+from benchmark.api import Scan, to_device
 from benchmark.fields import Mixture, MixtureProjector, ramp_filtered, ssim, total_variation, voxelise
 from methods.carve import CarveParams
 from methods.carve.hull import Carving, carve
@@ -50,7 +50,7 @@ class Shadows:
         """Residual, SSIM and total variation, relative to the scan's scale."""
         mixture = mixture_of(carver, self.carving)
         chosen = torch.randperm(len(self.measured), generator=generator)[: self.params.views].sort().values
-        rendered, measured = self.projector(mixture, chosen.tolist()), self.measured[chosen.to(self.measured.device)]
+        rendered, measured = self.projector(mixture, chosen.tolist()), self.measured[to_device(chosen, self.measured.device)]
         residual = ramp_filtered(rendered - measured, self.params.sharpen * (1 - progress))
         loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level
         if self.params.ssim:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmark.api import ConeBeamGeometry, Projector, Scan
+from benchmark.api import ConeBeamGeometry, Projector, Scan, to_device
 from benchmark.fields import Mixture, Splats, splat, ssim
 from methods.carve import CarveParams
 from methods.carve.hull import carving_geometry, check_hull, check_silhouettes, hull
@@ -97,7 +97,7 @@ class Photographs:
         chosen = torch.randperm(len(self.masks), generator=generator)[: self.params.views].sort().values
         images = splat(splats, self.geometry, chosen.tolist())
         colours, alpha = images[..., :3], images[..., 3]
-        there = chosen.to(self.masks.device)
+        there = to_device(chosen, self.masks.device)
         masks, photographs = self.masks[there], self.colours[there]
         residual = colours - photographs
         loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean()

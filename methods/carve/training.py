@@ -38,7 +38,7 @@ class Training:
             self.carver = Carver(params, examples[0].more).to(device)
         self.optimiser = torch.optim.Adam(self.carver.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
 
-    def step(self) -> tuple[float, int]:
+    def step(self) -> tuple[torch.Tensor, int]:
         """One optimiser step on one example; its loss and its number of Gaussians."""
         progress = min(1.0, self.taken / self.params.steps)
         index = int(torch.randint(len(self.examples), (), generator=self.generator)) if len(self.examples) > 1 else 0
@@ -49,7 +49,7 @@ class Training:
         self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self._schedule(progress)
         self.optimiser.step()
         self.taken += 1
-        return float(loss.detach()), count
+        return loss.detach(), count
 
     def _schedule(self, progress: float) -> float:
         """Of the learning rate: Adam's first steps have the full length whatever the gradient, so it rises first."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, scan_noise
+from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, scan_noise, to_device
 from benchmark.fields import Measurements, Mixture, data_consistent_mean, ramp_filtered, ssim, total_variation
 from methods.gaussians import GaussiansParams
 from methods.gaussians.density import Population
@@ -62,7 +62,7 @@ class Objective:
     def __call__(self, mixture: Mixture, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The terms by name, weighted: what is minimised is their sum."""
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.params.views].sort().values
-        rendered, values = self.projector(mixture, chosen.tolist()), self.values[chosen.to(self.values.device)]
+        rendered, values = self.projector(mixture, chosen.tolist()), self.values[to_device(chosen, self.values.device)]
         residual = ramp_filtered(rendered - values, self.sharpen * (1 - step / self.params.steps))
         terms: dict[str, torch.Tensor] = {}
         terms[self.params.loss] = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level
@@ -93,7 +93,7 @@ class Training:
         bounds = torch.tensor(scan.geometry.volume_bounds, dtype=torch.float32, device=device)
         self.population = Population(mixture, params, bounds, self.objective.edge, mean, scan.composite)
 
-    def step(self) -> dict[str, float]:
+    def step(self) -> dict[str, torch.Tensor]:
         """One optimiser step, after a round of density control where one is due; its loss, and the terms that add up to it."""
         taken = self.population.taken
         if taken and taken % self.params.every == 0 and taken <= self.params.until * self.params.steps:
@@ -101,7 +101,7 @@ class Training:
         terms = self.objective(self.population.mixture, taken, self.generator)
         loss = torch.stack(list(terms.values())).sum()
         self.population.step(loss)
-        return {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}
+        return {name: term.detach() for name, term in {"loss": loss, **terms}.items()}
 
     @torch.no_grad()
     def volume(self, geometry: ConeBeamGeometry) -> torch.Tensor:

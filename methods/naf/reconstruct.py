@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan
+from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, to_device
 from benchmark.fields import (
     MLP,
     Attenuation,
@@ -85,7 +85,7 @@ class GridLoss:
         volume = field(voxel_positions(self.geometry, tuple(shift), self.device)).view(self.geometry.volume_shape)
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.views].sort().values
         rendered = self.projector.subset(chosen.numpy()).forward(volume)
-        loss = self.weighting.residual(rendered, self.values[chosen.to(self.device)]).square().mean()
+        loss = self.weighting.residual(rendered, self.values[to_device(chosen, self.device)]).square().mean()
         return loss + self.variation.of_volume(volume) if self.variation else loss
 
 
@@ -104,7 +104,7 @@ class Training:
         self.loss_of = RayLoss(scan, params, measurements, self.support, self.batch) if self.rays else GridLoss(params, scan, device)
         self.optimiser = torch.optim.Adam(self.field.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
 
-    def step(self) -> float:
+    def step(self) -> torch.Tensor:
         """One optimiser step; its loss."""
         self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.steps)
         loss = self.batch.attempt(self._backward, self.rays)
@@ -113,12 +113,12 @@ class Training:
         self.taken += 1
         return loss
 
-    def _backward(self) -> float:
+    def _backward(self) -> torch.Tensor:
         """Loss and gradients of new random rays or views."""
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.loss_of(self.field, self.rays, self.generator)
         self.scale.backward(loss)
-        return float(loss.detach())
+        return loss.detach()
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
         """[z, y, x] (1/mm): the field's mean over each voxel."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from benchmark.api import Projector, Scan
+from benchmark.api import Projector, Scan, to_device
 from benchmark.fields import RayLoss, Support, Variation, Weighting, ramp_filtered
 from methods.zerorf import ZeroRFParams
 
@@ -37,7 +37,7 @@ class GridLoss:
         views = projector.geometry.views
         if self.params.views is not None and self.params.views < views:
             chosen = torch.randperm(views, generator=generator)[: self.params.views].sort().values
-            projector, values = projector.subset(chosen.numpy()), values[chosen.to(values.device)]
+            projector, values = projector.subset(chosen.numpy()), values[to_device(chosen, values.device)]
         power = self.params.sharpen * (1 - step / self.params.steps)  # the plain residual has the last word
         loss = ramp_filtered(self.weighting.residual(projector.forward(volume), values), power).square().mean()
         if self.variation:

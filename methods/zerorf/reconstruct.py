@@ -138,7 +138,7 @@ class Ensemble:
     def _new_field(self) -> TensorialField:
         return TensorialField(self.params, self.scan.geometry, self.mean_attenuation).to(self.device)
 
-    def step(self) -> float:
+    def step(self) -> torch.Tensor:
         """One optimiser step of the present member; its loss."""
         loss = self.batch.attempt(self._backward, self.loss_of.rays_at(self.training.taken))
         self.training.step()
@@ -148,12 +148,12 @@ class Ensemble:
                 self.training = self._new_member()
         return loss
 
-    def _backward(self) -> float:
+    def _backward(self) -> torch.Tensor:
         """Loss and gradients of the present member."""
         self.training.field.zero_grad(set_to_none=True)
         loss = self.loss_of(self.training.field, self.training.taken, self.generator)
         self.scale.backward(loss)
-        return float(loss.detach())
+        return loss.detach()
 
     def _finish(self, field: TensorialField) -> None:
         self.finished.append(field)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from benchmark.ct.kernels.launch import launch
+from benchmark.ct.transfer import to_device
 from benchmark.errors import InputError
 
 TILE = (32, 8)  # rows and columns of the detector that a block of threads has: TILE_ROWS, TILE_COLUMNS of projector.cuh
@@ -25,8 +26,7 @@ Integer = ctypes.c_int
 
 
 def _on(device: torch.device, array: np.ndarray) -> torch.Tensor:
-    """A copy on a device, which the host does not wait for."""
-    return torch.from_numpy(array).pin_memory().to(device, non_blocking=True)
+    return to_device(torch.from_numpy(array), device)
 
 
 # -- voxel grid <-> projections: volume [z, y, x], projections [view, v, u], views [view, 4, 3] ------------------------------
