@@ -1,16 +1,21 @@
-// A CUDA driver for machines without a GPU. Its kernels are those of kernels.cu, compiled for the CPU: a launch runs their threads one
-// after the other, in no natural order, with the very array of arguments that cuLaunchKernel gets.
+// A CUDA driver for machines without a GPU. Its kernels are those of kernels.cu, compiled for the CPU: a launch runs their threads on
+// several of the CPU's at once, neighbours on different ones, with the very array of arguments that cuLaunchKernel gets.
 #include <cstring>
+#include <thread>
 #include <tuple>
+#include <vector>
 
 struct Place {
     int x;
 };
 static thread_local Place blockIdx, threadIdx, blockDim;
 #define __global__
+#define SEED_CONCURRENT
 #include "kernels.cu"
 
 namespace {
+
+constexpr unsigned WORKERS = 3;
 
 enum Status { SUCCESS = 0, INVALID_VALUE = 1, INVALID_IMAGE = 200, INVALID_CONTEXT = 201, NOT_FOUND = 500 };
 
@@ -28,12 +33,17 @@ struct Launch {
         std::tuple<Arguments...> values;
         int next = 0;
         std::apply([&](auto&... value) { (std::memcpy(&value, arguments[next++], sizeof value), ...); }, values);
-        blockDim.x = (int)threads;
-        for (unsigned block = blocks; block-- > 0;)
-            for (unsigned thread = 0; thread < threads; ++thread) {
-                blockIdx.x = (int)block, threadIdx.x = (int)(thread * 97 % threads);  // each once: 97 is a prime
-                std::apply(kernel, values);
-            }
+        const auto work = [&](unsigned first) {
+            blockDim.x = (int)threads;
+            for (unsigned block = blocks; block-- > 0;)
+                for (unsigned thread = first; thread < threads; thread += WORKERS) {
+                    blockIdx.x = (int)block, threadIdx.x = (int)thread;
+                    std::apply(kernel, values);
+                }
+        };
+        std::vector<std::thread> workers;
+        for (unsigned first = 0; first < WORKERS; ++first) workers.emplace_back(work, first);
+        for (std::thread& worker : workers) worker.join();
     }
 };
 
@@ -121,7 +131,7 @@ int cuFuncGetParamInfo(const Function* function, size_t index, size_t* offset, s
 int cuLaunchKernel(const Function* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
                    unsigned block_z, unsigned, void*, void** arguments, void** extra) {
     if (!pushed) return INVALID_CONTEXT;
-    if (!grid_x || grid_x > 0x7fffffffu || !block_x || block_x > 1024 || grid_y * grid_z * block_y * block_z != 1 || extra || block_x % 97 == 0)
+    if (!grid_x || grid_x > 0x7fffffffu || !block_x || block_x > 1024 || grid_y * grid_z * block_y * block_z != 1 || extra)
         return INVALID_VALUE;
     function->run(grid_x, block_x, arguments);
     return SUCCESS;

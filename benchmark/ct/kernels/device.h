@@ -25,16 +25,24 @@ SEED_FN Number seed_pick(const Number* x, int axis) {
     return axis == 0 ? x[0] : axis == 1 ? x[1] : x[2];
 }
 
-// *at = the larger of *at and value, both >= 0 (their bits are then in the same order as they are).
-#ifdef __CUDACC__
+// seed_raise: *at = the larger of *at and value, both >= 0 (their bits are then in the same order as they are). seed_add: *at += value.
+// On a GPU many threads may do so at once, and in what stands for one in the tests (SEED_CONCURRENT).
+#if defined(__CUDACC__)
 SEED_FN void seed_raise(float* at, float value) { atomicMax((int*)at, __float_as_int(value)); }
+SEED_FN void seed_add(float* at, float value) { atomicAdd(at, value); }
+#elif defined(SEED_CONCURRENT)
+static void seed_raise(float* at, float value) {
+    float old;
+    __atomic_load(at, &old, __ATOMIC_RELAXED);
+    while (old < value && !__atomic_compare_exchange(at, &old, &value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+}
+static void seed_add(float* at, float value) {
+    float old, sum;
+    __atomic_load(at, &old, __ATOMIC_RELAXED);
+    do sum = old + value;
+    while (!__atomic_compare_exchange(at, &old, &sum, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+}
 #else
 SEED_FN void seed_raise(float* at, float value) { *at = seed_max(*at, value); }
-#endif
-
-// *at += value; on a GPU many threads may do so at once.
-#ifdef __CUDACC__
-SEED_FN void seed_add(float* at, float value) { atomicAdd(at, value); }
-#else
 SEED_FN void seed_add(float* at, float value) { *at += value; }
 #endif
