@@ -26,6 +26,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "carve": {"voxels": 12, "steps": 12, "channels": 4, "levels": 2, "networks": 1, "refine": 3},
     "zerorf with tv": TINY["zerorf"] | {"members": 2, "steps": 6, "refine": 0, "tv": 0.01, "weighting": "photons"},
     "naf with tv": TINY["naf"] | {"steps": 12, "rays": 64, "refine": 0, "tv": 0.01},
+    "zerorf fine-tuned": TINY["zerorf"] | {"members": 2, "steps": 3, "finetune": 3, "finetune_rays": 64, "refine": 3},
     "zerorf by rays": TINY["zerorf"] | {"render": "rays", "members": 2, "steps": 6, "rays": 64, "rays_end": 64, "refine": 3},
 }
 
@@ -96,7 +97,7 @@ def test_a_checkpoint_of_other_parameters_is_not_used(tmp_path: Path) -> None:
     assert run.resumed == 0
 
 
-@pytest.mark.parametrize("name", ["naf", "zerorf", "zerorf by rays", "gaussians"])
+@pytest.mark.parametrize("name", ["naf", "zerorf", "zerorf fine-tuned", "zerorf by rays", "gaussians"])
 def test_the_field_of_a_checkpoint_is_the_volume_before_its_refinement(name: str, tmp_path: Path) -> None:
     from benchmark.fields import field_volume
 

@@ -50,6 +50,7 @@ RUNS: list[tuple[str, dict[str, Any], float]] = [  # method, parameters, the lar
     ("naf", {**NAF, "render": "grid", "views": 3, "skip": 2, "layers": 4, "tv": 0.01}, 1e-2),
     ("zerorf", {**ZERORF, "tv": 0.01}, 1e-2),
     ("zerorf", {**ZERORF, "members": 1, "render": "rays", "attention": True, "muon": 0.0, "tv": 0.01}, 1e-2),
+    ("zerorf", {**ZERORF, "finetune": 2, "finetune_rays": 64}, 1e-2),
     ("gaussians", GAUSSIANS, 1e-2),
     ("carve", {**CARVE, "ssim": 0.2, "refine": 3}, 1e-2),
     ("carve", {**CARVE, "values": "plain", "loss": "l2"}, 1e-2),

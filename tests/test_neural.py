@@ -38,6 +38,7 @@ from datasets.ball import BallParams
 from datasets.ball import load as load_ball
 from methods.naf import NafParams
 from methods.zerorf import ZeroRFParams
+from methods.zerorf.field import TensorialField, restored
 from methods.zerorf.generator import (
     Decoder,
     PlanesAndLines,
@@ -175,9 +176,40 @@ def test_zerorf_averages_its_members() -> None:
     run = Run()
     result = reconstruct("zerorf", ball().scan, run, members=3, steps=4)
     assert run.step == 12 and result.info["members"] == 3
-    assert [ZeroRFParams().members_for(views) for views in (1, 10, 20, 50, 100)] == [4, 4, 2, 1, 1]
+    assert [ZeroRFParams().members_for(views) for views in (1, 10, 14, 20, 50)] == [4, 4, 3, 1, 1]
+    assert [ZeroRFParams(finetune=0).members_for(views) for views in (10, 20, 50, 100)] == [4, 2, 1, 1]
     first = reconstruct("zerorf", ball().scan, members=1, steps=4)
     assert not np.allclose(result.volume, first.volume, rtol=1e-3)
+
+
+@pytest.mark.parametrize("changes", [{}, {"tensors": "xyz xyz"}, {"render": "rays"}, {"tv": 0.001}])
+def test_zerorf_goes_on_without_its_generator(changes: dict[str, Any]) -> None:
+    """What the generator cannot follow of many views the tensors themselves can."""
+    scan, run = ball().scan, Run()
+    made = reconstruct("zerorf", scan, steps=10, refine=0, **changes)
+    tuned = reconstruct("zerorf", scan, run, steps=10, refine=0, finetune=3, **changes)
+    assert run.step == 13 and tuned.info["finetune"] == 3
+    check_volume(tuned, scan)
+    assert misfit(tuned.volume, scan) < 0.7 * misfit(made.volume, scan)
+    assert [ZeroRFParams().finetuning_for(views) > 0 for views in (10, 14, 15, 50)] == [False, False, True, True]
+    assert ZeroRFParams().steps_for(50) < ZeroRFParams(finetune=0).steps_for(50) == ZeroRFParams().steps_for(10)
+    assert ZeroRFParams(**methods.zerorf.SPEC.presets["paper"]).finetuning_for(50) == 0  # as published
+
+
+@pytest.mark.parametrize("tensors", ["xy z yz x zx y", "xyz xyz"])
+def test_releasing_the_tensors_changes_nothing_but_what_is_trained(tensors: str) -> None:
+    params = params_of("zerorf", tensors=tensors)
+    assert isinstance(params, ZeroRFParams)
+    field, everywhere = TensorialField(params, ball().scan.geometry, 0.02), Support.everywhere((16, 16, 16))
+    with torch.no_grad():
+        before = field.volume(everywhere)
+        assert not field.released
+        field.generator.release()
+        assert field.released and torch.equal(field.volume(everywhere), before)
+    assert all(name.endswith(".released") for name, _ in field.generator.named_parameters())
+    again = restored(field.state_dict(), params, ball().scan.geometry, 0.02)
+    with torch.no_grad():
+        assert torch.equal(again.volume(everywhere), before)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +363,7 @@ def test_attention_is_the_only_thing_it_adds() -> None:
 def test_summed_features_feed_a_smaller_network(render: str) -> None:
     geometry, params = offset_scan().geometry, params_of("zerorf", reduction="sum", bias=0.3)
     assert isinstance(params, ZeroRFParams)
-    field = zerorf.TensorialField(params, geometry, 0.02)
+    field = TensorialField(params, geometry, 0.02)
     assert field.network.widths[0] == params.features
     planes, lines = field.generator()
     features = vm_grid(planes, lines).view(-1, 3, params.features)
@@ -345,7 +377,7 @@ def test_summed_features_feed_a_smaller_network(render: str) -> None:
 def test_the_bias_sets_where_training_starts() -> None:
     params = params_of("zerorf", activation="exp", bias=-1.0)
     assert isinstance(params, ZeroRFParams)
-    field = zerorf.TensorialField(params, ball().scan.geometry, 0.02)
+    field = TensorialField(params, ball().scan.geometry, 0.02)
     with torch.no_grad():
         field.network.weights.zero_()
         volume = field.volume(Support.everywhere((16, 16, 16)))

@@ -8,6 +8,8 @@ from benchmark.api import Field, MethodSpec, TvWeight, hookimpl
 from benchmark.fields import FieldParams, Precision
 
 MEMBERS_TIMES_VIEWS, MOST_MEMBERS = 40, 4
+STEPS, STEPS_BEFORE_FINETUNING = 220, 110
+FINETUNE, FINETUNED_VIEWS = 200, 15
 
 
 class ZeroRFParams(FieldParams):
@@ -17,10 +19,19 @@ class ZeroRFParams(FieldParams):
     members: int | None = Field(
         None,
         ge=1,
-        description="fields from different frozen noise, trained one after the other, whose mean is the volume; "
-        "none = 40 / views of the scan, 1 to 4: the fewer views, the more is the noise's own",
+        description="fields from different frozen noise, trained one after the other, whose mean is the volume; none = 40 / views of "
+        "the scan, 1 to 4, or 1 where they are fine-tuned: the fewer views, the more is the noise's own",
     )
-    steps: int = Field(220, ge=1, description="optimiser steps of each member")
+    steps: int | None = Field(
+        None, ge=1, description="optimiser steps of the generator of each member; none = 220, or 110 where fine-tuning follows"
+    )
+    finetune: int | None = Field(
+        None,
+        ge=0,
+        description="steps after those, in which planes, lines and network are fitted themselves, without the generator, by 20 batches of "
+        "random rays each; none = 200 for 15 and more views, else 0: the more the data say, the less is left to the generator",
+    )
+    finetune_rays: int = Field(256, ge=1, description="rays of each batch of fine-tuning")
     coarse: float = Field(0.5, ge=0, lt=1, description="fraction of the steps on the half-resolution grid and detector (render: grid)")
     sharpen: float = Field(
         0.7, ge=0, le=1, description="power of the ramp filter on the residual, so that detail converges too; 0 = none (grid)"
@@ -70,12 +81,24 @@ class ZeroRFParams(FieldParams):
 
     def members_for(self, views: int) -> int:
         """Fields for a scan of so many views."""
-        return min(MOST_MEMBERS, max(1, round(MEMBERS_TIMES_VIEWS / views))) if self.members is None else self.members
+        if self.members is not None:
+            return self.members
+        return 1 if self.finetuning_for(views) else min(MOST_MEMBERS, max(1, round(MEMBERS_TIMES_VIEWS / views)))
+
+    def steps_for(self, views: int) -> int:
+        """Steps of each field's generator for a scan of so many views."""
+        if self.steps is not None:
+            return self.steps
+        return STEPS_BEFORE_FINETUNING if self.finetuning_for(views) else STEPS
+
+    def finetuning_for(self, views: int) -> int:
+        """Steps of each field without its generator for a scan of so many views."""
+        return (FINETUNE if views >= FINETUNED_VIEWS else 0) if self.finetune is None else self.finetune
 
 
 SPEC = MethodSpec(
     name="zerorf",
-    revision=3,
+    revision=4,
     target="methods.zerorf.reconstruct:reconstruct",
     field="methods.zerorf.reconstruct:restored_field",
     speed="methods.zerorf.speed:speed",
@@ -86,10 +109,11 @@ SPEC = MethodSpec(
     summary="ZeroRF-DIP: vector-matrix field generated from frozen noise (deep image prior)",
     presets={
         "paper": {
-            "render": "rays", "members": 1, "steps": 10_000, "rays": 4096, "rays_end": 65_536, "samples": 256, "importance": 256,
-            "noise": "detector", "noise_channels": 8, "channels": (256, 128, 64, 64, 32), "blocks": 2, "attention": True,
-            "upsampling": "nearest", "features": 16, "reduction": "concatenate", "hidden": 64, "layers": 2, "activation": "exp",
-            "learning_rate": 2e-3, "muon": 0.0, "weight_decay": 0.2, "decay": 0.0, "clip": 1.0, "average": 0.0, "refine": 0,
+            "render": "rays", "members": 1, "steps": 10_000, "finetune": 0, "rays": 4096, "rays_end": 65_536, "samples": 256,
+            "importance": 256, "noise": "detector", "noise_channels": 8, "channels": (256, 128, 64, 64, 32), "blocks": 2,
+            "attention": True, "upsampling": "nearest", "features": 16, "reduction": "concatenate", "hidden": 64, "layers": 2,
+            "activation": "exp", "learning_rate": 2e-3, "muon": 0.0, "weight_decay": 0.2, "decay": 0.0, "clip": 1.0, "average": 0.0,
+            "refine": 0,
         },
         "fast": {},  # the defaults: the quickest way found to the same quality on a CPU
         "tv": {"tv": "auto"},

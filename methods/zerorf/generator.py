@@ -98,6 +98,22 @@ class Decoder(nn.Module):
         return made
 
 
+class Released(nn.Module):
+    """A tensor [features, *shape] that is a parameter itself, in the place of the decoder that made it."""
+
+    def __init__(self, made: torch.Tensor) -> None:
+        super().__init__()
+        self.released = nn.Parameter(made.detach().clone())
+
+    def forward(self) -> torch.Tensor:
+        return self.released
+
+
+def _release(decoders: nn.ModuleList, params: ZeroRFParams) -> nn.ModuleList:
+    with torch.no_grad():
+        return nn.ModuleList(Released(made) for made in _decoded(decoders, params))
+
+
 def _decoded(decoders: nn.ModuleList, params: ZeroRFParams) -> list[torch.Tensor]:
     """What each decoder makes, float32; its convolutions in the precision that is asked for."""
     with products_in(params.precision, next(decoders.parameters()).device):
@@ -115,6 +131,10 @@ class PlanesAndLines(nn.Module):
         self.params = params
         self.planes = nn.ModuleList(Decoder(params, plane) for plane in plane_shapes(shape))
         self.lines = nn.ModuleList(Decoder(params, line) for line in line_shapes(shape))
+
+    def release(self) -> None:
+        """The planes and lines become parameters themselves, as they are now."""
+        self.planes, self.lines = _release(self.planes, self.params), _release(self.lines, self.params)
 
     def forward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         return _decoded(self.planes, self.params), _decoded(self.lines, self.params)
@@ -139,6 +159,10 @@ class TiledVolumes(nn.Module):
         super().__init__()
         self.params, self.groups = params, len(params.bands)
         self.volumes = nn.ModuleList(Decoder(params, tile_shape(shape, band)) for band in params.bands)
+
+    def release(self) -> None:
+        """The tensors become parameters themselves, as they are now."""
+        self.volumes = _release(self.volumes, self.params)
 
     def at_voxels(self, support: Support) -> torch.Tensor:
         return self.encoder()(support.points())

@@ -21,7 +21,8 @@ class GridLoss:
     """Mean squared residual of whole views of the field on the voxel grid, at half resolution first; relative to the data."""
 
     def __init__(self, params: ZeroRFParams, scan: Scan, device: str) -> None:
-        self.params, self.first_fine = params, round(params.coarse * params.steps)
+        self.params, self.steps = params, params.steps_for(scan.geometry.views)
+        self.first_fine = round(params.coarse * self.steps)
         self.weighting = Weighting(scan, params.weighting)
         values = torch.tensor(scan.projections, device=device)
         self.variation = Variation(scan, params.tv, values.numel(), device) if params.tv else None
@@ -38,7 +39,7 @@ class GridLoss:
         if self.params.views is not None and self.params.views < views:
             chosen = torch.randperm(views, generator=generator)[: self.params.views].sort().values
             projector, values = projector.subset(chosen.numpy()), values[to_device(chosen, values.device)]
-        power = self.params.sharpen * (1 - step / self.params.steps)  # the plain residual has the last word
+        power = self.params.sharpen * (1 - step / self.steps)  # the plain residual has the last word
         loss = ramp_filtered(self.weighting.residual(projector.forward(volume), values), power).square().mean()
         if self.variation:
             loss = loss + self.variation.of_volume(volume)

@@ -33,14 +33,14 @@ def training_step(device: str, size: int, views: int = 10) -> tuple[Callable[[],
 
 def _step_in_torch(ensemble: Ensemble) -> Callable[[], None]:
     """Raises AssertionError if it makes another volume."""
-    training, twin = ensemble.training, TorchGrid(ensemble.training.field, ensemble.scan, ensemble.device)
+    training, twin = ensemble.stage, TorchGrid(ensemble.stage.field, ensemble.scan, ensemble.device)
     with torch.no_grad():
         torch.testing.assert_close(training.field.volume(ensemble.support), twin.volume() * ensemble.support.mask, rtol=1e-3, atol=1e-5)
 
     def step() -> None:
         training.field.zero_grad(set_to_none=True)
         twin.loss().backward()
-        training.step()
+        training.update()
 
     return step
 
@@ -65,14 +65,14 @@ class TorchGrid:
 
 
 def time_to_quality(size: int = 32, views: int = 50) -> float:
-    """CPU seconds of the default preset to 1 dB below its final volume PSNR, over those of the same fields in plain torch by rays.
+    """CPU seconds of the default preset's generator to 1 dB below its final volume PSNR, over those of the same in plain torch by rays.
 
     The steps that training by rays needs are counted with our renderer, which computes the same thing; what a step takes in
     plain torch is measured. Training by rays that has not arrived after MOST_STEPS steps counts with those.
     """
     scan, truth = reference_scan(size, views)
     psnr = psnr_against(truth)
-    ensemble = Ensemble(scan, ZeroRFParams.model_validate({}), seed=0)
+    ensemble = Ensemble(scan, ZeroRFParams.model_validate({"finetune": 0}), seed=0)
     spent, curve = 0.0, []
     for step in range(ensemble.steps):
         begin = time.process_time()
@@ -83,7 +83,7 @@ def time_to_quality(size: int = 32, views: int = 50) -> float:
     goal = curve[-1][1] - 1
     ours = next(seconds for seconds, value in curve if value >= goal)
 
-    by_rays = Ensemble(scan, ZeroRFParams.model_validate({"render": "rays", "members": 1, "steps": MOST_STEPS}), seed=0)
+    by_rays = Ensemble(scan, ZeroRFParams.model_validate({"render": "rays", "members": 1, "steps": MOST_STEPS, "finetune": 0}), seed=0)
     steps = MOST_STEPS
     for step in range(MOST_STEPS):
         by_rays.step()
@@ -95,7 +95,7 @@ def time_to_quality(size: int = 32, views: int = 50) -> float:
 
 def _torch_ray_step(ensemble: Ensemble) -> float:
     """CPU seconds of one step by rays in plain torch, the second of two. Raises AssertionError if it renders something else."""
-    training = ensemble.training
+    training = ensemble.stage
     assert isinstance(ensemble.loss_of, GrowingRayLoss)
     loss_of = ensemble.loss_of.loss_of
     rays, values = loss_of.measurements.draw(ensemble.loss_of.counts[-1], ensemble.generator)
@@ -109,7 +109,7 @@ def _torch_ray_step(ensemble: Ensemble) -> float:
     training.field.zero_grad(set_to_none=True)
     mu = _at_points(training.field, samples.positions).view(dt.shape)
     ((mu * dt).sum(1) - values).square().mean().backward()
-    training.step()
+    training.update()
     return time.process_time() - begin
 
 

@@ -1,0 +1,65 @@
+"""The field of ZeroRF: attenuation instead of radiance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmark.api import ConeBeamGeometry
+from benchmark.fields import MLP, Attenuation, Support
+from methods.zerorf import ZeroRFParams
+from methods.zerorf.generator import new_generator
+
+
+class TensorialField(nn.Module):
+    """Generator, features of its tensors, network and activation: attenuation (1/mm) on a grid or at points."""
+
+    lower: torch.Tensor  # [3] corner of the box, x y z [mm]
+    extent: torch.Tensor  # [3]
+
+    def __init__(self, params: ZeroRFParams, geometry: ConeBeamGeometry, mean: float) -> None:
+        super().__init__()
+        self.generator = new_generator(params, geometry)
+        self.summed, self.bias = params.reduction == "sum", params.bias
+        self.network = MLP(params.features * (1 if self.summed else self.generator.groups), hidden=params.hidden, layers=params.layers)
+        self.attenuation = Attenuation(params.activation, mean)
+        lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
+        self.register_buffer("lower", lower, persistent=False)
+        self.register_buffer("extent", upper - lower, persistent=False)
+
+    @property
+    def released(self) -> bool:
+        """Whether its tensors are parameters themselves, no longer made by a generator."""
+        return is_released(self.state_dict())
+
+    def volume(self, support: Support) -> torch.Tensor:
+        """[z, y, x] over the whole box at the support's resolution, 0 outside of it."""
+        return support.fill(self._density(self.generator.at_voxels(support)))
+
+    def at_points(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """A function from positions [M, 3] (x y z [mm]) to attenuation [M]; the tensors are generated once."""
+        features = self.generator.encoder()
+        return lambda positions: self._density(features((positions - self.lower) / self.extent))
+
+    def _density(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [M, groups * features] -> attenuation [M]."""
+        if self.summed:
+            features = features.t().unflatten(0, (self.generator.groups, -1)).sum(0).t()
+        return self.attenuation(self.network(features)[:, 0] + self.bias)
+
+
+def is_released(saved: dict[str, Any]) -> bool:
+    """Whether the tensors of a field with this state_dict are parameters themselves."""
+    return any(name.endswith(".released") for name in saved)
+
+
+def restored(saved: dict[str, Any], params: ZeroRFParams, geometry: ConeBeamGeometry, mean: float) -> TensorialField:
+    """A field from its state_dict; its tensors are parameters if they were then."""
+    field = TensorialField(params, geometry, mean)
+    if is_released(saved):
+        field.generator.release()
+    field.load_state_dict(saved)
+    return field
