@@ -15,6 +15,10 @@ from typing import Any
 
 DISTRIBUTION = "seed-ct"
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image")
+REPOSITORIES = {  # what is built from its own repository, with CUDA's compiler
+    "tigre": "git+https://github.com/CERN/TIGRE.git",
+    "tinycudann": "'git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch'",
+}
 
 
 def available_cores() -> int:
@@ -84,9 +88,9 @@ def _exists(module: str) -> bool:
 
 
 def install_hint(module: str) -> str:
-    """The line that installs a module: an extra of this project where one provides it."""
+    """The line that installs a module: an extra of this project where one provides it, the module's repository where no index has it."""
     extra = _extras().get(module)
-    return f"pip install -e '.[{extra}]'" if extra else f"pip install {module}"
+    return f"pip install -e '.[{extra}]'" if extra else f"pip install {REPOSITORIES.get(module, module)}"
 
 
 @functools.cache

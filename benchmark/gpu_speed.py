@@ -20,6 +20,7 @@ from benchmark.ct import tigre
 from benchmark.ct.composite import composite_rays_xray
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.integrate import march
+from benchmark.ct.kernels.launch import full_precision
 from benchmark.ct.projector import Projector
 from benchmark.ct.rays import view_rays
 from benchmark.environment import missing_modules, version
@@ -35,6 +36,7 @@ MATRIX = 4096  # rows and columns of the product that tells the rate of arithmet
 # Of Joseph's method (and of its transpose) for a ray and a plane that it crosses: the place in the plane advances (2), its fractions (2),
 # three linear interpolations (9), the sum (1).
 OPERATIONS = 14
+REPLACE = 1  # of ASTRA's modes: what was there is not added to
 BEGIN, END = "<!-- the table of `speed --device cuda --write` begins -->", "<!-- it ends -->"
 
 
@@ -53,6 +55,7 @@ def measure(
     device: str, methods: Iterable[MethodSpec], size: int = SIZE, views: int = VIEWS, training_size: int = TRAINING_SIZE
 ) -> Iterator[Row]:
     """All rows, one after the other; `methods` may have whole steps of training to time."""
+    full_precision()
     yield from _projector(device, size, views)
     yield from _field(device)
     for method in methods:
@@ -173,23 +176,30 @@ def _astra_operators(
     if missing_modules(["astra"]):
         raise MissingDependency("needs astra (install: pip install astra-toolbox)")
     import astra
+    import astra.experimental
 
+    astra.set_gpu_index(torch.device(device).index or 0)
     (nz, ny, nx), (low, high) = geometry.volume_shape, geometry.volume_bounds
     grid = astra.create_vol_geom(ny, nx, nz, low[0], high[0], low[1], high[1], low[2], high[2])
     scanner = astra.create_proj_geom("cone_vec", *geometry.detector_shape, geometry.vectors().reshape(-1, 12))
     projector = astra.create_projector("cuda3d", scanner, grid)
     grid_there, stack = volume.clone(), projections.transpose(0, 1).contiguous()
 
-    def linked(kind: str, setting: Any, tensor: torch.Tensor) -> Any:
+    def linked(tensor: torch.Tensor) -> Any:
         z, y, x = tensor.shape
-        return astra.data3d.link(kind, setting, astra.pythonutils.GPULink(tensor.data_ptr(), x, y, z, 4 * x))
+        return astra.pythonutils.GPULink(tensor.data_ptr(), x, y, z, 4 * x)
 
-    there, measured = linked("-vol", grid, grid_there), linked("-sino", scanner, stack)
+    there, measured = linked(grid_there), linked(stack)
 
     def run(way: str) -> tuple[torch.Tensor, torch.Tensor]:
-        astra.experimental.direct_FPBP3D(projector, there, measured, 0, way)
+        astra.experimental.direct_FPBP3D(projector, there, measured, REPLACE, way)
         return grid_there, stack  # the links do not keep them
 
+    for way, made in (("FP", stack), ("BP", grid_there)):  # where it fails it says nothing
+        made.zero_()
+        run(way)
+        if not made.any():
+            raise RuntimeError(f"astra did nothing ({way})")
     return {"A": lambda: run("FP"), "A^T": lambda: run("BP")}
 
 
@@ -208,15 +218,23 @@ def _field(device: str) -> Iterator[Row]:
         samples = march(rays, bounds, samples=SAMPLES, jitter=generator)
         mu = field((samples.positions - lower) / (upper - lower))[:, 0]
         composite_rays_xray(mu, samples.ts, samples.rays).sum().backward()
-        grid.table.grad = network.weights.grad = None
 
-    ours = median(lambda: step(lambda points: network(grid(points))), device)
-    other = median(lambda: step(lambda points: network(plain.hash_grid(grid, points))), device, 3)
+    def of_ours(encode: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        grid.table.grad = network.weights.grad = None
+        step(lambda points: network(encode(points)))
+
+    ours = median(lambda: of_ours(grid), device)
+    other = median(lambda: of_ours(functools.partial(plain.hash_grid, grid)), device, 3)
     yield Row("field step", "the hash grid in plain torch", ours, ours / other)
 
     def fused() -> dict[str, Callable[[], Any]]:
         field = TinyCudaField(**sizes, hidden=32, layers=4, device=device, seed=0)
-        return {"field step": lambda: step(field)}
+
+        def of_theirs() -> None:
+            field.zero_grad(set_to_none=True)
+            step(field)
+
+        return {"field step": of_theirs}
 
     yield from _against(tiny_cuda_name(), {"field step": ours}, fused, device)
 

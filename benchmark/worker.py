@@ -262,9 +262,9 @@ def _set_up_cuda(device: str) -> None:
     """Compile and load the kernels for a GPU, and let float32 mean float32 there as well."""
     import torch
 
-    from benchmark.ct.kernels.launch import module
+    from benchmark.ct.kernels.launch import full_precision, module
 
-    torch.backends.cudnn.allow_tf32 = False
+    full_precision()
     with contextlib.suppress(MissingDependency):
         module(torch.device(device))
 

@@ -3,6 +3,7 @@ each of several pytest workers has its share of the cores.
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -46,9 +47,15 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> str:
     """The first GPU, whose float32 means float32; what asks for it is skipped without one."""
     import torch
 
-    if not torch.cuda.is_available():
-        pytest.skip("torch finds no CUDA device")
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a driver that is older than torch's CUDA
+        if not torch.cuda.is_available():
+            pytest.skip("torch finds no CUDA device")
+    from benchmark.ct.kernels.launch import full_precision
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # as they are afterwards
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", torch.backends.cuda.matmul.allow_tf32)
+    full_precision()
     return "cuda:0"
 
 

@@ -28,7 +28,9 @@ DEVICE = "pretend:0"
 HERE = Path(__file__).parent
 AUTOCAST = torch.library.Library("_", "IMPL", "AutocastPrivateUse1")
 MIXING = {"aten::copy_", "aten::index.Tensor", "aten::index_put_", "aten::index_put", "aten::_index_put_impl_"}  # take CPU tensors, too
-WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal", "aten::_unique2"}  # the host needs an answer
+WAITING = {  # the host needs an answer
+    "aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::masked_scatter_backward", "aten::equal", "aten::_unique2",
+}  # fmt: skip
 FRESH = {"aten::empty.memory_format", "aten::empty_like", "aten::empty_strided", "aten::new_empty", "aten::new_empty_strided"}
 
 

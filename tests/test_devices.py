@@ -150,15 +150,27 @@ def test_a_step_of_training_hardly_waits_for_the_device(method: str, expected: i
 @contextlib.contextmanager
 def waiting(device: str) -> Iterator[list[Any]]:
     """What the host waits for, on a GPU (as torch warns of it) or on what stands for one."""
-    if device.startswith("cuda"):
-        with warnings.catch_warnings(record=True) as found:
-            warnings.simplefilter("always")
-            torch.cuda.set_sync_debug_mode("warn")
-            yield found
-            torch.cuda.set_sync_debug_mode("default")
+    if not device.startswith("cuda"):
+        pretend.waits.clear()
+        yield pretend.waits
         return
-    pretend.waits.clear()
-    yield pretend.waits
+    waits: list[Any] = []
+    with warnings.catch_warnings(record=True) as found, sync_debug_mode("warn"):
+        warnings.simplefilter("always")
+        yield waits
+    waits += [str(warning.message) for warning in found if "synchronizing CUDA operation" in str(warning.message)]
+
+
+@contextlib.contextmanager
+def sync_debug_mode(mode: str) -> Iterator[None]:
+    """What torch does ('warn', 'error') where the host waits for a GPU."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*prototype feature")
+        torch.cuda.set_sync_debug_mode(mode)
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 # -- what the harness does around them ----------------------------------------------------------------------------------
@@ -205,13 +217,10 @@ def test_nothing_waits_for_the_gpu(cuda: str) -> None:
     volume, projections = torch.rand(geometry.volume_shape, device=cuda), torch.rand(geometry.projection_shape, device=cuda)
     points = torch.rand(1000, 3, device=cuda)
     projector.forward(volume)  # compiled and loaded
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with sync_debug_mode("error"):
         projector.forward(volume)
         projector.adjoint(projections)
         grid(points).sum().backward()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.gpu

@@ -223,6 +223,7 @@ def test_a_short_scan_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("default")  # TIGRE's own
 @pytest.mark.parametrize(("method", "changes", "bound"), [("fdk", {"filter": "ram-lak"}, 1e-3), ("sart", {"iterations": 1}, 1e-2)])
 def test_tigre_and_native_agree(method: str, changes: dict[str, Any], bound: float, cuda: str) -> None:
     pytest.importorskip("tigre", exc_type=ImportError)
@@ -235,6 +236,7 @@ def test_tigre_and_native_agree(method: str, changes: dict[str, Any], bound: flo
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("default")
 def test_tigres_operators_are_each_others_transpose(cuda: str) -> None:
     pytest.importorskip("tigre", exc_type=ImportError)
     geometry = scanner(views=7, size=20, detector_offset=(12.0, -20.0), volume_offset=(8.0, -6.0, 4.0), detector_roll=0.1)

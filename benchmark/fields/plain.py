@@ -27,8 +27,8 @@ def _level(table: torch.Tensor, level: Any, points: torch.Tensor) -> torch.Tenso
     low = scaled.floor()
     fraction, low = scaled - low, low.long()
     features = torch.zeros(len(points), table.shape[1], device=points.device)
-    for corner in range(8):
-        bits = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2], device=points.device)
+    corners = torch.arange(8, device=points.device)
+    for bits in torch.stack([corners & 1, corners >> 1 & 1, corners >> 2], 1):
         at = low + bits
         if level.hashed:
             row = (at[:, 0] ^ (at[:, 1] * 2654435761) ^ (at[:, 2] * 805459861)) & (level.entries - 1)

@@ -45,6 +45,11 @@ def packed(argument: Any) -> Any:
     return ctypes.c_int64(argument) if isinstance(argument, int) else argument
 
 
+def full_precision() -> None:
+    """From now on torch's products and convolutions of float32 on a GPU are not rounded to TF32, as some are by default."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
 @functools.cache
 def module(device: torch.device) -> driver.Module:
     """The kernels, loaded on a device."""
