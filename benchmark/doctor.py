@@ -20,6 +20,15 @@ from benchmark.target import prove_folder
 OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask", "h5py", "zarr")  # what the project's extras provide
 NO_GPU = "no CUDA device: everything runs on the CPU"
 LONGEST_TRY = 600  # [s]; building the kernels for the first time takes a while
+# torch's version, the GPU that it finds, and why it finds none although it was built for CUDA.
+ASK_TORCH = """
+import json, torch, warnings
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
+why = " ".join(str(said[-1].message).split()) if said and torch.version.cuda else ""
+print(json.dumps([torch.__version__, gpu, why]))
+"""
 HOME = Path(__file__).resolve().parent.parent
 
 
@@ -77,14 +86,12 @@ def _python() -> Check:
 
 
 def _torch() -> Check:
-    code = (
-        "import json, torch; cuda = torch.cuda.is_available(); "
-        "print(json.dumps([torch.__version__, torch.cuda.get_device_name(0) if cuda else '']))"
-    )
-    good, text = try_in_child(code)
+    good, text = try_in_child(ASK_TORCH)
     if not good:
         return Check("torch", "broken", text, "pip install torch")
-    version, gpu = json.loads(text)
+    version, gpu, why = json.loads(text)
+    if why and not gpu:  # a driver that is older than torch's CUDA, most often
+        return Check("torch", "warning", f"{version}, {NO_GPU}: {why}", "Update the driver, or install a torch built for an older CUDA.")
     return Check("torch", "ok", f"{version}, {gpu or NO_GPU}")
 
 

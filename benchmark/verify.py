@@ -19,6 +19,8 @@ from benchmark.runner import perform
 from benchmark.schedule import OnEvent, Options
 from benchmark.types import RunRecord, volume_digest
 
+SAME_ON_A_GPU = 1e-4  # of a volume's range
+
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
@@ -89,17 +91,23 @@ def rerun(results: Results, registry: Registry, record: RunRecord, options: Opti
         return Finding("differs", what, f"{again.status}: {again.reason}")
     if np.array_equal(volume, stored):
         return Finding("ok", what, f"the same volume to the last bit, digest {volume_digest(volume)}")
+    reach = float(np.abs(volume - stored).max()) / (float(np.ptp(stored)) or 1.0)
+    on_gpu = record.device.startswith("cuda")
+    if on_gpu and reach <= SAME_ON_A_GPU:
+        return Finding("ok", what, f"the same volume to {reach:.2g} of its range: on a GPU the order of sums is open")
     causes = environment_changes(record, again)
     if revision != record.spec.method_revision:
         causes.append(f"method revision: {record.spec.method_revision} -> {revision}")
     if record.spec.budget_seconds is not None:
         causes.append(f"a budget of {record.spec.budget_seconds:g} s: {record.steps} steps then, {again.steps} now")
-    reach = float(np.abs(volume - stored).max()) / (float(np.ptp(stored)) or 1.0)
     then, now = record.metrics.get("volume_psnr"), again.metrics.get("volume_psnr")
     scores = f", volume PSNR {then:.3f} then and {now:.3f} dB now" if then is not None and now is not None else ""
-    same = "code, machine and parameters are the same, so the method is not reproducible"
-    told = f"; what else differs: {'; '.join(causes)}" if causes else f"; {same}"
-    return Finding("differs", what, f"voxels differ by up to {reach:.2g} of the range{scores}{told}")
+    apart = f"voxels differ by up to {reach:.2g} of the range{scores}"
+    if causes:
+        return Finding("differs", what, f"{apart}; what else differs: {'; '.join(causes)}")
+    if on_gpu:
+        return Finding("unknown", what, f"{apart}: on a GPU the order of sums is open, and training makes much of small differences")
+    return Finding("differs", what, f"{apart}; code, machine and parameters are the same, so the method is not reproducible")
 
 
 def pick(records: list[RunRecord], seed: int | None) -> RunRecord | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.fields.memory import RayBatch, free_memory, most_rays, out_of_memory
+from benchmark.fields.memory import RayBatch, most_rays, out_of_memory
+from benchmark.memory import free_memory
 
 
 @pytest.mark.parametrize("gib, rays", [(80, 65536), (24, 65536), (23.9, 32768), (16, 16384), (12, 8192), (3, 1024), (0.1, 1024)])

@@ -138,6 +138,16 @@ def test_a_run_that_comes_out_differently_says_by_how_much_and_what_else_differs
     assert "software: torch 0.0 -> " in other.detail and "machine: processor abacus -> " in other.detail
 
 
+def test_on_a_gpu_a_run_need_not_come_out_the_same_to_the_last_bit(swept, registry, monkeypatch):
+    record = find(swept, "noisy").model_copy(update={"device": "cuda:0"})
+    stored = swept.volume(record)
+    for change, status in ((1e-6, "ok"), (1e-2, "unknown")):
+        again = stored + np.float32(change * np.ptp(stored))
+        monkeypatch.setattr("benchmark.verify.perform", lambda *_, again=again: (record, again))
+        finding = rerun(swept, registry, record, Options(device="cpu", threads=1), lambda event: None)
+        assert finding.status == status and "the order of sums is open" in finding.detail
+
+
 def test_a_run_whose_data_cannot_be_read_is_not_done_again_but_said(swept, registry, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(swept.folder, folder)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from benchmark.api import Projector, Run
 from benchmark.budget import Budget
+from benchmark.ct import algebraic
 from benchmark.ct.algebraic import OrderedSubsets, spread_order
 from benchmark.plugins import load
 from benchmark.types import resolve
@@ -58,6 +59,19 @@ def test_one_correction_by_hand() -> None:
     expected = volume + 0.5 * step
     subsets.correct(volume, 0, 0.5, nonnegative=False)
     torch.testing.assert_close(volume, expected, rtol=1e-4, atol=1e-8)
+
+
+def test_column_sums_that_are_too_many_are_made_again_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, _ = ball_scan(views=6)
+    volumes = []
+    for most in (algebraic.KEPT, 4 * scan.geometry.volume_shape[0] ** 3):
+        monkeypatch.setattr(algebraic, "KEPT", most)
+        subsets, volume = OrderedSubsets(scan, 2), torch.zeros(scan.geometry.volume_shape)
+        assert subsets.slabs == 0 and all((subset._kept is None) == (len(volumes) == 1) for subset in subsets._subsets)
+        for index in range(6):
+            subsets.correct(volume, index, 0.5)
+        volumes.append(volume)
+    torch.testing.assert_close(*volumes)
 
 
 def test_an_exact_solution_stays() -> None:

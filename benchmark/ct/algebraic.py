@@ -11,9 +11,11 @@ import torch
 from benchmark import mapped
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.ct.slabs import PADDING, Room, SlabProjector
+from benchmark.memory import GIB, free_memory
 from benchmark.types import Engine, Scan
 
 GOLDEN = (math.sqrt(5) - 1) / 2
+KEPT = 4 << 30  # [bytes] of column sums, one volume a subset, where nobody says how much memory there is
 
 
 class OrderedSubsets:
@@ -22,7 +24,8 @@ class OrderedSubsets:
     R and C are the inverse row and column sums of the subset's A, 0 for rays and voxels that are not met. Subsets follow
     each other far apart in angle. Where this process would grow beyond `memory_bytes`, the volume is corrected slab by slab,
     and R, C and p are made or read each time instead of kept: about twice the work, the same numbers to float rounding.
-    Volumes, and what is kept, lie on `device`; `engine` says whose A and A^T are used.
+    Without a limit they are kept up to KEPT bytes, and as far as a GPU has room. Volumes, and what is kept, lie on `device`;
+    `engine` says whose A and A^T are used.
     Raises InputError for less memory than volume and smallest pieces take, and for pieces of another engine.
     """
 
@@ -32,18 +35,23 @@ class OrderedSubsets:
         count = -(-scan.geometry.views // min(size, scan.geometry.views))
         order = spread_order(scan.geometry.angles)
         thickness = _thickness(scan.geometry, count, Room(memory_bytes))
-        self.slabs = 0 if thickness is None else -(-scan.geometry.volume_shape[0] // thickness)  # 0: all is kept
+        self.slabs = 0 if thickness is None else -(-scan.geometry.volume_shape[0] // thickness)  # 0: the volume is whole
         projector = SlabProjector.of(scan.geometry, thickness or scan.geometry.volume_shape[0], engine, str(device))
-        self._subsets = [
-            _Subset(projector, order[first::count], scan.projections, thickness is None, device) for first in range(count)
-        ]
+        sums = 4 * math.prod(scan.geometry.volume_shape) * count
+        keep = thickness is None and (memory_bytes is not None or sums <= KEPT) and sums <= _left_on(device)
+        self._subsets = [_Subset(projector, order[first::count], scan.projections, keep, device) for first in range(count)]
 
     def __len__(self) -> int:
         return len(self._subsets)
 
-    def correct(self, volume: torch.Tensor, index: int, relaxation: float, nonnegative: bool = True) -> float:
-        """Correct the volume [z, y, x] in place with subset `index` (modulo their number); the mean squared residual before."""
+    def correct(self, volume: torch.Tensor, index: int, relaxation: float, nonnegative: bool = True) -> torch.Tensor:
+        """Correct the volume [z, y, x] in place with subset `index` (modulo their number); the mean squared residual before, a scalar."""
         return self._subsets[index % len(self)].correct(volume, relaxation, nonnegative)
+
+
+def _left_on(device: torch.device | str) -> float:
+    """Bytes of a GPU that may be kept; the CPU's are limited by sizes alone, so that numbers are the same on any machine."""
+    return free_memory(str(device)) * GIB * 2 / 3 if torch.device(device).type == "cuda" else math.inf
 
 
 def _thickness(geometry: ConeBeamGeometry, subsets: int, room: Room) -> int | None:
@@ -65,7 +73,7 @@ class _Subset:
         self._most = max(float(sums.max()) for _, sums in self._column_sums())
         self._kept = (self._measured(), self._rows(), list(self._columns())) if keep else None
 
-    def correct(self, volume: torch.Tensor, relaxation: float, nonnegative: bool) -> float:
+    def correct(self, volume: torch.Tensor, relaxation: float, nonnegative: bool) -> torch.Tensor:
         measured, rows, columns = self._kept or (self._measured(), self._rows(), self._columns())
         residual = measured - self.projector.forward(volume)
         for (planes, inverse), (_, update) in zip(columns, self.projector.adjoint(rows * residual), strict=True):
@@ -73,7 +81,7 @@ class _Subset:
             part += relaxation * inverse * update
             if nonnegative:
                 part.clamp_(min=0)
-        return float(residual.square().mean())
+        return residual.square().mean()
 
     def _measured(self) -> torch.Tensor:
         return torch.from_numpy(mapped.take(self._projections, self._indices)).to(self._device)

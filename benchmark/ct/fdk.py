@@ -146,13 +146,24 @@ def _widened(geometry: ConeBeamGeometry, before: int, after: int) -> ConeBeamGeo
 
 def backproject(filtered: torch.Tensor, geometry: ConeBeamGeometry) -> torch.Tensor:
     """Sum over views of filtered [view, u, v] (rows last) times (source_to_origin / U)^2; float32 [z, y, x]."""
-    spacing = np.array(geometry.volume_spacing[::-1])
-    vectors = geometry.vectors()
-    vectors[:, :2] -= geometry.volume_bounds[0] + spacing / 2
-    views = np.ascontiguousarray(vectors / spacing)  # index space
     volume = torch.empty(geometry.volume_shape, device=filtered.device)
     shape = (ctypes.c_int * 3)(*geometry.volume_shape)
     counts = map(ctypes.c_int, geometry.projection_shape)
     counters.count("adjoint_views", geometry.views)
-    call("fdk_backproject", volume, shape, views, *counts, filtered, ctypes.c_double(geometry.magnification**-2))
+    call("fdk_backproject", volume, shape, _feet(geometry), *counts, filtered, ctypes.c_float(geometry.magnification**-2))
     return volume
+
+
+def _feet(geometry: ConeBeamGeometry) -> np.ndarray:
+    """FdkView of fdk.h for each view: float64 [view, 9]."""
+    spacing = np.array(geometry.volume_spacing[::-1])
+    vectors = geometry.vectors()
+    vectors[:, :2] -= geometry.volume_bounds[0] + spacing / 2
+    source, centre, u, v = (vectors / spacing).transpose(1, 2, 0)  # in voxels
+    ray = centre - source
+    # (x, y) - source = depth (ray + column u), solved by Cramer's rule.
+    determinant = ray[0] * u[1] - ray[1] * u[0]
+    depth = [u[1], -u[0], source[1] * u[0] - source[0] * u[1]]
+    across = [-ray[1], ray[0], ray[1] * source[0] - ray[0] * source[1]]
+    linear = np.stack(depth + across) / determinant
+    return np.ascontiguousarray(np.concatenate([linear, [1 / v[2], source[2], -ray[2] / v[2]]]).T)

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 
+from benchmark.memory import free_memory
+
 Result = TypeVar("Result")
-GIB = 2**30
 RAYS = ((24, 65536), (22, 32768), (16, 16384), (12, 8192), (8, 4096), (4, 2048), (0, 1024))  # free memory [GiB] -> rays a step
 FEWEST = 32
 WORDS = ("out of memory", "can't allocate memory", "not enough memory", "_status_alloc_failed")
-
-
-def free_memory(device: str = "cpu") -> float:
-    """GiB that this process may still take: of the GPU, or of the machine and its container."""
-    if device.startswith("cuda"):
-        return torch.cuda.mem_get_info(torch.device(device))[0] / GIB
-    amounts = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB]
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        amounts.append(next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024 / GIB)
-    with contextlib.suppress(OSError, ValueError):  # "max" where the container has no limit
-        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
-        amounts.append((limit - used) / GIB)
-    return max(0.0, min(amounts))
 
 
 def most_rays(gib: float) -> int:

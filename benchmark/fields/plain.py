@@ -45,7 +45,7 @@ def mlp(network: MLP, features: torch.Tensor) -> torch.Tensor:
         if index == network.skip and index:
             features = torch.cat([features, first], 1)
         features = F.linear(features, *network.layer(index))
-        features = F.leaky_relu(features, network.slope) if index < last else features
+        features = F.leaky_relu(features, network.slope, inplace=True) if index < last else features  # the sums before it are not kept
     return features
 
 

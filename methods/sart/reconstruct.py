@@ -26,7 +26,7 @@ def reconstruct(scan: Scan, params: SartParams, run: Run) -> Reconstruction:
     for _ in run.steps(iterations):
         losses = [subsets.correct(volume, index, relaxation, params.nonnegative) for index in range(len(subsets))]
         relaxation *= params.decay
-        run.log(loss=sum(losses) / len(losses))
+        run.log(loss=torch.stack(losses).mean())
         run.snapshot(lambda: volume.cpu().numpy() if subsets.slabs else volume.cpu().numpy().copy())  # a copy may be too much
     info = {"iterations": iterations, "subsets": len(subsets), **({"slabs": subsets.slabs} if subsets.slabs else {})}
     return Reconstruction(volume=volume.cpu().numpy(), engine=engine_name(params.engine), info=info)

@@ -10,6 +10,7 @@ import ctypes.util
 import dataclasses
 import functools
 import re
+import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,12 +119,15 @@ def _load_builtins(candidate: Path | str) -> None:
 
 def _candidates() -> Iterator[Path | str]:
     """Where the library may be: newest wheel first, then what torch bundles, then the system's search path."""
-    site = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
+    import torch
+
+    site = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")} | {Path(torch.__file__).parent.parent}
     for folder in sorted(site):
         for pattern in ("nvidia/cu*/lib/libnvrtc.so.*", "nvidia/cuda_nvrtc/lib/libnvrtc.so.*", "torch/lib/libnvrtc*.so*"):
             yield from sorted((path for path in folder.glob(pattern) if "builtins" not in path.name), reverse=True)
         for pattern in ("nvidia/cu*/bin/**/nvrtc64_*.dll", "nvidia/cuda_nvrtc/bin/nvrtc64_*.dll", "torch/lib/nvrtc64_*.dll"):
             yield from sorted((path for path in folder.glob(pattern) if ".alt" not in path.name), reverse=True)
+    yield from sorted(Path(sys.prefix, "lib").glob("libnvrtc.so.*"), reverse=True)  # conda's
     name = ctypes.util.find_library("nvrtc")
     if name:
         yield name

@@ -8,9 +8,9 @@
 extern "C" {
 
 // volume[z][y][x] = sum over views of filtered[view][u][v] (rows last, as the inner loop walks them) at the foot of each
-// voxel times scale / depth^2. views[view][4][3] in index space, detector rows parallel to z.
-void seed_fdk_backproject(float* volume, const int* shape, const double* views, int count, int rows, int columns, const float* filtered,
-                          double scale) {
+// voxel times scale / depth^2.
+void seed_fdk_backproject(float* volume, const int* shape, const FdkView* views, int count, int rows, int columns, const float* filtered,
+                          float scale) {
     const int nz = shape[0], ny = shape[1], nx = shape[2];
 #pragma omp parallel
     {
@@ -19,26 +19,22 @@ void seed_fdk_backproject(float* volume, const int* shape, const double* views, 
         for (int y = 0; y < ny; ++y) {
             std::fill(slab.begin(), slab.end(), 0.0f);
             for (int n = 0; n < count; ++n) {
-                const double* view = views + 12 * n;
                 for (int x = 0; x < nx; ++x) {
-                    const FdkFoot at = fdk_foot(view, x, y);
-                    const double column = at.column + (columns - 1) * 0.5;
-                    if (!(at.depth > 0) || column <= -1 || column >= columns) continue;
-                    const int left = (int)std::floor(column);
-                    const float weight = (float)(scale / (at.depth * at.depth)), right_part = (float)(column - left);
+                    const FdkFoot at = fdk_foot(views + n, x, y, rows, columns);
+                    if (!(at.inverse > 0) || at.column <= -1 || at.column >= columns) continue;
+                    const int left = (int)std::floor(at.column);
+                    const float weight = scale * at.inverse * at.inverse, right_part = at.column - left;
                     const float wl = left >= 0 ? weight * (1 - right_part) : 0.0f;
                     const float wr = left + 1 < columns ? weight * right_part : 0.0f;
                     const float* low = filtered + ((int64_t)n * columns + std::max(left, 0)) * rows;
                     const float* high = filtered + ((int64_t)n * columns + std::min(left + 1, columns - 1)) * rows;
                     for (int j = 0; j < rows; ++j) line[j + 2] = wl * low[j] + wr * high[j];
-                    const double jb = 1 / (at.depth * view[11]);
-                    const double ja = -view[2] * jb - (view[5] - view[2]) / view[11] + (rows - 1) * 0.5;
                     double first = 0, last = nz - 1;
-                    joseph_clip(ja, jb, rows, first, last);
+                    joseph_clip(at.a, at.b, rows, first, last);
                     if (first > last) continue;
                     // Two zeros at either end of the line: a voxel on the very edge may round to outside in float.
                     const int begin = std::max(0, (int)std::ceil(first - 1e-6)), end = std::min(nz, (int)std::floor(last + 1e-6) + 1);
-                    const float a = (float)(ja + 2), b = (float)jb;
+                    const float a = at.a + 2, b = at.b;
                     float* sum = slab.data() + (size_t)x * nz;
 #pragma omp simd
                     for (int z = begin; z < end; ++z) {

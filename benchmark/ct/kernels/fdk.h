@@ -2,15 +2,23 @@
 #pragma once
 #include "joseph.h"
 
-struct FdkFoot {
-    double depth;     // distance from the source along the central ray / source-to-detector distance
-    double column;    // detector column, counted from the detector's centre
+// A view as FDK sees it, from benchmark/ct/fdk.py: what is linear in a voxel's index is given by its coefficients.
+struct FdkView {
+    double depth[3];    // of x, y and 1: distance from the source along the central ray / source-to-detector distance
+    double across[3];   // of x, y and 1: detector column, counted from the detector's centre, times depth
+    double rise;        // detector rows for one voxel along z at depth 1
+    double source;      // z of the source in voxels
+    double middle;      // detector row that is level with the source, counted from the detector's centre
 };
 
-// Solves (x, y) - source = depth (centre - source + column u) in the xy plane. view[4][3] in index space.
-SEED_FN FdkFoot fdk_foot(const double* view, double x, double y) {
-    const double cx = view[3] - view[0], cy = view[4] - view[1], ux = view[6], uy = view[7];
-    const double px = x - view[0], py = y - view[1], determinant = cx * uy - cy * ux;
-    const double depth = (px * uy - py * ux) / determinant;
-    return {depth, (cx * py - cy * px) / determinant / depth};
+struct FdkFoot {
+    float inverse;    // 1 / depth; not positive for columns that are not before the source
+    float column;     // detector column, counted from the first
+    float a, b;       // voxel z falls on detector row a + z b, counted from the first
+};
+
+SEED_FN FdkFoot fdk_foot(const FdkView* view, int x, int y, int rows, int columns) {
+    const float inverse = 1 / (float)(view->depth[0] * x + view->depth[1] * y + view->depth[2]);
+    const float across = (float)(view->across[0] * x + view->across[1] * y + view->across[2]), b = inverse * (float)view->rise;
+    return {inverse, across * inverse + (columns - 1) * 0.5f, (float)view->middle + (rows - 1) * 0.5f - (float)view->source * b, b};
 }

@@ -57,7 +57,7 @@ def _pixels(count: Integer, rows: Integer, columns: Integer) -> int:
 
 
 def fdk_backproject(volume: torch.Tensor, shape: Any, views: np.ndarray, count: Integer, rows: Integer, columns: Integer,
-                    filtered: torch.Tensor, scale: ctypes.c_double) -> None:
+                    filtered: torch.Tensor, scale: ctypes.c_float) -> None:
     z, y, x = volume.shape
     views_there = _on(volume.device, views)
     launch("fdk_backproject", -(-z // COLUMN) * y * x, volume, shape, views_there, count, rows, columns, filtered, scale)
