@@ -182,7 +182,7 @@ def test_mistakes_in_flags_do_not_name_a_file_that_nobody_gave(capsys):
 
 
 def test_doctor_launches_a_kernel_where_there_is_a_gpu(monkeypatch):
-    answers = {"torch.__version__": (True, '["2.9", "A GPU"]'), "difference_from_cpu": (True, "3e-07")}
+    answers = {"torch.__version__": (True, '["2.9", "A GPU", ""]'), "difference_from_cpu": (True, "3e-07")}
 
     def tried(code, **how):
         return next((found for key, found in answers.items() if key in code), (True, "1.0"))
@@ -194,5 +194,9 @@ def test_doctor_launches_a_kernel_where_there_is_a_gpu(monkeypatch):
     answers["difference_from_cpu"] = (False, "RuntimeError: CUDA_ERROR_NO_DEVICE")
     checks = {check.name: check for check in doctor.examine(plugins.Registry())}
     assert checks["cuda kernels"].status == "warning" and "CUDA_ERROR_NO_DEVICE" in checks["cuda kernels"].detail
-    answers["torch.__version__"] = (True, '["2.9", ""]')
-    assert "cuda kernels" not in {check.name for check in doctor.examine(plugins.Registry())}
+    answers["torch.__version__"] = (True, '["2.9", "", ""]')
+    checks = {check.name: check for check in doctor.examine(plugins.Registry())}
+    assert "cuda kernels" not in checks and checks["torch"].status == "ok"
+    answers["torch.__version__"] = (True, '["2.9", "", "The NVIDIA driver on your system is too old"]')
+    checks = {check.name: check for check in doctor.examine(plugins.Registry())}
+    assert checks["torch"].status == "warning" and "is too old" in checks["torch"].detail and "Update the driver" in checks["torch"].fix
