@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from benchmark.ct.geometry import ConeBeamGeometry, parallel_distances
-from benchmark.errors import InputError, MissingDependency
+from benchmark.errors import InputError, MissingDependency, one_line
 from benchmark.hooks import hookimpl
 from benchmark.types import (
     Case,
@@ -193,6 +193,7 @@ __all__ = [
     "noise_level",
     "noise_of_means",
     "not_circular",
+    "one_line",
     "open_scan_folder",
     "operators",
     "orbit_directions",

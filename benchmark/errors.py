@@ -44,6 +44,11 @@ class MissingDependency(RuntimeError):
     """An optional part is not installed or not usable; the text holds the line that installs it."""
 
 
+def one_line(error: BaseException) -> str:
+    """Somebody else's error in at most 200 characters of one line; its type if it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def unknown_name(where: str, found: str, valid: Iterable[str]) -> InputError:
     """The error for a name that does not exist: lists the valid ones and the nearest match."""
     valid = sorted(valid)

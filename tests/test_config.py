@@ -261,6 +261,7 @@ def test_bad_yaml_is_said_with_its_line(text, reason):
 
 
 def test_yaml_merge_keys_work():
+    assert parse_yaml("[1e5, 2.5E-3, -1e+2, .5e1, 7, 0.5, 1e5x]", "f") == [1e5, 2.5e-3, -100.0, 5.0, 7, 0.5, "1e5x"]
     assert parse_yaml("base: &b {x: 1, y: 3}\nc: {<<: *b, x: 2}", "f")["c"] == {"x": 2, "y": 3}
 
 

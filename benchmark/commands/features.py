@@ -10,6 +10,8 @@ from rich.markup import escape
 
 from benchmark.commands.output import open_console
 
+COLUMNS = ["run_id", "case", "method", "seed"]
+
 
 def features(
     folder: Annotated[Path, typer.Argument(help="A results folder.")],
@@ -18,6 +20,7 @@ def features(
     degree: Annotated[int, typer.Option(min=0, max=32, help="Highest degree of the spherical harmonics.")] = 8,
 ) -> int:
     import numpy as np
+    import pandas as pd
 
     from benchmark import atomic
     from benchmark.errors import InputError
@@ -34,8 +37,8 @@ def features(
     with atomic.replacing(output) as temporary, temporary.open("wb") as file:
         np.save(file, rows)
     names = output.with_suffix(".csv")
-    lines = [f"{record.run_id},{record.case},{record.spec.method},{record.spec.seed}" for record, _ in found]
-    atomic.replace(names, "\n".join(["run_id,case,method,seed", *lines, ""]).encode())
+    table = pd.DataFrame([(record.run_id, record.case, record.spec.method, record.spec.seed) for record, _ in found], columns=COLUMNS)
+    atomic.replace(names, table.to_csv(index=False).encode())
     console = open_console()
     console.print(escape(f"{output}  {rows.shape} [run, shell x degree]: {shells} shells, degrees 0 to {degree}"), soft_wrap=True)
     console.print(escape(str(names)), soft_wrap=True)

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class ConeBeamGeometry:
     detector_yaw: float | np.ndarray = 0.0  # [rad]
     view_vectors: np.ndarray | None = None  # [view, 4, 3] [mm]
 
-    _PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw")
+    PER_VIEW: ClassVar = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw")
 
     def __post_init__(self) -> None:
         angles = np.atleast_1d(_numbers("angles", self.angles))
@@ -73,7 +73,7 @@ class ConeBeamGeometry:
                 found=f"{self.source_to_detector:g} mm",
                 fix="Check that the two distances are not swapped and that both are in mm.",
             )
-        for name in self._PER_VIEW:
+        for name in self.PER_VIEW:
             value = _numbers(name, getattr(self, name))
             if value.ndim > 1 or (value.ndim == 1 and value.size != angles.size) or not np.isfinite(value).all():
                 raise InputError(
@@ -209,13 +209,13 @@ class ConeBeamGeometry:
             raise InputError("views", expected="at least one view", found="none")
         if indices.min() < 0 or indices.max() >= self.views:
             raise InputError("views", expected=f"indices 0 .. {self.views - 1}", found=f"{indices.min()} .. {indices.max()}")
-        per_view = {n: getattr(self, n)[indices] for n in self._PER_VIEW if isinstance(getattr(self, n), np.ndarray)}
+        per_view = {n: getattr(self, n)[indices] for n in self.PER_VIEW if isinstance(getattr(self, n), np.ndarray)}
         vectors = None if self.view_vectors is None else self.view_vectors[indices]
         return dataclasses.replace(self, angles=self.angles[indices], view_vectors=vectors, **per_view)
 
     def with_angles(self, angles: Sequence[float] | np.ndarray) -> ConeBeamGeometry:
         """The same scanner at other angles [rad]; what is given per view takes its mean, a table of vectors the circle nearest to it."""
-        per_view: dict[str, Any] = {n: float(np.mean(getattr(self, n))) for n in self._PER_VIEW}
+        per_view: dict[str, Any] = {n: float(np.mean(getattr(self, n))) for n in self.PER_VIEW}
         return dataclasses.replace(self, angles=np.array(angles, dtype=np.float64), view_vectors=None, **per_view)
 
     def with_volume(self, shape: tuple[int, int, int], spacing: Triple | None = None) -> ConeBeamGeometry:

@@ -18,7 +18,7 @@ class TvProblem:
     """F(x) = |A x - b|^2 / (2 kappa) + weight m TV(x), for x >= 0 if `nonnegative`.
 
     kappa = mean of A^T A 1 over the voxels (so that |A x|^2 / kappa is of the size of |x|^2) and m = the mean attenuation
-    of the data (mean projection over mean chord) make `weight` a pure number: it means the same in any length unit, for
+    of the data (the constant volume's that fits them best) make `weight` a pure number: it means the same in any length unit, for
     any contrast, and for any number of views or pixels. Everything lies where the projections lie; `engine` says
     whose A and A^T are used.
     """

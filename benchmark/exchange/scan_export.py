@@ -10,11 +10,11 @@ import numpy as np
 import yaml
 
 from benchmark import atomic
+from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
 from benchmark.exchange.peers import attenuation_unit, write_naf, write_r2
 from benchmark.types import MEASURED, Case
 
-PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw")
 WRITERS: dict[str, Callable[[Path, Case, float], Path]] = {"naf": write_naf, "r2": write_r2}
 FORMATS = (*WRITERS, "folder")
 
@@ -85,7 +85,7 @@ def _scanner(case: Case, scans: list[Any]) -> dict[str, Any]:
         "detector_pitch": list(geometry.detector_pitch),
         "detector_offset": list(geometry.detector_offset),
     }
-    for name in PER_VIEW:
+    for name in ConeBeamGeometry.PER_VIEW:
         per_view = np.concatenate([np.broadcast_to(getattr(scan.geometry, name), scan.geometry.views) for scan in scans])
         if per_view.any():
             values[name] = float(per_view[0]) if np.ptp(per_view) == 0 else per_view.tolist()

@@ -26,7 +26,7 @@ def data_consistent(
     relaxation: float = RELAXATION,
     memory_bytes: int | None = None,
 ) -> torch.Tensor:
-    """A copy of the volume [z, y, x] after `corrections` SART corrections by `views` views each, at least 0 everywhere; unchanged for 0.
+    """A copy of the volume [z, y, x] after `corrections` SART corrections by `views` views each, at least 0 everywhere; itself for 0.
 
     Only what the measured rays see changes; between them the field's own answer stays. No regulariser is involved. Maxima cannot be
     put back that way: where the views are no line integrals the volume is unchanged, too. `memory_bytes` as in OrderedSubsets.

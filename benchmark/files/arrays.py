@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 
 from benchmark import mapped
 from benchmark.atomic import StorageError
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_line
 from benchmark.files.limits import check_array
 
 
@@ -105,5 +105,5 @@ def _readable(where: str) -> Iterator[None]:
     except (InputError, StorageError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # each decompressor brings kinds of its own
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error)
         raise InputError(where, expected="an undamaged NumPy file of numbers", found=reason) from error

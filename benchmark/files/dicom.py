@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import InputError, MissingDependency
+from benchmark.errors import InputError, MissingDependency, one_line
 from benchmark.files.limits import check_array
 from benchmark.files.medical import Image
 
@@ -83,7 +83,7 @@ class _Slice:
         except InputError:
             raise
         except Exception as error:  # a broken file raises anything
-            raise InputError(str(path), expected="a DICOM file", found=_reason(error)) from error
+            raise InputError(str(path), expected="a DICOM file", found=one_line(error)) from error
 
     def pixels(self, pydicom: Any) -> np.ndarray:
         """Rescaled values, float32 [row, column]."""
@@ -93,7 +93,7 @@ class _Slice:
                 dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
             stored = np.asarray(dataset.pixel_array)
         except Exception as error:  # a broken file raises anything, an unknown compression too
-            raise InputError(str(self.path), expected="pixels that can be read", found=_reason(error)) from error
+            raise InputError(str(self.path), expected="pixels that can be read", found=one_line(error)) from error
         if stored.shape != (self.rows, self.columns):
             raise InputError(str(self.path), expected=f"{self.rows} x {self.columns} pixels", found=f"shape {stored.shape}")
         return stored.astype(np.float32) * np.float32(self.slope) + np.float32(self.intercept)
@@ -156,7 +156,3 @@ def _step(folder: Path, slices: list[_Slice], normal: np.ndarray) -> np.ndarray:
     if usual <= 0:
         raise InputError(str(folder), expected="slices behind one another", found="all at the same place")
     return (slices[-1].position - slices[0].position) / (len(slices) - 1)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_line
 from benchmark.files.limits import NUMBERS, check_array
 from benchmark.files.stack import Stack
 
@@ -140,5 +140,5 @@ class _readable:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         self._warnings.__exit__(None, None, None)
         if isinstance(error, Exception) and not isinstance(error, InputError | FileNotFoundError):
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = one_line(error)
             raise InputError(str(self.path), expected="an undamaged TIFF or PNG image", found=reason) from error

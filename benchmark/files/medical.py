@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import InputError, MissingDependency
+from benchmark.errors import InputError, MissingDependency, one_line
 from benchmark.files.limits import check_array
 
 NIFTI, ITK = (".nii", ".nii.gz"), (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -58,7 +58,7 @@ def read_nifti(path: Path) -> Image:
     except FileNotFoundError:
         raise InputError(str(path), expected="a file", found="none") from None
     except broken as error:
-        raise InputError(str(path), expected="a NIfTI image", found=" ".join(str(error).split())[:200] or type(error).__name__) from error
+        raise InputError(str(path), expected="a NIfTI image", found=one_line(error)) from error
     shape = tuple(length for axis, length in enumerate(values.shape) if axis < 3 or length > 1)
     if len(shape) != 3:
         raise InputError(str(path), expected="three axes", found=f"shape {values.shape}")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_line
 from benchmark.files.limits import NUMBERS, check_array, memory_limit
 
 DEPTH = 6  # of dicts and lists within each other
@@ -151,8 +151,7 @@ def read_plain_pickle(path: Path) -> dict[str, Any]:
     except InputError as error:
         raise error.at(where) from None
     except Exception as error:  # a broken pickle raises anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(where, expected="an undamaged pickle", found=reason) from None
+        raise InputError(where, expected="an undamaged pickle", found=one_line(error)) from None
     if not isinstance(found, dict):
         raise InputError(where, expected="a pickled dict", found=type(found).__name__)
     return found

@@ -59,7 +59,8 @@ class Images:
 
     def view(self, index: int) -> np.ndarray:
         """Line integrals of one view, float32 [v, u]. Raises InputError, naming the file, for numbers that cannot be any."""
-        stored = np.asarray(self.stack.page(index), dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large is Inf then
+            stored = np.asarray(self.stack.page(index), dtype=np.float32)
         if not np.isfinite(stored).all():
             raise InputError(f"{self.stack.where}: view {index}", expected="finite numbers", found="NaN or Inf")
         if self.flat is None:

@@ -14,8 +14,6 @@ from benchmark.errors import InputError
 from benchmark.scan_folder.orbit import field_of_view
 from benchmark.types import MEASURED, Case
 
-PER_VIEW = ("axis_shift", "source_height", "detector_roll", "detector_pitch_angle", "detector_yaw", "view_vectors")
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setup:
@@ -81,7 +79,7 @@ class Setup:
         per_view = {
             name: np.asarray(value)[chosen]
             for name, value in self.geometry.items()
-            if name == "angles" or (name in PER_VIEW and np.ndim(value) > 0)
+            if name == "angles" or (name in (*ConeBeamGeometry.PER_VIEW, "view_vectors") and np.ndim(value) > 0)
         }
         return dataclasses.replace(self, projections=self.projections[chosen], geometry={**self.geometry, **per_view})
 

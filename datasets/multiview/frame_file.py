@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.api import InputError, MissingDependency
+from benchmark.api import InputError, MissingDependency, one_line
 
 
 class Kind(NamedTuple):
@@ -34,7 +34,7 @@ def opened(folder: Path) -> Iterator[tuple[Path, Any]]:
     except (InputError, MissingDependency):
         raise
     except Exception as error:  # each codec of zarr brings kinds of its own
-        raise InputError(str(path), expected=kind.text, found=" ".join(str(error).split())[:200] or type(error).__name__) from error
+        raise InputError(str(path), expected=kind.text, found=one_line(error)) from error
 
 
 def _hdf5(path: Path) -> Any:

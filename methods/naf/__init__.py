@@ -37,6 +37,8 @@ class NafParams(FieldParams):
 
     @model_validator(mode="after")
     def _agree(self) -> NafParams:
+        if self.skip is not None and self.skip >= self.layers:
+            raise ValueError(f"skip must be less than layers = {self.layers}: there is no such layer")
         if self.engine == "tinycudann" and self.skip is not None:
             raise ValueError("skip has no counterpart in tiny-cuda-nn: leave it empty with engine=tinycudann")
         if self.engine == "tinycudann" and self.precision != "float32":
