@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmark.plain import plain
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IDENTITY = (
-    "dataset", "case", "size", "views", "noise", "method", "preset", "params", "pretrained", "engine", "device", "seed", "status", "reason"
+    "dataset", "case", "size", "views", "noise", "dataset_params", "method", "preset", "params", "pretrained",
+    "engine", "device", "seed", "status", "reason",
 )  # fmt: skip
+NOISE = {"blur": "blur", "scatter": "scatter", "photons": "poisson", "electronic": "gaussian"}  # dataset parameters: what they add
+LONGEST = 60  # [characters] of a value in a title
 METRICS = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim", "fit_psnr", "fit_ssim")
 WORK = ("steps", "ray_samples", "projections", "backprojections")
 BUDGETS = {"budget_seconds": "s", "budget_steps": "steps", "budget_samples": "ray samples", "budget_projections": "projections"}
@@ -46,8 +50,9 @@ def row(record: RunRecord) -> dict[str, Any]:
         "dataset": spec.dataset,
         "case": record.case or spec.dataset,
         "size": max(record.volume_shape) if record.volume_shape else spec.dataset_params.get("size"),
-        "views": record.views or view_count(spec),
+        "views": _count(record),
         "noise": noise(spec),
+        "dataset_params": json.dumps(plain(spec.dataset_params), sort_keys=True),
         "method": spec.method,
         "preset": spec.preset,
         "params": json.dumps(plain(spec.method_params), sort_keys=True),
@@ -93,9 +98,87 @@ def view_count(spec: RunSpec) -> int:
 
 def noise(spec: RunSpec) -> str:
     """The noise that was added to the data: 'none', 'poisson 1e+05', 'poisson 1e+05 + gaussian 10', 'blur 1 + poisson 1e+05'."""
-    names = {"blur": "blur", "scatter": "scatter", "photons": "poisson", "electronic": "gaussian"}
-    added = [f"{word} {spec.dataset_params[key]:.4g}" for key, word in names.items() if spec.dataset_params.get(key)]
+    added = [f"{word} {spec.dataset_params[key]:.4g}" for key, word in NOISE.items() if spec.dataset_params.get(key)]
     return " + ".join(added) or "none"
+
+
+def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
+    """The dataset per run id, with what tells apart data of one size and noise: 'phantom', 'phantom (arc=120)', 'folder (my_scan)'."""
+    groups: dict[tuple[Any, ...], list[RunRecord]] = {}
+    for record in records:
+        values = row(record)
+        groups.setdefault((values["dataset"], values["size"], values["noise"]), []).append(record)
+    found = {}
+    for (dataset, *_), members in groups.items():
+        for run_id, parts in _told_apart(members, (_cases, _parameters, _chosen_views, _digests)):
+            found[run_id] = f"{dataset} ({', '.join(parts)})" if parts else dataset
+    return found
+
+
+def _told_apart(
+    members: Sequence[RunRecord], ways: Sequence[Callable[[Sequence[RunRecord]], list[str]]]
+) -> Iterator[tuple[str, list[str]]]:
+    """Run ids and what is to be said of each: a text of every way in which those that are alike so far differ."""
+    if not ways:
+        yield from ((member.run_id, []) for member in members)
+        return
+    groups: dict[str, list[RunRecord]] = {}
+    for member, text in zip(members, ways[0](members), strict=True):
+        groups.setdefault(text, []).append(member)
+    for text, group in groups.items():
+        for run_id, parts in _told_apart(group, ways[1:]):
+            yield run_id, [text, *parts] if text and len(groups) > 1 else parts
+
+
+def _cases(members: Sequence[RunRecord]) -> list[str]:
+    """Names of cases; what could not be loaded counts to that of the same parameters."""
+    known = {repr(_data_settings(member)): member.case for member in members if member.case}
+    return [member.case or known.get(repr(_data_settings(member)), member.spec.dataset) for member in members]
+
+
+def _parameters(members: Sequence[RunRecord]) -> list[str]:
+    """The parameters that differ, of those that all have. The same data may lie in several places."""
+    settings = [_data_settings(member) for member in members]
+    crowded = _crowded(members)
+    names = [name for name in settings[0] if all(name in values for values in settings) and (name != "path" or crowded)]
+    differing = [name for name in names if len({values[name] for values in settings}) > 1]
+    return [", ".join(f"{name}={values[name]}" for name in differing) for values in settings]
+
+
+def _chosen_views(members: Sequence[RunRecord]) -> list[str]:
+    """Explicit training views, where others are as many."""
+    crowded = _crowded(members)
+    chosen = [member.spec.dataset_params.get("views", 0) for member in members]
+    return [
+        f"views={_short(views)}" if not isinstance(views, int) and _count(member) in crowded else ""
+        for member, views in zip(members, chosen, strict=True)
+    ]
+
+
+def _digests(members: Sequence[RunRecord]) -> list[str]:
+    crowded = _crowded(members)
+    return [f"data={member.spec.data_digest[:8]}" if _count(member) in crowded else "" for member in members]
+
+
+def _crowded(members: Sequence[RunRecord]) -> set[int]:
+    """The numbers of views for which there are several data."""
+    found = {(_count(member), member.spec.data_digest) for member in members if member.spec.data_digest}
+    counts = [count for count, _ in found]
+    return {count for count in counts if counts.count(count) > 1}
+
+
+def _count(record: RunRecord) -> int:
+    return record.views or view_count(record.spec)
+
+
+def _data_settings(record: RunRecord) -> dict[str, str]:
+    """The dataset parameters that neither size, views nor noise say, as text."""
+    return {name: _short(value) for name, value in record.spec.dataset_params.items() if name not in ("size", "views", *NOISE)}
+
+
+def _short(value: Any) -> str:
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else plain(value))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 12]}... {hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def labels(records: Iterable[RunRecord]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmark.display import case_title
-from benchmark.frame import labels, pretrained
+from benchmark.frame import dataset_names, labels, pretrained
 from benchmark.types import RunRecord
 
 
@@ -44,7 +44,7 @@ COLUMNS = (
 def summary_table(records: Iterable[RunRecord]) -> Table:
     """Methods sorted by volume PSNR (held-out PSNR without a truth); runs without a result last, with their reason."""
     records = list(records)
-    names = labels(records)
+    names, datasets = labels(records), dataset_names(records)
     table = Table(title=None, header_style="bold")
     table.add_column("case")
     table.add_column("method")
@@ -53,7 +53,8 @@ def summary_table(records: Iterable[RunRecord]) -> Table:
     table.add_column("")
     cases: dict[str, dict[str, list[RunRecord]]] = {}
     for record in records:
-        cases.setdefault(case_title(record.spec), {}).setdefault(names[record.run_id], []).append(record)
+        spec = record.spec.model_copy(update={"dataset": datasets[record.run_id]})
+        cases.setdefault(case_title(spec), {}).setdefault(names[record.run_id], []).append(record)
     for title, methods in cases.items():
         _add_case(table, title, methods)
     return table

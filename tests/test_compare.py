@@ -99,6 +99,18 @@ def test_runs_of_a_grid_are_paired_by_their_parameters(tmp_path):
     assert not comparison.only_a and not comparison.only_b
 
 
+def test_the_same_run_is_paired_with_itself_then_with_the_same_of_other_data(tmp_path):
+    """Runs of several arcs have the same question and parameters."""
+    runs = [synthetic.spec("sart", digest=f"{arc}") for arc in (90, 180, 360)]
+    runs = [run.model_copy(update={"dataset_params": {**run.dataset_params, "arc": int(run.data_digest)}}) for run in runs]
+    newer = runs[0].model_copy(update={"data_digest": "0", "dataset_revision": 2})
+    a, b = _store(tmp_path / "a", *runs), _store(tmp_path / "b", *runs[1:], newer)
+    for order in (1, -1):
+        b.records.sort(key=lambda record: order * record.spec.dataset_params["arc"])
+        pairs = [(match.a.spec.dataset_params["arc"], match.b.spec.dataset_params["arc"]) for match in compare(a, b).matches]
+        assert sorted(pairs) == [(90, 90), (180, 180), (360, 360)]
+
+
 def test_noise_preset_and_seed_keep_runs_apart(tmp_path):
     base = synthetic.spec("sart", digest="one")
     others = [synthetic.spec("sart", digest="one", **change) for change in ({"photons": 1e5}, {"preset": "fast"}, {"seed": 1})]

@@ -1,5 +1,6 @@
 """Tables, figures and the page, from made-up runs in a real results folder."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import pytest
 import synthetic_results as synthetic
 
 from benchmark.cli import main
+from benchmark.frame import dataset_names, frame
 from benchmark.report import canvas, convergence, costs, figures, mosaics, register_reporters, summary, tables, trends, write_report
 from benchmark.store import Results, Store
+from benchmark.summary import summary_table
 from benchmark.types import resolve
 
 KINDS = ("png", "svg", "pdf")
@@ -152,6 +155,75 @@ def test_the_best_is_per_number_of_views_with_ties_as_shown_and_never_the_fit():
     assert not [mark for mark in marks if mark[2] in ("fit_psnr", "seconds") or mark[0] == 50]  # nobody to be better than
 
 
+def test_with_one_seed_a_method_without_all_cases_is_not_the_best():
+    table = numbers(label=["a", "b", "b", "c", "c"], case=["x", "x", "y", "x", "y"], volume_psnr=[30.0, 31.0, 20.0, 31.0, 19.0])
+    rows = summary.summarise(table)
+    assert [rows.loc[index, "method"] for index, column in summary.best(rows) if column == "volume_psnr"] == ["b"]
+    assert "Bold: the highest number of methods with the same cases and seeds." in tables.remark(rows)
+    alike = summary.summarise(table[table["case"] == "x"])
+    assert alike["volume_psnr_leads"].isna().all() and "Bold: the highest number." in tables.remark(alike)
+
+
+def test_an_interval_stands_only_beside_the_mean_of_the_same_runs():
+    table = numbers(label=["a"] * 5, case=["x", "y", "x", "y", "x"], seed=[0, 0, 1, 1, 2], volume_psnr=[30.0, 20.0, 32.0, 22.0, 99.0])
+    assert summary.summarise(table)["volume_psnr_half"].isna().all()
+    whole = summary.summarise(table[table["seed"] < 2]).iloc[0]
+    assert whole["volume_psnr"] == 26.0 and whole["volume_psnr_half"] == pytest.approx(12.706, abs=1e-3)
+    one_scored = table.assign(projection_psnr=[30.0, np.nan, 32.0, np.nan, 34.0])  # the other case has no such score
+    assert summary.summarise(one_scored)["projection_psnr_half"].item() == pytest.approx(4.303 * 2 / 3**0.5, abs=1e-3)
+
+
+def _sweep(folder, *runs):
+    """Runs of (method, case name, digest, dataset parameters)."""
+    store = Store(folder)
+    store.prepare()
+    for method, name, digest, params in runs:
+        run = synthetic.spec(method, digest=digest)
+        run = run.model_copy(update={"dataset": "d", "dataset_params": {**run.dataset_params, **params}})
+        problem = synthetic.case(name, 10)
+        volume = synthetic.reconstruction(problem, method) if digest else None
+        found = {} if digest else {"status": "failed", "reason": "no file", "case": ""}
+        store.write_record(synthetic.record(run, problem, volume, **found), volume, problem)
+    return Results.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("runs", "names"),
+    [
+        ([("d", "1", {"arc": 120.0}), ("d", "2", {"arc": 360.5})], ["d (arc=120)", "d (arc=360.5)"]),
+        ([("d", "1", {"data_seed": 0, "heldout": 6}), ("d", "2", {"data_seed": 1, "heldout": 7})],
+         ["d (heldout=6, data_seed=0)", "d (heldout=7, data_seed=1)"]),
+        ([("a", "1", {"path": "there/a"}), ("b", "2", {"path": "there/b"})], ["d (a)", "d (b)"]),
+        ([("a", "1", {"path": "one/a"}), ("a", "2", {"path": "two/a"})], ["d (path=one/a)", "d (path=two/a)"]),
+        ([("a", "1", {"path": "a"}), ("a", "1", {"path": "/there/a"})], ["d", "d"]),  # the same data
+        ([("a", "1", {"arc": 120}), ("a", "2", {"arc": 360}), ("b", "3", {"arc": 90})], ["d (a, arc=120)", "d (a, arc=360)", "d (b)"]),
+        ([("d", "1", {"views": 10}), ("d", "2", {"views": list(range(10))})], ["d", "d (views=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])"]),
+        ([("d", "1234567890", {}), ("d", "abcdef0123", {"later": 1})], ["d (data=12345678)", "d (data=abcdef01)"]),
+        ([("a", "1", {"path": "a"}), ("a", "", {"path": "a"})], ["d", "d"]),  # one that could not be loaded
+        ([("a", "1", {}), ("a", "1", {})], ["d", "d"]),
+    ],
+)  # fmt: skip
+def test_data_that_differ_have_rows_of_their_own_and_say_how(tmp_path, runs, names):
+    results = _sweep(tmp_path, *((f"m{number}", *run) for number, run in enumerate(runs)))
+    assert list(dataset_names(results.records).values()) == names
+    titles = [title for title, _ in summary.sections(summary.summarise(summary.labelled(results)))]
+    assert sorted(titles) == sorted(f"{name}, 28 voxels, no added noise" for name in set(names))
+    assert frame(results.records)["dataset"].tolist() == ["d"] * len(runs)  # runs.csv has it in a column of its own
+    assert [json.loads(text)["size"] for text in frame(results.records)["dataset_params"]] == [28] * len(runs)
+
+
+def test_scans_that_differ_share_no_row_table_curve_or_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(canvas, "UNDATED", {"png": {}})  # quicker
+    results = _sweep(tmp_path, *(("sart", "d", str(arc), {"arc": arc}) for arc in (120, 360)))
+    write_report(results)
+    table = pd.read_csv(tmp_path / "tables/summary.csv")
+    assert table["runs"].tolist() == [1, 1] and table["dataset"].tolist() == ["d (arc=120)", "d (arc=360)"]
+    assert set(pd.read_csv(tmp_path / "tables/time_to_quality.csv")["dataset"]) == {"d (arc=120)", "d (arc=360)"}
+    assert {"views-d-arc-120-28.png", "views-d-arc-360-28.png"} <= {path.name for path in (tmp_path / "figures").iterdir()}
+    assert "<h3>d (arc=120), 28 voxels, no added noise" in re.sub(r"<h\d[^>]*>", "<h3>", (tmp_path / "report.html").read_text())
+    assert list(summary_table(results.records).columns[0].cells) == ["d (arc=120) 28, 10 views", "d (arc=360) 28, 10 views"]
+
+
 def test_what_each_run_could_use_stands_below_the_table():
     same = numbers(label=["a", "b"], volume_psnr=[30.0, 31.0], budget_samples=[2e9, 2e9])
     assert tables.remark(summary.summarise(same)).endswith(" Each run could use 2e+09 ray samples.")
@@ -163,6 +235,14 @@ def test_what_each_run_could_use_stands_below_the_table():
 def test_file_names_tell_noise_levels_apart():
     assert summary.slug("chest", 64, "poisson 1e+05 + gaussian 10") == "chest-64-poisson-1e+05-gaussian-10"
     assert summary.slug("a/../b c", 64) == "a-..-b-c-64" and "/" not in summary.slug("a/b")
+
+
+def test_file_names_tell_foreign_letters_and_signs_apart():
+    assert summary.slug("sart (iterations=20, weight=1e-05)", "10-views") == "sart-iterations-20-weight-1e-05-10-views"
+    assert summary.slug("chest-2", "my_scan") == "chest-2-my-scan" and summary.slug("d", 64, 2) == "d-64-2"
+    for first, second in (("扫描一", "扫描二"), ("x=-1", "x=1"), ("x=-.5", "x=.5"), ("naïve", "na-ve")):
+        names = [summary.slug("d", text, 64) for text in (first, second)]
+        assert names[0] != names[1] and all(re.fullmatch("[a-z0-9.-]+", name) for name in names)
 
 
 # -- tables -------------------------------------------------------------------------------------------------------------

@@ -115,7 +115,37 @@ def test_what_has_one_seed_neither_leads_nor_blurs_the_ranks():
         assert separation.ranks("psnr") == {"a": "1", "b": "2", "once": ""} and separation.leaders("psnr") == ["a"]
     assert Separation(runs({"a": several["a"], "once": {0: 99.0}})).leaders("psnr") == []
     apart = Separation(runs({"a": several["a"], "b": {0: 31.1, 1: 31.1, 2: 31.1}, "c": {5: 40.0, 6: 41.0}}))
-    assert apart.leaders("psnr") == ["c"]  # no pairs with the others: it is the best mean, and nothing is level with it
+    assert apart.leaders("psnr") == ["a", "b", "c"]  # no pairs with the others: it cannot be told apart from them
+
+
+def test_what_leads_is_better_by_pairs_and_not_by_means_over_other_cases():
+    scatter = {seed: 0.01 * seed for seed in range(5)}
+    easy = {"a": {s: 30 + x for s, x in scatter.items()}, "b": {s: 31 - x for s, x in scatter.items()}}
+    table = pd.concat([runs(easy), runs({"b": {s: 20 + x for s, x in scatter.items()}}, "hard")])
+    separation = Separation(table)
+    assert separation.ranks("psnr") == {"a": "2", "b": "1"} and separation.leaders("psnr") == ["b"]
+
+
+def test_less_than_is_shown_is_no_difference():
+    """Methods without randomness differ exactly, which is not to say noticeably."""
+    for gap, ranks, leaders in ((1e-6, ["", ""], ["a", "b"]), (0.0049, ["", ""], ["a", "b"]), (0.0051, ["1", "2"], ["a"])):
+        separation = Separation(runs({"a": dict.fromkeys(range(3), 30.0 + gap), "b": dict.fromkeys(range(3), 30.0)}))
+        assert list(separation.ranks("psnr").values()) == ranks and separation.leaders("psnr") == leaders
+    assert separation.leaders("psnr", 1) == ["a", "b"] and separation.ranks("psnr", 1) == {"a": "", "b": ""}
+
+
+def test_nobody_leads_where_each_is_beaten_by_another():
+    cases = {"x": ("a", "b"), "y": ("b", "c"), "z": ("c", "a")}  # better, worse; the third does not have the case
+    high, low = dict.fromkeys(range(3), 31.0), dict.fromkeys(range(3), 30.0)
+    table = pd.concat([runs({better: high, worse: low}, case) for case, (better, worse) in cases.items()])
+    assert Separation(table).leads("psnr") == {"a": False, "b": False, "c": False}
+
+
+def test_with_one_seed_the_numbers_decide_among_those_with_the_same_runs():
+    one = pd.concat([runs({"a": {0: 30.0}, "b": {0: 31.0}, "c": {0: 29.0}}), runs({"b": {0: 20.0}, "c": {0: 21.0}}, "hard")])
+    assert Separation(one).leads("psnr") == {"a": False}
+    assert Separation(runs({"a": {0: 30.0}, "b": {0: 31.0}})).leads("psnr") == {}
+    assert Separation(runs({"a": {0: 30.0}, "b": {0: 31.0}, "c": {1: 40.0}})).leads("psnr") == {"c": False}
 
 
 def test_the_interval_is_over_seeds_that_have_every_case():

@@ -18,6 +18,7 @@ SHOWN = tuple(column for column in COLUMNS if column.name != "fit_ssim")  # as m
 MACHINE = ("platform", "processor", "cores")
 CODE = ("benchmark", "git")
 INCIDENTAL = ("process", "worker")  # never the same twice
+_UNSET = {"data_digest": "", "dataset_revision": 1, "method_revision": 1}
 
 _VERDICTS = (
     "Paired differences over cases (data and number of views) and seeds; the interval is the wider of a bootstrap over both and\n"
@@ -200,17 +201,17 @@ def _grouped(records: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
 
 
 def _pair(a: list[RunRecord], b: list[RunRecord]) -> tuple[list[tuple[RunRecord, RunRecord]], int, int]:
-    """Pairs with equal parameters, then the rest in order; and how many are left over in a and in b."""
-    pairs, rest_a, rest_b = [], [], list(b)
-    for record in a:
-        twin = next((other for other in rest_b if other.spec.method_params == record.spec.method_params), None)
-        if twin is None:
-            rest_a.append(record)
-        else:
-            rest_b.remove(twin)
-            pairs.append((record, twin))
-    rest = list(zip(rest_a, rest_b, strict=False))
-    return pairs + rest, len(rest_a) - len(rest), len(rest_b) - len(rest)
+    """Pairs of the same run, of the same but for data and revisions, with equal parameters, then the rest in order; and how many
+    are left over in a and in b."""
+    pairs, rest_a, rest_b = [], list(a), list(b)
+    for alike in (lambda r: r.run_id, lambda r: r.spec.model_copy(update=_UNSET), lambda r: r.spec.method_params, lambda r: None):
+        for record in list(rest_a):
+            twin = next((other for other in rest_b if alike(other) == alike(record)), None)
+            if twin is not None:
+                rest_a.remove(record)
+                rest_b.remove(twin)
+                pairs.append((record, twin))
+    return pairs, len(rest_a), len(rest_b)
 
 
 def _changes(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, Any, Any]]:

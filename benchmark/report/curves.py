@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.frame import labels, row
+from benchmark.frame import dataset_names, labels, row
 from benchmark.types import CurvePoint
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def times_to_quality(results: Results) -> pd.DataFrame:
 
 
 def mean_times(times: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `times_to_quality` as means over cases and seeds: one row per number of views and method (`label`).
+    """Rows of `times_to_quality` as means over seeds: one row per number of views and method (`label`).
 
     A level that one of the runs never reached stays empty, and one that no run of the table reached is left out.
     """
@@ -67,10 +67,10 @@ def seconds_to(points: list[CurvePoint], level: float) -> float | None:
 
 def _finished(results: Results) -> list[tuple[dict[str, object], list[CurvePoint]]]:
     """Who and the curve of every finished run."""
-    names = labels(results.records)
+    names, datasets = labels(results.records), dataset_names(results.records)
     found = []
     for record in results.records:
         if record.status == "ok":
-            facts = {**row(record), "label": names[record.run_id]}
+            facts = {**row(record), "dataset": datasets[record.run_id], "label": names[record.run_id]}
             found.append(({name: facts[name] for name in IDENTITY}, record.curve))
     return found

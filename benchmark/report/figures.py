@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 WIDEST = 7  # methods in one mosaic; more are continued in the next
 
-_TRENDS = "Means over cases and seeds; bars are 95% intervals over seeds, where there are several. No method has seen the held-out views."
+_TRENDS = "Means over seeds; bars are 95% intervals over seeds, where there are several. No method has seen the held-out views."
 _CONVERGENCE = (
     "Volume PSNR of snapshots and training loss against method time; the clock is paused while the harness looks. "
     "A marker shows where a run ended. Losses of different methods are different quantities: compare shapes, not heights."
 )
-_COSTS = "Means over cases and seeds; the number beside a marker is the number of training views. Up and to the left is better."
+_COSTS = "Means over seeds; the number beside a marker is the number of training views. Up and to the left is better."
 _SLICES = (
     "Central slices and, below each, reconstruction minus truth. All share one grey window (0.1 to 99.9 percentile of the truth) "
     f"and one error window (± {ERROR_SHARE:.0%} of it). The number is the PSNR of the whole volume."
@@ -88,8 +88,9 @@ def _drafts(results: Results) -> Iterator[_Draft]:
         if figure is not None:
             yield _Draft(section, slug("costs", *key), "Score against time and memory", _COSTS, figure)
         for case, runs in part.groupby("case", sort=True):
-            records = [record for record in results.records if record.run_id in set(runs["run_id"])]
-            own = [] if case == key[0] else [case]
+            identities = set(runs["run_id"])
+            records = [record for record in results.records if record.run_id in identities]
+            own = [] if case == key[0].partition(" (")[0] or f" ({case}" in key[0] else [case]
             title = f"{case} ({section})" if own else section
             figure = convergence(records, names, palette, order, title)
             if figure is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Hashable
 
 import pandas as pd
@@ -35,19 +36,35 @@ class Separation:
         cases: dict[Hashable, list[float]] = {case: part.tolist() for case, part in changes.groupby(level="case")}
         return paired_difference(cases)
 
-    def ranks(self, metric: str) -> dict[str, str]:
+    def real(self, first: str, second: str, metric: str, decimals: int) -> Difference | None:
+        """first - second where it is real and as large as half of the last of the decimals that are shown; else None."""
+        change = self.difference(first, second, metric)
+        return change if change is not None and change.excludes_zero and abs(change.mean) >= 0.5 * 10.0**-decimals else None
+
+    def ranks(self, metric: str, decimals: int = 2) -> dict[str, str]:
         """'1', '2-3' or, where nothing can be told apart (one seed, for instance), ''."""
-        ranges = rank_ranges(self.repeated, lambda a, b: self.difference(a, b, metric))
+        ranges = rank_ranges(self.repeated, lambda a, b: self.real(a, b, metric, decimals))
         return {label: _text(ranges.get(label)) for label in self.labels}
 
-    def leaders(self, metric: str) -> list[str]:
-        """The best mean and all that cannot be told apart from it. Empty unless several methods have several seeds."""
-        means = self.good[self.good["label"].isin(self.repeated)].groupby("label")[metric].mean().dropna()
-        if len(means) < 2:
-            return []
-        best = means.idxmax()
-        others = {label: self.difference(best, label, metric) for label in means.index if label != best}
-        return [best, *(label for label, change in others.items() if change is not None and change.verdict == "no difference seen")]
+    def leads(self, metric: str, decimals: int = 2) -> dict[str, bool]:
+        """Whether no other is better, where several methods have several seeds.
+
+        Else the numbers decide, among the labels left out here: those that share the same cases and seeds, the most of them.
+        """
+        known = self.good.dropna(subset=[metric])
+        means = known.groupby("label")[metric].mean().sort_values(ascending=False)
+        names = [label for label in means.index if label in self.repeated]  # the likely ones first: one that is better is enough
+        if len(names) > 1:
+            leaders = [a for a in names if not any((gap := self.real(b, a, metric, decimals)) and gap.mean > 0 for b in names if b != a)]
+            return {label: label in leaders for label in self.labels}
+        runs = {label: frozenset(zip(part["case"], part["seed"], strict=True)) for label, part in known.groupby("label")}
+        counts = Counter(runs.values())
+        most = max(counts, key=lambda shared: (len(shared), counts[shared]), default=None)
+        return {label: False for label, own in runs.items() if own != most}
+
+    def leaders(self, metric: str, decimals: int = 2) -> list[str]:
+        """The labels that lead."""
+        return [label for label, leading in self.leads(metric, decimals).items() if leading]
 
 
 def _text(places: tuple[int, int] | None) -> str:

@@ -1,15 +1,16 @@
-"""The mean over cases and seeds of every method, per dataset, size, noise and number of views."""
+"""The mean over seeds of every method, per dataset, size, noise and number of views."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.frame import BUDGETS, COST, IDENTITY, METRICS, frame, labels
+from benchmark.frame import BUDGETS, COST, IDENTITY, METRICS, dataset_names, frame, labels
 from benchmark.report.separation import Separation, seed_interval
 
 if TYPE_CHECKING:
@@ -39,14 +40,15 @@ COLUMNS = (
     Column("seconds", "Time [s]", 1),
     Column("peak_memory_mb", "Peak memory [MiB]", 0),
 )
+DECIMALS = {column.name: column.decimals for column in COLUMNS}
 
 
 def labelled(results: Results) -> pd.DataFrame:
-    """The frame of all runs with a column `label`: the method, its preset and whatever else tells it apart."""
+    """The frame of all runs with a column `label`: the method, its preset and whatever else tells it apart; so for `dataset`."""
     table = frame(results.records)
-    names = labels(results.records)
-    table["label"] = [names[run_id] for run_id in table["run_id"]]
-    return table
+    names, datasets = labels(results.records), dataset_names(results.records)
+    run_ids = list(table["run_id"])
+    return table.assign(label=[names[run_id] for run_id in run_ids], dataset=[datasets[run_id] for run_id in run_ids])
 
 
 def metric_columns(table: pd.DataFrame) -> list[str]:
@@ -60,11 +62,12 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     pretrained methods after the others.
 
     Means are over the runs that are 'ok'; `runs` counts those, `planned` all of them, `cases` and `seeds` what they span.
-    `*_sd` is the standard deviation over the runs, `*_half` half the 95% interval of the mean over seeds (empty for one seed).
+    `*_sd` is the standard deviation over the runs, `*_half` half the 95% interval of the mean over seeds (empty for one seed, and
+    where a seed lacks a case that another has).
     `pretrained` says what a method was fitted to beforehand; such rows are compared with nothing: no rank, no lead.
-    `rank` says what the seeds can tell apart ('1', '2-3', or nothing), `*_leads` who cannot be told apart from the best (empty
-    for one seed). `budget` says what each run could use ('300 s', '' for no limit). A row without any finished run has its reason in
-    `note` and no numbers.
+    `rank` says what the seeds can tell apart ('1', '2-3', or nothing), `*_leads` whom no other is better than (for one seed false
+    if it has other cases or seeds than the rest, else empty). `budget` says what each run could use ('300 s', '' for no limit). A row
+    without any finished run has its reason in `note` and no numbers.
     """
     values = [*metric_columns(table), "seconds", "cpu_seconds", "peak_memory_mb"]
     rows = []
@@ -76,8 +79,10 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         row.update(budget=_budget(runs.iloc[0]))
         row.update({name: good[name].mean() for name in values})
         for name in RANKED:
-            interval = seed_interval(good, name)
-            row.update({f"{name}_sd": good[name].std(), f"{name}_half": None if interval is None else interval.half})
+            known = good.dropna(subset=[name])
+            interval = seed_interval(known, name)
+            whole = interval is not None and interval.count * known["case"].nunique() == len(known)  # else of other runs than the mean
+            row.update({f"{name}_sd": good[name].std(), f"{name}_half": interval.half if interval is not None and whole else None})
         rows.append(row)
     heads = [*GROUP, "views", "method", "pretrained", "status", "runs", "planned", "cases", "seeds", "note", "budget"]
     columns = [*heads, *values, *(f"{name}_{what}" for what in ("sd", "half") for name in RANKED)]
@@ -97,10 +102,9 @@ def _with_ranks(summary: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     for key, runs in table[(table["status"] == "ok") & (table["pretrained"] == "")].groupby([*GROUP, "views"], dropna=False):
         separation = Separation(runs)
         ranked_by = "volume_psnr" if runs["volume_psnr"].notna().any() else "projection_psnr"
-        ranks.update({(*key, label): rank for label, rank in separation.ranks(ranked_by).items()})
+        ranks.update({(*key, label): rank for label, rank in separation.ranks(ranked_by, DECIMALS[ranked_by]).items()})
         for name in RANKED:
-            leaders = separation.leaders(name)
-            leads.update({(*key, label, name): label in leaders for label in separation.labels if leaders})
+            leads.update({(*key, label, name): leading for label, leading in separation.leads(name, DECIMALS[name]).items()})
     keys = list(summary[[*GROUP, "views", "method"]].itertuples(index=False, name=None))
     added = {f"{name}_leads": [leads.get((*key, name)) for key in keys] for name in RANKED}
     return summary.assign(rank=[ranks.get(key, "") for key in keys], **added)
@@ -138,8 +142,11 @@ def section_title(dataset: str, size: int, noise: str) -> str:
 
 
 def slug(*parts: object) -> str:
-    """A file name made of words: 'chest-64-poisson-1e+05'."""
-    return re.sub(r"[^a-z0-9.+]+", "-", "-".join(str(part) for part in parts).lower()).replace("-+-", "-").strip("-.")
+    """A file name made of words: 'chest-64-poisson-1e+05'. Where letters or a sign would be lost, a hash keeps names apart."""
+    texts = [str(part) for part in parts]
+    name = re.sub(r"[^a-z0-9.+]+", "-", "-".join(texts).lower()).replace("-+-", "-").strip("-.")
+    lost = any(not text.isascii() or re.search(r"(?<!\w)-\.?\d", text) for text in texts)
+    return "-".join(filter(None, [name, hashlib.sha256("\n".join(texts).encode()).hexdigest()[:6]])) if lost else name
 
 
 def shown(value: float | None, decimals: int) -> str:
@@ -150,17 +157,15 @@ def shown(value: float | None, decimals: int) -> str:
 def best(part: pd.DataFrame) -> dict[tuple[int, str], bool]:
     """Which cells (row label, column) hold the best value of their number of views, ties at the shown decimals included.
 
-    With several seeds these are all that cannot be told apart from the best. Only cells with at least two competitors count: a
-    lone method is not the best of anything. Pretrained methods do not compete.
+    With several seeds these are all that no other is better than. With one, only rows of the same cases and seeds compete, and
+    only where there are two: a lone method is not the best of anything. Pretrained methods do not compete.
     """
     found: dict[tuple[int, str], bool] = {}
     for _, rows in part[part["pretrained"] == ""].groupby("views", sort=False):
         for column in (column for column in COLUMNS if column.ranked):
             leads = rows[f"{column.name}_leads"]
-            if leads.notna().any():
-                found.update({(index, column.name): True for index in rows.index[leads.eq(True)]})
-                continue
-            texts = rows[column.name].map(lambda value, decimals=column.decimals: shown(value, decimals))
+            found.update({(index, column.name): True for index in rows.index[leads.eq(True)]})
+            texts = rows.loc[leads.isna(), column.name].map(lambda value, decimals=column.decimals: shown(value, decimals))
             numbers = texts[texts != ""].astype(float)
             if len(numbers) > 1:
                 found.update({(index, column.name): True for index in numbers.index[numbers == numbers.max()]})

@@ -12,7 +12,7 @@ from benchmark import atomic
 from benchmark.report.curves import curves, times_to_quality
 from benchmark.report.published import markdown as quoted
 from benchmark.report.published import side_by_side
-from benchmark.report.summary import COLUMNS, Column, best, labelled, sections, shown, summarise
+from benchmark.report.summary import COLUMNS, RANKED, Column, best, labelled, sections, shown, summarise
 
 if TYPE_CHECKING:
     from benchmark.store import Results
@@ -81,11 +81,13 @@ def _repetitions(part: pd.DataFrame) -> str:
     budgets = list(dict.fromkeys(part["budget"]))
     allowed = "" if budgets == [""] else f" Each run could use {budgets[0]}." if len(budgets) == 1 else " The budgets differ: see runs.csv."
     if seeds == [1]:
-        return "One seed: no intervals and no ranks. Bold: the highest number." + allowed
+        unlike = part[[f"{name}_leads" for name in RANKED]].eq(False).any(axis=None)
+        among = " of methods with the same cases and seeds" if unlike else ""
+        return f"One seed: no intervals and no ranks. Bold: the highest number{among}." + allowed
     count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"Mean ± half of its 95% interval (Student's t over n = {count} seeds). Rank: by volume PSNR (held-out PSNR without a truth), only "
-        "as far as paired differences over cases and seeds tell methods apart. Bold: the best, and what cannot be told apart from it."
+        "as far as paired differences over cases and seeds tell methods apart. Bold: what no other is better than, by the same differences."
         + allowed
     )
 

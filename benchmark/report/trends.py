@@ -16,7 +16,7 @@ LABEL = 30  # [characters] of a line of a label
 def trends(part: pd.DataFrame, palette: Palette, order: list[str], title: str) -> Figure | None:
     """Four panels for one section of a summary: volume and held-out projections, PSNR and SSIM.
 
-    Lines are means over cases and seeds, with the 95% interval of the mean over seeds where there are several. With a single
+    Lines are means over seeds, with the 95% interval of the mean over seeds where there are several. With a single
     number of views the panels become a ranking. None if no run has a score.
     """
     good = part[part["status"] == "ok"]
