@@ -10,12 +10,13 @@ from typing import Any, Protocol
 
 from benchmark import atomic
 from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_line
 from benchmark.plain import dumps
-from benchmark.types import Params, resolve
+from benchmark.types import MethodSpec, Params
 
 FORMAT = 2  # 2: with counters and process time; of format 1, only the field can be asked
 READABLE = (1, 2)
+ZIP = b"PK\x03\x04"  # what torch.save writes; of older formats torch before 2.6 runs code even with weights_only
 
 
 class Stateful(Protocol):
@@ -39,14 +40,39 @@ class Checkpoint:
     cpu_seconds: float = 0.0
     counters: dict[str, int] | None = None  # None in files of format 1
     history: dict[str, Any] = dataclasses.field(default_factory=dict)  # what the harness has kept of the run
+    loop: int = 0  # which of the run's loops with a state
 
     @property
     def geometry(self) -> ConeBeamGeometry:
-        return ConeBeamGeometry.from_dict(self.facts["geometry"])
+        """Raises InputError if the file does not tell."""
+        try:
+            return ConeBeamGeometry.from_dict(self.facts["geometry"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("geometry", expected="that of the scan", found=f"none that is one ({one_line(error)})") from error
+
+    @property
+    def method(self) -> MethodSpec:
+        """The installed method that wrote it: by name, else by the name of its parameters' class. Raises InputError."""
+        from benchmark.plugins import registry
+
+        name, model = self.facts.get("method"), self.facts.get("params_model")
+        if name is None and model is not None:
+            models = {f"{spec.params.__module__}:{spec.params.__qualname__}": spec.name for spec in registry().methods.values()}
+            name = models.get(str(model), model)
+        if name is None:
+            fix = "Give a checkpoint that a run has written."
+            raise InputError("method", expected="the name of the method that wrote the file", found="none", fix=fix)
+        return registry().method(str(name))
 
     @property
     def params(self) -> Params:
-        return resolve(self.facts["params_model"])(**self.facts["params"])
+        """Raises InputError for parameters that the installed method does not take."""
+        method = self.method
+        try:
+            return method.params(**self.facts["params"])
+        except (KeyError, TypeError, ValueError) as error:
+            fix = f"Run {method.name} again, or install the version that wrote the file."
+            raise InputError("params", expected=f"parameters of {method.name}", found=one_line(error), fix=fix) from error
 
     def write(self, path: Path) -> None:
         """Replace `path` in one step. Raises StorageError."""
@@ -65,22 +91,30 @@ class Checkpoint:
         if not path.is_file():
             raise InputError(str(path), expected=expected, found="no such file")
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:
+                if file.read(len(ZIP)) != ZIP:
+                    raise ValueError("not a file of torch.save")
+                file.seek(0)
+                content = torch.load(file, map_location="cpu", weights_only=True)
         except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:
             raise InputError(str(path), expected=expected, found=f"a file that cannot be read ({type(error).__name__})") from error
         if not isinstance(content, dict) or content.get("format") not in READABLE:
             found = content.get("format") if isinstance(content, dict) else type(content).__name__
             raise InputError(str(path), expected=f"{expected}, format {FORMAT}", found=f"format {found}")
-        return cls(
-            facts=json.loads(content["facts"]),
-            step=content["step"],
-            seconds=content["seconds"],
-            random=json.loads(content["random"]),
-            state=content["state"],
-            cpu_seconds=content.get("cpu_seconds", 0.0),
-            counters=content.get("counters"),
-            history=content.get("history", {}),
-        )
+        try:
+            return cls(
+                facts=dict(json.loads(content["facts"])),
+                step=content["step"],
+                seconds=content["seconds"],
+                random=json.loads(content["random"]),
+                state=content["state"],
+                cpu_seconds=content.get("cpu_seconds", 0.0),
+                counters=content.get("counters"),
+                history=content.get("history", {}),
+                loop=content.get("loop", 0),  # absent in older files
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(str(path), expected=expected, found=f"one that is not complete ({one_line(error)})") from error
 
 
 class Checkpoints:

@@ -12,7 +12,6 @@ from typing import Any
 from benchmark import axes
 from benchmark.checkpoint import Checkpoint, Checkpoints
 from benchmark.config import apply_sets
-from benchmark.ct.kernels.library import library
 from benchmark.entries import Entry, resolve_entry
 from benchmark.errors import InputError
 from benchmark.mistakes import Mistakes
@@ -22,6 +21,7 @@ from benchmark.run_context import Run
 from benchmark.runner import import_path, skip_reason
 from benchmark.sources import load_case, scans_in
 from benchmark.types import Case, DatasetSpec, MethodSpec, RunSpec, resolve
+from benchmark.worker import set_up_libraries
 
 CHECKPOINT_EVERY = 60.0  # [s] of method time
 
@@ -126,17 +126,20 @@ def _check(method: MethodSpec, params: dict[str, Any], lesson: Lesson) -> None:
         raise InputError(f"scan {lesson.case.name}", expected=f"one that {method.name} can do", found=reason)
 
 
-def fit(course: Course, output: Path, on_log: Callable[[dict[str, Any]], None], threads: int | None = None) -> Path:
+def fit(
+    course: Course, output: Path, on_log: Callable[[dict[str, Any]], None], threads: int | None = None, device: str = "cpu"
+) -> Path:
     """Fit and write the weights file; an interrupted fit goes on from its checkpoint beside it. Raises what the method raises."""
-    library()
+    assert course.method.fit is not None
+    target = resolve(course.method.fit)
+    set_up_libraries(course.seed, threads, device)
     facts = course.facts()
     unfinished = output.with_name(f"{output.name}.checkpoint")
     checkpoints = Checkpoints(unfinished, facts | {"unfinished": True}, CHECKPOINT_EVERY)
-    run = Run(seed=course.seed, threads=threads, on_log=on_log, checkpoints=checkpoints)
+    run = Run(seed=course.seed, device=device, threads=threads, on_log=on_log, checkpoints=checkpoints)
     run.clock.start()
-    assert course.method.fit is not None
     params = course.method.params(**course.params)
-    state = resolve(course.method.fit)([lesson.case.scan for lesson in course.lessons], params, run)
+    state = target([lesson.case.scan for lesson in course.lessons], params, run)
     run.clock.stop()
     Checkpoint(facts, run.step, run.clock.seconds, {}, state).write(output)
     unfinished.unlink(missing_ok=True)

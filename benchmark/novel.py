@@ -21,12 +21,14 @@ class NovelField:
 
     def __init__(self, path: Path) -> None:
         found = Checkpoint.read(path)
-        target = found.facts.get("field")
-        if not target:
-            raise InputError(str(path), expected="a checkpoint of a method with a field", found=f"one of '{found.facts.get('method')}'")
-        self.geometry = found.geometry
+        try:
+            method, params, self.geometry = found.method, found.params, found.geometry
+        except InputError as error:
+            raise error.at(str(path)) from error
+        if method.field is None:
+            raise InputError(str(path), expected="a checkpoint of a method with a field", found=f"one of '{method.name}'")
         self.composite: Composite = found.facts.get("composite", "sum")  # absent in older files
-        self.field: Any = resolve(target)(found.state, found.params, found.geometry)
+        self.field: Any = resolve(method.field)(found.state, params, self.geometry)
 
     def views(self, angles: np.ndarray, samples: int | None = None) -> tuple[np.ndarray, ConeBeamGeometry]:
         """Projections [view, v, u] (line integrals or maxima, as the scan's; opacities for photographs) at angles [rad].

@@ -57,6 +57,7 @@ class Run:
         self._snapshots, self._next_snapshot = snapshots, 0.0  # next: as a share of the present loop
         self._checkpoints, self._next_checkpoint = checkpoints, 0.0
         self._state: Stateful | None = None  # what a checkpoint would keep now
+        self._stateful = 0  # loops with a state that have begun
         self._history = history  # what the harness keeps of the run; goes into the checkpoints
         self._interrupted = False
 
@@ -64,23 +65,33 @@ class Run:
         """Yield 0 .. count - 1; ends early when the budget is spent. Counts steps for the record.
 
         With `state` (all that training changes, as `state_dict()` and `load_state_dict()`), checkpoints are written now and
-        then, and an interrupted run goes on from its last one: the first number yielded is then the next step's.
+        then, and an interrupted run goes on from its last one: the first number yielded is then the next step's. Loops before
+        the checkpoint's, with a state or without, are then done again. A loop left by `break` keeps the checkpoint that it has.
         """
         first = self.step
         self._loop = loop = self.budget.within(first + count)
         self._before, self._next_snapshot = self.used(), 0.0
         begin = self._resume(state) if state is not None else 0
-        for index in range(begin, count):
-            if loop.spent(self.used()):
-                break
-            yield index
-            self.step = first + index + 1
-            if self._interrupted or (self._state is not None and self.clock.seconds >= self._next_checkpoint):
-                self._save(index + 1)
-            if self._interrupted:
-                raise Interrupted(f"after step {self.step}")
-        self._save(self.step - first)
-        self._state = None
+        try:
+            for index in range(begin, count):
+                if loop.spent(self.used()):
+                    break
+                try:
+                    yield index
+                except GeneratorExit:  # `break`, or an exception in the loop: these cannot be told apart here
+                    self.step = max(self.step, first + index + 1)
+                    raise  # unsaved: a run that goes on must come to the same break
+                self.step = first + index + 1
+                if self._state is state:  # not that of a loop around this one
+                    if self._interrupted or self.clock.seconds >= self._next_checkpoint:
+                        self._save(index + 1)
+                    if self._interrupted:
+                        raise Interrupted(f"after step {self.step}")
+            if self._state is state:
+                self._save(self.step - first)
+        finally:
+            if self._state is state:
+                self._state = None
 
     def used(self) -> Used:
         """What the run has used up by now."""
@@ -96,8 +107,12 @@ class Run:
         """Bring `state` to where the checkpoint left it; the number of steps done."""
         if self._checkpoints is None:
             return 0
-        self._state, found = state, self._checkpoints.find()
-        if found is not None:
+        found, loop = self._checkpoints.find(), self._stateful
+        self._stateful += 1
+        if found is not None and found.loop > loop:
+            return 0  # done again without checkpoints, so that the one of the later loop stays
+        self._state = state
+        if found is not None and found.loop == loop:
             state.load_state_dict(found.state)
             self.rng.bit_generator.state = found.random
             self.step += found.step
@@ -108,7 +123,7 @@ class Run:
             if self._history is not None:
                 self._history.load_state_dict(found.history["kept"])
         self._next_checkpoint = self.clock.seconds + self._checkpoints.every
-        return found.step if found else 0
+        return found.step if found is not None and found.loop == loop else 0
 
     def _save(self, done: int) -> None:
         if self._state is None or self._checkpoints is None:
@@ -122,6 +137,7 @@ class Run:
                 state=self._state.state_dict(),
                 cpu_seconds=self.clock.cpu_seconds,
                 counters=counters.totals(),
+                loop=self._stateful - 1,
                 history={"next_snapshot": self._next_snapshot, "kept": {} if self._history is None else self._history.state_dict()},
             ).write(self._checkpoints.path)
             self._next_checkpoint = self.clock.seconds + self._checkpoints.every

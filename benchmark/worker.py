@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib.abc
 import itertools
 import json
 import os
@@ -20,6 +21,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +104,7 @@ def work(folder: Path, emit: Emit) -> None:
         scan = read_scan(folder, job)
         target, params = _method(job)
         result["device"] = resolve_device(job["device"])
-        _set_up_libraries(job, result["device"])
+        set_up_libraries(job["seed"], job["threads"], result["device"])
         run = Run(
             seed=job["seed"],
             device=result["device"],
@@ -240,22 +242,50 @@ def resolve_device(device: str) -> str:
     return f"cuda:{index}"
 
 
-def _set_up_libraries(job: dict[str, Any], device: str) -> None:
+class _TorchSetUp(importlib.abc.MetaPathFinder):
+    """Sets up torch when, and if, somebody imports it: that takes seconds and memory, which not every method needs."""
+
+    def __init__(self, set_up: Callable[[Any], None]) -> None:
+        self.set_up = set_up
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if name != "torch":
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec is None or spec.loader is None:
+            return spec
+        load = spec.loader.exec_module
+
+        def load_and_set_up(module: Any) -> None:
+            load(module)
+            sys.meta_path.remove(self)
+            self.set_up(module)
+
+        vars(spec.loader)["exec_module"] = load_and_set_up
+        return spec
+
+
+def set_up_libraries(seed: int, threads: int | None, device: str) -> None:
     """Load the kernels outside of the clock, seed the global generators (a method should use run.rng; some libraries do not)
-    and limit torch's threads.
+    and limit torch's threads, whenever it is imported.
     """
     with contextlib.suppress(MissingDependency):  # a method that needs no kernels runs without a compiler, too
         library()
     if device.startswith("cuda"):
         _set_up_cuda(device)
-    random.seed(job["seed"])
-    np.random.seed(job["seed"] % 2**32)
-    if "torch" in sys.modules:
-        import torch
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
 
-        torch.manual_seed(job["seed"])
-        if job["threads"]:
-            torch.set_num_threads(job["threads"])
+    def set_up(torch: Any) -> None:
+        torch.manual_seed(seed)
+        if threads:
+            torch.set_num_threads(threads)
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _TorchSetUp)]  # of an earlier run here
+    if "torch" in sys.modules:
+        set_up(sys.modules["torch"])
+    else:
+        sys.meta_path.insert(0, _TorchSetUp(set_up))
 
 
 def _set_up_cuda(device: str) -> None:

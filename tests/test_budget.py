@@ -100,6 +100,19 @@ def test_loops_inside_each_other_end_where_each_of_them_ends() -> None:
     assert [len(list(run.steps(2))) for _ in run.steps(4)] == [2, 2, 2, 2]
 
 
+def test_a_step_in_which_a_loop_is_left_counts_once() -> None:
+    run = Run(budget=Budget(steps=5))
+    for step in run.steps(4):
+        if step == 1:
+            break
+    assert run.step == 2
+    left = run.steps(4)
+    next(left)
+    assert len(list(run.steps(4))) == 3 and run.step == 5
+    left.close()  # late
+    assert run.step == 5
+
+
 # -- how far it is ------------------------------------------------------------------------------------------------------
 
 
@@ -139,7 +152,7 @@ def test_snapshots_are_spread_over_the_budget_and_over_each_loop(geometry) -> No
     for _ in run.steps(1000):
         projector.forward(torch.zeros(8, 8, 8))
         run.snapshot(lambda: np.zeros((8, 8, 8)))
-    assert run.step == 8 and steps == [0, 2, 4, 6]
+    assert run.step == 9 and steps == [1, 3, 5, 7]
 
 
 # -- whole runs ---------------------------------------------------------------------------------------------------------

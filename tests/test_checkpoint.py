@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 from pathlib import Path
@@ -15,7 +16,9 @@ from test_neural import TINY, ball
 from benchmark import counters
 from benchmark.api import Scan
 from benchmark.checkpoint import Checkpoint, Checkpoints
+from benchmark.cli import main
 from benchmark.errors import InputError
+from benchmark.novel import NovelField
 from benchmark.run_context import Interrupted, Run
 from benchmark.types import resolve
 
@@ -143,3 +146,166 @@ def test_a_checkpoint_with_code_in_it_runs_none(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         Checkpoint.read(tmp_path / "c.pt")
     assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("changes", [{}, {"method": "naf"}])
+def test_names_in_a_checkpoint_are_not_called(changes: dict[str, Any], tmp_path: Path) -> None:
+    facts = {"params_model": "os:mkdir", "params": {"path": str(tmp_path / "touched")}, "field": "os:mkdir", **changes}
+    Checkpoint(facts | {"geometry": ball().scan.geometry.to_dict()}, 1, 1.0, {}, {}).write(tmp_path / "c.pt")
+    with pytest.raises(InputError):
+        NovelField(tmp_path / "c.pt")
+    assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        ({"method": "nafe"}, "c.pt: method: expected one of .* found 'nafe'. Did you mean 'naf'"),
+        ({"method": "fdk", "params": {}}, "c.pt: expected a checkpoint of a method with a field, found one of 'fdk'"),
+        ({"params": {"hidden": -1}}, "c.pt: params: expected parameters of naf, found .*hidden.* Run naf again"),
+        ({"params": None}, "c.pt: params: expected parameters of naf"),
+        ({"geometry": {"angles": [0.0]}}, "c.pt: geometry: expected that of the scan"),
+        ({"method": None, "params_model": "somewhere:Params"}, "c.pt: method: expected one of .* found 'somewhere:Params'"),
+        ({"method": None, "params_model": None}, "c.pt: method: expected the name of the method that wrote the file, found none"),
+    ],
+)
+def test_facts_that_are_no_use_are_said(
+    changes: dict[str, Any], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = {"method": "naf", "params": {}, "geometry": ball().scan.geometry.to_dict()} | changes
+    Checkpoint(facts, 1, 1.0, {}, {}).write(tmp_path / "c.pt")
+    with pytest.raises(InputError, match=text):
+        NovelField(tmp_path / "c.pt")
+    assert main(["volume", str(tmp_path / "c.pt"), "--size", "8"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_is_not_complete_is_said(tmp_path: Path) -> None:
+    torch.save({"format": 2, "facts": "[1]"}, tmp_path / "c.pt")
+    with pytest.raises(InputError, match="found one that is not complete"):
+        Checkpoint.read(tmp_path / "c.pt")
+    torch.save({"format": 2}, tmp_path / "c.pt", _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match="found a file that cannot be read"):
+        Checkpoint.read(tmp_path / "c.pt")
+
+
+# -- several loops, loops that are left ---------------------------------------------------------------------------------
+
+
+class Total:
+    """A number as the state of a checkpoint."""
+
+    value = 1.0
+
+    def state_dict(self) -> dict[str, float]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.value = state["value"]
+
+
+def two_loops(run: Run, stop_in: int | None = None, leave: bool = False) -> tuple[float, float, int]:
+    """Asked to stop in one of its steps, 4 and 5; the first loop may be left in its third."""
+    first, second = Total(), Total()
+    for step in run.steps(4, first):
+        first.value += run.rng.random()
+        if run.step == stop_in:
+            assert run.interrupt()
+        if leave and step == 2:
+            break
+    assert not run.interrupt()
+    for _ in run.steps(5, second):
+        second.value += first.value * run.rng.random()
+        if run.step == stop_in:
+            assert run.interrupt()
+    return first.value, second.value, run.step
+
+
+@pytest.mark.parametrize("leave", [False, True])
+@pytest.mark.parametrize("stops", [(0,), (1, 5), (4,), (4, 6), (7,)])
+def test_each_of_two_loops_goes_on_from_its_own_checkpoint(stops: tuple[int, ...], leave: bool, tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path / "c.pt", {}, 0.0)
+    for stop in stops:
+        with pytest.raises(Interrupted):
+            two_loops(Run(seed=3, checkpoints=kept), stop, leave)
+    for _ in range(2):  # to the end, and once more from there
+        assert two_loops(Run(seed=3, checkpoints=kept), leave=leave) == two_loops(Run(seed=3), leave=leave)
+
+
+def test_a_checkpoint_that_does_not_say_its_loop_is_of_the_first(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path / "c.pt", {}, 0.0)
+    with pytest.raises(Interrupted):
+        two_loops(Run(seed=3, checkpoints=kept), 1)
+    content = torch.load(kept.path, weights_only=True)
+    content.pop("loop", None)
+    torch.save(content, kept.path)
+    run = Run(seed=3, checkpoints=kept)
+    assert two_loops(run) == two_loops(Run(seed=3)) and run.resumed == 2
+
+
+def test_an_exception_in_a_step_leaves_the_checkpoint_of_the_step_before(tmp_path: Path) -> None:
+    run, total = Run(checkpoints=Checkpoints(tmp_path / "c.pt", {}, 0.0)), Total()
+    with pytest.raises(ZeroDivisionError):
+        for step in run.steps(5, total):
+            total.value += 1
+            if step == 2:
+                raise ZeroDivisionError
+    found = Checkpoint.read(tmp_path / "c.pt")
+    assert (found.step, found.state) == (2, {"value": 3.0}) and not run.interrupt()
+
+
+def test_a_loop_inside_saves_nothing_of_the_one_around_it(tmp_path: Path) -> None:
+    run, saved = Run(checkpoints=Checkpoints(tmp_path / "c.pt", {}, 0.0)), []
+    for _ in run.steps(3, Total()):
+        list(run.steps(2))
+        saved.append(Checkpoint.read(tmp_path / "c.pt").step if (tmp_path / "c.pt").exists() else 0)
+    assert saved == [0, 1, 2] and Checkpoint.read(tmp_path / "c.pt").step == 3
+
+
+# -- render, volume -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    scan, spec = ball().scan, method("naf")
+    params = spec.params(**SETTINGS["naf"])
+    path = tmp_path_factory.mktemp("trained") / "c.pt"
+    resolve(spec.target)(scan, params, Run(seed=3, checkpoints=checkpoints(path, scan, spec, params)))
+    return path
+
+
+def test_a_file_from_before_methods_were_named_shows_its_field(trained: Path, tmp_path: Path) -> None:
+    found = Checkpoint.read(trained)
+    assert "method" not in found.facts and found.method.name == "naf"
+    named = dataclasses.replace(found, facts=found.facts | {"method": "naf", "params_model": None, "field": None})
+    named.write(tmp_path / "c.pt")
+    assert np.array_equal(NovelField(tmp_path / "c.pt").volume(6)[0], NovelField(trained).volume(6)[0])
+
+
+def test_where_the_views_and_the_volume_cannot_go_is_said_before_the_work(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(*arguments: Any) -> None:
+        raise AssertionError("worked first")
+
+    monkeypatch.setattr(NovelField, "views", work)
+    monkeypatch.setattr(NovelField, "volume", work)
+    for name in ("taken.npy", "taken.nii.gz", "shown.png"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").touch()
+    for command, output, text in (
+        (["render"], "views.png", "--output: expected a .npy file, found 'views.png'"),
+        (["render"], "taken.npy", "expected a file, found a folder"),
+        (["render"], "shown.npy", "shown.png: expected a file, found a folder"),
+        (["render"], "file/views.npy", "expected a folder that can be written"),
+        (["volume", "--size", "8"], "volume.npy", "--output: expected a .nii.gz file"),
+        (["volume", "--size", "8"], "taken.nii.gz", "expected a file, found a folder"),
+    ):
+        assert main([command[0], str(trained), *command[1:], "--output", str(tmp_path / output)]) == 2
+        assert text in capsys.readouterr().err
+
+
+def test_the_views_and_the_volume_go_to_a_new_folder(trained: Path, tmp_path: Path) -> None:
+    assert main(["render", str(trained), "--angles", "0,90", "--output", str(tmp_path / "new" / "views.npy")]) == 0
+    assert main(["volume", str(trained), "--size", "6", "--output", str(tmp_path / "new" / "volume.nii.gz")]) == 0
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["views.npy", "views.png", "volume.nii.gz"]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from benchmark import plugins
+from benchmark.api import MethodSpec, Reconstruction
 from benchmark.cli import main
 from benchmark.conformance import checks, scans
 from benchmark.conformance.imports import forbidden_imports, package_of, sources
@@ -97,6 +98,16 @@ def test_what_a_checkpoint_is_good_for_is_said(registry):
     assert CHECKS["resume"](subject(registry, how="keeps")) == "stopped after step 2 and resumed: the same numbers"
     with pytest.raises(NotApplicable, match="keeps no checkpoint"):
         CHECKS["resume"](subject(registry))
+
+
+def test_a_method_that_needs_a_step_is_found(registry):
+    def reconstruct(scan, params, run):
+        for _ in run.steps(3):
+            volume = np.zeros(scan.geometry.volume_shape, np.float32)
+        return Reconstruction(volume)
+
+    with pytest.raises(Violation, match="a budget that is spent before the first step: UnboundLocalError"):
+        CHECKS["budget"](Subject(MethodSpec(name="hasty", target=reconstruct), {}))
 
 
 def test_a_method_may_decline(registry):

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from benchmark import counters
 from benchmark.api import InputError, Rays, importance_integral, importance_march, line_integral
 
 BOX = [[-50.0, -40.0, -30.0], [50.0, 40.0, 30.0]]
@@ -111,6 +112,31 @@ def test_gradients_reach_the_field() -> None:
     found = importance_integral(lambda p: amplitude * torch.exp(-p.square().sum(1) / 800), rays, BOX, samples=20, importance=20)
     (gradient,) = torch.autograd.grad(found.sum(), amplitude)
     assert float(gradient) == pytest.approx(float(found.detach().sum()) / 0.7, rel=1e-4)
+
+
+@pytest.mark.parametrize("occupied", [False, True])
+def test_the_field_is_never_asked_outside_the_box(occupied: bool, device: str) -> None:
+    asked = []
+
+    def field(p: torch.Tensor) -> torch.Tensor:
+        asked.append(p.cpu())
+        return torch.exp(-p.square().sum(1) / 800)
+
+    rays, cells = some_rays(200, device=device), torch.ones(2, 3, 4, dtype=torch.bool, device=device) if occupied else None
+    hits = int((line_integral(lambda p: torch.ones_like(p[:, 0]), rays, BOX, samples=2) > 0).sum())
+    counters.reset()
+    found = importance_march(field, rays, BOX, samples=6, importance=5, occupancy=cells)
+    assert 0 < hits < 200 and [len(positions) for positions in asked] == [6 * hits]
+    assert counters.totals() == {"ray_samples": 6 * hits + len(found.positions)}
+    assert (torch.cat(asked).abs() <= torch.tensor(BOX[1]) + 1e-3).all()
+
+
+def test_rays_that_hit_do_not_depend_on_those_that_miss() -> None:
+    rays = some_rays(200)
+    hits = line_integral(lambda p: torch.ones_like(p[:, 0]), rays, BOX, samples=2) > 0
+    alone = Rays(rays.origins[hits], rays.directions[hits])
+    both, one = (importance_integral(ball, some, BOX, samples=6, importance=5) for some in (rays, alone))
+    assert torch.equal(both[hits], one) and not both[~hits].any()
 
 
 def test_wrong_numbers_are_refused() -> None:

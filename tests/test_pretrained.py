@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import forks
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -16,6 +20,7 @@ from synthetic_results import record as made_record
 from synthetic_results import spec as made_spec
 from tiny import Watcher
 
+from benchmark.checkpoint import Checkpoint
 from benchmark.cli import main
 from benchmark.config import Flags, make_plan
 from benchmark.errors import InputError
@@ -142,6 +147,50 @@ def test_an_impossible_output_is_said_first(tmp_path: Path, monkeypatch: pytest.
         assert main(["fit", "carve", "--scans", "scans that nobody looks for", "--output", str(output)]) == 2
         assert text in capsys.readouterr().err
     assert precious.read_text() == "keep me" and list(tmp_path.iterdir()) == [precious]
+
+
+def test_the_global_generators_have_the_seed_of_the_fit(tmp_path: Path) -> None:
+    def draw(scans: Any, params: Any, run: Any) -> dict[str, Any]:
+        return {"torch": float(torch.rand(())), "numpy": float(np.random.random()), "device": run.device}
+
+    def drawn(name: str, seed: int) -> dict[str, Any]:
+        course = open_course(registry(), "carve", ["ball"], GIVEN, (), seed)
+        course = dataclasses.replace(course, method=dataclasses.replace(course.method, fit=draw))
+        return dict(Checkpoint.read(fit(course, tmp_path / name, lambda values: None, device="cpu")).state)
+
+    first, again, other = drawn("first.pt", 3), drawn("again.pt", 3), drawn("other.pt", 4)
+    assert first == again and first["device"] == "cpu"
+    assert first["torch"] != other["torch"] and first["numpy"] != other["numpy"]
+
+
+def test_torch_has_seed_and_threads_when_it_is_imported_later() -> None:
+    code = "import sys; from benchmark.worker import set_up_libraries as set_up; set_up(3, 2, 'cpu'); set_up(5, 1, 'cpu')\n"
+    code += "import importlib.util; assert importlib.util.find_spec('torch') and 'torch' not in sys.modules\n"
+    code += "import torch; print(torch.initial_seed(), torch.get_num_threads(), torch.rand(()).item())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=forks.ROOT, check=True)
+    seeded = torch.rand((), generator=torch.Generator().manual_seed(5)).item()
+    assert done.stdout.split() == ["5", "1", str(seeded)]
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(device: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["fit", "carve", "phantom", "--output", str(tmp_path / "weights.pt"), "--device", device]) == 2
+    assert "--device: expected" in capsys.readouterr().err
+
+
+def test_the_command_fits_on_the_device_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+
+    def fitted_there(course: Any, output: Path, on_log: Any, threads: int | None, device: str) -> Path:
+        used.append(device)
+        return fit(course, output, on_log, threads)
+
+    monkeypatch.setattr("benchmark.fitting.fit", fitted_there)
+    monkeypatch.setattr("benchmark.worker.resolve_device", lambda device: {"auto": "cuda:0"}.get(device, device))
+    for index, arguments in enumerate(([], ["--device", "cpu"], ["--device", "cuda:1"])):
+        command = ["fit", "carve", "phantom", "--size", "12", "--views", "6", "--output", str(tmp_path / f"{index}.pt"), *arguments]
+        assert main([*command, *(word for text in (*SETS, "carve.steps=1") for word in ("--set", text))]) == 0
+    assert used == ["cuda:0", "cpu", "cuda:1"]
 
 
 def test_the_command_goes_on_from_the_checkpoint_of_an_unfinished_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,12 +24,14 @@ def render(
     from benchmark.atomic import replacing
     from benchmark.novel import NovelField
     from benchmark.report.views import save_views
+    from benchmark.target import prove_file
     from benchmark.types import MEASURED
 
     degrees = np.arange(views) * 360 / views if angles is None else _degrees(angles)
     field = NovelField(checkpoint)
-    projections, _ = field.views(np.deg2rad(degrees))
     path = _output(output, checkpoint, "views.npy")
+    prove_file(path.with_suffix(".png"))
+    projections, _ = field.views(np.deg2rad(degrees))
     with replacing(path) as temporary:
         np.save(temporary, projections)
     picture = save_views(projections, degrees, path.with_suffix(".png"))
@@ -47,8 +49,9 @@ def volume(
     from benchmark.nifti import write_volume
     from benchmark.novel import NovelField
 
-    values, geometry = NovelField(checkpoint).volume(size)
+    field = NovelField(checkpoint)
     path = _output(output, checkpoint, f"volume-{size}.nii.gz")
+    values, geometry = field.volume(size)
     with replacing(path) as temporary:
         write_volume(temporary, values, geometry)
     _say(path, f"{values.shape} [z, y, x], 1/mm: the field itself, without the method's last correction of its voxels")
@@ -66,11 +69,15 @@ def _degrees(text: str) -> np.ndarray:
 
 
 def _output(output: Path | None, checkpoint: Path, name: str) -> Path:
+    """Where the result goes. Raises InputError unless it can be written there."""
+    from benchmark.target import prove_file, prove_folder
+
     path = output or checkpoint.with_name(name)
     suffix = ".npy" if name.endswith(".npy") else ".nii.gz"
     if not path.name.endswith(suffix):
         raise InputError("--output", expected=f"a {suffix} file", found=f"'{path.name}'")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    prove_folder(path.parent, str(path.parent), "Choose another --output.")
+    prove_file(path)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ def fit(
     each: Annotated[list[str] | None, typer.Option(help="dataset.key=[values]: a scan for each of the values; repeatable.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fit.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda:0.")] = "auto",
 ) -> int:
     from benchmark.errors import InputError
     from benchmark.fitting import fit as fit_course
@@ -34,30 +36,26 @@ def fit(
     from benchmark.plugins import registry
     from benchmark.pretrained import Weights
     from benchmark.target import prove_file
+    from benchmark.worker import resolve_device
 
     named = [*(scans or ()), *(more or ())]
     if not named:
         raise InputError("--scans", expected="at least one scan, folder of scans or dataset", found="none")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise InputError("--device", expected="auto, cpu, cuda or cuda:0", found=repr(device))
     prove_file(output, new=True)
+    device = resolve_device(device)
     given = {key: value for key, value in (("views", views), ("size", size)) if value is not None}
     console = open_console()
     course = open_course(registry(), method, named, given, tuple(sets or ()), seed, tuple(each or ()))
     for lesson in course.lessons:
         geometry = lesson.case.scan.geometry
         console.print(escape(f"{lesson.case.name}: {geometry.views} views, {max(geometry.volume_shape)} voxels"), soft_wrap=True)
-    _limit_threads(threads)
-    path = fit_course(course, output, _Progress(console), threads)
+    path = fit_course(course, output, _Progress(console), threads, device)
     console.print(escape(f"{path}  digest {Weights.read(path).digest}"), soft_wrap=True)
     key = f"{course.method.name}.weights={path}"
     console.print(escape(f"Use: python -m benchmark run --methods {course.method.name} --set {key} ..."), soft_wrap=True)
     return 0
-
-
-def _limit_threads(threads: int | None) -> None:
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
 
 
 class _Progress:

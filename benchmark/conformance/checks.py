@@ -23,6 +23,7 @@ from benchmark.run_context import Interrupted
 
 BUDGET = 1.0  # [s] that the method is given where the check is about time
 LONGEST = 2 * BUDGET + 1.0  # [s] that it may take then: the last step, and what follows the loop
+SPENT = 1e-9  # [s], over before the first step
 UNASKED = 10  # projections that a method may do without asking run.steps(): of one that fits once, not of a loop
 GOOD_ENOUGH = 0.5  # correlation with the truth after SECONDS of work
 SECONDS = 5.0
@@ -120,7 +121,9 @@ def parameters(subject: Subject) -> str:
 
 
 def budget(subject: Subject) -> str:
-    """With a time budget the method ends soon after it, with a volume; what it does again and again is a step of run.steps()."""
+    """With a time budget the method ends soon after it, with a volume, also where it is spent before the first step; what it does
+    again and again is a step of run.steps().
+    """
     scan = scans.cube()[0]
     found = subject.run(scan, most=None, budget=Budget(seconds=BUDGET))
     if found.seconds > LONGEST:
@@ -128,6 +131,10 @@ def budget(subject: Subject) -> str:
     projections = found.counters.get("forward_views", 0) / scan.geometry.views
     if not found.steps and projections > UNASKED:
         raise Violation(f"{projections:.0f} projections that no budget can end (loop over run.steps(), which ends in time)")
+    try:
+        subject.run(scan, budget=Budget(seconds=SPENT))
+    except Exception as error:
+        raise Violation(f"with a budget that is spent before the first step: {_words(error)}") from error
     return f"{found.seconds:.2f} s of {BUDGET:g} s"
 
 

@@ -70,11 +70,13 @@ def importance_march(
     equal = torch.linspace(0, 1, samples + 1, device=near.device)
     with torch.no_grad():
         middles = near + (far - near) * ((equal[1:] + equal[:-1]) / 2)
-        places = _points(rays, middles)
-        coarse = field(places.view(-1, 3)).reshape(middles.shape).clamp(min=0)
-        coarse = coarse if occupancy is None else coarse * _occupied(occupancy, places, bounds)
+        hits = (far > near).squeeze(1)
+        places = _points(rays, middles)[hits]
+        found = field(places.view(-1, 3)).reshape(-1, samples).clamp(min=0)
+        found = found if occupancy is None else found * _occupied(occupancy, places, bounds)
+        coarse = torch.zeros_like(middles, dtype=found.dtype).index_put((hits,), found)
         edges = torch.cat([equal.expand(len(rays), -1), _quantiles(coarse, importance)], 1).sort(1).values
-        counters.count("ray_samples", middles.numel())
+        counters.count("ray_samples", found.numel())
     lengths = edges.diff(dim=1)
     place = torch.full_like(lengths, 0.5) if jitter is None else _anywhere(lengths, jitter)
     ts = near + (far - near) * (edges[:, :-1] + place * lengths)
