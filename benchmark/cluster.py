@@ -1,6 +1,6 @@
 """Runs on the workers of an existing Dask cluster. What a worker does is exactly what this machine would do: one process per run.
 
-Cases travel to the workers, records and volumes come back; only the sweep's own machine writes into the results folder, so no
+Cases travel to the workers, records, volumes and arrays come back; only the sweep's own machine writes into the results folder, so no
 shared file system is needed. Each Dask worker executes one run at a time, on its own number of threads.
 """
 
@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmark import atomic
 from benchmark.engine import LaneLost
 from benchmark.environment import environment
 from benchmark.errors import InputError, MissingDependency
 from benchmark.runner import blank_record, perform
 from benchmark.schedule import OnEvent, Options, Stop, Stopped
-from benchmark.types import SCHEMA_VERSION, Case, RunRecord, RunSpec
+from benchmark.types import ARRAYS, SCHEMA_VERSION, Case, RunRecord, RunSpec
 
 POLL = 0.3  # [s]
 TIMEOUT = 15  # [s] to find the scheduler
@@ -83,7 +84,7 @@ class Cluster:
             raise _mistake("a scheduler that answers", f"none any more ({error})", kept) from error
 
     def perform(self, lane: str, spec: RunSpec, case: Case, on_event: OnEvent, stop: Stop) -> tuple[RunRecord, np.ndarray | None]:
-        """Run on one worker. Raises LaneLost when it is gone, Stopped soon after `stop()` is true."""
+        """Run on one worker. Raises LaneLost when it is gone, InputError when the scheduler is, Stopped soon after `stop()` is true."""
         topic = f"{spec.id}-{uuid.uuid4().hex[:8]}"
         self.client.subscribe_topic(topic, lambda event: on_event(event[1]))
         future = None
@@ -99,6 +100,8 @@ class Cluster:
                     raise LaneLost(f"worker {lane} was lost while the run was under way")
                 time.sleep(POLL)
             return self._result(future, lane, spec, case)
+        except InputError:  # the scheduler is gone
+            raise
         except (OSError, TimeoutError, ValueError) as error:  # of the connection, or nobody there to take the data
             raise LaneLost(f"worker {lane} could not be reached ({error})") from error
         finally:
@@ -111,7 +114,10 @@ class Cluster:
         from distributed import CancelledError, KilledWorker
 
         if future.status == "finished":
-            return future.result()
+            record, volume, arrays = future.result()
+            if arrays and self.options.checkpoints is not None:
+                atomic.replace(self.options.checkpoints / spec.id / ARRAYS, arrays)
+            return record, volume
         error = future.exception() if future.status == "error" else CancelledError(future.status)
         if isinstance(error, KilledWorker | CancelledError):
             raise LaneLost(f"worker {lane} was lost while the run was under way")
@@ -119,8 +125,11 @@ class Cluster:
         return blank_record(spec, case, self.options).model_copy(update={"reason": reason}), None
 
 
-def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tuple[RunRecord, np.ndarray | None]:
-    """What a worker does: the same as this machine would. Ends soon after the scheduler takes the task back."""
+def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tuple[RunRecord, np.ndarray | None, bytes]:
+    """What a worker does: the same as this machine would. Returns what the method kept beside the volume, too, as a file's content.
+
+    Ends soon after the scheduler takes the task back.
+    """
     from distributed import get_worker
 
     from benchmark.plugins import registry
@@ -140,8 +149,10 @@ def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tu
 
     own = dataclasses.replace(options, threads=options.threads or worker.state.nthreads)
     with tempfile.TemporaryDirectory(prefix="run-") as scratch:
-        record, volume = perform(registry(), spec, case, Path(scratch), own, tell, taken_back)
-    return record.model_copy(update={"environment": record.environment | {"worker": worker.address}}), volume
+        place = Path(scratch, ARRAYS)
+        record, volume = perform(registry(), spec, case, Path(scratch), own, tell, taken_back, place)
+        arrays = place.read_bytes() if place.exists() else b""
+    return record.model_copy(update={"environment": record.environment | {"worker": worker.address}}), volume, arrays
 
 
 def _about() -> tuple[str, int, str]:

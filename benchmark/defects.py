@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from benchmark.types import DatasetParams, DatasetSpec, MethodSpec, Params
+from benchmark.types import DatasetParams, DatasetSpec, MethodSpec, Params, Target
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 RESERVED = ("preset", "grid")  # keys that a plan gives a meaning of its own
@@ -20,6 +22,12 @@ def defect(kind: type, spec: Any) -> str | None:
     name = getattr(spec, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return "expected a name of letters, digits, '_' and '-' that starts with a letter"
+    for field, expected in _plain_fields(kind).items():
+        try:
+            expected.validate_python(getattr(spec, field))
+        except ValidationError as error:
+            first = error.errors()[0]
+            return f"{'.'.join(map(str, (field, *first['loc'])))}: {first['msg']}, found {first['input']!r}"
     targets = {field: getattr(spec, field, None) for field in ("target", "skip", "prepare", "field", "speed", "training_step", "fit")}
     targets |= {f"opens.{what}": target for what, target in getattr(spec, "opens", {}).items()}
     for field, target in targets.items():
@@ -28,6 +36,14 @@ def defect(kind: type, spec: Any) -> str | None:
         if not isinstance(target, str) and not callable(target) and (target is not None or field == "target"):
             return f"{field}: expected a callable or 'package.module:name', found {type(target).__name__}"
     return _params_defect(spec) if isinstance(spec, MethodSpec | DatasetSpec) else None
+
+
+@functools.cache
+def _plain_fields(kind: type) -> dict[str, TypeAdapter[Any]]:
+    """What must be in the fields of a spec that are neither its name, its params nor a target."""
+    hints = {field: hint for field, hint in get_type_hints(kind).items() if field not in ("name", "params")}
+    hints |= {"opens": Mapping[str, Any]} if "opens" in hints else {}  # to targets
+    return {field: TypeAdapter(hint) for field, hint in hints.items() if hint not in (Target, Target | None)}
 
 
 def _params_defect(spec: MethodSpec | DatasetSpec) -> str | None:

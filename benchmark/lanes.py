@@ -58,10 +58,10 @@ class Lanes:
                 self._start_some(pending)
                 self._listen(pending)
         except KeyboardInterrupt:
-            return [spec for spec in todo if spec.id not in self._settled]
+            pass
         finally:
             self._end()
-        return []
+        return [spec for spec in todo if spec.id not in self._settled]
 
     def _start_some(self, pending: list[RunSpec]) -> None:
         """Give the free lanes the first runs that can be claimed."""
@@ -152,9 +152,16 @@ class Lanes:
         self._busy.pop(job.lane, None)
 
     def _end(self) -> None:
-        """Stop what is still running and wait until nothing is left of it."""
+        """Stop what is still running, wait until nothing is left of it, and keep what has finished all the same."""
         self._stop.set()
-        for job in list(self._busy.values()):
+        for job in self._busy.values():
             if job.thread is not None:
                 job.thread.join()
-            self._release(job)
+        try:
+            while not self._news.empty():
+                job, news = self._news.get()
+                if isinstance(news, tuple):
+                    self._settle(job, *news)
+        finally:
+            for job in list(self._busy.values()):
+                self._release(job)

@@ -17,7 +17,6 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -88,11 +87,14 @@ class Registry:
             for implementation in self._implementations(f"register_{what}", plugin):
                 try:
                     specs = list(implementation())
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     self._quarantine(source, error, f"register_{what}() failed: ")
                     continue
                 for spec in specs:
-                    self._add_spec(what, kind, spec, source)
+                    try:
+                        self._add_spec(what, kind, spec, source)
+                    except Exception as error:  # of a spec's own properties and validators
+                        self._quarantine(source, error, f"{what.removesuffix('s')}: ")
 
     def _check_hook_names(self, plugin: Any, source: str) -> None:
         try:
@@ -173,11 +175,11 @@ def registry() -> Registry:
 def _import(registry: Registry, source: str, loader: Callable[[], Any] | None = None) -> None:
     try:
         plugin = loader() if loader else importlib.import_module(source)
+        if isinstance(plugin, type):
+            plugin = plugin()
     except (Exception, SystemExit) as error:  # whatever a stranger's module does while it is imported
         registry._quarantine(source, error)
         return
-    if not isinstance(plugin, ModuleType) and isinstance(plugin, type):
-        plugin = plugin()
     registry.add(plugin, source)
 
 

@@ -11,10 +11,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from benchmark.config import apply_sets
 from benchmark.entries import Entry, resolve_entry
-from benchmark.environment import install_hint, missing_modules
-from benchmark.errors import InputError, MissingDependency
+from benchmark.errors import InputError
 from benchmark.mistakes import Mistakes
 from benchmark.plugins import Registry
+from benchmark.sources import check_modules
 from benchmark.types import DatasetSpec, resolve
 
 LINE_INTERVAL = 5.0  # [s] between plain progress lines
@@ -48,9 +48,7 @@ def _prepare_one(spec: DatasetSpec, values: dict, console: Console) -> None:
     if spec.prepare is None:
         console.print(f"{escape(spec.name)}: nothing to prepare")
         return
-    missing = missing_modules(spec.requires)
-    if missing:
-        raise MissingDependency(f"{spec.name} needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
+    check_modules(spec)
     if console.is_terminal:
         with Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=console) as bars:
             task = bars.add_task(escape(spec.name), total=None)

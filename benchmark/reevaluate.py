@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 from collections.abc import Iterable, Iterator
 
 from benchmark import atomic, nifti
@@ -85,9 +86,20 @@ def _one(results: Results, record: RunRecord, metrics: list[MetricSpec], maps: b
         "benchmark": environment()["benchmark"],
         "git": environment()["git"],
     }
-    new = {"metrics": merged, "metric_versions": merged_versions, "reason": "; ".join(problems), "reevaluated": note}
+    reason = "; ".join([*_reasons_left(record, metrics, values), *problems])
+    new = {"metrics": merged, "metric_versions": merged_versions, "reason": reason, "reevaluated": note}
     new |= {"volume_digest": volume_digest(volume), "schema_version": SCHEMA_VERSION}
     return Evaluation(record, record.model_copy(update=new), "; ".join(problems))
+
+
+def _reasons_left(record: RunRecord, metrics: list[MetricSpec], values: dict[str, float | None]) -> list[str]:
+    """What a record says went wrong with metrics that were not scored again."""
+    left = []
+    for reason in filter(None, re.split(r"; (?=metric [\w-]+: )", record.reason)):
+        named = re.match(r"metric ([\w-]+): ", reason)  # else of all metrics of photographs
+        again = named[1] in values if named else any(metric.kind == "projection" for metric in metrics)
+        left += [] if again else [reason]
+    return left
 
 
 def _write_map(results: Results, record: RunRecord) -> None:

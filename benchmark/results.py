@@ -48,6 +48,9 @@ class StoredCase:
         earlier = ["colours"] if self.composite == "over" else []  # of photographs, before anything else could lie beside views
         self.beside = {"training": facts.get("beside", earlier), "heldout": facts.get("heldout_beside", earlier)}
         self.noise: float | None = facts.get("noise")
+        self.heldout_photons: float | None = facts.get("heldout_photons", self.photons)  # absent in older folders, as the next two
+        self.heldout_noise: float | None = facts.get("heldout_noise")
+        self.part: str = facts.get("part", "")
         self.view_labels: dict[str, Any] = facts.get("view_labels", {})
         self.heldout_view_labels: dict[str, Any] = facts.get("heldout_view_labels", {})
         self.facts: dict[str, Any] = facts.get("facts", {})  # since schema version 2
@@ -86,13 +89,14 @@ class StoredCase:
 
     def load(self) -> Case:
         """The case as the dataset made it."""
-        common: dict[str, Any] = dict(photons=self.photons, length_unit=self.length_unit, composite=self.composite)
-        scan = Scan(self.training, self.geometry, view_labels=self.view_labels, noise=self.noise, **self._beside("training"), **common)
+        common: dict[str, Any] = dict(length_unit=self.length_unit, composite=self.composite)
+        known: dict[str, Any] = dict(view_labels=self.view_labels, photons=self.photons, noise=self.noise)
+        scan = Scan(self.training, self.geometry, **known, **self._beside("training"), **common)
         heldout = None
         if self.heldout is not None and self.heldout_geometry is not None:
-            labels = self.heldout_view_labels
-            heldout = Scan(self.heldout, self.heldout_geometry, view_labels=labels, **self._beside("heldout"), **common)
-        return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views, self.facts)
+            known = dict(view_labels=self.heldout_view_labels, photons=self.heldout_photons, noise=self.heldout_noise)
+            heldout = Scan(self.heldout, self.heldout_geometry, **known, **self._beside("heldout"), **common)
+        return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views, self.facts, self.part)
 
 
 class Results:

@@ -29,11 +29,19 @@ from benchmark.types import ARRAYS, MEASURED, Case, CurvePoint, MethodSpec, RunR
 
 
 def perform(
-    registry: Registry, spec: RunSpec, case: Case, jobs: Path, options: Options, on_event: OnEvent, stop: Stop = lambda: False
+    registry: Registry,
+    spec: RunSpec,
+    case: Case,
+    jobs: Path,
+    options: Options,
+    on_event: OnEvent,
+    stop: Stop = lambda: False,
+    arrays: Path | None = None,
 ) -> tuple[RunRecord, np.ndarray | None]:
     """Run a method on a case, check and score what came back. Returns the record and, if it is ok, the volume [z, y, x].
 
-    `jobs` is a folder for scratch files; nothing stays in it. Raises StorageError if it cannot be written, Stopped soon after
+    `jobs` is a folder for scratch files; nothing stays in it. What the method keeps beside the volume goes to the file `arrays`, by
+    default among the run's checkpoints. Raises StorageError if it cannot be written, Stopped soon after
     `stop()` is true.
     """
     record = blank_record(spec, case, options)
@@ -56,7 +64,7 @@ def perform(
             raise StorageError(folder, error) from error
         outcome = schedule.execute(folder, options, on_event, stop)
         record, volume = _judge(record, outcome, folder, case, registry)
-        _keep_arrays(folder / ARRAYS, _own_path(options.checkpoints, spec.id, ARRAYS))
+        _keep_arrays(folder / ARRAYS, arrays or _own_path(options.checkpoints, spec.id, ARRAYS))
         done = record.status == "ok"
         return record, volume
     except FileNotFoundError as error:
@@ -267,8 +275,8 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def _keep_arrays(found: Path, place: str | None) -> None:
-    """Beside the run's volume; nowhere where that folder is not on this machine."""
+def _keep_arrays(found: Path, place: Path | str | None) -> None:
+    """Nowhere where that folder is not on this machine."""
     if found.exists() and place is not None and Path(place).parent.is_dir():
         with atomic.replacing(Path(place)) as temporary:
             shutil.copyfile(found, temporary)

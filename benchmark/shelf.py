@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 
-from benchmark.environment import install_hint, missing_modules
-from benchmark.errors import MissingDependency
 from benchmark.plugins import Registry
-from benchmark.types import Case, RunSpec, resolve
+from benchmark.sources import load_case
+from benchmark.types import Case, RunSpec
 
 CAPACITY = 1 << 30  # [bytes] of cases kept at once
 
@@ -31,21 +30,11 @@ class Shelf:
         """
         key = case_key(spec)
         if key not in self._cases:
-            self._cases[key] = self._load(spec)
+            self._cases[key] = load_case(self.registry.dataset(spec.dataset), spec.dataset_params)
         self._cases.move_to_end(key)
         while len(self._cases) > 1 and sum(map(size_in_bytes, self._cases.values())) > self.capacity:
             self._cases.popitem(last=False)
         return self._cases[key]
-
-    def _load(self, spec: RunSpec) -> Case:
-        dataset = self.registry.dataset(spec.dataset)
-        missing = missing_modules(dataset.requires)
-        if missing:
-            raise MissingDependency(f"needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
-        case = resolve(dataset.target)(dataset.params(**spec.dataset_params))
-        if not isinstance(case, Case):
-            raise TypeError(f"a dataset must return a benchmark.api.Case, '{dataset.name}' returned {type(case).__name__}")
-        return case
 
 
 def size_in_bytes(case: Case) -> int:

@@ -60,12 +60,20 @@ def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | Non
         return found
 
 
-def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
-    """The case of a dataset with these resolved parameters. Raises MissingDependency where a module that it needs is not there."""
+def check_modules(spec: DatasetSpec) -> None:
+    """Raise MissingDependency where a module that a dataset needs is not there."""
     missing = missing_modules(spec.requires)
     if missing:
         raise MissingDependency(f"{spec.name} needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
-    return resolve(spec.target)(spec.params(**values))
+
+
+def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
+    """The case of a dataset with these resolved parameters. Raises MissingDependency where a module that it needs is not there."""
+    check_modules(spec)
+    case = resolve(spec.target)(spec.params(**values))
+    if not isinstance(case, Case):
+        raise TypeError(f"a dataset must return a benchmark.api.Case, '{spec.name}' returned {type(case).__name__}")
+    return case
 
 
 def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[str, ...]) -> Case:

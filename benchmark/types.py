@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -109,7 +110,7 @@ class Scan:
 
     @property
     def digest(self) -> str:
-        """Hash of the measured numbers and of the geometry."""
+        """Hash of the measured numbers, of the geometry, and of what else is known of the views."""
         content = hashlib.sha256()
         for view in self.projections:
             content.update(view.data)
@@ -124,6 +125,8 @@ class Scan:
             mapped.update(content, self.masks)
         if self.noise is not None:
             content.update(f"noise {self.noise!r}".encode())
+        if self.photons is not None:
+            content.update(f"photons {float(self.photons)!r}".encode())
         for name in sorted(self.view_labels):
             content.update(name.encode() + self.view_labels[name].tobytes())
         return content.hexdigest()[:16]
@@ -214,7 +217,7 @@ class Case:
 
     @property
     def digest(self) -> str:
-        """Hash of everything in the case."""
+        """Hash of both scans, of the truth, and of what numbers were published of it; not of names, notes, indices and other facts."""
         content = hashlib.sha256(self.scan.digest.encode())
         if self.truth is not None:
             mapped.update(content, self.truth)
@@ -222,6 +225,11 @@ class Case:
         if "published" in self.facts:  # else the stored case of an earlier sweep, which does not say so, would stand for it
             content.update(json.dumps(dict(self.facts["published"]), sort_keys=True).encode())
         return content.hexdigest()[:16]
+
+
+def file_name(case_name: str) -> str:
+    """A case's name, which may come from a file, as a part of a file's name; usual ones stay as they are."""
+    return re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]+', "-", case_name)[:100].strip(" .-") or "case"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
+import tiny_plugin
 from tiny import Watcher, sweep, tiny_plan, tiny_registry
 
+from benchmark.cluster import Cluster
 from benchmark.errors import InputError
 from benchmark.results import Results
 from benchmark.schedule import Options
@@ -133,6 +136,33 @@ def test_ctrl_c_ends_the_runs_on_the_workers(dask, tmp_path):
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_arrays_come_back_without_a_shared_folder(dask, tmp_path, monkeypatch):
+    dask.worker()
+    monkeypatch.chdir(tmp_path)  # the workers have another working folder
+    registry, output = tiny_registry(), Path("out")
+    plan = tiny_plan(registry, output, {"gaussians": {"steps": 2, "gaussians": 20}})
+    options = Options(device="cpu", checkpoints=output / "runs")
+    (record,) = Sweep(registry, plan, options, Watcher(), scheduler=dask.address).run().records
+    assert record.status == "ok" and not (dask.folder / "out").exists()
+    assert "means" in Results.open(output).arrays(record)
+
+
+def test_a_scheduler_that_is_gone_is_no_lost_worker():
+    class Gone:
+        def __getattr__(self, name):
+            return lambda *arguments, **keys: types.SimpleNamespace(done=lambda: False, cancel=lambda: None)
+
+        def nthreads(self):
+            raise OSError("closed")
+
+    cluster = Cluster("tcp://127.0.0.1:9", Options())
+    cluster.client = Gone()
+    case = tiny_plugin.load(tiny_plugin.TinyParams())
+    (spec,) = tiny_plan(tiny_registry(), Path("out"), "grey").runs
+    with pytest.raises(InputError, match=r"expected a scheduler that answers, found none any more \(closed\)"):
+        cluster.perform("worker", spec, case, lambda event: None, lambda: False)
 
 
 def test_no_scheduler_is_said(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ were also read by the loaders themselves, which gave the same rays to 1e-4 mm at
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -147,6 +148,16 @@ def test_a_folder_keeps_what_the_peers_cannot_say(tmp_path):
     path, _ = export_scan(Case("any", Scan(chords(vectors), vectors)), "folder", tmp_path / "any")
     found = open_case(plugins.registry(), str(path.parent), {"views": 4, "size": 16}, ("folder.heldout=0",))
     assert found.scan.geometry.vectors() == pytest.approx(train.vectors(), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("../escaped", "escaped"), ("a/b", "a-b"), ("..", "case"), ("my scan (2).b", "my scan (2).b"), ("größe_3,5", "größe_3,5")],
+)
+def test_a_case_s_name_leads_nowhere_else(tmp_path, name, file):
+    path, _ = export_scan(dataclasses.replace(ball(), name=name), "naf", tmp_path / "out")
+    assert path == tmp_path / "out" / f"{file}_4.pickle" and path.is_file()
+    assert [found.name for found in tmp_path.iterdir()] == ["out"]
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):

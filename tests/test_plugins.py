@@ -13,7 +13,7 @@ from pydantic import Field
 from tiny import tiny_registry
 
 from benchmark import plugins
-from benchmark.api import DatasetSpec, MethodSpec, Params, hookimpl
+from benchmark.api import DatasetSpec, MethodSpec, MetricSpec, Params, hookimpl
 from benchmark.errors import InputError
 from benchmark.plugins import Registry
 
@@ -41,6 +41,11 @@ def methods(*specs: object) -> object:
 
 class NumberParams(Params):
     number: int = Field(1, ge=1, description="a number")
+
+
+class FussyParams(NumberParams):
+    def model_post_init(self, context: object) -> None:
+        raise ZeroDivisionError("by nothing")
 
 
 class ReservedParams(Params):
@@ -98,6 +103,12 @@ def test_an_unknown_name_lists_the_valid_ones_and_the_nearest():
         (MethodSpec(name="m", target=print, params=ReservedParams), "the key 'preset' is reserved"),
         (MethodSpec(name="m", target=print, params=NumberParams, presets={"p": {"nmber": 1}}), "preset 'p': nmber: Extra inputs"),
         (MethodSpec(name="m", target=print, params=NumberParams, presets={"p": {"number": 0}}), "preset 'p': number: Input should be"),
+        (MethodSpec(name="m", target=print, presets={"p": None}), "presets.p: Input should be a valid"),
+        (MethodSpec(name="m", target=print, presets=None), "presets: Input should be a valid"),
+        (MethodSpec(name="m", target=print, requires="tigre"), "requires: Input should be a valid tuple, found 'tigre'"),
+        (MethodSpec(name="m", target=print, composites=("summ",)), "composites.0: Input should be 'sum', 'max' or 'over', found 'summ'"),
+        (MethodSpec(name="m", target=print, summary=None), "summary: Input should be a valid string, found None"),
+        (MethodSpec(name="m", target=print, params=FussyParams, presets={"p": {"number": 2}}), "method: ZeroDivisionError: by nothing"),
         (MethodSpec(name="grey", target=print), "the name 'grey' is taken by tiny"),
     ],
 )
@@ -108,6 +119,47 @@ def test_a_wrong_spec_is_set_aside_alone(spec, reason):
     assert reason in registry.problems[0].reason
     assert "fine" in registry.methods
     assert registry.methods["grey"].target is tiny_plugin.grey
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        (MetricSpec(name="m", kind="volumes", target=print), "kind: Input should be 'volume' or 'projection', found 'volumes'"),
+        (MetricSpec(name="m", kind="volume", target=print, needs="geometry"), "needs: Input should be a valid tuple, found 'geometry'"),
+        (MetricSpec(name="m", kind=[], target=print), "kind: Input should be 'volume' or 'projection', found []"),
+    ],
+)
+def test_a_wrong_metric_is_set_aside(spec, reason):
+    class Plugin:
+        @hookimpl
+        def register_metrics(self):
+            return [spec]
+
+    registry = Registry()
+    registry.add(Plugin(), "stranger")
+    assert registry.problems[0].reason == f"metric 'm': {reason}" and registry.metrics == {}
+
+
+def test_a_dataset_must_offer_what_it_opens_by_name():
+    class Plugin:
+        @hookimpl
+        def register_datasets(self):
+            return [DatasetSpec(name="d", target=print, opens=opens) for opens in (None, {"scan": 3})]
+
+    registry = Registry()
+    registry.add(Plugin(), "stranger")
+    assert registry.problems[0].reason.startswith("dataset 'd': opens: Input should be a valid")
+    assert registry.problems[1].reason == "dataset 'd': opens.scan: expected a callable or 'package.module:name', found int"
+
+
+def test_a_plug_in_whose_constructor_raises_is_set_aside():
+    class Broken:
+        def __init__(self):
+            raise RuntimeError("no luck")
+
+    registry = tiny_registry()
+    plugins._import(registry, "stranger", lambda: Broken)
+    assert registry.problems == [plugins.Problem("stranger", "RuntimeError: no luck")]
 
 
 def test_a_dataset_must_take_the_common_parameters():
@@ -147,15 +199,20 @@ def test_a_hook_that_raises_or_does_not_exist_is_set_aside():
         def register_methods(self, extra):
             return []
 
+    class Exits:
+        @hookimpl
+        def register_methods(self):
+            raise SystemExit("enough")
+
     class Nothing:
         @hookimpl
         def register_methods(self):
             return None
 
     registry = tiny_registry()
-    for plugin in (Raises(), Misspelt(), Arguments(), Nothing()):
+    for plugin in (Raises(), Misspelt(), Arguments(), Nothing(), Exits()):
         registry.add(plugin, type(plugin).__name__)
-    assert [problem.source for problem in registry.problems] == ["Raises", "Misspelt", "Arguments", "Nothing"]
+    assert [problem.source for problem in registry.problems] == ["Raises", "Misspelt", "Arguments", "Nothing", "Exits"]
     assert registry.problems[0].reason == "register_methods() failed: RuntimeError: no luck"
     assert "register_method" in registry.problems[1].reason
     assert "grey" in registry.methods

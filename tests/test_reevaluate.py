@@ -15,10 +15,12 @@ from tiny import sweep, tiny_registry
 from benchmark import nifti
 from benchmark.cli import main
 from benchmark.errors import InputError
+from benchmark.exchange.volume_import import import_record
 from benchmark.metrics import volume as volume_metrics
 from benchmark.reevaluate import chosen_metrics, reevaluate
 from benchmark.results import Results
 from benchmark.schedule import Options
+from benchmark.store import Store
 from benchmark.verify import candidates, pick, rerun, verify_files
 
 
@@ -80,6 +82,22 @@ def test_a_wrong_or_missing_volume_is_a_problem_and_never_scored(results, regist
     assert found[0].problem and found[0].after is found[0].before
     assert main(["reevaluate", str(results.folder)]) == 1
     assert "0 runs scored again, 0 with another record (the earlier one is kept), 2 with a problem." in capsys.readouterr().out
+
+
+def test_reasons_of_metrics_that_are_not_scored_again_stay(results, registry):
+    store, (first, second) = Store(results.folder), results.records
+    kept = ["metric volume_broken: ZeroDivisionError: by; nothing", "metric projection_psnr_r2: OSError: gone"]
+    reason = "; ".join(["metric volume_psnr: ValueError: bad", *kept])
+    store.write_record(first.model_copy(update={"reason": reason, "metrics": {**first.metrics, "volume_psnr": None}}))
+    store.write_record(second.model_copy(update={"reason": "Reconstruction.arrays: expected Gaussians, found none"}))
+    strict = chosen_metrics(registry.metrics.values(), ["strict"])
+    list(reevaluate(Results.open(results.folder), [metric for metric in strict if metric.kind == "volume"]))
+    assert [record.reason for record in Results.open(results.folder).records] == [
+        "; ".join(kept),
+        "Reconstruction.arrays: expected Gaussians, found none",
+    ]
+    list(reevaluate(Results.open(results.folder), list(registry.metrics.values())))
+    assert [record.reason for record in Results.open(results.folder).records] == [kept[0], ""]
 
 
 def test_arrays_that_are_cut_off_are_a_problem(results, registry):
@@ -168,6 +186,25 @@ def test_the_random_run_is_one_that_finished_and_follows_the_seed(swept, registr
     assert sorted(record.spec.method for record in found) == ["grey", "noisy"]
     assert pick(found, 3) is pick(found, 3) and {pick(found, seed).run_id for seed in range(20)} == {r.run_id for r in found}
     assert pick([], 0) is None
+
+
+def test_what_the_clock_ended_and_what_was_imported_is_not_done_again(tmp_path, registry):
+    sweep(tmp_path, {"grey": {"steps": 10_000}}, budget="0.05s")
+    sweep(tmp_path, {"grey": {"steps": 2}}, budget="60s")
+    results = Results.open(tmp_path)
+    stored = results.case(results.records[0])
+    import_record(registry, results, stored, np.zeros(stored.geometry.volume_shape, np.float32), "grey", "elsewhere")
+    assert len(Results.open(tmp_path).records) == 3
+    assert [record.steps for record in candidates(Results.open(tmp_path), registry)] == [2]
+
+
+def test_a_case_of_a_version_whose_digests_left_out_photons_is_as_recorded(tmp_path):
+    results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
+    path = next(results.folder.glob("cases/*/case.json"))
+    facts = json.loads(path.read_text())
+    earlier = {name: value for name, value in facts.items() if not name.startswith("heldout_photons")} | {"photons": 1e4}
+    path.write_text(json.dumps(earlier))
+    assert next(verify_files(Results.open(tmp_path))).status == "ok"
 
 
 def test_what_was_changed_in_a_folder_is_found(tmp_path):

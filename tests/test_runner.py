@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.results import Results
 from benchmark.schedule import Options
 from benchmark.score import Scorer
+from benchmark.sources import load_case
 from benchmark.sweep import Sweep
 from benchmark.types import DatasetSpec, MetricSpec, RunRecord
 
@@ -228,7 +230,7 @@ def test_data_that_cannot_be_loaded_fail_their_runs_only_and_are_forgotten_once_
     summary = sweep(tmp_path, "grey", datasets=datasets)
     assert [record.status for record in summary.records] == ["failed", "ok", "skipped"]
     assert summary.records[0].reason == "loading tiny failed: OSError: the cable is out"
-    assert summary.records[2].reason == "needs nowhere_to_be_found (install: pip install nowhere_to_be_found)"
+    assert summary.records[2].reason == "far needs nowhere_to_be_found (install: pip install nowhere_to_be_found)"
     registry = tiny_registry()
     registry.datasets["tiny"] = DatasetSpec(
         name="tiny", target=lambda params: tiny_plugin.load(params.model_copy(update={"trouble": ""})), params=tiny_plugin.TinyParams
@@ -295,6 +297,36 @@ def test_ctrl_c_ends_the_run_keeps_the_rest_and_can_be_resumed(tmp_path):
     resumed = Sweep(registry, tiny_plan(registry, output, "grey", "grey:dark"), Options(device="cpu"), watcher).run()
     assert [spec.preset for spec in watcher.named("run_started")] == ["dark"]
     assert resumed.exit_code == 0
+
+
+def test_a_run_that_ended_while_ctrl_c_was_pressed_is_kept(tmp_path, monkeypatch):
+    class Lanes:
+        inline = False
+
+        def lanes(self):
+            return ["one", "two"]
+
+        def perform(self, lane, spec, case, on_event, stop):
+            volume = np.zeros(case.scan.geometry.volume_shape, np.float32)
+            return runner.blank_record(spec, case, Options()).model_copy(update={"status": "ok"}), volume
+
+    class Stopper(Watcher):
+        def run_started(self, spec):
+            if spec.seed == 1:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sweep, "_open_engine", lambda sweep, claims: contextlib.nullcontext(Lanes()))
+    registry = tiny_registry()
+    summary = Sweep(registry, tiny_plan(registry, tmp_path, "grey", seeds=[0, 1]), Options(), Stopper(), workers=2).run()
+    assert [spec.seed for spec in summary.remaining] == [1] and summary.interrupted
+    assert [record.spec.seed for record in Results.open(tmp_path).records if record.status == "ok"] == [0]
+    assert not list(tmp_path.glob("runs/*/*.claim"))
+
+
+def test_a_dataset_that_returns_no_case_is_said():
+    spec = DatasetSpec(name="odd", target=lambda params: "a case")
+    with pytest.raises(TypeError, match="a dataset must return a benchmark.api.Case, 'odd' returned str"):
+        load_case(spec, {})
 
 
 def test_a_killed_parent_takes_its_child_with_it(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import resource
 import signal
@@ -212,9 +213,30 @@ def test_a_case_comes_back_whole(store, case):
     assert [path.name for path in (store.folder / "cases").iterdir()] == [case.digest]
 
 
-def test_a_case_without_truth_and_heldout_views(store):
-    import dataclasses
+def test_what_is_known_of_noise_and_the_part_come_back(store, case):
+    scan = dataclasses.replace(case.scan, photons=np.float64(1e4), noise=0.1)
+    for heldout in (case.heldout, dataclasses.replace(case.heldout, photons=5e4, noise=0.2)):
+        known = dataclasses.replace(case, scan=scan, heldout=heldout, part="frame 5")
+        store.write_case(known, "tiny", {})
+        stored = Results(store.folder).case_of(known.digest)
+        found = stored.load()
+        assert found.digest == known.digest and found.part == "frame 5"
+        assert (found.scan.photons, found.scan.noise) == (1e4, 0.1)
+        assert (found.heldout.photons, found.heldout.noise) == (heldout.photons, heldout.noise)
+    facts = json.loads((stored.folder / "case.json").read_text())
+    earlier = {name: value for name, value in facts.items() if name not in ("part", "heldout_photons", "heldout_noise")}
+    (stored.folder / "case.json").write_text(json.dumps(earlier))
+    found = Results(store.folder).case_of(known.digest).load()
+    assert (found.part, found.heldout.photons, found.heldout.noise) == ("", 1e4, None)
 
+
+def test_photons_are_part_of_the_data(case):
+    noisy = [dataclasses.replace(case, scan=dataclasses.replace(case.scan, photons=photons)) for photons in (None, 1e4, 1e5, 100_000)]
+    assert [known.digest == case.digest for known in noisy] == [True, False, False, False]
+    assert len({known.digest for known in noisy}) == 3 and noisy[2].digest == noisy[3].digest
+
+
+def test_a_case_without_truth_and_heldout_views(store):
     bare = dataclasses.replace(tiny_plugin.load(tiny_plugin.TinyParams(heldout=0)), truth=None)
     store.write_case(bare, "tiny", {})
     results = Results(store.folder)

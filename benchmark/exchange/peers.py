@@ -17,7 +17,7 @@ import torch
 from benchmark.ct.algebraic import OrderedSubsets
 from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
-from benchmark.types import Case, Scan
+from benchmark.types import Case, Scan, file_name
 
 METRE = 1000.0  # [mm]
 HEADROOM = 1.25  # of the unit over the densest voxel of a quick reconstruction: a sigmoid cannot reach more than 1
@@ -67,7 +67,7 @@ def write_naf(folder: Path, case: Case, unit: float) -> Path:
         projections = np.ascontiguousarray(scan.projections[:, ::-1] / np.float32(METRE * unit), dtype=np.float32)
         content[part] = {"angles": np.array(scan.geometry.angles), "projections": projections}
     content["numVal"] = len(content["val"]["angles"])
-    path = folder / f"{case.name}_{geometry.views}.pickle"
+    path = folder / f"{file_name(case.name)}_{geometry.views}.pickle"
     path.write_bytes(_for_any_numpy(pickle.dumps(content, protocol=3)))
     return path
 
