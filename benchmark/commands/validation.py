@@ -27,13 +27,14 @@ def validate(
     import dataclasses
 
     from benchmark.target import prove_file
+    from benchmark.types import file_name
     from benchmark.validate.diagnosis import diagnose
     from benchmark.validate.numbers import mask_remarks, number_remarks, orbit_remarks
     from benchmark.validate.picture import write_picture
     from benchmark.validate.report import Report
 
     name, setup = _open(scan, {"views": views, "size": size}, tuple(sets or ()))
-    target = output or Path(f"validate-{name}.png")
+    target = output or Path(f"validate-{file_name(name)}.png")
     if no_truth:
         setup = dataclasses.replace(setup, truth=None)
     geometry = setup.possible()
