@@ -80,6 +80,12 @@ def missing_modules(modules: Iterable[str]) -> list[str]:
     return [name for name in modules if not _exists(name)]
 
 
+def needs(modules: Iterable[str]) -> str:
+    """'needs a, b (install: ...)' for those of the modules that cannot be found; '' if all can."""
+    missing = missing_modules(modules)
+    return f"needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})" if missing else ""
+
+
 def _exists(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None

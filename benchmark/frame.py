@@ -49,7 +49,7 @@ def row(record: RunRecord) -> dict[str, Any]:
     return {
         "dataset": spec.dataset,
         "case": record.case or spec.dataset,
-        "size": max(record.volume_shape) if record.volume_shape else spec.dataset_params.get("size"),
+        "size": _size(record),
         "views": _count(record),
         "noise": noise(spec),
         "dataset_params": json.dumps(plain(spec.dataset_params), sort_keys=True),
@@ -106,8 +106,7 @@ def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
     """The dataset per run id, with what tells apart data of one size and noise: 'phantom', 'phantom (arc=120)', 'folder (my_scan)'."""
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in records:
-        values = row(record)
-        groups.setdefault((values["dataset"], values["size"], values["noise"]), []).append(record)
+        groups.setdefault((record.spec.dataset, _size(record), noise(record.spec)), []).append(record)
     found = {}
     for (dataset, *_), members in groups.items():
         for run_id, parts in _told_apart(members, (_cases, _parameters, _chosen_views, _digests)):
@@ -165,6 +164,10 @@ def _crowded(members: Sequence[RunRecord]) -> set[int]:
     found = {(_count(member), member.spec.data_digest) for member in members if member.spec.data_digest}
     counts = [count for count, _ in found]
     return {count for count in counts if counts.count(count) > 1}
+
+
+def _size(record: RunRecord) -> int | None:
+    return max(record.volume_shape) if record.volume_shape else record.spec.dataset_params.get("size")
 
 
 def _count(record: RunRecord) -> int:

@@ -111,8 +111,9 @@ class Run:
         self._stateful += 1
         if found is not None and found.loop > loop:
             return 0  # done again without checkpoints, so that the one of the later loop stays
-        self._state = state
+        self._state, done = state, 0
         if found is not None and found.loop == loop:
+            done = found.step
             state.load_state_dict(found.state)
             self.rng.bit_generator.state = found.random
             self.step += found.step
@@ -123,7 +124,7 @@ class Run:
             if self._history is not None:
                 self._history.load_state_dict(found.history["kept"])
         self._next_checkpoint = self.clock.seconds + self._checkpoints.every
-        return found.step if found is not None and found.loop == loop else 0
+        return done
 
     def _save(self, done: int) -> None:
         if self._state is None or self._checkpoints is None:

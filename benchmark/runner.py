@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark import atomic, mapped, schedule
 from benchmark.atomic import StorageError
-from benchmark.environment import environment, install_hint, missing_modules
+from benchmark.environment import environment, needs
 from benchmark.errors import InputError
 from benchmark.frame import view_count
 from benchmark.memory import BASE_MEMORY, amount
@@ -119,9 +119,9 @@ def blank_record(spec: RunSpec, case: Case | None, options: Options) -> RunRecor
 
 def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
     """Why this method cannot do this case; '' if it can."""
-    missing = missing_modules(method.requires)
+    missing = needs(method.requires)
     if missing:
-        return f"needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})"
+        return missing
     if case.scan.composite not in method.composites:
         understood = " and ".join(MEASURED[kind] for kind in method.composites)
         return f"understands {understood}; the views of this scan are {MEASURED[case.scan.composite]}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.config import apply_sets
 from benchmark.entries import Entry, resolve_entry
-from benchmark.environment import install_hint, missing_modules
+from benchmark.environment import needs
 from benchmark.errors import InputError, MissingDependency
 from benchmark.mistakes import Mistakes
 from benchmark.plugins import Registry
@@ -62,9 +62,9 @@ def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | Non
 
 def check_modules(spec: DatasetSpec) -> None:
     """Raise MissingDependency where a module that a dataset needs is not there."""
-    missing = missing_modules(spec.requires)
+    missing = needs(spec.requires)
     if missing:
-        raise MissingDependency(f"{spec.name} needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})")
+        raise MissingDependency(f"{spec.name} {missing}")
 
 
 def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:

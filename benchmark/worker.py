@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -227,8 +228,15 @@ def _method(job: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
     return resolve(spec.target), spec.params(**job["params"])
 
 
+def check_device(device: str) -> None:
+    """Raise InputError for what is no name of a device."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise InputError("--device", expected="auto, cpu, cuda or cuda:0", found=repr(device))
+
+
 def resolve_device(device: str) -> str:
     """'auto' is the first CUDA device that torch can use, else the CPU. Raises InputError for a device that is not there."""
+    check_device(device)
     if device == "cpu":
         return device
     import torch

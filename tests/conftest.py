@@ -51,11 +51,8 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> str:
         warnings.simplefilter("ignore")  # of a driver that is older than torch's CUDA
         if not torch.cuda.is_available():
             pytest.skip("torch finds no CUDA device")
-    from benchmark.ct.kernels.launch import full_precision
-
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # as they are afterwards
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", torch.backends.cuda.matmul.allow_tf32)
-    full_precision()
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
     return "cuda:0"
 
 

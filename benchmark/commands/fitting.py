@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,10 +40,8 @@ def fit(
     named = [*(scans or ()), *(more or ())]
     if not named:
         raise InputError("--scans", expected="at least one scan, folder of scans or dataset", found="none")
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise InputError("--device", expected="auto, cpu, cuda or cuda:0", found=repr(device))
-    prove_file(output, new=True)
     device = resolve_device(device)
+    prove_file(output, new=True)
     given = {key: value for key, value in (("views", views), ("size", size)) if value is not None}
     console = open_console()
     course = open_course(registry(), method, named, given, tuple(sets or ()), seed, tuple(each or ()))

@@ -94,9 +94,10 @@ def _run_options(
     device: str, threads: int | None, timeout: str | None, in_process: bool, workers: int, scheduler: str | None
 ) -> Options:
     from benchmark import axes
+    from benchmark.errors import InputError
     from benchmark.mistakes import Mistakes
     from benchmark.schedule import Options
-    from benchmark.worker import resolve_device
+    from benchmark.worker import check_device, resolve_device
 
     mistakes = Mistakes()
     seconds = axes.duration(timeout, "--timeout", mistakes)
@@ -108,8 +109,10 @@ def _run_options(
         mistakes.add("--workers", expected="none with --scheduler, whose workers are used", found=str(workers))
     if scheduler and not re.fullmatch(r"\w+://\S+", scheduler):
         mistakes.add("--scheduler", expected="an address such as tcp://head:8786", found=repr(scheduler))
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        mistakes.add("--device", expected="auto, cpu, cuda or cuda:0", found=repr(device))
+    try:
+        check_device(device)
+    except InputError as error:
+        mistakes.note(error)
     mistakes.raise_if_any("command line")
     if device.startswith("cuda") and not scheduler:
         device = resolve_device(device)  # said now, not by every run

@@ -156,10 +156,7 @@ def backproject(filtered: torch.Tensor, geometry: ConeBeamGeometry) -> torch.Ten
 
 def _feet(geometry: ConeBeamGeometry) -> np.ndarray:
     """FdkView of fdk.h for each view: float64 [view, 9]."""
-    spacing = np.array(geometry.volume_spacing[::-1])
-    vectors = geometry.vectors()
-    vectors[:, :2] -= geometry.volume_bounds[0] + spacing / 2
-    source, centre, u, v = (vectors / spacing).transpose(1, 2, 0)  # in voxels
+    source, centre, u, v = geometry.voxel_vectors().transpose(1, 2, 0)
     ray = centre - source
     # (x, y) - source = depth (ray + column u), solved by Cramer's rule.
     determinant = ray[0] * u[1] - ray[1] * u[0]

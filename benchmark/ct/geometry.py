@@ -130,6 +130,13 @@ class ConeBeamGeometry:
         n, d = self.volume_shape[axis], self.volume_spacing[axis]
         return (np.arange(n) - (n - 1) / 2) * d + self.volume_offset[axis]
 
+    def voxel_vectors(self) -> np.ndarray:
+        """The same as `vectors`, in voxels: positions are counted from the centre of the first voxel."""
+        spacing = np.array(self.volume_spacing[::-1])
+        vectors = self.vectors()
+        vectors[:, :2] -= self.volume_bounds[0] + spacing / 2
+        return np.ascontiguousarray(vectors / spacing)
+
     def vectors(self) -> np.ndarray:
         """Per-view geometry, float64 [view, 4, 3]: source, detector centre, u step and v step (one pixel), x y z [mm].
 

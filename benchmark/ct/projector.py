@@ -30,12 +30,7 @@ class Projector:
 
     def __init__(self, geometry: ConeBeamGeometry, path: str | None = None) -> None:
         self.geometry = geometry
-        spacing = np.array(geometry.volume_spacing[::-1])
-        first_voxel = geometry.volume_bounds[0] + spacing / 2
-        vectors = geometry.vectors()
-        vectors[:, :2] -= first_voxel
-        self._views = np.ascontiguousarray(vectors / spacing)  # index space
-        self._spacing = spacing
+        self._views, self._spacing = geometry.voxel_vectors(), np.array(geometry.volume_spacing[::-1])
         separable = bool(np.allclose(self._views[:, 2, 2], 0, atol=1e-9) and np.allclose(self._views[:, 3, :2], 0, atol=1e-9))
         self.path = path or ("separable" if separable and self._cone_is_flat() else "rays")
         if self.path not in ("separable", "rays") or (self.path == "separable" and not separable):

@@ -105,5 +105,4 @@ def _readable(where: str) -> Iterator[None]:
     except (InputError, StorageError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # each decompressor brings kinds of its own
-        reason = one_line(error)
-        raise InputError(where, expected="an undamaged NumPy file of numbers", found=reason) from error
+        raise InputError(where, expected="an undamaged NumPy file of numbers", found=one_line(error)) from error

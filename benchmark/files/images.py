@@ -140,5 +140,4 @@ class _readable:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         self._warnings.__exit__(None, None, None)
         if isinstance(error, Exception) and not isinstance(error, InputError | FileNotFoundError):
-            reason = one_line(error)
-            raise InputError(str(self.path), expected="an undamaged TIFF or PNG image", found=reason) from error
+            raise InputError(str(self.path), expected="an undamaged TIFF or PNG image", found=one_line(error)) from error

@@ -62,10 +62,6 @@ class Separation:
         most = max(counts, key=lambda shared: (len(shared), counts[shared]), default=None)
         return {label: False for label, own in runs.items() if own != most}
 
-    def leaders(self, metric: str, decimals: int = 2) -> list[str]:
-        """The labels that lead."""
-        return [label for label, leading in self.leads(metric, decimals).items() if leading]
-
 
 def _text(places: tuple[int, int] | None) -> str:
     if places is None:

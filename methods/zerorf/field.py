@@ -11,7 +11,7 @@ from torch import nn
 from benchmark.api import ConeBeamGeometry
 from benchmark.fields import MLP, Attenuation, Support
 from methods.zerorf import ZeroRFParams
-from methods.zerorf.generator import new_generator
+from methods.zerorf.generator import Released, new_generator
 
 
 class TensorialField(nn.Module):
@@ -33,7 +33,7 @@ class TensorialField(nn.Module):
     @property
     def released(self) -> bool:
         """Whether its tensors are parameters themselves, no longer made by a generator."""
-        return is_released(self.state_dict())
+        return any(isinstance(part, Released) for part in self.generator.modules())
 
     def volume(self, support: Support) -> torch.Tensor:
         """[z, y, x] over the whole box at the support's resolution, 0 outside of it."""

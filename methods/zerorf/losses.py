@@ -26,7 +26,7 @@ class GridLoss:
         self.weighting = Weighting(scan, params.weighting)
         values = torch.tensor(scan.projections, device=device)
         self.variation = Variation(scan, params.tv, values.numel(), device) if params.tv else None
-        self.scale = 1 / max(float(values.square().mean()), 1e-12)
+        self.scale = relative_to(values)
         self.fine = self.coarse = Projector(scan.geometry), values, Support.of(scan, device=device)
         if self.first_fine and min(scan.geometry.detector_shape) >= 2:
             half = half_resolution(scan)
@@ -50,6 +50,11 @@ class GridLoss:
         return 0
 
 
+def relative_to(values: torch.Tensor) -> float:
+    """What makes a mean squared residual relative to what was measured."""
+    return 1 / max(float(values.square().mean()), 1e-12)
+
+
 def half_resolution(scan: Scan) -> Scan:
     """The scan with pixels and voxels of twice the size, without masks, which nobody asks for here."""
     z, y, x = (-(-n // 2) for n in scan.geometry.volume_shape)
@@ -65,7 +70,7 @@ class GrowingRayLoss:
     def __init__(self, params: ZeroRFParams, loss_of: RayLoss) -> None:
         self.loss_of, self.weighting = loss_of, loss_of.weighting
         self.counts = (params.rays, round(math.sqrt(params.rays * params.rays_end)), params.rays_end)
-        self.scale = 1 / max(float(loss_of.measurements.values.square().mean()), 1e-12)
+        self.scale = relative_to(loss_of.measurements.values)
 
     def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:
         return self.loss_of(field.at_points(), self.rays_at(step), generator) * self.scale

@@ -116,7 +116,7 @@ class Ensemble:
         for saved in state["finished"]:
             self._finish(self._restored(saved))
         if is_released(state["training"]["mean"]):
-            self.stage = self._fine_tuning(self._restored(state["training"]["mean"]))
+            self.stage = self._fine_tuning(self.stage.mean)
         self.stage.load_state_dict(state["training"])
         self.generator.set_state(state["generator"])
         self.seeds = state["seeds"]

@@ -12,7 +12,7 @@ from torch import nn
 from benchmark.fields import LossScale, Muon, RayLoss
 from methods.zerorf import ZeroRFParams
 from methods.zerorf.field import TensorialField
-from methods.zerorf.losses import GridLoss, GrowingRayLoss
+from methods.zerorf.losses import GridLoss, GrowingRayLoss, relative_to
 
 # Of the tensors and the network in fine-tuning: at its start, and at its end over that. They are about 2 in size, TensoRF's 0.1.
 TENSOR_RATE, NETWORK_RATE, DECAY = 0.1, 5e-3, 0.03
@@ -112,11 +112,10 @@ class FineTuning:
     batches = 20
 
     def __init__(self, field: TensorialField, steps: int, rays: int, loss_of: RayLoss, scale: LossScale) -> None:
-        if not field.released:
-            field.generator.release()
+        field.generator.release()
         self.field = self.mean = field
         self.steps, self.rays, self.loss_of, self.scale, self.taken = steps, rays, loss_of, scale, 0
-        self.level = 1 / max(float(loss_of.measurements.values.square().mean()), 1e-12)
+        self.level = relative_to(loss_of.measurements.values)
         self.rates = (TENSOR_RATE, NETWORK_RATE)
         parts = (field.generator, field.network)
         groups = [{"params": list(part.parameters()), "lr": rate} for part, rate in zip(parts, self.rates, strict=True)]
