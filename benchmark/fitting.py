@@ -126,9 +126,7 @@ def _check(method: MethodSpec, params: dict[str, Any], lesson: Lesson) -> None:
         raise InputError(f"scan {lesson.case.name}", expected=f"one that {method.name} can do", found=reason)
 
 
-def fit(
-    course: Course, output: Path, on_log: Callable[[dict[str, Any]], None], threads: int | None = None, device: str = "cpu"
-) -> Path:
+def fit(course: Course, output: Path, on_log: Callable[[dict[str, Any]], None], threads: int | None = None, device: str = "cpu") -> Path:
     """Fit and write the weights file; an interrupted fit goes on from its checkpoint beside it. Raises what the method raises."""
     assert course.method.fit is not None
     target = resolve(course.method.fit)

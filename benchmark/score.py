@@ -21,9 +21,7 @@ class Scorer:
         self.case = case
         self.metrics = list(metrics)
 
-    def score(
-        self, volume: np.ndarray, arrays: Mapping[str, np.ndarray] | None = None
-    ) -> tuple[dict[str, float | None], list[str]]:
+    def score(self, volume: np.ndarray, arrays: Mapping[str, np.ndarray] | None = None) -> tuple[dict[str, float | None], list[str]]:
         """All metrics of a volume [z, y, x], and what went wrong (such a metric is None).
 
         The volume is re-projected by the harness itself, for every method alike (by its maxima where the views are maxima):

@@ -17,7 +17,6 @@ class BallParams(SimulatedParams):
     attenuation: float = Field(0.0206, gt=0, description="attenuation of the ball [1/mm]; water near 60 keV unless given")
     sub_rays: int = Field(1, ge=1, le=16, description="rays per detector pixel and direction, whose line integrals are averaged")
 
-
     @model_validator(mode="after")
     def _fits(self) -> BallParams:
         if max(map(abs, self.centre)) + self.radius > self.side / 2:

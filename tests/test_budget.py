@@ -22,9 +22,7 @@ from benchmark.run_context import Run
 from benchmark.schedule import Options
 
 amounts = st.builds(Used, st.floats(0, 1e6), st.integers(0, 1000), st.integers(0, 10**12), st.floats(0, 1e6))
-limits = st.builds(
-    Budget, *[st.none() | st.floats(1e-3, 1e6)], *[st.none() | st.integers(1, most) for most in (1000, 10**12, 10**6)]
-)
+limits = st.builds(Budget, *[st.none() | st.floats(1e-3, 1e6)], *[st.none() | st.integers(1, most) for most in (1000, 10**12, 10**6)])
 
 
 @pytest.fixture

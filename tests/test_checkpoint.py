@@ -169,9 +169,7 @@ def test_names_in_a_checkpoint_are_not_called(changes: dict[str, Any], tmp_path:
         ({"method": None, "params_model": None}, "c.pt: method: expected the name of the method that wrote the file, found none"),
     ],
 )
-def test_facts_that_are_no_use_are_said(
-    changes: dict[str, Any], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_facts_that_are_no_use_are_said(changes: dict[str, Any], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = {"method": "naf", "params": {}, "geometry": ball().scan.geometry.to_dict()} | changes
     Checkpoint(facts, 1, 1.0, {}, {}).write(tmp_path / "c.pt")
     with pytest.raises(InputError, match=text):

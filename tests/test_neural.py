@@ -55,7 +55,13 @@ BOTH = [("naf", "rays"), ("naf", "grid"), ("zerorf", "grid"), ("zerorf", "rays")
 TINY: dict[str, dict[str, Any]] = {
     "naf": {"steps": 60, "base": 4, "log2_entries": 12, "hidden": 16, "learning_rate": 0.03},
     "zerorf": {
-        "steps": 40, "members": 1, "channels": (16, 16, 8), "features": 6, "hidden": 16, "rays": 256, "rays_end": 256,
+        "steps": 40,
+        "members": 1,
+        "channels": (16, 16, 8),
+        "features": 6,
+        "hidden": 16,
+        "rays": 256,
+        "rays_end": 256,
         "learning_rate": 0.02,
     },
 }

@@ -291,7 +291,6 @@ def large(tmp_path: Path) -> Any:
     }
     (folder / "scan.yaml").write_text(yaml.safe_dump(content))
 
-
     def run(most: int) -> tuple[list[str], float]:
         command = [sys.executable, "-c", LIMITED, str(folder), str(tmp_path / f"results-{most}"), str(most)]
         root = Path(__file__).resolve().parent.parent

@@ -60,9 +60,7 @@ def test_every_promised_file_is_there(report):
     expected |= {
         f"figures/{stem}-28{end}.{kind}" for stem in ("views-chest", "costs-chest", "convergence-chest") for end in ("",) for kind in KINDS
     }
-    expected |= {
-        f"figures/{stem}-chest-28-{v}-views.{kind}" for stem in ("slices", "projections") for v in (10, 50) for kind in KINDS
-    }
+    expected |= {f"figures/{stem}-chest-28-{v}-views.{kind}" for stem in ("slices", "projections") for v in (10, 50) for kind in KINDS}
     assert names == expected
     assert files[-1].name == "report.html"
     assert not [path for path in results.folder.rglob(".*") if path.is_file() and path.suffix in (".png", ".svg", ".pdf", ".html", ".csv")]

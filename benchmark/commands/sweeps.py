@@ -90,9 +90,7 @@ def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths
     return name, [value, *sets]
 
 
-def _run_options(
-    device: str, threads: int | None, timeout: str | None, in_process: bool, workers: int, scheduler: str | None
-) -> Options:
+def _run_options(device: str, threads: int | None, timeout: str | None, in_process: bool, workers: int, scheduler: str | None) -> Options:
     from benchmark import axes
     from benchmark.errors import InputError
     from benchmark.mistakes import Mistakes

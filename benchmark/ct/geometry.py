@@ -156,9 +156,7 @@ class ConeBeamGeometry:
             if np.any(angle):
                 angle = np.broadcast_to(angle, cos.shape)
                 u_turned, v_turned = _rotate(u_turned, axis, angle), _rotate(v_turned, axis, angle)
-        centre = (
-            source + self.source_to_detector * ray + self.detector_offset[1] * u + self.detector_offset[0] * v
-        )
+        centre = source + self.source_to_detector * ray + self.detector_offset[1] * u + self.detector_offset[0] * v
         return np.stack([source, centre, u_turned * self.detector_pitch[1], v_turned * self.detector_pitch[0]], 1)
 
     @property

@@ -70,9 +70,7 @@ def fista(problem: TvProblem, weight: float, steps: Iterable[int], *, tolerance:
     history: list[float] = []
     for _ in steps:
         gradient = problem.projector.adjoint(projected_y - problem.data).div_(problem.kappa * problem.lipschitz)
-        new = problem.variation.prox(
-            y - gradient, strength / problem.lipschitz, iterations=inner, nonnegative=problem.nonnegative
-        )
+        new = problem.variation.prox(y - gradient, strength / problem.lipschitz, iterations=inner, nonnegative=problem.nonnegative)
         new_projected = problem.projector.forward(new)
         objective = problem.misfit(new_projected) + strength * problem.variation.value(new)
         if history and objective > history[-1]:

@@ -41,9 +41,7 @@ class TvChoice:
     volume: torch.Tensor | None = None
 
 
-def choose_tv_weight(
-    scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool, inner: int, engine: Engine = "auto"
-) -> TvChoice:
+def choose_tv_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool, inner: int, engine: Engine = "auto") -> TvChoice:
     """Fit all views but the held-back ones with ever smaller weights until what the fits predict of those gets worse."""
     choice = TvChoice(held_back=[int(i) for i in held_back_views(scan.geometry.angles)])
     kept = np.setdiff1d(np.arange(scan.geometry.views), choice.held_back)

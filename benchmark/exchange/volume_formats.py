@@ -18,6 +18,7 @@ from benchmark.target import prove_file
 
 LPS_FROM_OURS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)  # direction cosines, row by row
 
+
 @dataclasses.dataclass(frozen=True)
 class Format:
     """How names end ('' is a folder), who writes, what must be installed, and whether the file itself says where the volume lies."""

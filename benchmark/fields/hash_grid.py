@@ -44,12 +44,23 @@ class HashGrid(nn.Module):
     the table and, if they require them, to the points. Raises InputError for impossible sizes.
     """
 
-    def __init__(self, *, levels: int = 16, base: int = 16, finest: int = 512, log2_entries: int = 19, spread: float = 1e-4,
-                 generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        levels: int = 16,
+        base: int = 16,
+        finest: int = 512,
+        log2_entries: int = 19,
+        spread: float = 1e-4,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         if levels < 1 or base < 1 or finest < base or not 1 <= log2_entries <= 30:
-            raise InputError("HashGrid", expected="levels >= 1, 1 <= base <= finest, 1 <= log2_entries <= 30",
-                             found=f"levels={levels}, base={base}, finest={finest}, log2_entries={log2_entries}")
+            raise InputError(
+                "HashGrid",
+                expected="levels >= 1, 1 <= base <= finest, 1 <= log2_entries <= 30",
+                found=f"levels={levels}, base={base}, finest={finest}, log2_entries={log2_entries}",
+            )
         self.cells = level_cells(levels, base, finest)
         self.levels = (_Level * levels)()
         rows = 0

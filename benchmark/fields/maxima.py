@@ -87,8 +87,17 @@ def _setting(where: tuple[Any, ...], count: int) -> tuple[Any, ...]:
 
 class _Soft(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, temperature: float, reach: float,
-                kernel: str, where: tuple[Any, ...], shape: tuple[int, ...]) -> torch.Tensor:
+    def forward(
+        ctx: Any,
+        means: torch.Tensor,
+        matrices: torch.Tensor,
+        amplitudes: torch.Tensor,
+        temperature: float,
+        reach: float,
+        kernel: str,
+        where: tuple[Any, ...],
+        shape: tuple[int, ...],
+    ) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, amplitudes)]
         numbers = (ctypes.c_float(reach), ctypes.c_float(temperature))
         soft = torch.empty(shape, device=means.device)

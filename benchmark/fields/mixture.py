@@ -161,8 +161,15 @@ class Grid(ctypes.Structure):
 
 class _Project(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, vectors: np.ndarray,
-                shape: torch.Size, reach: float) -> torch.Tensor:
+    def forward(
+        ctx: Any,
+        means: torch.Tensor,
+        matrices: torch.Tensor,
+        amplitudes: torch.Tensor,
+        vectors: np.ndarray,
+        shape: torch.Size,
+        reach: float,
+    ) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, amplitudes)]
         ctx.save_for_backward(*inputs)
         sizes = [ctypes.c_int(size) for size in shape]
@@ -182,8 +189,7 @@ class _Project(torch.autograd.Function):
 
 class _Voxelise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, grid: Grid,
-                reach: float) -> torch.Tensor:
+    def forward(ctx: Any, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, grid: Grid, reach: float) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, amplitudes)]
         ctx.save_for_backward(*inputs)
         ctx.grid, ctx.reach = grid, ctypes.c_float(reach)

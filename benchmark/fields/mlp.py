@@ -22,8 +22,17 @@ class MLP(nn.Module):
     the CPU in float32; layer by layer on a GPU and in half precision (see `products_in`), whose outputs are in that.
     """
 
-    def __init__(self, inputs: int, outputs: int = 1, *, hidden: int = 32, layers: int = 3, slope: float = 0.01, skip: int | None = None,
-                 generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int = 1,
+        *,
+        hidden: int = 32,
+        layers: int = 3,
+        slope: float = 0.01,
+        skip: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         self.widths = [inputs, *[hidden] * (layers - 1), outputs]
         self.skip, self.slope = -1 if skip is None else skip, slope
@@ -65,6 +74,5 @@ class _Fused(torch.autograd.Function):
         major, weights = ctx.saved_tensors
         to_values = torch.empty_like(major) if ctx.needs_input_grad[0] else None
         to_weights = torch.empty_like(weights)
-        call("mlp_backward", major, major.shape[1], *ctx.network, weights.detach(), feature_major(gradient),
-             to_values, to_weights)
+        call("mlp_backward", major, major.shape[1], *ctx.network, weights.detach(), feature_major(gradient), to_values, to_weights)
         return None if to_values is None else to_values.t(), to_weights, None, None, None

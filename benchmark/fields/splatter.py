@@ -66,8 +66,16 @@ def nearest_first(means: torch.Tensor, vectors: np.ndarray) -> torch.Tensor:
 
 class _Splat(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, means: torch.Tensor, matrices: torch.Tensor, opacities: torch.Tensor, colours: torch.Tensor, vectors: np.ndarray,
-                detector: tuple[int, int], order: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any,
+        means: torch.Tensor,
+        matrices: torch.Tensor,
+        opacities: torch.Tensor,
+        colours: torch.Tensor,
+        vectors: np.ndarray,
+        detector: tuple[int, int],
+        order: torch.Tensor,
+    ) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, opacities, colours)]
         shape = (len(vectors), *detector)
         images, left = (torch.empty(size, device=means.device) for size in ((*shape, 4), shape))

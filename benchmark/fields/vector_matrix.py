@@ -89,6 +89,13 @@ class _Grid(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         planes, lines = _split(ctx.saved_tensors)
         out = [torch.empty_like(t) for t in (*planes, *lines)]
-        call("vm_grid_backward", *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient),
-             addresses(out[:3]), addresses(out[3:]))
+        call(
+            "vm_grid_backward",
+            *ctx.sizes,
+            addresses(planes),
+            addresses(lines),
+            feature_major(gradient),
+            addresses(out[:3]),
+            addresses(out[3:]),
+        )
         return None, *out

@@ -32,6 +32,7 @@ class Stack:
         """The images of an array with three axes (which may be mapped from a file)."""
         if array.ndim != 3:
             raise InputError(where, expected="three axes", found=f"shape {array.shape}")
+
         def page(index: int) -> np.ndarray:
             found = np.array(array[index])
             mapped.release(array)

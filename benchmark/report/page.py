@@ -47,9 +47,7 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
     """The page as text; needs nothing from the network and no other file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    templates = Environment(
-        loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    templates = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pictures = list(figures)
     table = labelled(results)
     summary = summarise(table)

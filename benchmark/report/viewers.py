@@ -72,9 +72,7 @@ class Viewers:
         geometry = case.geometry
         factors = [min(self.factor, n) for n in geometry.volume_shape]
         spacing = [step * factor for step, factor in zip(geometry.volume_spacing, factors, strict=True)]
-        first = [
-            float(geometry.voxel_centres(axis)[0]) + (factors[axis] - 1) / 2 * geometry.volume_spacing[axis] for axis in range(3)
-        ]
+        first = [float(geometry.voxel_centres(axis)[0]) + (factors[axis] - 1) / 2 * geometry.volume_spacing[axis] for axis in range(3)]
         low, high = window(reference)
         lowest, highest = mapped.extent(reference)
         reach = MARGIN * max(highest - lowest, high - low)

@@ -17,7 +17,6 @@ class WalnutParams(MeasuredParams):
 
     correct_air: bool = Field(True, description="subtract each view's mean line integral beside the object, which should be 0 but is 0.03")
 
-
     _stored: ClassVar[tuple[int, int]] = (240, 256)  # views, and pixels along each side of the detector
 
     @model_validator(mode="after")

@@ -24,8 +24,15 @@ JITTER = 0.1  # of a clone, in standard deviations: two that are equal would sta
 class Population:
     """A mixture in training: Adam with a rate for each parameter group, and rounds of density control."""
 
-    def __init__(self, mixture: Mixture, params: GaussiansParams, bounds: torch.Tensor, edge: float, mean_attenuation: float,
-                 composite: Composite = "sum") -> None:
+    def __init__(
+        self,
+        mixture: Mixture,
+        params: GaussiansParams,
+        bounds: torch.Tensor,
+        edge: float,
+        mean_attenuation: float,
+        composite: Composite = "sum",
+    ) -> None:
         self.params, self.bounds, self.edge, self.faint = params, bounds, edge, params.prune * mean_attenuation
         self.composite = composite
         self.cap = params.cap or 2 * mixture.size

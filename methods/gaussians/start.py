@@ -99,8 +99,9 @@ def morton_order(shape: tuple[int, ...]) -> np.ndarray:
     return np.argsort(key.reshape(-1), kind="stable")
 
 
-def place(geometry: ConeBeamGeometry, amplitudes: torch.Tensor, chosen: torch.Tensor, scales: torch.Tensor,
-          generator: torch.Generator) -> Mixture:
+def place(
+    geometry: ConeBeamGeometry, amplitudes: torch.Tensor, chosen: torch.Tensor, scales: torch.Tensor, generator: torch.Generator
+) -> Mixture:
     """Round Gaussians anywhere in the chosen voxels; `scales` are their standard deviations [voxels]."""
     count, (_, rows, columns) = len(chosen), geometry.volume_shape
     index = torch.stack([chosen % columns, chosen // columns % rows, chosen // (columns * rows)], 1)  # x y z

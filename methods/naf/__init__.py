@@ -63,8 +63,20 @@ SPEC = MethodSpec(
     summary="neural attenuation field: hash grid + MLP fitted by rays",
     presets={
         "paper": {
-            "epochs": 1500, "rays": 1024, "samples": 192, "levels": 16, "base": 16, "finest": 16 * 2**15, "log2_entries": 19, "hidden": 32,
-            "layers": 4, "skip": 2, "activation": "sigmoid", "learning_rate": 1e-3, "decay": 1.0, "refine": 0,
+            "epochs": 1500,
+            "rays": 1024,
+            "samples": 192,
+            "levels": 16,
+            "base": 16,
+            "finest": 16 * 2**15,
+            "log2_entries": 19,
+            "hidden": 32,
+            "layers": 4,
+            "skip": 2,
+            "activation": "sigmoid",
+            "learning_rate": 1e-3,
+            "decay": 1.0,
+            "refine": 0,
         },
         "fast": {},  # the defaults: the quickest way found to the same quality on a CPU
         "tv": {"tv": "auto"},

@@ -39,9 +39,7 @@ class AttenuationField(nn.Module):
     lower: torch.Tensor  # [3] corner of the box [mm]
     extent: torch.Tensor  # [3]
 
-    def __init__(
-        self, params: NafParams, geometry: ConeBeamGeometry, mean: float, generator: torch.Generator, device: str = "cpu"
-    ) -> None:
+    def __init__(self, params: NafParams, geometry: ConeBeamGeometry, mean: float, generator: torch.Generator, device: str = "cpu") -> None:
         super().__init__()
         lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
         self.register_buffer("lower", lower, persistent=False)

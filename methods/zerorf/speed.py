@@ -113,7 +113,6 @@ def _torch_ray_step(ensemble: Ensemble) -> float:
     return time.process_time() - begin
 
 
-
 def _at_points(field: TensorialField, positions: torch.Tensor) -> torch.Tensor:
     """The field by torch operations, as per-ray rendering in plain torch does it: [M, 3] (mm) -> [M]."""
     features = plain.vm_encode((positions - field.lower) / field.extent, *field.generator())

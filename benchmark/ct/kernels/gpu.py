@@ -32,15 +32,31 @@ def _on(device: torch.device, array: np.ndarray) -> torch.Tensor:
 # -- voxel grid <-> projections: volume [z, y, x], projections [view, v, u], views [view, 4, 3] ------------------------------
 
 
-def project_rays(volume: torch.Tensor, shape: Any, spacing: np.ndarray, views: np.ndarray, count: Integer, rows: Integer,
-                 columns: Integer, projections: torch.Tensor) -> None:
+def project_rays(
+    volume: torch.Tensor,
+    shape: Any,
+    spacing: np.ndarray,
+    views: np.ndarray,
+    count: Integer,
+    rows: Integer,
+    columns: Integer,
+    projections: torch.Tensor,
+) -> None:
     rimmed = torch.nn.functional.pad(volume.permute(1, 2, 0), (1,) * 6).contiguous()  # [y, x, z]
     counts = (count, rows, columns)
     launch("project_rays", _pixels(*counts), rimmed, shape, spacing, _on(volume.device, views), *counts, projections)
 
 
-def backproject_rays(volume: torch.Tensor, shape: Any, spacing: np.ndarray, views: np.ndarray, count: Integer, rows: Integer,
-                     columns: Integer, projections: torch.Tensor) -> None:
+def backproject_rays(
+    volume: torch.Tensor,
+    shape: Any,
+    spacing: np.ndarray,
+    views: np.ndarray,
+    count: Integer,
+    rows: Integer,
+    columns: Integer,
+    projections: torch.Tensor,
+) -> None:
     z, y, x = volume.shape
     rimmed = torch.zeros(y + 2, x + 2, z + 2, device=volume.device)
     counts = (count, rows, columns)
@@ -56,8 +72,16 @@ def _pixels(count: Integer, rows: Integer, columns: Integer) -> int:
     return count.value * -(-rows.value // TILE[0]) * -(-columns.value // TILE[1]) * TILE[0] * TILE[1]
 
 
-def fdk_backproject(volume: torch.Tensor, shape: Any, views: np.ndarray, count: Integer, rows: Integer, columns: Integer,
-                    filtered: torch.Tensor, scale: ctypes.c_float) -> None:
+def fdk_backproject(
+    volume: torch.Tensor,
+    shape: Any,
+    views: np.ndarray,
+    count: Integer,
+    rows: Integer,
+    columns: Integer,
+    filtered: torch.Tensor,
+    scale: ctypes.c_float,
+) -> None:
     z, y, x = volume.shape
     views_there = _on(volume.device, views)
     launch("fdk_backproject", -(-z // COLUMN) * y * x, volume, shape, views_there, count, rows, columns, filtered, scale)
@@ -70,8 +94,18 @@ def clip_rays(origins: torch.Tensor, directions: torch.Tensor, rays: int, box: n
     launch("clip_rays", rays, origins, directions, rays, box, spans)
 
 
-def march_count(origins: torch.Tensor, directions: torch.Tensor, rays: int, box: np.ndarray, samples: Integer, step: ctypes.c_double,
-                seed: ctypes.c_int64, cells: torch.Tensor | None, cells_shape: Any, table: torch.Tensor) -> int:
+def march_count(
+    origins: torch.Tensor,
+    directions: torch.Tensor,
+    rays: int,
+    box: np.ndarray,
+    samples: Integer,
+    step: ctypes.c_double,
+    seed: ctypes.c_int64,
+    cells: torch.Tensor | None,
+    cells_shape: Any,
+    table: torch.Tensor,
+) -> int:
     """Waits for the device: how many samples there are decides how much memory they need."""
     if not rays:
         return 0
@@ -82,9 +116,21 @@ def march_count(origins: torch.Tensor, directions: torch.Tensor, rays: int, box:
     return int(ends[-1])
 
 
-def march_fill(origins: torch.Tensor, directions: torch.Tensor, begin: ctypes.c_int64, end: ctypes.c_int64, box: np.ndarray,
-               samples: Integer, step: ctypes.c_double, seed: ctypes.c_int64, cells: torch.Tensor | None, cells_shape: Any,
-               table: torch.Tensor, positions: torch.Tensor, ts: torch.Tensor) -> None:
+def march_fill(
+    origins: torch.Tensor,
+    directions: torch.Tensor,
+    begin: ctypes.c_int64,
+    end: ctypes.c_int64,
+    box: np.ndarray,
+    samples: Integer,
+    step: ctypes.c_double,
+    seed: ctypes.c_int64,
+    cells: torch.Tensor | None,
+    cells_shape: Any,
+    table: torch.Tensor,
+    positions: torch.Tensor,
+    ts: torch.Tensor,
+) -> None:
     how = (box, samples, step, seed, cells, cells_shape or (ctypes.c_int * 3)())
     launch("march_fill", end.value - begin.value, origins, directions, begin, end, *how, table, positions, ts)
 
@@ -128,13 +174,21 @@ def hash_encode(points: torch.Tensor, count: int, levels: Any, number: Integer, 
     launch("hash_encode", count * number.value, points, count, _all_levels(levels), number, table, features)
 
 
-def hash_encode_backward(points: torch.Tensor, count: int, levels: Any, number: Integer, gradient: torch.Tensor,
-                         table_gradient: torch.Tensor) -> None:
+def hash_encode_backward(
+    points: torch.Tensor, count: int, levels: Any, number: Integer, gradient: torch.Tensor, table_gradient: torch.Tensor
+) -> None:
     launch("hash_encode_backward", count * number.value, points, count, _all_levels(levels), number, gradient, table_gradient)
 
 
-def hash_encode_points(points: torch.Tensor, count: int, levels: Any, number: Integer, table: torch.Tensor, gradient: torch.Tensor,
-                       point_gradient: torch.Tensor) -> None:
+def hash_encode_points(
+    points: torch.Tensor,
+    count: int,
+    levels: Any,
+    number: Integer,
+    table: torch.Tensor,
+    gradient: torch.Tensor,
+    point_gradient: torch.Tensor,
+) -> None:
     launch("hash_encode_points", count, points, count, _all_levels(levels), number, table, gradient, point_gradient)
 
 
@@ -149,26 +203,76 @@ def vm_encode(points: torch.Tensor, count: int, channels: Integer, shapes: Any, 
     launch("vm_encode", 3 * channels.value * count, points, count, channels, shapes, planes, lines, features)
 
 
-def vm_encode_backward(points: torch.Tensor, count: int, channels: Integer, shapes: Any, planes: Any, lines: Any, gradient: torch.Tensor,
-                       plane_gradients: Any, line_gradients: Any) -> None:
+def vm_encode_backward(
+    points: torch.Tensor,
+    count: int,
+    channels: Integer,
+    shapes: Any,
+    planes: Any,
+    lines: Any,
+    gradient: torch.Tensor,
+    plane_gradients: Any,
+    line_gradients: Any,
+) -> None:
     """Adds to the gradients, which must be zero before."""
-    launch("vm_encode_backward", 3 * channels.value * count, points, count, channels, shapes, planes, lines, gradient,
-           plane_gradients, line_gradients)
+    launch(
+        "vm_encode_backward",
+        3 * channels.value * count,
+        points,
+        count,
+        channels,
+        shapes,
+        planes,
+        lines,
+        gradient,
+        plane_gradients,
+        line_gradients,
+    )
 
 
-def vm_encode_points(points: torch.Tensor, count: int, channels: Integer, shapes: Any, planes: Any, lines: Any, gradient: torch.Tensor,
-                     point_gradients: torch.Tensor) -> None:
+def vm_encode_points(
+    points: torch.Tensor,
+    count: int,
+    channels: Integer,
+    shapes: Any,
+    planes: Any,
+    lines: Any,
+    gradient: torch.Tensor,
+    point_gradients: torch.Tensor,
+) -> None:
     launch("vm_encode_points", count, points, count, channels, shapes, planes, lines, gradient, point_gradients)
 
 
-def vm_grid(nz: Integer, ny: Integer, nx: Integer, channels: Integer, runs: torch.Tensor, count: int, voxels: int, planes: Any, lines: Any,
-            features: torch.Tensor) -> None:
+def vm_grid(
+    nz: Integer,
+    ny: Integer,
+    nx: Integer,
+    channels: Integer,
+    runs: torch.Tensor,
+    count: int,
+    voxels: int,
+    planes: Any,
+    lines: Any,
+    features: torch.Tensor,
+) -> None:
     grid, places = _places(nz, ny, nx, runs, voxels)
     launch("vm_grid", 3 * channels.value * places.numel(), grid, channels, places, voxels, planes, lines, features)
 
 
-def vm_grid_backward(nz: Integer, ny: Integer, nx: Integer, channels: Integer, runs: torch.Tensor, count: int, voxels: int, planes: Any,
-                     lines: Any, gradient: torch.Tensor, plane_gradients: Any, line_gradients: Any) -> None:
+def vm_grid_backward(
+    nz: Integer,
+    ny: Integer,
+    nx: Integer,
+    channels: Integer,
+    runs: torch.Tensor,
+    count: int,
+    voxels: int,
+    planes: Any,
+    lines: Any,
+    gradient: torch.Tensor,
+    plane_gradients: Any,
+    line_gradients: Any,
+) -> None:
     grid, places = _places(nz, ny, nx, runs, voxels)
     z, y, x = grid
     setting = (grid, channels, places, voxels)
@@ -194,56 +298,130 @@ def _places(nz: Integer, ny: Integer, nx: Integer, runs: torch.Tensor, voxels: i
 # -- Gaussians: means [count, 3], matrices [count, 3, 3], amplitudes [count] ---------------------------------------------------
 
 
-def gaussian_project(vectors: np.ndarray, views: Integer, rows: Integer, columns: Integer, count: int, means: torch.Tensor,
-                     matrices: torch.Tensor, amplitudes: torch.Tensor, reach: ctypes.c_float, images: torch.Tensor) -> None:
+def gaussian_project(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    images: torch.Tensor,
+) -> None:
     images.zero_()
     setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach)
     launch("gaussian_project", count * views.value, *setting, images)
 
 
-def gaussian_project_backward(vectors: np.ndarray, views: Integer, rows: Integer, columns: Integer, count: int, means: torch.Tensor,
-                              matrices: torch.Tensor, amplitudes: torch.Tensor, reach: ctypes.c_float, gradient: torch.Tensor,
-                              *answers: torch.Tensor) -> None:
+def gaussian_project_backward(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    gradient: torch.Tensor,
+    *answers: torch.Tensor,
+) -> None:
     setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach)
     launch("gaussian_project_backward", count * views.value, *setting, gradient, *(answer.zero_() for answer in answers))
 
 
-def gaussian_voxelise(grid: Any, count: int, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, reach: ctypes.c_float,
-                      volume: torch.Tensor) -> None:
+def gaussian_voxelise(
+    grid: Any,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    volume: torch.Tensor,
+) -> None:
     launch("gaussian_voxelise", count, grid._obj, count, means, matrices, amplitudes, reach, volume.zero_())
 
 
-def gaussian_voxelise_backward(grid: Any, count: int, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor,
-                               reach: ctypes.c_float, gradient: torch.Tensor, *answers: torch.Tensor) -> None:
+def gaussian_voxelise_backward(
+    grid: Any,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    gradient: torch.Tensor,
+    *answers: torch.Tensor,
+) -> None:
     setting = (grid._obj, count, means, matrices, amplitudes, reach, gradient)
     launch("gaussian_voxelise_backward", count, *setting, *(answer.zero_() for answer in answers))
 
 
-def gaussian_peaks(vectors: np.ndarray, views: Integer, rows: Integer, columns: Integer, count: int, means: torch.Tensor,
-                   matrices: torch.Tensor, amplitudes: torch.Tensor, reach: ctypes.c_float, temperature: ctypes.c_float,
-                   images: torch.Tensor) -> None:
+def gaussian_peaks(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    temperature: ctypes.c_float,
+    images: torch.Tensor,
+) -> None:
     setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach)
     launch("gaussian_peaks", count * views.value, *setting, images.zero_())
     _soften("gaussian_soft_peaks", count * views.value, *setting, temperature=temperature, most=images)
 
 
-def gaussian_peaks_backward(vectors: np.ndarray, views: Integer, rows: Integer, columns: Integer, count: int, means: torch.Tensor,
-                            matrices: torch.Tensor, amplitudes: torch.Tensor, reach: ctypes.c_float, temperature: ctypes.c_float,
-                            images: torch.Tensor, gradient: torch.Tensor, *answers: torch.Tensor) -> None:
+def gaussian_peaks_backward(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    temperature: ctypes.c_float,
+    images: torch.Tensor,
+    gradient: torch.Tensor,
+    *answers: torch.Tensor,
+) -> None:
     setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach, temperature, images, gradient)
     launch("gaussian_peaks_backward", count * views.value, *setting, *(answer.zero_() for answer in answers))
 
 
-def gaussian_soft_voxelise(grid: Any, count: int, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor,
-                           reach: ctypes.c_float, temperature: ctypes.c_float, volume: torch.Tensor) -> None:
+def gaussian_soft_voxelise(
+    grid: Any,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    temperature: ctypes.c_float,
+    volume: torch.Tensor,
+) -> None:
     setting = (grid._obj, count, means, matrices, amplitudes, reach)
     launch("gaussian_voxel_peaks", count, *setting, volume.zero_())
     _soften("gaussian_soft_voxels", count, *setting, temperature=temperature, most=volume)
 
 
-def gaussian_soft_voxelise_backward(grid: Any, count: int, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor,
-                                    reach: ctypes.c_float, temperature: ctypes.c_float, volume: torch.Tensor, gradient: torch.Tensor,
-                                    *answers: torch.Tensor) -> None:
+def gaussian_soft_voxelise_backward(
+    grid: Any,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    temperature: ctypes.c_float,
+    volume: torch.Tensor,
+    gradient: torch.Tensor,
+    *answers: torch.Tensor,
+) -> None:
     setting = (grid._obj, count, means, matrices, amplitudes, reach, temperature, volume, gradient)
     launch("gaussian_soft_voxels_backward", count, *setting, *(answer.zero_() for answer in answers))
 
@@ -256,8 +434,18 @@ def _soften(excess_of: str, threads: int, *setting: Any, temperature: ctypes.c_f
         launch("gaussian_soften", most.numel(), excess, most.numel(), temperature, most)
 
 
-def gaussian_values(grid: Any, count: int, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, reach: ctypes.c_float,
-                    temperature: ctypes.c_float, points: torch.Tensor, number: int, values: torch.Tensor) -> None:
+def gaussian_values(
+    grid: Any,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    temperature: ctypes.c_float,
+    points: torch.Tensor,
+    number: int,
+    values: torch.Tensor,
+) -> None:
     """Without the grid's cells: every Gaussian for every point."""
     launch("gaussian_values", number, count, means, matrices, amplitudes, reach, temperature, points, number, values)
 
@@ -265,16 +453,41 @@ def gaussian_values(grid: Any, count: int, means: torch.Tensor, matrices: torch.
 # -- Gaussians blended front to back: opacities [count], colours [count, 3], order [view, count] ---------------------------------
 
 
-def splat(vectors: np.ndarray, views: Integer, rows: Integer, columns: Integer, count: int, means: torch.Tensor, matrices: torch.Tensor,
-          opacities: torch.Tensor, colours: torch.Tensor, order: torch.Tensor, images: torch.Tensor, left: torch.Tensor,
-          last: torch.Tensor) -> None:
+def splat(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    opacities: torch.Tensor,
+    colours: torch.Tensor,
+    order: torch.Tensor,
+    images: torch.Tensor,
+    left: torch.Tensor,
+    last: torch.Tensor,
+) -> None:
     sight = (_on(means.device, vectors), views, rows, columns, count, means, matrices, opacities, colours, order)
     launch("splat", *_splat_lists(*sight), images, left, last)
 
 
-def splat_backward(vectors: np.ndarray, views: Integer, rows: Integer, columns: Integer, count: int, means: torch.Tensor,
-                   matrices: torch.Tensor, opacities: torch.Tensor, colours: torch.Tensor, order: torch.Tensor, left: torch.Tensor,
-                   last: torch.Tensor, gradient: torch.Tensor, *answers: torch.Tensor) -> None:
+def splat_backward(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    opacities: torch.Tensor,
+    colours: torch.Tensor,
+    order: torch.Tensor,
+    left: torch.Tensor,
+    last: torch.Tensor,
+    gradient: torch.Tensor,
+    *answers: torch.Tensor,
+) -> None:
     vectors_there = _on(means.device, vectors)
     threads, *lists = _splat_lists(vectors_there, views, rows, columns, count, means, matrices, opacities, colours, order)
     splats = lists[4]
@@ -305,13 +518,22 @@ def _splat_lists(vectors: torch.Tensor, views: Integer, rows: Integer, columns: 
 # -- total variation: volumes [z, y, x] ---------------------------------------------------------------------------------------
 
 
-def tv_primal(target: torch.Tensor, dual: torch.Tensor, shape: Any, scale: np.ndarray, weight: ctypes.c_float, floor: ctypes.c_float,
-              x: torch.Tensor) -> None:
+def tv_primal(
+    target: torch.Tensor, dual: torch.Tensor, shape: Any, scale: np.ndarray, weight: ctypes.c_float, floor: ctypes.c_float, x: torch.Tensor
+) -> None:
     launch("tv_primal", x.numel(), target, dual, shape, scale, weight, floor, x)
 
 
-def tv_dual(x: torch.Tensor, shape: Any, scale: np.ndarray, weights: torch.Tensor | None, step: ctypes.c_float, momentum: ctypes.c_float,
-            p: torch.Tensor, q: torch.Tensor) -> None:
+def tv_dual(
+    x: torch.Tensor,
+    shape: Any,
+    scale: np.ndarray,
+    weights: torch.Tensor | None,
+    step: ctypes.c_float,
+    momentum: ctypes.c_float,
+    p: torch.Tensor,
+    q: torch.Tensor,
+) -> None:
     launch("tv_dual", x.numel(), x, shape, scale, weights, step, momentum, p, q)
 
 
