@@ -37,7 +37,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "Python 3.10 or newer is needed, found $$($(PYTHON) --version). Say which one: make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
-	$(BIN)/python -c 'from benchmark.ct.kernels.library import build; print("kernels:", build().name)'
+	$(BIN)/python -c 'from benchmark.kernels.cpu_library import build; print("kernels:", build().name)'
 	@touch $@
 
 clean:

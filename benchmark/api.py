@@ -7,122 +7,112 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from benchmark.ct.geometry import ConeBeamGeometry, parallel_distances
 from benchmark.errors import InputError, MissingDependency, one_line
-from benchmark.hooks import hookimpl
-from benchmark.types import (
-    Case,
-    Composite,
-    DatasetParams,
-    DatasetSpec,
-    Engine,
-    MethodSpec,
-    MetricSpec,
-    Params,
-    Reconstruction,
-    ReporterSpec,
-    RunRecord,
-    RunSpec,
-    Scan,
-    TvWeight,
-)
+from benchmark.machine.engine import Engine
+from benchmark.plugins.hooks import hookimpl
+from benchmark.plugins.specs import DatasetParams, DatasetSpec, MethodSpec, MetricSpec, Params, ReporterSpec, TvWeight
+from benchmark.records.record import RunRecord, RunSpec
+from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry, parallel_distances
+from benchmark.scan.reconstruction import Reconstruction
+from benchmark.scan.scan import Composite, Scan
 
 if TYPE_CHECKING:
-    from benchmark.cache import cached_arrays
-    from benchmark.ct.acquisition import SimulatedParams, heldout_angles, simulated_case, training_angles
-    from benchmark.ct.algebraic import OrderedSubsets
-    from benchmark.ct.bound import upper_bound
-    from benchmark.ct.composite import composite_max, composite_rays_xray
-    from benchmark.ct.ellipsoids import Ellipsoids
-    from benchmark.ct.fdk import filtered_backprojection, not_circular
-    from benchmark.ct.held_back import ViewError, held_back_views
-    from benchmark.ct.hounsfield import attenuation
-    from benchmark.ct.importance import importance_integral, importance_march
-    from benchmark.ct.integrate import Samples, line_integral, march
-    from benchmark.ct.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
-    from benchmark.ct.noise import add_noise
-    from benchmark.ct.noise_level import noise_level, noise_of_means, scan_noise
-    from benchmark.ct.operators import engine_name, operators
-    from benchmark.ct.projector import Projector
-    from benchmark.ct.rays import Rays, view_rays
-    from benchmark.ct.reference import psnr_against, reference_scan
-    from benchmark.ct.simulate import Voxels
-    from benchmark.ct.tigre import tigre_fdk
-    from benchmark.ct.total_variation import TotalVariation
-    from benchmark.ct.transfer import to_device
-    from benchmark.ct.tv_problem import Iterate, TvProblem, fista
-    from benchmark.ct.tv_weight import TvChoice, choose_tv_weight
-    from benchmark.ct.viewpoints import AXES, camera_geometry, orbit_directions
-    from benchmark.ct.views import heldout_views, training_views
-    from benchmark.download import Package, fetch_member
+    from benchmark.acquisition.ellipsoids import Ellipsoids
+    from benchmark.acquisition.measured import Measured, MeasuredParams, binned, measured_case, usual_bin
+    from benchmark.acquisition.noise import add_noise
+    from benchmark.acquisition.reference import psnr_against, reference_scan
+    from benchmark.acquisition.simulated import SimulatedParams, heldout_angles, simulated_case, training_angles
+    from benchmark.acquisition.voxels import Voxels
     from benchmark.files.arrays import read_npy
     from benchmark.files.pickles import read_plain_pickle
     from benchmark.files.swc import Morphology, read_swc
     from benchmark.files.volume import read_volume_file, volume_format
-    from benchmark.run_context import Run
+    from benchmark.kernels.transfer import to_device
+    from benchmark.projection.compositing import composite_max, composite_rays_xray
+    from benchmark.projection.importance import importance_integral, importance_march
+    from benchmark.projection.marching import Samples, line_integral, march
+    from benchmark.projection.operators import engine_name, operators
+    from benchmark.projection.projector import Projector
+    from benchmark.projection.rays import Rays, view_rays
+    from benchmark.projection.tigre import tigre_fdk
+    from benchmark.reconstruction.bound import upper_bound
+    from benchmark.reconstruction.fdk import filtered_backprojection, not_circular
+    from benchmark.reconstruction.held_back import ViewError, held_back_views
+    from benchmark.reconstruction.ordered_subsets import OrderedSubsets
+    from benchmark.reconstruction.total_variation import TotalVariation
+    from benchmark.reconstruction.tv_problem import Iterate, TvProblem, fista
+    from benchmark.reconstruction.tv_weight import TvChoice, choose_tv_weight
+    from benchmark.runtime.context import Run
+    from benchmark.scan.hounsfield import attenuation
+    from benchmark.scan.noise_level import noise_level, noise_of_means, scan_noise
+    from benchmark.scan.viewpoints import AXES, camera_geometry, orbit_directions
+    from benchmark.scan.views import heldout_views, training_views
     from benchmark.scan_folder.load import open_scan_folder
+    from benchmark.storage.cache import cached_arrays
+    from benchmark.storage.download import Package, fetch_member
 
 _LAZY = {
-    "Projector": "benchmark.ct.projector",
-    "operators": "benchmark.ct.operators",
-    "engine_name": "benchmark.ct.operators",
-    "tigre_fdk": "benchmark.ct.tigre",
-    "Rays": "benchmark.ct.rays",
-    "view_rays": "benchmark.ct.rays",
-    "importance_integral": "benchmark.ct.importance",
-    "importance_march": "benchmark.ct.importance",
-    "line_integral": "benchmark.ct.integrate",
-    "march": "benchmark.ct.integrate",
-    "Samples": "benchmark.ct.integrate",
-    "composite_rays_xray": "benchmark.ct.composite",
-    "composite_max": "benchmark.ct.composite",
-    "add_noise": "benchmark.ct.noise",
-    "noise_level": "benchmark.ct.noise_level",
-    "noise_of_means": "benchmark.ct.noise_level",
-    "scan_noise": "benchmark.ct.noise_level",
-    "Ellipsoids": "benchmark.ct.ellipsoids",
-    "OrderedSubsets": "benchmark.ct.algebraic",
-    "Measured": "benchmark.ct.measured",
-    "MeasuredParams": "benchmark.ct.measured",
-    "measured_case": "benchmark.ct.measured",
-    "binned": "benchmark.ct.measured",
-    "usual_bin": "benchmark.ct.measured",
-    "attenuation": "benchmark.ct.hounsfield",
+    "Projector": "benchmark.projection.projector",
+    "operators": "benchmark.projection.operators",
+    "engine_name": "benchmark.projection.operators",
+    "tigre_fdk": "benchmark.projection.tigre",
+    "Rays": "benchmark.projection.rays",
+    "view_rays": "benchmark.projection.rays",
+    "importance_integral": "benchmark.projection.importance",
+    "importance_march": "benchmark.projection.importance",
+    "line_integral": "benchmark.projection.marching",
+    "march": "benchmark.projection.marching",
+    "Samples": "benchmark.projection.marching",
+    "composite_rays_xray": "benchmark.projection.compositing",
+    "composite_max": "benchmark.projection.compositing",
+    "add_noise": "benchmark.acquisition.noise",
+    "noise_level": "benchmark.scan.noise_level",
+    "noise_of_means": "benchmark.scan.noise_level",
+    "scan_noise": "benchmark.scan.noise_level",
+    "Ellipsoids": "benchmark.acquisition.ellipsoids",
+    "OrderedSubsets": "benchmark.reconstruction.ordered_subsets",
+    "Measured": "benchmark.acquisition.measured",
+    "MeasuredParams": "benchmark.acquisition.measured",
+    "measured_case": "benchmark.acquisition.measured",
+    "binned": "benchmark.acquisition.measured",
+    "usual_bin": "benchmark.acquisition.measured",
+    "attenuation": "benchmark.scan.hounsfield",
     "read_volume_file": "benchmark.files.volume",
     "volume_format": "benchmark.files.volume",
     "read_npy": "benchmark.files.arrays",
     "read_plain_pickle": "benchmark.files.pickles",
-    "heldout_views": "benchmark.ct.views",
-    "training_views": "benchmark.ct.views",
+    "heldout_views": "benchmark.scan.views",
+    "training_views": "benchmark.scan.views",
     "open_scan_folder": "benchmark.scan_folder.load",
-    "Package": "benchmark.download",
-    "SimulatedParams": "benchmark.ct.acquisition",
-    "heldout_angles": "benchmark.ct.acquisition",
-    "training_angles": "benchmark.ct.acquisition",
-    "AXES": "benchmark.ct.viewpoints",
-    "upper_bound": "benchmark.ct.bound",
-    "camera_geometry": "benchmark.ct.viewpoints",
-    "orbit_directions": "benchmark.ct.viewpoints",
+    "Package": "benchmark.storage.download",
+    "SimulatedParams": "benchmark.acquisition.simulated",
+    "heldout_angles": "benchmark.acquisition.simulated",
+    "training_angles": "benchmark.acquisition.simulated",
+    "AXES": "benchmark.scan.viewpoints",
+    "upper_bound": "benchmark.reconstruction.bound",
+    "camera_geometry": "benchmark.scan.viewpoints",
+    "orbit_directions": "benchmark.scan.viewpoints",
     "Morphology": "benchmark.files.swc",
     "read_swc": "benchmark.files.swc",
-    "Voxels": "benchmark.ct.simulate",
-    "cached_arrays": "benchmark.cache",
-    "fetch_member": "benchmark.download",
-    "simulated_case": "benchmark.ct.acquisition",
-    "psnr_against": "benchmark.ct.reference",
-    "reference_scan": "benchmark.ct.reference",
-    "Run": "benchmark.run_context",
-    "TotalVariation": "benchmark.ct.total_variation",
-    "to_device": "benchmark.ct.transfer",
-    "TvProblem": "benchmark.ct.tv_problem",
-    "Iterate": "benchmark.ct.tv_problem",
-    "fista": "benchmark.ct.tv_problem",
-    "TvChoice": "benchmark.ct.tv_weight",
-    "choose_tv_weight": "benchmark.ct.tv_weight",
-    "ViewError": "benchmark.ct.held_back",
-    "held_back_views": "benchmark.ct.held_back",
-    "filtered_backprojection": "benchmark.ct.fdk",
-    "not_circular": "benchmark.ct.fdk",
+    "Voxels": "benchmark.acquisition.voxels",
+    "cached_arrays": "benchmark.storage.cache",
+    "fetch_member": "benchmark.storage.download",
+    "simulated_case": "benchmark.acquisition.simulated",
+    "psnr_against": "benchmark.acquisition.reference",
+    "reference_scan": "benchmark.acquisition.reference",
+    "Run": "benchmark.runtime.context",
+    "TotalVariation": "benchmark.reconstruction.total_variation",
+    "to_device": "benchmark.kernels.transfer",
+    "TvProblem": "benchmark.reconstruction.tv_problem",
+    "Iterate": "benchmark.reconstruction.tv_problem",
+    "fista": "benchmark.reconstruction.tv_problem",
+    "TvChoice": "benchmark.reconstruction.tv_weight",
+    "choose_tv_weight": "benchmark.reconstruction.tv_weight",
+    "ViewError": "benchmark.reconstruction.held_back",
+    "held_back_views": "benchmark.reconstruction.held_back",
+    "filtered_backprojection": "benchmark.reconstruction.fdk",
+    "not_circular": "benchmark.reconstruction.fdk",
 }
 
 

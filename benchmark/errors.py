@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 
 class InputError(ValueError):
@@ -55,3 +59,83 @@ def unknown_name(where: str, found: str, valid: Iterable[str]) -> InputError:
     near = difflib.get_close_matches(found, valid, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else ""
     return InputError(where, expected=f"one of {', '.join(valid)}", found=f"'{found}'", fix=hint)
+
+
+class Mistakes:
+    """A list of 'path: expected, found' lines without repetitions."""
+
+    def __init__(self) -> None:
+        self.errors: list[InputError] = []
+
+    def add(self, where: str, *, expected: str = "", found: Any = "", fix: str = "") -> None:
+        """Note one mistake; `found` is shown as Python would write it unless it is a plain text already in words."""
+        self.note(InputError(where, expected=expected, found=found if isinstance(found, str) else repr(found), fix=fix))
+
+    def note(self, error: InputError) -> None:
+        """Note an error that was raised or made elsewhere."""
+        if str(error) not in map(str, self.errors):
+            self.errors.append(error)
+
+    def unknown(self, where: str, found: str, valid: Iterable[str]) -> None:
+        """A key or name that does not exist."""
+        self.note(unknown_name(where, found, valid))
+
+    def check_keys(self, where: str, found: Iterable[Any], valid: Iterable[str]) -> None:
+        """Every key must be one of the valid ones; the path of a wrong one ends in the key itself."""
+        valid = list(valid)
+        for key in found:
+            if key not in valid:
+                self.unknown(f"{where}.{key}" if where else str(key), str(key), valid)
+
+    def raise_if_any(self, source: str) -> None:
+        """Raise one InputError that holds every line."""
+        if len(self.errors) == 1:
+            raise self.errors[0].at(source)
+        if self.errors:
+            raise InputError("\n  ".join([f"{source}: {len(self.errors)} mistakes", *map(str, self.errors)]))
+
+
+def validation_mistakes(mistakes: Mistakes, error: ValidationError, model: type[BaseModel], where: str, origins: dict[str, str]) -> None:
+    """Say in our words what pydantic found. `origins` maps a key to the place it was written, where that is not `where`."""
+    by_key: dict[str, list[Any]] = {}
+    for detail in error.errors(include_url=False):
+        by_key.setdefault(str(detail["loc"][0]) if detail["loc"] else "", []).append(detail)
+    for key, details in by_key.items():
+        place = origins.get(key) or (f"{where}.{key}" if key else where)
+        first = details[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, InputError):  # in our words already
+            mistakes.note(cause.at(place))
+        elif first["type"] == "extra_forbidden":
+            mistakes.unknown(place, key, model.model_fields)
+        elif first["type"] == "missing":
+            mistakes.add(place, expected=f"a value ({_meaning(model, key)})", found="none")
+        elif first["type"] == "literal_error":
+            near = difflib.get_close_matches(str(first["input"]), re.findall(r"'([^']*)'", first["ctx"]["expected"]), n=1)
+            mistakes.add(place, expected=f"one of {first['ctx']['expected']}", found=repr(first["input"]), fix=_did_you_mean(near))
+        else:
+            wanted = " or ".join(dict.fromkeys(_words(detail["msg"]) for detail in details))
+            value = first["input"] if len(first["loc"]) <= 1 else _input_of(error, key, first["input"])
+            mistakes.add(place, expected=wanted, found=repr(value) if key else "")
+
+
+def _input_of(error: ValidationError, key: str, fallback: Any) -> Any:
+    """The whole value of a key when the complaint is about a part of it or one branch of a union."""
+    same = [detail["input"] for detail in error.errors(include_url=False) if str(detail["loc"][0]) == key]
+    return next((value for value in same if isinstance(value, list | tuple | dict)), fallback)
+
+
+def _meaning(model: type[BaseModel], key: str) -> str:
+    field = model.model_fields.get(key)
+    return field.description if field is not None and field.description else "required"
+
+
+def _did_you_mean(near: list[str]) -> str:
+    return f"Did you mean '{near[0]}'?" if near else ""
+
+
+def _words(message: str) -> str:
+    """'Input should be greater than 0' -> 'greater than 0'."""
+    for prefix in ("Input should be ", "Value error, "):
+        message = message.removeprefix(prefix)
+    return message

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchmark.api import Field, InputError, MethodSpec, Params, Projector, Reconstruction, Run, Scan, hookimpl
-from benchmark.types import RunRecord  # not from the API: what the check "no truth" finds
+from benchmark.records.record import RunRecord  # not from the API: what the check "no truth" finds
 
 LEFT_BEHIND: list[float] = []
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmark.api import Run, Scan
-from methods.sart import SartParams
-from methods.sart.reconstruct import reconstruct
+from benchmark.methods.sart import SartParams
+from benchmark.methods.sart.reconstruct import reconstruct
 
 ROWS, COLUMNS = 30, 36
 RADIUS = 42.0  # [mm]

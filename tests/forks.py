@@ -12,8 +12,18 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ["tiny", "torch", "pandas", "nibabel", "skimage.metrics", "scipy.stats", "scipy.ndimage", "benchmark.cli", "benchmark.sweep"]
-PARTS += ["benchmark.frame", "benchmark.score", "benchmark.summary"]
+PARTS = [
+    "tiny",
+    "torch",
+    "pandas",
+    "nibabel",
+    "skimage.metrics",
+    "scipy.stats",
+    "scipy.ndimage",
+    "benchmark.cli.main",
+    "benchmark.sweep.sweep",
+]
+PARTS += ["benchmark.records.frame", "benchmark.metrics.scorer", "benchmark.report.console"]
 
 
 @functools.cache
@@ -36,7 +46,7 @@ def benchmark(*arguments: str, folder: Path, environment: dict[str, str]) -> sub
 
 
 def _command(arguments: tuple[str, ...], folder: Path, environment: dict[str, str], output: Path, errors: Path) -> None:
-    from benchmark.cli import main
+    from benchmark.cli.main import main
 
     for number, path in ((1, output), (2, errors)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)

@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from benchmark.download import Package
+from benchmark.storage.download import Package
 
 # A source distribution that builds itself: pip asks for its metadata even with --no-deps.
 BACKEND = """

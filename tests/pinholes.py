@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.api import ConeBeamGeometry
-from datasets.multiview.cameras import Cameras
-from datasets.multiview.frames import ring
+from benchmark.datasets.multiview.cameras import Cameras
+from benchmark.datasets.multiview.frames import ring
 
 
 def looking(shape: tuple[int, int] = (21, 30), skew: float = 0.0) -> tuple[Cameras, ConeBeamGeometry]:

@@ -22,7 +22,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-from benchmark.ct.kernels import call, driver, launch, library
+from benchmark.kernels import cpu_library, cuda_module, dispatch, driver
+from benchmark.kernels.sources import CUDA, SHARED
+from benchmark.storage.cache_folder import cache_folder
 
 DEVICE = "pretend:0"
 HERE = Path(__file__).parent
@@ -144,10 +146,10 @@ def pretending(monkeypatch: Any) -> Iterator[str]:
     """The device's name, while there is such a device."""
     if not register.cache_info().currsize:
         pytest.skip("one device at a time: run the tests of the GPU apart (pytest -m gpu)")
-    monkeypatch.setattr(call, "DEVICES", call.DEVICES | {"pretend"})
+    monkeypatch.setattr(dispatch, "DEVICES", dispatch.DEVICES | {"pretend"})
     monkeypatch.setattr(driver, "load_driver", emulated_driver)
-    monkeypatch.setattr(launch, "architecture", lambda device: "sm_80")
-    monkeypatch.setattr(launch, "stream", lambda device: 0)
+    monkeypatch.setattr(cuda_module, "architecture", lambda device: "sm_80")
+    monkeypatch.setattr(cuda_module, "stream", lambda device: 0)
     with _Mode(), _Factories():
         yield DEVICE
 
@@ -155,8 +157,8 @@ def pretending(monkeypatch: Any) -> Iterator[str]:
 @functools.cache
 def emulated_driver() -> ctypes.CDLL:
     """The driver whose kernels run on the CPU."""
-    compiler = library.find_compiler()
-    options = [*library.OPTIMISE, *library.tuning_flags(compiler), "-Wno-unused", f"-I{library.SOURCES}"]
+    compiler = cpu_library.find_compiler()
+    options = [*cpu_library.OPTIMISE, *cpu_library.tuning_flags(compiler), "-Wno-unused", f"-I{SHARED}", f"-I{CUDA}"]
     loaded = ctypes.CDLL(str(_built("emulated_driver.cpp", [compiler, *options])))
     loaded.emulated_name.restype = ctypes.c_char_p
     return loaded
@@ -168,7 +170,7 @@ def register() -> None:
     root = Path(torch.__file__).parent
     libraries = [f"-L{root / 'lib'}", "-lc10", "-ltorch_cpu"]
     options = ["-std=c++20", "-O0", "-fPIC", "-w", f"-I{root / 'include'}", *libraries]
-    ctypes.CDLL(str(_built("pretend_device.cpp", [library.find_compiler(), *options]))).register_hooks()
+    ctypes.CDLL(str(_built("pretend_device.cpp", [cpu_library.find_compiler(), *options]))).register_hooks()
     torch.utils.rename_privateuse1_backend("pretend")
     module = types.SimpleNamespace(
         is_available=lambda: True,
@@ -184,10 +186,10 @@ def register() -> None:
 
 def _built(source: str, command: list[str]) -> Path:
     """A shared library from a source beside this file, built once for each version of everything it is made from."""
-    sources = [HERE / source, *sorted(path for path in library.SOURCES.iterdir() if path.suffix in (".h", ".cuh", ".cu"))]
+    sources = [HERE / source, *sorted([*SHARED.glob("*.h"), *CUDA.glob("*.cu*")])]
     text = f"{command}{torch.__version__}" + "".join(path.read_text(encoding="utf-8") for path in sources)
-    target = library.cache_folder() / "kernels" / f"{Path(source).stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"
+    target = cache_folder() / "kernels" / f"{Path(source).stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
-        library._build_to(target, [command[0], str(HERE / source), *command[1:], "-shared"])
+        cpu_library._build_to(target, [command[0], str(HERE / source), *command[1:], "-shared"])
     return target

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from tiny import Watcher, sweep
 
-from benchmark.atomic import StorageError
-from benchmark.cli import main
+from benchmark.cli.main import main
 from benchmark.errors import InputError
-from benchmark.results import Results
-from benchmark.schedule import Options
+from benchmark.execution.child_process import Options
+from benchmark.records.results import Results
+from benchmark.storage.atomic import StorageError
 
 HERE = Options(device="cpu", in_process=True, snapshots=2)
 

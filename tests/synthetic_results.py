@@ -4,10 +4,12 @@ import datetime
 
 import numpy as np
 
-from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.metrics import volume as volume_metrics
-from benchmark.store import Results, Store
-from benchmark.types import Case, CurvePoint, RunRecord, RunSpec, Scan
+from benchmark.records.record import CurvePoint, RunRecord, RunSpec
+from benchmark.records.store import Results, Store
+from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.scan import Scan
 
 LEVELS = {"fdk": 0.16, "sart": 0.08, "fista_tv": 0.05, "naf": 0.06, "zerorf": 0.045}  # share of the range that is noise, at 10 views
 SECONDS = {"fdk": 0.2, "sart": 6.0, "fista_tv": 19.0, "naf": 60.0, "zerorf": 90.0}

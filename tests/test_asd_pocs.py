@@ -11,11 +11,11 @@ from balls import ball_scan, error, watched
 from pydantic import ValidationError
 
 from benchmark.api import Projector, Run, Scan, TotalVariation, noise_level
-from benchmark.budget import Budget
-from methods.asd_pocs import AsdPocsParams
-from methods.asd_pocs.reconstruct import GRID, data_tolerance, descended, reconstruct
-from methods.sart import SartParams
-from methods.sart.reconstruct import reconstruct as sart
+from benchmark.methods.asd_pocs import AsdPocsParams
+from benchmark.methods.asd_pocs.reconstruct import GRID, data_tolerance, descended, reconstruct
+from benchmark.methods.sart import SartParams
+from benchmark.methods.sart.reconstruct import reconstruct as sart
+from benchmark.records.budget import Budget
 
 
 def test_a_ball_from_ten_views() -> None:

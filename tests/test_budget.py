@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import sweep
 
-from benchmark import counters
 from benchmark.api import Projector, line_integral, view_rays
-from benchmark.budget import Budget, Used
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.frame import frame
-from benchmark.run_context import Run
-from benchmark.schedule import Options
+from benchmark.execution.child_process import Options
+from benchmark.machine import counters
+from benchmark.records.budget import Budget, Used
+from benchmark.records.frame import frame
+from benchmark.runtime.context import Run
+from benchmark.scan.geometry import ConeBeamGeometry
 
 amounts = st.builds(Used, st.floats(0, 1e6), st.integers(0, 1000), st.integers(0, 10**12), st.floats(0, 1e6))
 limits = st.builds(Budget, *[st.none() | st.floats(1e-3, 1e6)], *[st.none() | st.integers(1, most) for most in (1000, 10**12, 10**6)])

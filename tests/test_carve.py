@@ -11,16 +11,16 @@ import torch
 from balls import MU, ball_scan, error, scanner, watched
 
 from benchmark.api import InputError, Run, Scan
-from benchmark.budget import Budget
-from benchmark.checkpoint import Checkpoints
 from benchmark.conformance import scans
 from benchmark.fields import MixtureProjector, mixture_values, voxel_positions, voxelise
-from methods.carve import CarveParams
-from methods.carve.attenuation import Shadows, mixture_of
-from methods.carve.hull import FAINTEST, carve
-from methods.carve.network import Carver, UNet, centres
-from methods.carve.reconstruct import reconstruct, restored_field
-from methods.carve.training import Training
+from benchmark.methods.carve import CarveParams
+from benchmark.methods.carve.attenuation import Shadows, mixture_of
+from benchmark.methods.carve.hull import FAINTEST, carve
+from benchmark.methods.carve.network import Carver, UNet, centres
+from benchmark.methods.carve.reconstruct import reconstruct, restored_field
+from benchmark.methods.carve.training import Training
+from benchmark.records.budget import Budget
+from benchmark.runtime.checkpoint import Checkpoints
 
 TINY: dict[str, Any] = {"voxels": 12, "channels": 4, "levels": 2, "networks": 1, "steps": 30}
 
@@ -204,7 +204,7 @@ def test_air_is_air() -> None:
 @pytest.mark.slow
 def test_the_contract_is_kept() -> None:
     from benchmark.conformance.suite import chosen, examine
-    from benchmark.plugins import registry
+    from benchmark.plugins.registry import registry
 
     findings = list(examine(*chosen(registry(), "carve", ("carve.channels=4",))))
     assert [finding for finding in findings if finding.status == "failed"] == []

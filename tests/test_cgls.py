@@ -9,10 +9,10 @@ from balls import ball_scan, error, watched
 from pydantic import ValidationError
 
 from benchmark.api import Projector, Run, Scan, ViewError, held_back_views
-from benchmark.budget import Budget
-from benchmark.ct.held_back import blur, blur_widths
-from methods.cgls import CglsParams
-from methods.cgls.reconstruct import cgls, choose_iterations, reconstruct
+from benchmark.methods.cgls import CglsParams
+from benchmark.methods.cgls.reconstruct import cgls, choose_iterations, reconstruct
+from benchmark.reconstruction.held_back import blur, blur_widths
+from benchmark.records.budget import Budget
 
 
 def test_a_ball_from_twenty_views() -> None:

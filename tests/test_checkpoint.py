@@ -13,14 +13,14 @@ import pytest
 import torch
 from test_neural import TINY, ball
 
-from benchmark import counters
 from benchmark.api import Scan
-from benchmark.checkpoint import Checkpoint, Checkpoints
-from benchmark.cli import main
+from benchmark.cli.main import main
 from benchmark.errors import InputError
-from benchmark.novel import NovelField
-from benchmark.run_context import Interrupted, Run
-from benchmark.types import resolve
+from benchmark.fields.novel_views import NovelField
+from benchmark.machine import counters
+from benchmark.plugins.specs import resolve
+from benchmark.runtime.checkpoint import Checkpoint, Checkpoints
+from benchmark.runtime.context import Interrupted, Run
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "naf": TINY["naf"] | {"steps": 12, "rays": 64, "refine": 3},

@@ -164,10 +164,10 @@ def test_reevaluate_and_verify(cli, tmp_path):
 
 
 def test_speed_prints_a_flat_object_or_a_table(monkeypatch, capsys):
-    from benchmark import cli
+    from benchmark.cli import main as cli
 
     ratios = {"projector_forward_over_plain": 0.12345, "hash_grid_step_over_torch": 2.0}
-    monkeypatch.setitem(sys.modules, "benchmark.speed", SimpleNamespace(measure=lambda registry: ratios))
+    monkeypatch.setitem(sys.modules, "benchmark.speed.cpu", SimpleNamespace(measure=lambda registry: ratios))
     assert cli.main(["speed", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == ratios
     assert cli.main(["speed"]) == 0

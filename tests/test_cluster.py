@@ -15,11 +15,11 @@ import pytest
 import tiny_plugin
 from tiny import Watcher, sweep, tiny_plan, tiny_registry
 
-from benchmark.cluster import Cluster
 from benchmark.errors import InputError
-from benchmark.results import Results
-from benchmark.schedule import Options
-from benchmark.sweep import Sweep
+from benchmark.execution.child_process import Options
+from benchmark.records.results import Results
+from benchmark.sweep.cluster import Cluster
+from benchmark.sweep.sweep import Sweep
 
 pytest.importorskip("distributed")
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,7 +166,7 @@ def test_a_scheduler_that_is_gone_is_no_lost_worker():
 
 
 def test_no_scheduler_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmark.cluster.TIMEOUT", 1)
+    monkeypatch.setattr("benchmark.sweep.cluster.TIMEOUT", 1)
     registry = tiny_registry()
     plan = tiny_plan(registry, tmp_path, "grey")
     with pytest.raises(InputError, match="--scheduler: expected the address of a running Dask scheduler, found tcp://127.0.0.1:9 "):

@@ -3,8 +3,8 @@
 import pytest
 import synthetic_results as synthetic
 
+from benchmark.records.store import Store
 from benchmark.report.compare import compare
-from benchmark.store import Store
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from tiny import tiny_registry
 
-from benchmark.budget import Budget
-from benchmark.config import Flags, Plan, find_config, load_plan, make_plan
 from benchmark.errors import InputError
-from benchmark.yaml_file import parse_yaml, read_yaml
+from benchmark.plan.plan import Flags, Plan, find_config, load_plan, make_plan
+from benchmark.records.budget import Budget
+from benchmark.storage.yaml_file import parse_yaml, read_yaml
 
 BASE = {"datasets": "tiny", "methods": "grey"}
 

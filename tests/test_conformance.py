@@ -13,16 +13,16 @@ import forks
 import numpy as np
 import pytest
 
-from benchmark import plugins
 from benchmark.api import MethodSpec, Reconstruction
-from benchmark.cli import main
+from benchmark.cli.main import main
 from benchmark.conformance import checks, scans
 from benchmark.conformance.imports import forbidden_imports, package_of, sources
+from benchmark.conformance.scaffold import write_package
 from benchmark.conformance.subject import NotApplicable, Subject, Violation
 from benchmark.conformance.suite import chosen, examine
 from benchmark.conformance.values import another
 from benchmark.errors import InputError
-from benchmark.scaffold import write_package
+from benchmark.plugins import registry as plugins
 
 CHECKS = checks.CHECKS
 CLASSICAL = ("fdk", "sart", "ossart", "cgls", "asd_pocs", "fista_tv")
@@ -80,11 +80,11 @@ def test_a_method_for_cubes_only_is_found(registry):
 
 
 def test_what_is_imported_beside_the_api_is_found(registry):
-    with pytest.raises(Violation, match="crooked_plugin imports benchmark.types.RunRecord"):
+    with pytest.raises(Violation, match="crooked_plugin imports benchmark.records.record.RunRecord"):
         CHECKS["no-truth"](subject(registry))
-    assert forbidden_imports("methods.naf") == []
-    assert package_of("methods.naf.reconstruct") == "methods.naf" and package_of("mine.deep.module") == "mine"
-    assert {"methods.naf", "methods.naf.reconstruct"} <= set(sources("methods.naf"))
+    assert forbidden_imports("benchmark.methods.naf") == []
+    assert package_of("benchmark.methods.naf.reconstruct") == "benchmark.methods.naf" and package_of("mine.deep.module") == "mine"
+    assert {"benchmark.methods.naf", "benchmark.methods.naf.reconstruct"} <= set(sources("benchmark.methods.naf"))
 
 
 def test_a_method_without_an_idea_and_one_without_strict_parameters(registry):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import counters
 from benchmark.api import Projector, Rays, filtered_backprojection, line_integral, march
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.frame import row
-from benchmark.run_context import Run
+from benchmark.machine import counters
+from benchmark.records.frame import row
+from benchmark.runtime.context import Run
+from benchmark.scan.geometry import ConeBeamGeometry
 
 
 @pytest.fixture

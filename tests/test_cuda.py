@@ -16,13 +16,14 @@ import torch
 import twins
 from pretend import emulated_driver, pretending
 
-from benchmark.ct.integrate import march
-from benchmark.ct.kernels import cuda, driver, gpu, launch
-from benchmark.ct.kernels.call import call
-from benchmark.ct.kernels.library import SOURCES, library
-from benchmark.ct.rays import Rays
 from benchmark.errors import InputError, MissingDependency
 from benchmark.fields import HashGrid
+from benchmark.kernels import cuda_kernels, cuda_module, driver, nvrtc
+from benchmark.kernels.cpu_library import library
+from benchmark.kernels.dispatch import call
+from benchmark.kernels.sources import CPU, CUDA, SHARED
+from benchmark.projection.marching import march
+from benchmark.projection.rays import Rays
 
 CPU_ONLY = {"mlp", "mlp_backward", "set_threads"}  # a GPU's own library multiplies matrices
 
@@ -40,7 +41,7 @@ def kernels() -> list[str]:
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_100"])
 def test_the_kernels_compile_and_keep_everything_in_registers(arch):
-    found = cuda.resources(arch)
+    found = nvrtc.resources(arch)
     assert sorted(found) == sorted(kernels())
     for name, takes in found.items():
         assert takes.stack == takes.spilled == 0, name
@@ -54,53 +55,53 @@ def test_spills_are_seen():
         for (int i = 0; i < 200; ++i) kept[i] = x[i * n];
         x[0] = kept[n];
     }"""
-    _, report = cuda._compile("sm_80", source, "--ptxas-options=-v")
-    assert cuda.parsed(report)["spills"].stack >= 800
+    _, report = nvrtc._compile("sm_80", source, "--ptxas-options=-v")
+    assert nvrtc.parsed(report)["spills"].stack >= 800
 
 
-@pytest.mark.parametrize("header", sorted(path.name for path in SOURCES.glob("*.h")))
+@pytest.mark.parametrize("header", sorted(path.name for path in SHARED.glob("*.h")))
 def test_every_shared_header_compiles_alone(header):
     source = f'#include "{header}"\nextern "C" __global__ void nothing() {{}}\n'
-    assert cuda.compile_cubin("sm_80", source)[:4] == b"\x7fELF"
+    assert nvrtc.compile_cubin("sm_80", source)[:4] == b"\x7fELF"
 
 
 def test_a_mistake_in_a_kernel_is_shown_with_its_place():
     with pytest.raises(RuntimeError, match=r"kernels\.cu\(2\).*undeclared_name"):
-        cuda.compile_cubin("sm_80", "__global__ void broken() {\n  undeclared_name = 1;\n}\n")
+        nvrtc.compile_cubin("sm_80", "__global__ void broken() {\n  undeclared_name = 1;\n}\n")
 
 
 def test_an_unknown_architecture_lists_the_known_ones():
     with pytest.raises(InputError, match="sm_80.*found 'sm_1'"):
-        cuda.compile_cubin("sm_1")
+        nvrtc.compile_cubin("sm_1")
 
 
 def test_without_nvrtc_the_error_names_the_install_line(monkeypatch, tmp_path):
     (tmp_path / "libnvrtc.so.99").write_text("not a library")
-    monkeypatch.setattr(cuda, "_candidates", lambda: iter([tmp_path / "libnvrtc.so.99"]))
-    cuda.load_nvrtc.cache_clear()
+    monkeypatch.setattr(nvrtc, "_candidates", lambda: iter([tmp_path / "libnvrtc.so.99"]))
+    nvrtc.load_nvrtc.cache_clear()
     try:
         with pytest.raises(MissingDependency, match="pip install nvidia-cuda-nvrtc.*not usable.*libnvrtc.so.99"):
-            cuda.compile_cubin()
+            nvrtc.compile_cubin()
     finally:
-        cuda.load_nvrtc.cache_clear()
+        nvrtc.load_nvrtc.cache_clear()
 
 
 def test_the_nvrtc_of_torchs_cuda_version_comes_first(monkeypatch):
     found = ["/x/libnvrtc.so.13", "/x/libnvrtc.so.12", "/x/nvrtc64_120_0.dll", "nvrtc"]
     monkeypatch.setattr(torch.version, "cuda", "12.8")
-    assert sorted(found, key=cuda._is_other_version) == [found[1], found[2], found[0], found[3]]
+    assert sorted(found, key=nvrtc._is_other_version) == [found[1], found[2], found[0], found[3]]
     monkeypatch.setattr(torch.version, "cuda", None)
-    assert sorted(found, key=cuda._is_other_version) == found
+    assert sorted(found, key=nvrtc._is_other_version) == found
 
 
 def test_machine_code_is_kept_by_architecture_and_source(monkeypatch, tmp_path):
     monkeypatch.setenv("SEED_CACHE", str(tmp_path))
     asked = []
-    monkeypatch.setattr(cuda, "compile_cubin", lambda arch: asked.append(arch) or arch.encode())
-    assert [launch.machine_code(arch) for arch in ("sm_80", "sm_90", "sm_80")] == [b"sm_80", b"sm_90", b"sm_80"]
+    monkeypatch.setattr(nvrtc, "compile_cubin", lambda arch: asked.append(arch) or arch.encode())
+    assert [cuda_module.machine_code(arch) for arch in ("sm_80", "sm_90", "sm_80")] == [b"sm_80", b"sm_90", b"sm_80"]
     assert asked == ["sm_80", "sm_90"]
-    monkeypatch.setattr(launch, "source_digest", lambda: "another")
-    launch.machine_code("sm_80")
+    monkeypatch.setattr(cuda_module, "source_digest", lambda: "another")
+    cuda_module.machine_code("sm_80")
     assert asked[2:] == ["sm_80"] and len(list(tmp_path.rglob("*.cubin"))) == 3
 
 
@@ -109,9 +110,9 @@ def test_code_of_the_same_generation_runs(capability, arch):
     known = ("sm_80", "sm_86", "sm_90", "sm_100")
     if arch is None:
         with pytest.raises(InputError, match=rf"compiles for .*compute capability {capability[0]}\.{capability[1]}"):
-            launch.fitting(*capability, known)
+            cuda_module.fitting(*capability, known)
     else:
-        assert launch.fitting(*capability, known) == arch
+        assert cuda_module.fitting(*capability, known) == arch
 
 
 # -- launching ----------------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def emulated_module() -> driver.Module:
 
 def test_kernels_for_a_gpu_take_what_the_emulated_ones_take():
     """So that a launch that the emulated driver takes is one that a GPU takes: every launch compares these sizes."""
-    expected = parameter_sizes(launch.machine_code("sm_80"))
+    expected = parameter_sizes(cuda_module.machine_code("sm_80"))
     assert sorted(expected) == sorted(kernels())
     module = emulated_module()
     for name, sizes in expected.items():
@@ -182,11 +183,11 @@ def test_without_a_driver_the_error_says_so(monkeypatch):
 def test_arguments_are_packed_by_kind(monkeypatch):
     with pretending(monkeypatch) as device:
         tensor = torch.zeros(3, device=device)
-        assert launch.packed(tensor).value == tensor.data_ptr()
+        assert cuda_module.packed(tensor).value == tensor.data_ptr()
         with pytest.raises(ValueError, match="C-contiguous"):
-            launch.packed(torch.zeros(3, 4, device=device).t())
-    assert bytes(launch.packed(np.array([1.0, 2.0]))) == struct.pack("<2d", 1, 2)
-    assert launch.packed(None).value is None and ctypes.sizeof(launch.packed(5)) == 8
+            cuda_module.packed(torch.zeros(3, 4, device=device).t())
+    assert bytes(cuda_module.packed(np.array([1.0, 2.0]))) == struct.pack("<2d", 1, 2)
+    assert cuda_module.packed(None).value is None and ctypes.sizeof(cuda_module.packed(5)) == 8
 
 
 def test_tensors_on_two_devices_are_one_clear_error(monkeypatch):
@@ -199,8 +200,8 @@ def test_tensors_on_two_devices_are_one_clear_error(monkeypatch):
 
 
 def test_nothing_to_do_is_not_launched(monkeypatch):
-    monkeypatch.setattr(launch, "module", lambda device: 1 / 0)
-    launch.launch("march_places", 0, torch.zeros(0))
+    monkeypatch.setattr(cuda_module, "module", lambda device: 1 / 0)
+    cuda_module.launch("march_places", 0, torch.zeros(0))
 
 
 def test_more_levels_than_a_kernel_takes_are_refused(monkeypatch):
@@ -211,21 +212,21 @@ def test_more_levels_than_a_kernel_takes_are_refused(monkeypatch):
 
 
 def test_the_launcher_knows_the_kernels_own_numbers():
-    text = "".join(path.read_text() for path in SOURCES.glob("*.cuh"))
+    text = "".join(path.read_text() for path in CUDA.glob("*.cuh"))
     stated = {name: int(value) for name, value in re.findall(r"\b([A-Z_]+) = (\d+)[,;]", text)}
-    assert (stated["TILE_ROWS"], stated["TILE_COLUMNS"]) == gpu.TILE
-    assert (stated["COLUMN"], stated["MOST_LEVELS"]) == (gpu.COLUMN, gpu.MOST_LEVELS)
-    splatter = (gpu.SPLAT_TILE, gpu.SPLAT_NUMBERS, gpu.SUMS_NUMBERS)
+    assert (stated["TILE_ROWS"], stated["TILE_COLUMNS"]) == cuda_kernels.TILE
+    assert (stated["COLUMN"], stated["MOST_LEVELS"]) == (cuda_kernels.COLUMN, cuda_kernels.MOST_LEVELS)
+    splatter = (cuda_kernels.SPLAT_TILE, cuda_kernels.SPLAT_NUMBERS, cuda_kernels.SUMS_NUMBERS)
     assert (stated["SPLAT_TILE"], stated["SPLAT_NUMBERS"], stated["SUMS_NUMBERS"]) == splatter
 
 
 def test_every_kernel_of_the_library_has_its_counterpart():
     """But for simulation, which works on numpy arrays and stays on the CPU."""
-    text = "".join(path.read_text() for path in SOURCES.glob("*.cpp") if path.stem != "simulate")
+    text = "".join(path.read_text() for path in CPU.glob("*.cpp") if path.stem != "simulate")
     names = set(re.findall(r"^(?:void|int64_t) seed_(\w+)\(", text, re.MULTILINE))
     assert len(names) > 30 and names > CPU_ONLY
     for name in names - CPU_ONLY:
-        assert callable(getattr(gpu, name)), name
+        assert callable(getattr(cuda_kernels, name)), name
         assert hasattr(library(), f"seed_{name}"), name
 
 

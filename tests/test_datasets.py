@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from packages import make_sdist, make_wheel
 from pydantic import ValidationError
 
-from benchmark import cache, download
-from benchmark.cache import cached_arrays
-from benchmark.ct.acquisition import CIRCLE, SimulatedParams, cube_orbit, heldout_angles, simulated_case, training_angles
-from benchmark.ct.ellipsoids import Ellipsoids
-from benchmark.ct.kernels.library import build
+from benchmark.acquisition.ellipsoids import Ellipsoids
+from benchmark.acquisition.simulated import CIRCLE, SimulatedParams, cube_orbit, heldout_angles, simulated_case, training_angles
+from benchmark.datasets import ball, phantom
+from benchmark.datasets.body import BodyParams, volume
 from benchmark.errors import InputError, MissingDependency
-from datasets import ball, phantom
-from datasets.body import BodyParams, volume
+from benchmark.kernels.cpu_library import build
+from benchmark.storage import cache, download
+from benchmark.storage.cache import cached_arrays
 
 BALL = Ellipsoids(np.zeros((1, 3)), np.full((1, 3), 3.0), np.array([0.02]))
 FEW = dict(size=8, views=4, heldout=3)
@@ -353,7 +353,7 @@ def test_hounsfield_units_become_attenuation():
     ("content", "found"),
     [
         (b"nonsense", "a NIfTI volume"),
-        (gzip.compress(b"nonsense"), "a NIfTI volume"),
+        (gzip.compress(b"nonsense", mtime=0), "a NIfTI volume"),
         (gzip.compress(nifti(*patient()))[:-40], "a NIfTI volume"),
         (nifti(*patient())[:-10], "a NIfTI volume"),
         (nifti(np.zeros((3, 3, 3, 2)), np.eye(4)), "three axes along the patient's"),

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.exchange.descriptors import descriptor
-from benchmark.types import ARRAYS
+from benchmark.scan.reconstruction import ARRAYS
 
 
 def shape(seed: int = 0, count: int = 300) -> dict[str, np.ndarray]:
@@ -58,7 +58,7 @@ def test_other_shapes_have_other_numbers() -> None:
 def test_the_command_writes_one_row_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from synthetic_results import fill
 
-    from benchmark.cli import main
+    from benchmark.cli.main import main
 
     results = fill(tmp_path / "out", views=(10,), methods=("fdk", "sart"), seeds=(0,))
     assert main(["features", str(tmp_path / "out"), "--output", str(tmp_path / "features.npy")]) == 2

@@ -20,15 +20,15 @@ from torch.utils._pytree import tree_map
 import methods.naf.reconstruct as naf
 import methods.zerorf.reconstruct as zerorf
 from benchmark.api import Projector, Reconstruction, Run, Scan
+from benchmark.execution.child_process import Options
 from benchmark.fields import HashGrid, Mixture, MixtureMaxima
 from benchmark.fields.memory import out_of_memory
-from benchmark.plugins import load
-from benchmark.schedule import Options
-from benchmark.types import resolve
-from methods.gaussians import GaussiansParams
-from methods.gaussians.reconstruct import Training as GaussiansTraining
-from methods.naf import NafParams
-from methods.zerorf import ZeroRFParams
+from benchmark.methods.gaussians import GaussiansParams
+from benchmark.methods.gaussians.reconstruct import Training as GaussiansTraining
+from benchmark.methods.naf import NafParams
+from benchmark.methods.zerorf import ZeroRFParams
+from benchmark.plugins.registry import load
+from benchmark.plugins.specs import resolve
 
 NAF: dict[str, Any] = {"steps": 8, "base": 4, "log2_entries": 10, "hidden": 8, "rays": 64, "refine": 3}
 ZERORF: dict[str, Any] = {

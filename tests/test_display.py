@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from benchmark.display import case_title, outcome, progress_text, run_title
-from benchmark.summary import summary_table
-from benchmark.types import RunRecord, RunSpec
+from benchmark.cli.progress import case_title, outcome, progress_text, run_title
+from benchmark.records.record import RunRecord, RunSpec
+from benchmark.report.console import summary_table
 
 
 def spec(method: str = "grey", **changes) -> RunSpec:

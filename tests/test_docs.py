@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from benchmark import cli, hooks
-from benchmark.commands.examples import EXAMPLES
+from benchmark.cli import main
+from benchmark.cli.examples import EXAMPLES
+from benchmark.plugins import hooks
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -108,7 +109,7 @@ def test_every_command_of_a_page_is_understood(path):
     text = path.read_text(encoding="utf-8")
     lines = [line for block in blocks(path) if block.language == "sh" for line in COMMAND.findall(block.text)]
     lines += [line for line in re.findall(r"`([^`\n]+)`", text) if COMMAND.match(line)]
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(main.app)
     for line in lines:
         words = shlex.split(line, comments=True)
         name, *rest = words[words.index("benchmark") + 1 :]
@@ -154,7 +155,7 @@ def test_every_hook_is_documented_with_its_arguments():
 
 def test_every_command_is_in_the_docs():
     text = (ROOT / "docs" / "commands.md").read_text()
-    names = [command.name or command.callback.__name__.replace("_", "-") for command in cli.app.registered_commands]
+    names = [command.name or command.callback.__name__.replace("_", "-") for command in main.app.registered_commands]
     assert [name for name in names if not re.search(rf"^\|.*`{name}\b", text, re.MULTILINE)] == []
     assert set(names) <= set(EXAMPLES)
 

@@ -11,11 +11,11 @@ import pytest
 from tiny import Watcher, sweep
 from tiny_plugin import geometry as tiny_geometry
 
-from benchmark.commands.volumes import export
+from benchmark.cli.volumes import export
 from benchmark.errors import InputError
 from benchmark.exchange.volume_formats import usual_name, write
 from benchmark.exchange.volume_image import VolumeImage
-from benchmark.results import Results
+from benchmark.records.results import Results
 
 SPOT = (1, 5, 2)  # [z, y, x] of the one bright voxel
 

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from balls import chords
 
-from benchmark import plugins
-from benchmark.cli import main
-from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.cli.main import main
 from benchmark.errors import InputError
 from benchmark.exchange.scan_export import export_scan
-from benchmark.sources import open_case
-from benchmark.types import Case, Scan
+from benchmark.plan.sources import open_case
+from benchmark.plugins import registry
+from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.scan import Scan
 
 TRAIN, HELD = np.array([0.0, 0.7, 2.1, 4.4]), np.array([1.3, 3.3])
 
@@ -119,7 +120,7 @@ def test_our_own_readers_take_them_back(tmp_path, format):
     case = ball(**({"detector_offset": (0.0, 0.0)} if format == "r2" else {}))
     path, unit = export_scan(case, format, tmp_path / "out")
     opened = path if format == "naf" else path.parent
-    found = open_case(plugins.registry(), str(opened), {"views": 4, "size": 16}, (f"{format}.heldout=2",))
+    found = open_case(registry.registry(), str(opened), {"views": 4, "size": 16}, (f"{format}.heldout=2",))
     length = 64.0 if format == "r2" else 1.0  # [mm] of their unit
     density = {"naf": 1 / (1000 * unit), "r2": 1 / unit, "folder": 1.0}[format]
     for ours, theirs in ((case.scan, found.scan), (case.heldout, found.heldout)):
@@ -135,7 +136,7 @@ def test_a_folder_keeps_what_the_peers_cannot_say(tmp_path):
     held = scanner(HELD, source_height=np.array([0.5, 2.5]), **turning)
     case = Case("odd", Scan(chords(train), train, photons=1e4, noise=0.02), None, Scan(chords(held), held), "", (0, 1, 2, 3), (4, 5))
     path, _ = export_scan(case, "folder", tmp_path / "out")
-    found = open_case(plugins.registry(), str(path.parent), {"views": 4, "size": 16}, ("folder.heldout=2",))
+    found = open_case(registry.registry(), str(path.parent), {"views": 4, "size": 16}, ("folder.heldout=2",))
     assert found.scan.geometry.vectors() == pytest.approx(train.vectors(), abs=1e-9)
     assert found.heldout.geometry.vectors() == pytest.approx(held.vectors(), abs=1e-9)
     assert (found.scan.photons, found.scan.noise, found.truth) == (1e4, 0.02, None)
@@ -146,7 +147,7 @@ def test_a_folder_keeps_what_the_peers_cannot_say(tmp_path):
         export_scan(ball(), "r2", tmp_path / "r2")
     vectors = ConeBeamGeometry.from_vectors(train.vectors(), detector_shape=(20, 33), volume_shape=(10, 12, 16), volume_spacing=(10, 9, 8))
     path, _ = export_scan(Case("any", Scan(chords(vectors), vectors)), "folder", tmp_path / "any")
-    found = open_case(plugins.registry(), str(path.parent), {"views": 4, "size": 16}, ("folder.heldout=0",))
+    found = open_case(registry.registry(), str(path.parent), {"views": 4, "size": 16}, ("folder.heldout=0",))
     assert found.scan.geometry.vectors() == pytest.approx(train.vectors(), abs=1e-9)
 
 

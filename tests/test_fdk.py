@@ -10,11 +10,11 @@ import torch
 from balls import MU, ball_scan, chords, distances, scanner
 
 from benchmark.api import InputError, Run, filtered_backprojection
-from benchmark.ct.fdk import backproject, cosine_weights
-from benchmark.ct.filters import FilterName, filter_rows, ramp_response
-from benchmark.ct.redundancy import parker_weights, redundancy, short_weights, view_steps
-from methods.fdk import FdkParams
-from methods.fdk.reconstruct import reconstruct, why_not
+from benchmark.methods.fdk import FdkParams
+from benchmark.methods.fdk.reconstruct import reconstruct, why_not
+from benchmark.projection.filters import FilterName, filter_rows, ramp_response
+from benchmark.reconstruction.fdk import backproject, cosine_weights
+from benchmark.reconstruction.redundancy import parker_weights, redundancy, short_weights, view_steps
 
 FILTERS = get_args(FilterName)
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from benchmark.api import InputError, Run, Scan, TotalVariation
-from benchmark.budget import Budget
-from benchmark.ct.tv_problem import TvProblem, fista
-from benchmark.ct.tv_weight import FALLBACK, WEIGHTS, choose_tv_weight, chosen, minimum
-from methods.fista_tv import FistaTvParams
-from methods.fista_tv.reconstruct import reconstruct
+from benchmark.methods.fista_tv import FistaTvParams
+from benchmark.methods.fista_tv.reconstruct import reconstruct
+from benchmark.reconstruction.tv_problem import TvProblem, fista
+from benchmark.reconstruction.tv_weight import FALLBACK, WEIGHTS, choose_tv_weight, chosen, minimum
+from benchmark.records.budget import Budget
 
 SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
 

@@ -15,7 +15,6 @@ from balls import ball_scan, error, scanner, watched
 from skimage.metrics import structural_similarity
 
 from benchmark.api import ConeBeamGeometry, InputError, Run, Scan, view_rays
-from benchmark.budget import Budget
 from benchmark.fields import (
     Mixture,
     MixtureProjector,
@@ -26,10 +25,11 @@ from benchmark.fields import (
     voxel_positions,
     voxelise,
 )
-from methods.gaussians import GaussiansParams
-from methods.gaussians.density import Population
-from methods.gaussians.reconstruct import reconstruct, usual_refine, usual_tv
-from methods.gaussians.start import draw, morton_order, start_mixture
+from benchmark.methods.gaussians import GaussiansParams
+from benchmark.methods.gaussians.density import Population
+from benchmark.methods.gaussians.reconstruct import reconstruct, usual_refine, usual_tv
+from benchmark.methods.gaussians.start import draw, morton_order, start_mixture
+from benchmark.records.budget import Budget
 
 TINY: dict[str, Any] = {"steps": 60, "gaussians": 200, "every": 15, "tv_block": 8}
 EXACT = 1e-9  # cut-off of the comparisons with float64

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
+from benchmark.scan.geometry import ConeBeamGeometry
 
 ANGLE = float(np.arctan2(4, 3))  # cos 0.6, sin 0.8
 TURN = float(np.arctan2(3, 4))  # cos 0.8, sin 0.6

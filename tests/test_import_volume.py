@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from tiny_plugin import geometry as tiny_geometry
 
-from benchmark import nifti, plugins
-from benchmark.cli import main
+from benchmark.cli.main import main
 from benchmark.errors import InputError
 from benchmark.exchange.volume_formats import usual_name, write
 from benchmark.exchange.volume_image import VolumeImage
 from benchmark.exchange.volume_import import check_fit, read_volume
-from benchmark.results import Results
-from benchmark.sources import open_case
-from benchmark.store import Store
-from benchmark.types import Case, Scan
+from benchmark.plan.sources import open_case
+from benchmark.plugins import registry
+from benchmark.records import nifti
+from benchmark.records.results import Results
+from benchmark.records.store import Store
+from benchmark.scan.case import Case
+from benchmark.scan.scan import Scan
 
 GEOMETRY = tiny_geometry(8, np.zeros(1))  # 1 x 1.5 x 2 mm (z, y, x), centred at (1, 2, 3) mm
 
@@ -34,7 +36,7 @@ def results(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     store = Store(folder)
     store.prepare()
-    case = open_case(plugins.registry(), "walnut_sample", {"size": 24, "views": 12}, ("walnut_sample.heldout=3",))
+    case = open_case(registry.registry(), "walnut_sample", {"size": 24, "views": 12}, ("walnut_sample.heldout=3",))
     store.write_case(case, "walnut_sample", {"size": 24, "views": 12})
     return folder
 

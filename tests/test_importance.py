@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from benchmark import counters
 from benchmark.api import InputError, Rays, importance_integral, importance_march, line_integral
+from benchmark.machine import counters
 
 BOX = [[-50.0, -40.0, -30.0], [50.0, 40.0, 30.0]]
 

@@ -12,12 +12,12 @@ import twins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.ct.composite import composite_max, composite_rays_xray
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.integrate import clip, line_integral, march
-from benchmark.ct.projector import Projector
-from benchmark.ct.rays import Rays, view_rays
 from benchmark.errors import InputError
+from benchmark.projection.compositing import composite_max, composite_rays_xray
+from benchmark.projection.marching import clip, line_integral, march
+from benchmark.projection.projector import Projector
+from benchmark.projection.rays import Rays, view_rays
+from benchmark.scan.geometry import ConeBeamGeometry
 
 BOX = [[-20.0, -30.0, -10.0], [40.0, 30.0, 50.0]]  # x y z [mm]
 

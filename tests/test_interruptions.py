@@ -19,13 +19,15 @@ import numpy as np
 import pytest
 from tiny import Watcher, sweep
 
-from benchmark import atomic, claims
-from benchmark.claims import Claims
-from benchmark.results import Results, latest_record
-from benchmark.schedule import Options
-from benchmark.store import Store
-from benchmark.types import RunRecord, volume_digest
-from benchmark.verify import verify_files
+from benchmark.audit.verify import verify_files
+from benchmark.execution.child_process import Options
+from benchmark.records.record import RunRecord
+from benchmark.records.results import Results, latest_record
+from benchmark.records.store import Store
+from benchmark.scan.reconstruction import volume_digest
+from benchmark.storage import atomic
+from benchmark.sweep import claims
+from benchmark.sweep.claims import Claims
 
 ROOT = Path(__file__).resolve().parent.parent
 CANNOT = 77  # exit code of a child that could not be made what the test needs
@@ -175,10 +177,10 @@ def hold(folder: str) -> None:
 def test_workers_do_several_runs_at_a_time_on_their_share_of_the_cores(tmp_path, monkeypatch):
     from tiny import tiny_plan, tiny_registry
 
-    from benchmark.engine import Here
-    from benchmark.sweep import Sweep
+    from benchmark.sweep.local import Here
+    from benchmark.sweep.sweep import Sweep
 
-    monkeypatch.setattr("benchmark.engine.available_cores", lambda: 6)
+    monkeypatch.setattr("benchmark.sweep.local.available_cores", lambda: 6)
     registry, watcher = tiny_registry(), Watcher()
     plan = tiny_plan(registry, tmp_path, "grey", "grey:dark", {"bad": {"how": "kill"}})
     summary = Sweep(registry, plan, Options(device="cpu"), watcher, workers=3).run()
@@ -194,7 +196,7 @@ def test_one_run_per_gpu(tmp_path, monkeypatch):
     import torch
     from tiny import tiny_registry
 
-    from benchmark.engine import Here
+    from benchmark.sweep.local import Here
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
@@ -347,7 +349,7 @@ def test_a_folder_that_becomes_read_only_is_a_clear_error(tmp_path, monkeypatch)
         raise OSError(30, "Read-only file system")
 
     Store(tmp_path).prepare()
-    monkeypatch.setattr("benchmark.claims.os.listdir", refuse)
+    monkeypatch.setattr("benchmark.sweep.claims.os.listdir", refuse)
     with pytest.raises(atomic.StorageError, match="Read-only file system.*unharmed"):
         sweep(tmp_path, "grey")
 
@@ -362,7 +364,7 @@ def test_memory_that_runs_out_is_a_reason_and_the_sweep_goes_on(tmp_path):
 def test_a_clock_that_jumps_changes_no_duration_and_no_order(tmp_path, monkeypatch):
     import datetime
 
-    from benchmark import runner
+    from benchmark.execution import runner
 
     class Past(datetime.datetime):
         @classmethod

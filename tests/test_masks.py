@@ -15,23 +15,23 @@ from balls import ball_scan, chords, scanner
 from PIL import Image
 
 from benchmark.api import Case, ConeBeamGeometry, InputError, Run, Scan
-from benchmark.cli import main
+from benchmark.cli.main import main
+from benchmark.datasets.folder import FolderParams, load
 from benchmark.exchange.scan_export import export_scan
-from benchmark.plugins import registry
-from benchmark.results import Results
-from benchmark.runner import write_job
+from benchmark.execution.child_process import Options
+from benchmark.execution.runner import write_job
+from benchmark.execution.worker import read_scan
+from benchmark.methods.carve import CarveParams
+from benchmark.methods.carve.fit import fit, only
+from benchmark.methods.carve.hull import carve, hull
+from benchmark.methods.carve.reconstruct import reconstruct
+from benchmark.methods.zerorf.losses import half_resolution
+from benchmark.plugins.registry import registry
+from benchmark.records.record import RunSpec
+from benchmark.records.results import Results
+from benchmark.records.store import Store
 from benchmark.scan_folder.load import open_scan_folder
-from benchmark.schedule import Options
-from benchmark.shelf import size_in_bytes
-from benchmark.store import Store
-from benchmark.types import RunSpec
-from benchmark.worker import read_scan
-from datasets.folder import FolderParams, load
-from methods.carve import CarveParams
-from methods.carve.fit import fit, only
-from methods.carve.hull import carve, hull
-from methods.carve.reconstruct import reconstruct
-from methods.zerorf.losses import half_resolution
+from benchmark.sweep.case_cache import size_in_bytes
 
 TINY: dict[str, Any] = {"voxels": 12, "channels": 4, "levels": 2, "networks": 1, "steps": 2}
 SHADOW = 1e-3  # line integrals above it are the ball's

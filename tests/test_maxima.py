@@ -15,7 +15,6 @@ from balls import ball_scan
 from test_gaussians import EXACT, compare, geometry, mixture, on
 
 from benchmark.api import InputError, Run, Scan, line_integral, upper_bound, view_rays
-from benchmark.ct.rendering import interpolated, rendered
 from benchmark.fields import (
     Measurements,
     Mixture,
@@ -27,15 +26,16 @@ from benchmark.fields import (
     voxelise,
     voxelise_maxima,
 )
-from benchmark.types import resolve
-from methods.gaussians import SPEC as GAUSSIANS
-from methods.gaussians import GaussiansParams
-from methods.gaussians.density import Population
-from methods.gaussians.neuron import turned_to
-from methods.gaussians.reconstruct import reconstruct
-from methods.gaussians.start import start_mixture
-from methods.naf import SPEC as NAF
-from methods.zerorf import SPEC as ZERORF
+from benchmark.methods.gaussians import SPEC as GAUSSIANS
+from benchmark.methods.gaussians import GaussiansParams
+from benchmark.methods.gaussians.density import Population
+from benchmark.methods.gaussians.neuron import turned_to
+from benchmark.methods.gaussians.reconstruct import reconstruct
+from benchmark.methods.gaussians.start import start_mixture
+from benchmark.methods.naf import SPEC as NAF
+from benchmark.methods.zerorf import SPEC as ZERORF
+from benchmark.plugins.specs import resolve
+from benchmark.projection.rendering import interpolated, rendered
 
 COLD, WARM = 0.0004, 0.01  # temperatures [1/mm]; amplitudes are 0.01 .. 0.03
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmark.fields.memory import RayBatch, most_rays, out_of_memory
-from benchmark.memory import free_memory
+from benchmark.machine.memory import free_memory
 
 
 @pytest.mark.parametrize("gib, rays", [(80, 65536), (24, 65536), (23.9, 32768), (16, 16384), (12, 8192), (3, 1024), (0.1, 1024)])

@@ -34,7 +34,7 @@ def images():
 
 
 def test_every_registered_metric_resolves_to_its_function():
-    from benchmark.types import resolve
+    from benchmark.plugins.specs import resolve
 
     for (kind, name), spec in SPECS.items():
         assert resolve(spec.target) is getattr(MODULES[kind], name)

@@ -14,24 +14,25 @@ import torch
 from tiny import sweep
 from typer.testing import CliRunner
 
-from benchmark import cache, cli
 from benchmark.api import Case, InputError, MethodSpec, Scan, Voxels
-from benchmark.ct.rays import view_rays
-from benchmark.ct.rendering import rendered
-from benchmark.ct.viewpoints import AXES, camera_geometry, orbit_directions
+from benchmark.cli import main
+from benchmark.datasets.mip import MipParams
+from benchmark.datasets.mip.case import load as load_mip
+from benchmark.datasets.mip.neuron import SIDE, Tubes, grown, neuron, profile
 from benchmark.exchange.scan_export import export_scan
 from benchmark.exchange.volume_import import check_fit
-from benchmark.novel import NovelField
-from benchmark.plugins import load
-from benchmark.results import Results
-from benchmark.runner import skip_reason
-from benchmark.schedule import Options
-from benchmark.store import Store
-from benchmark.types import RunSpec
+from benchmark.execution.child_process import Options
+from benchmark.execution.runner import skip_reason
+from benchmark.fields.novel_views import NovelField
+from benchmark.plugins.registry import load
+from benchmark.projection.rays import view_rays
+from benchmark.projection.rendering import rendered
+from benchmark.records.record import RunSpec
+from benchmark.records.results import Results
+from benchmark.records.store import Store
+from benchmark.scan.viewpoints import AXES, camera_geometry, orbit_directions
+from benchmark.storage import cache
 from benchmark.validate.setup import Setup
-from datasets.mip import MipParams
-from datasets.mip.case import load as load_mip
-from datasets.mip.neuron import SIDE, Tubes, grown, neuron, profile
 
 BOX: dict[str, Any] = {"volume_shape": (10, 20, 30), "volume_spacing": (3.0, 2.0, 1.0)}
 FEW: dict[str, Any] = {"size": 16, "views": 5, "heldout": 3}
@@ -264,7 +265,7 @@ def test_the_kind_of_views_is_part_of_a_scans_identity_and_of_a_stored_case(tmp_
     store.prepare()
     store.write_case(case, "mip", {})
     folder = tmp_path / "results" / "cases" / case.digest
-    from benchmark.results import StoredCase
+    from benchmark.records.results import StoredCase
 
     again = StoredCase(folder).load()
     assert again.digest == case.digest and again.scan.composite == "max"
@@ -325,7 +326,7 @@ def test_the_checkpoint_shows_maxima_from_other_angles(swept: Results) -> None:
     assert field.composite == "max" and views.shape == (2, 18, 18) and geometry.view_vectors is None
     volume, fine = field.volume(60)
     np.testing.assert_allclose(rendered(volume, fine.with_angles(geometry.angles), "max"), views, atol=0.1)
-    done = CliRunner().invoke(cli.app, ["render", str(path), "--angles", "0"])
+    done = CliRunner().invoke(main.app, ["render", str(path), "--angles", "0"])
     assert done.exit_code == 0 and "maxima along the rays" in done.output
 
 
@@ -339,7 +340,7 @@ def test_a_dataset_that_is_named_gets_the_path_of_a_volume(tmp_path: Path) -> No
     values = np.zeros((6, 8, 8), dtype=np.uint8)
     values[2:4, 3:6, 3:6] = 9
     command = ["run", "--datasets", "mip", "--volume", stack_file(tmp_path, values), "--views", "3", "--size", "8", "--methods", "fdk"]
-    done = CliRunner().invoke(cli.app, [*command, "--output", str(tmp_path / "results"), "--no-report"])
+    done = CliRunner().invoke(main.app, [*command, "--output", str(tmp_path / "results"), "--no-report"])
     assert done.exit_code == 0, done.output
     (record,) = Results.open(tmp_path / "results").records
     assert (record.spec.dataset, record.case, record.status) == ("mip", "stack", "skipped")

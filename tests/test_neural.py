@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-import methods.naf
+import benchmark.methods.naf
+import benchmark.methods.zerorf
 import methods.naf.reconstruct as naf
-import methods.zerorf
 import methods.zerorf.reconstruct as zerorf
 from benchmark.api import Case, ConeBeamGeometry, Ellipsoids, Params, Projector, Reconstruction, Run, Scan
-from benchmark.budget import Budget
+from benchmark.datasets.ball import BallParams
+from benchmark.datasets.ball import load as load_ball
 from benchmark.fields import (
     Attenuation,
     FieldParams,
@@ -34,12 +35,10 @@ from benchmark.fields import (
 )
 from benchmark.fields.muon import orthogonalised
 from benchmark.fields.ray_loss import recomputed
-from datasets.ball import BallParams
-from datasets.ball import load as load_ball
-from methods.naf import NafParams
-from methods.zerorf import ZeroRFParams
-from methods.zerorf.field import TensorialField, restored
-from methods.zerorf.generator import (
+from benchmark.methods.naf import NafParams
+from benchmark.methods.zerorf import ZeroRFParams
+from benchmark.methods.zerorf.field import TensorialField, restored
+from benchmark.methods.zerorf.generator import (
     Decoder,
     PlanesAndLines,
     SelfAttention,
@@ -50,6 +49,7 @@ from methods.zerorf.generator import (
     tensor_shape,
     tile_shape,
 )
+from benchmark.records.budget import Budget
 
 BOTH = [("naf", "rays"), ("naf", "grid"), ("zerorf", "grid"), ("zerorf", "rays")]
 TINY: dict[str, dict[str, Any]] = {
@@ -199,7 +199,7 @@ def test_zerorf_goes_on_without_its_generator(changes: dict[str, Any]) -> None:
     assert misfit(tuned.volume, scan) < 0.7 * misfit(made.volume, scan)
     assert [ZeroRFParams().finetuning_for(views) > 0 for views in (10, 14, 15, 50)] == [False, False, True, True]
     assert ZeroRFParams().steps_for(50) < ZeroRFParams(finetune=0).steps_for(50) == ZeroRFParams().steps_for(10)
-    assert ZeroRFParams(**methods.zerorf.SPEC.presets["paper"]).finetuning_for(50) == 0  # as published
+    assert ZeroRFParams(**benchmark.methods.zerorf.SPEC.presets["paper"]).finetuning_for(50) == 0  # as published
 
 
 @pytest.mark.parametrize("tensors", ["xy z yz x zx y", "xyz xyz"])
@@ -462,10 +462,10 @@ def test_checkpointing_keeps_nothing_but_the_positions() -> None:
 
 
 def test_the_published_presets() -> None:
-    paper = ZeroRFParams(**methods.zerorf.SPEC.presets["paper"])
+    paper = ZeroRFParams(**benchmark.methods.zerorf.SPEC.presets["paper"])
     assert paper.noise_channels == 8 and paper.channels == (256, 128, 64, 64, 32) and paper.features == 16 and paper.attention
     assert (paper.steps, paper.rays, paper.rays_end, paper.samples, paper.importance) == (10_000, 4096, 65_536, 256, 256)
-    naf_paper = NafParams(**methods.naf.SPEC.presets["paper"])
+    naf_paper = NafParams(**benchmark.methods.naf.SPEC.presets["paper"])
     assert naf_paper.steps_for(50) == 75_000 and naf_paper.steps_for(10) == 15_000
     assert NafParams().steps_for(10) == NafParams().steps_for(50) == NafParams().steps
     training = naf.Training(ball().scan, naf_paper.model_copy(update={"log2_entries": 10}), seed=0)

@@ -11,10 +11,10 @@ from balls import ball_scan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.ct.measured import Measured, MeasuredParams, measured_case
-from benchmark.ct.noise import FLOOR, add_noise
-from benchmark.ct.noise_level import noise_level, scan_noise
+from benchmark.acquisition.measured import Measured, MeasuredParams, measured_case
+from benchmark.acquisition.noise import FLOOR, add_noise
 from benchmark.errors import InputError
+from benchmark.scan.noise_level import noise_level, scan_noise
 
 
 def rng(seed: int = 0) -> np.random.Generator:

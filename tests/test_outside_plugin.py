@@ -12,7 +12,7 @@ from pathlib import Path
 import forks
 import pytest
 
-from benchmark.results import Results
+from benchmark.records.results import Results
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -13,12 +13,12 @@ import pytest
 import synthetic_results as synthetic
 from browser import Browser, find_chromium
 
+from benchmark.records.store import Results, Store
 from benchmark.report.mosaics import window
 from benchmark.report.page import page, write_page
 from benchmark.report.quantity import quantities
 from benchmark.report.stack import LEVELS, averaged, pack, unpack
 from benchmark.report.viewers import LONGEST_EDGE, MOST_VOXELS, block_size
-from benchmark.store import Results, Store
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from benchmark.datasets.naf import NafParams
+from benchmark.datasets.naf.scan import load, open_pickle
+from benchmark.datasets.r2 import R2Params
+from benchmark.datasets.r2.scan import load as load_r2
+from benchmark.datasets.r2.scan import open_folder
 from benchmark.errors import InputError
 from benchmark.files.pickles import read_plain_pickle
-from datasets.naf import NafParams
-from datasets.naf.scan import load, open_pickle
-from datasets.r2 import R2Params
-from datasets.r2.scan import load as load_r2
-from datasets.r2.scan import open_folder
 
 VOXEL = 7.0  # [mm]
 

@@ -16,33 +16,33 @@ import torch
 from pinholes import looking
 from tiny import Watcher
 
-from benchmark import photographs
 from benchmark.api import Case, InputError, MissingDependency, Run, Scan
-from benchmark.budget import Budget
-from benchmark.config import Flags, make_plan
-from benchmark.ct.rendering import rendered
+from benchmark.audit.reevaluate import reevaluate
+from benchmark.datasets.multiview import MultiviewParams
+from benchmark.datasets.multiview.body import Capsule, Ellipsoid, parts
+from benchmark.datasets.multiview.cameras import Cameras, about_z, read_cameras, write_cameras
+from benchmark.datasets.multiview.case import load
+from benchmark.datasets.multiview.caster import cast
+from benchmark.datasets.multiview.frames import Frame, drawn_frame, ring
+from benchmark.datasets.multiview.pose import estimate
+from benchmark.execution.child_process import Options
 from benchmark.fields import Splats, splat
+from benchmark.methods.carve import CarveParams
+from benchmark.methods.carve.colour import Photographs, carve_colours, extinction, intersection_over_union, splats_of
+from benchmark.methods.carve.network import OUTPUTS, Carver
+from benchmark.methods.carve.reconstruct import reconstruct
+from benchmark.methods.carve.training import Training
+from benchmark.metrics import photographs
 from benchmark.metrics.silhouette import iou, l1
-from benchmark.plugins import registry
-from benchmark.reevaluate import reevaluate
+from benchmark.plan.plan import Flags, make_plan
+from benchmark.plugins.registry import registry
+from benchmark.projection.rendering import rendered
+from benchmark.records.budget import Budget
+from benchmark.records.results import Results
 from benchmark.report import splats as drawings
 from benchmark.report.canvas import Picture, save, styled
 from benchmark.report.page import page
-from benchmark.results import Results
-from benchmark.schedule import Options
-from benchmark.sweep import Sweep
-from datasets.multiview import MultiviewParams
-from datasets.multiview.body import Capsule, Ellipsoid, parts
-from datasets.multiview.cameras import Cameras, about_z, read_cameras, write_cameras
-from datasets.multiview.case import load
-from datasets.multiview.caster import cast
-from datasets.multiview.frames import Frame, drawn_frame, ring
-from datasets.multiview.pose import estimate
-from methods.carve import CarveParams
-from methods.carve.colour import Photographs, carve_colours, extinction, intersection_over_union, splats_of
-from methods.carve.network import OUTPUTS, Carver
-from methods.carve.reconstruct import reconstruct
-from methods.carve.training import Training
+from benchmark.sweep.sweep import Sweep
 
 SMALL: dict[str, Any] = {"pixels": 32, "cameras": 9, "views": 6, "heldout": 3, "size": 16}
 TINY: dict[str, Any] = {"voxels": 16, "channels": 4, "levels": 2, "networks": 1, "steps": 12, "learning_rate": 1e-2, "views": 3}
@@ -270,7 +270,7 @@ def test_a_camera_that_has_the_object_behind_it(monkeypatch: pytest.MonkeyPatch)
     rotation, translation = seen.cameras.rotation.copy(), seen.cameras.translation.copy()
     rotation[2], translation[2] = about @ rotation[2], about @ translation[2]
     turned = Frame(seen.name, Cameras(rotation, translation, seen.cameras.intrinsics), seen.images, seen.masks)
-    monkeypatch.setattr("datasets.multiview.case.open_frame", lambda params: turned)
+    monkeypatch.setattr("benchmark.datasets.multiview.case.open_frame", lambda params: turned)
     with pytest.raises(InputError, match="camera 2: expected the object in front of it .a positive depth., found a depth of -"):
         load(MultiviewParams(**{**SMALL, "views": (0, 2, 4, 6)}))
 

@@ -16,20 +16,21 @@ import torch
 import yaml
 from balls import ball_scan, scanner
 
-from benchmark import mapped, nifti
 from benchmark.api import Case, Projector, Scan, Voxels
-from benchmark.atomic import StorageError
-from benchmark.ct import slabs
+from benchmark.datasets.folder import FolderParams, load
 from benchmark.errors import InputError
+from benchmark.execution.runner import _load_volume
 from benchmark.files.images import tiff_pages
 from benchmark.metrics import register_metrics, similarity
-from benchmark.results import Results
-from benchmark.runner import _load_volume
+from benchmark.metrics.scorer import Scorer
+from benchmark.projection import slabs
+from benchmark.records import nifti
+from benchmark.records.results import Results
+from benchmark.records.store import Store
+from benchmark.scan.reconstruction import volume_digest
 from benchmark.scan_folder.load import open_scan_folder
-from benchmark.score import Scorer
-from benchmark.store import Store
-from benchmark.types import volume_digest
-from datasets.folder import FolderParams, load
+from benchmark.storage import mapped
+from benchmark.storage.atomic import StorageError
 
 SPHERE = {"centre": [20.0, -10.0, 5.0], "radius": 50.0}
 

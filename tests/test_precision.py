@@ -14,11 +14,11 @@ from pydantic import ValidationError
 import methods.naf.reconstruct as naf
 import methods.zerorf.reconstruct as zerorf
 from benchmark.api import MissingDependency, Reconstruction, Run
-from benchmark.checkpoint import Checkpoints
 from benchmark.fields import MLP, LossScale, products_in
-from benchmark.run_context import Interrupted
-from methods.naf import NafParams
-from methods.zerorf import ZeroRFParams
+from benchmark.methods.naf import NafParams
+from benchmark.methods.zerorf import ZeroRFParams
+from benchmark.runtime.checkpoint import Checkpoints
+from benchmark.runtime.context import Interrupted
 
 NAF: dict[str, Any] = {"steps": 8, "base": 4, "log2_entries": 10, "hidden": 8, "rays": 64, "refine": 0}
 ZERORF: dict[str, Any] = {"steps": 3, "members": 2, "channels": (8, 8), "features": 3, "hidden": 8, "refine": 0}

@@ -20,21 +20,21 @@ from synthetic_results import record as made_record
 from synthetic_results import spec as made_spec
 from tiny import Watcher
 
-from benchmark.checkpoint import Checkpoint
-from benchmark.cli import main
-from benchmark.config import Flags, make_plan
+from benchmark.cli.main import main
 from benchmark.errors import InputError
-from benchmark.fitting import fit, open_course
-from benchmark.plugins import registry
-from benchmark.pretrained import Weights, source_of
+from benchmark.execution.child_process import Options
+from benchmark.execution.fitting import fit, open_course
+from benchmark.plan.plan import Flags, make_plan
+from benchmark.plugins.registry import registry
+from benchmark.records.results import Results
+from benchmark.records.store import Store
+from benchmark.report.console import summary_table
 from benchmark.report.page import page
 from benchmark.report.summary import best, labelled, summarise
 from benchmark.report.tables import markdown
-from benchmark.results import Results
-from benchmark.schedule import Options
-from benchmark.store import Store
-from benchmark.summary import summary_table
-from benchmark.sweep import Summary, Sweep
+from benchmark.runtime.checkpoint import Checkpoint
+from benchmark.runtime.weights import Weights, source_of
+from benchmark.sweep.sweep import Summary, Sweep
 
 SETS = ("carve.voxels=8", "carve.channels=4", "carve.levels=2", "carve.networks=1", "carve.steps=8")
 GIVEN = {"size": 12, "views": 6}
@@ -73,14 +73,14 @@ def test_the_file_says_what_it_was_fitted_to(weights: Path) -> None:
 
 
 def test_the_same_fit_gives_the_same_weights_also_after_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.fitting.CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr("benchmark.execution.fitting.CHECKPOINT_EVERY", 0.0)
     whole = fitted(tmp_path / "whole.pt", seed=5)
 
     def stop(values: dict[str, Any]) -> None:
         if values["step"] == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("methods.carve.fit.LOG_EVERY", 1)
+    monkeypatch.setattr("benchmark.methods.carve.fit.LOG_EVERY", 1)
     with pytest.raises(KeyboardInterrupt):
         fitted(tmp_path / "halves.pt", seed=5, log=stop)
     assert not (tmp_path / "halves.pt").exists() and (tmp_path / "halves.pt.checkpoint").exists()
@@ -95,7 +95,7 @@ def test_the_same_fit_gives_the_same_weights_also_after_an_interruption(tmp_path
 
 def test_a_folder_of_scans_is_all_that_is_in_it(tmp_path: Path) -> None:
     from benchmark.exchange.scan_export import export_scan
-    from benchmark.sources import open_case, scans_in
+    from benchmark.plan.sources import open_case, scans_in
 
     for kind in ("shepp_logan", "anatomy"):
         case = open_case(registry(), "phantom", {"size": 8, "views": 4}, (f"phantom.kind={kind}", "phantom.heldout=0"))
@@ -137,7 +137,7 @@ def test_an_impossible_output_is_said_first(tmp_path: Path, monkeypatch: pytest.
     def refuse(*arguments: Any) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("benchmark.atomic.create", refuse)
+    monkeypatch.setattr("benchmark.storage.atomic.create", refuse)
     for output, text in (
         (tmp_path, "expected a new file, found a folder. Choose another --output."),
         (precious, "expected a new file, found one that exists. Remove it or choose another --output."),
@@ -164,7 +164,7 @@ def test_the_global_generators_have_the_seed_of_the_fit(tmp_path: Path) -> None:
 
 
 def test_torch_has_seed_and_threads_when_it_is_imported_later() -> None:
-    code = "import sys; from benchmark.worker import set_up_libraries as set_up; set_up(3, 2, 'cpu'); set_up(5, 1, 'cpu')\n"
+    code = "import sys; from benchmark.execution.worker import set_up_libraries as set_up; set_up(3, 2, 'cpu'); set_up(5, 1, 'cpu')\n"
     code += "import importlib.util; assert importlib.util.find_spec('torch') and 'torch' not in sys.modules\n"
     code += "import torch; print(torch.initial_seed(), torch.get_num_threads(), torch.rand(()).item())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=forks.ROOT, check=True)
@@ -185,8 +185,8 @@ def test_the_command_fits_on_the_device_that_is_asked_for(tmp_path: Path, monkey
         used.append(device)
         return fit(course, output, on_log, threads)
 
-    monkeypatch.setattr("benchmark.fitting.fit", fitted_there)
-    monkeypatch.setattr("benchmark.worker.resolve_device", lambda device: {"auto": "cuda:0"}.get(device, device))
+    monkeypatch.setattr("benchmark.execution.fitting.fit", fitted_there)
+    monkeypatch.setattr("benchmark.execution.worker.resolve_device", lambda device: {"auto": "cuda:0"}.get(device, device))
     for index, arguments in enumerate(([], ["--device", "cpu"], ["--device", "cuda:1"])):
         command = ["fit", "carve", "phantom", "--size", "12", "--views", "6", "--output", str(tmp_path / f"{index}.pt"), *arguments]
         assert main([*command, *(word for text in (*SETS, "carve.steps=1") for word in ("--set", text))]) == 0
@@ -194,8 +194,8 @@ def test_the_command_fits_on_the_device_that_is_asked_for(tmp_path: Path, monkey
 
 
 def test_the_command_goes_on_from_the_checkpoint_of_an_unfinished_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.fitting.CHECKPOINT_EVERY", 0.0)
-    monkeypatch.setattr("methods.carve.fit.LOG_EVERY", 1)
+    monkeypatch.setattr("benchmark.execution.fitting.CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr("benchmark.methods.carve.fit.LOG_EVERY", 1)
     path, steps = tmp_path / "weights.pt", []
 
     def watch(progress: Any, values: dict[str, Any]) -> None:
@@ -203,7 +203,7 @@ def test_the_command_goes_on_from_the_checkpoint_of_an_unfinished_fit(tmp_path: 
         if len(steps) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.commands.fitting._Progress.__call__", watch)
+    monkeypatch.setattr("benchmark.cli.fitting._Progress.__call__", watch)
     arguments = ["fit", "carve", "phantom", "--size", "12", "--views", "6", "--output", str(path)]
     arguments += [word for text in SETS for word in ("--set", text)]
     assert main(arguments) == 130 and [file.name for file in tmp_path.iterdir()] == ["weights.pt.checkpoint"]
@@ -252,8 +252,8 @@ def test_nothing_is_scored_that_the_weights_have_seen(weights: Path, tmp_path: P
 
 
 def test_a_file_that_changes_under_way_fails(weights: Path, tmp_path: Path) -> None:
-    from benchmark.runner import perform
-    from benchmark.sources import open_case
+    from benchmark.execution.runner import perform
+    from benchmark.plan.sources import open_case
 
     (record,) = run(tmp_path / "out", weights).records
     moved = record.spec.model_copy(update={"weights_digest": "0" * 16})
@@ -270,7 +270,7 @@ def test_a_file_that_changes_under_way_fails(weights: Path, tmp_path: Path) -> N
     ],
 )
 def test_other_files_are_no_weights(weights: Path, tmp_path: Path, change: dict[str, Any], text: str) -> None:
-    from benchmark.checkpoint import Checkpoint
+    from benchmark.runtime.checkpoint import Checkpoint
 
     found = Checkpoint.read(weights)
     path = tmp_path / "other.pt"

@@ -12,13 +12,13 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.integrate import clip
-from benchmark.ct.projector import Projector
-from benchmark.ct.rays import view_rays
+from benchmark.datasets.ball import BallParams
+from benchmark.datasets.ball import load as load_ball
 from benchmark.errors import InputError
-from datasets.ball import BallParams
-from datasets.ball import load as load_ball
+from benchmark.projection.marching import clip
+from benchmark.projection.projector import Projector
+from benchmark.projection.rays import view_rays
+from benchmark.scan.geometry import ConeBeamGeometry
 
 PATHS = ("separable", "rays")
 LAWS = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import synthetic_results as synthetic
 
+from benchmark.records.record import CurvePoint
+from benchmark.records.results import Results
+from benchmark.records.store import Store
 from benchmark.report.curves import curves, mean_times, seconds_to, times_to_quality
 from benchmark.report.page import page
 from benchmark.report.published import markdown, published, side_by_side
 from benchmark.report.tables import write_tables
-from benchmark.results import Results
-from benchmark.store import Store
-from benchmark.types import CurvePoint
 
 
 def fill(folder, scenes, views=50, data="sax", photons=None, metric="volume_psnr_naf", seeds=(0,)):

@@ -12,16 +12,16 @@ import pytest
 import synthetic_results as synthetic
 from tiny import sweep, tiny_registry
 
-from benchmark import nifti
-from benchmark.cli import main
+from benchmark.audit.reevaluate import chosen_metrics, reevaluate
+from benchmark.audit.verify import candidates, pick, rerun, verify_files
+from benchmark.cli.main import main
 from benchmark.errors import InputError
 from benchmark.exchange.volume_import import import_record
+from benchmark.execution.child_process import Options
 from benchmark.metrics import volume as volume_metrics
-from benchmark.reevaluate import chosen_metrics, reevaluate
-from benchmark.results import Results
-from benchmark.schedule import Options
-from benchmark.store import Store
-from benchmark.verify import candidates, pick, rerun, verify_files
+from benchmark.records import nifti
+from benchmark.records.results import Results
+from benchmark.records.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_on_a_gpu_a_run_need_not_come_out_the_same_to_the_last_bit(swept, regist
     stored = swept.volume(record)
     for change, status in ((1e-6, "ok"), (1e-2, "unknown")):
         again = stored + np.float32(change * np.ptp(stored))
-        monkeypatch.setattr("benchmark.verify.perform", lambda *_, again=again: (record, again))
+        monkeypatch.setattr("benchmark.audit.verify.perform", lambda *_, again=again: (record, again))
         finding = rerun(swept, registry, record, Options(device="cpu", threads=1), lambda event: None)
         assert finding.status == status and "the order of sums is open" in finding.detail
 
@@ -175,7 +175,7 @@ def test_a_run_whose_data_cannot_be_read_is_not_done_again_but_said(swept, regis
         results = Results.open(folder)
         finding = rerun(results, registry, find(results, "grey"), Options(device="cpu", threads=1), lambda event: None)
         assert finding.status == "differs" and f"cannot be done ({training}: expected a complete file" in finding.detail
-    monkeypatch.setattr("benchmark.plugins.registry", lambda: registry)
+    monkeypatch.setattr("benchmark.plugins.registry.registry", lambda: registry)
     assert main(["verify", str(folder), "--seed", "0"]) == 1
     said = capsys.readouterr().out
     assert "differs  case" in said and "the next run on this case writes it again" in said and "done again: cannot be done" in said

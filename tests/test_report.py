@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 import synthetic_results as synthetic
 
-from benchmark.cli import main
-from benchmark.frame import dataset_names, frame
+from benchmark.cli.main import main
+from benchmark.plugins.specs import resolve
+from benchmark.records.frame import dataset_names, frame
+from benchmark.records.store import Results, Store
 from benchmark.report import canvas, convergence, costs, figures, mosaics, register_reporters, summary, tables, trends, write_report
-from benchmark.store import Results, Store
-from benchmark.summary import summary_table
-from benchmark.types import resolve
+from benchmark.report.console import summary_table
 
 KINDS = ("png", "svg", "pdf")
 

@@ -16,14 +16,16 @@ import pytest
 import tiny_plugin
 from tiny import Watcher, sweep, tiny_plan, tiny_registry
 
-from benchmark import atomic, runner
 from benchmark.errors import InputError, MissingDependency
-from benchmark.results import Results
-from benchmark.schedule import Options
-from benchmark.score import Scorer
-from benchmark.sources import load_case
-from benchmark.sweep import Sweep
-from benchmark.types import DatasetSpec, MetricSpec, RunRecord
+from benchmark.execution import runner
+from benchmark.execution.child_process import Options
+from benchmark.metrics.scorer import Scorer
+from benchmark.plan.sources import load_case
+from benchmark.plugins.specs import DatasetSpec, MetricSpec
+from benchmark.records.record import RunRecord
+from benchmark.records.results import Results
+from benchmark.storage import atomic
+from benchmark.sweep.sweep import Sweep
 
 FAILURES = {
     "raise": "ValueError: this method is broken",
@@ -366,7 +368,7 @@ def test_no_compiler_is_said_before_anything_runs(tmp_path, monkeypatch):
     def no_library():
         raise MissingDependency("No C++ compiler found. Install one: 'apt-get install g++'")
 
-    monkeypatch.setattr("benchmark.sweep.library", no_library)
+    monkeypatch.setattr("benchmark.sweep.sweep.library", no_library)
     watcher = Watcher()
     with pytest.raises(MissingDependency, match="apt-get install g"):
         sweep(tmp_path, "grey", watcher=watcher)

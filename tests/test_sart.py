@@ -9,13 +9,13 @@ from balls import ball_scan, error, watched
 from pydantic import ValidationError
 
 from benchmark.api import Projector, Run
-from benchmark.budget import Budget
-from benchmark.ct import algebraic
-from benchmark.ct.algebraic import OrderedSubsets, spread_order
-from benchmark.plugins import load
-from benchmark.types import resolve
-from methods.sart import SartParams
-from methods.sart.reconstruct import default_iterations, reconstruct
+from benchmark.methods.sart import SartParams
+from benchmark.methods.sart.reconstruct import default_iterations, reconstruct
+from benchmark.plugins.registry import load
+from benchmark.plugins.specs import resolve
+from benchmark.reconstruction import ordered_subsets
+from benchmark.reconstruction.ordered_subsets import OrderedSubsets, spread_order
+from benchmark.records.budget import Budget
 
 
 def test_a_ball_from_twenty_views() -> None:
@@ -64,8 +64,8 @@ def test_one_correction_by_hand() -> None:
 def test_column_sums_that_are_too_many_are_made_again_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     scan, _ = ball_scan(views=6)
     volumes = []
-    for most in (algebraic.KEPT, 4 * scan.geometry.volume_shape[0] ** 3):
-        monkeypatch.setattr(algebraic, "KEPT", most)
+    for most in (ordered_subsets.KEPT, 4 * scan.geometry.volume_shape[0] ** 3):
+        monkeypatch.setattr(ordered_subsets, "KEPT", most)
         subsets, volume = OrderedSubsets(scan, 2), torch.zeros(scan.geometry.volume_shape)
         assert subsets.slabs == 0 and all((subset._kept is None) == (len(volumes) == 1) for subset in subsets._subsets)
         for index in range(6):

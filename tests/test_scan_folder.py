@@ -25,14 +25,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from benchmark.cli import main
-from benchmark.ct.fdk import not_circular
-from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.cli.main import main
+from benchmark.datasets.folder import FolderParams, is_scan, load
 from benchmark.errors import InputError
 from benchmark.files.door import open_stack, read_rows
 from benchmark.files.limits import memory_limit
+from benchmark.reconstruction.fdk import not_circular
+from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan_folder.load import open_scan_folder
-from datasets.folder import FolderParams, is_scan, load
 
 CENTRE = (20.0, -10.0, 5.0)  # [mm]
 SCANNER = dict(views=24, size=24, detector_shape=(30, 36), detector_pitch=(12.0, 11.0), detector_offset=(8.0, -12.0))

@@ -7,10 +7,12 @@ import pytest
 from scipy.special import erf
 from skimage.metrics import structural_similarity
 
-from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.metrics import sharpness, similarity, volume
-from benchmark.score import Scorer
-from benchmark.types import Case, MetricSpec, Scan
+from benchmark.metrics.scorer import Scorer
+from benchmark.plugins.specs import MetricSpec
+from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.scan import Scan
 
 SPHERE = {"centre": [2.0, -3.0, 1.0], "radius": 30.0}
 

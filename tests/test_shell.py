@@ -15,18 +15,19 @@ import synthetic_results as synthetic
 import tiny_plugin
 import typer
 
-from benchmark import cli, doctor, environment, plugins
-from benchmark.commands import completion, sweeps
-from benchmark.commands.examples import EXAMPLES, EXIT_CODES
-from benchmark.display import PlainDisplay
-from benchmark.doctor import Check
-from benchmark.results import Results
+from benchmark.cli import completion, doctor, main, run
+from benchmark.cli.doctor import Check
+from benchmark.cli.examples import EXAMPLES, EXIT_CODES
+from benchmark.cli.progress import PlainDisplay
+from benchmark.machine import environment
+from benchmark.plugins import registry as plugins
+from benchmark.records.results import Results
 
-NAMES = [command.name or command.callback.__name__.replace("_", "-") for command in cli.app.registered_commands]
+NAMES = [command.name or command.callback.__name__.replace("_", "-") for command in main.app.registered_commands]
 
 
 def help_of(name: str, capsys) -> str:
-    assert cli.main([*([name] if name else []), "--help"]) == 0
+    assert main.main([*([name] if name else []), "--help"]) == 0
     return capsys.readouterr().out
 
 
@@ -44,7 +45,7 @@ def test_every_command_has_examples_in_its_help_and_every_argument_and_option_it
 @pytest.mark.parametrize("name", NAMES)
 def test_every_example_is_a_line_that_is_understood(name):
     """Parsed, not run: an option that no longer exists would be found."""
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_command(main.app)
     for example in EXAMPLES[name]:
         command, *rest = example.split()
         with group.make_context("benchmark", [command]) as context:
@@ -70,7 +71,7 @@ def test_completion_knows_names_presets_and_commas():
 
 
 def test_completion_in_a_shell(tmp_path):
-    code = "import sys; sys.argv = ['benchmark']; from benchmark.cli import main; sys.exit(main([]))"
+    code = "import sys; sys.argv = ['benchmark']; from benchmark.cli.main import main; sys.exit(main([]))"
     words = {"_BENCHMARK_COMPLETE": "complete_bash", "COMP_WORDS": "benchmark run --methods fdk,zer", "COMP_CWORD": "3"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **words}, cwd=tmp_path)
     presets = plugins.load().methods["zerorf"].presets
@@ -81,12 +82,12 @@ def test_report_and_doctor_speak_json(tmp_path, capsys, monkeypatch):
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
     (results.folder_of(results.records[0]) / "attempt-0002.json").write_text("{")
     monkeypatch.setattr("benchmark.report.figures.write_figures", lambda results: [])  # they take seconds and are tested elsewhere
-    assert cli.main(["report", str(tmp_path), "--json"]) == 0
+    assert main.main(["report", str(tmp_path), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert str(tmp_path / "report.html") in facts["files"] and "unreadable record" in facts["problems"][0]
     found = [Check("python", "ok", "3.99"), Check("compiler", "broken", "none", "apt-get install g++")]
     monkeypatch.setattr(doctor, "examine", lambda registry: iter(found))
-    assert cli.main(["doctor", "--json"]) == 1
+    assert main.main(["doctor", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)[1] == {
         "name": "compiler", "status": "broken", "detail": "none", "fix": "apt-get install g++",
     }  # fmt: skip
@@ -129,14 +130,14 @@ def test_a_fault_of_the_program_is_kept_in_a_file_that_is_named(tmp_path, capsys
         raise ZeroDivisionError("nobody thought of this")
 
     monkeypatch.setenv("SEED_CACHE", str(tmp_path))
-    monkeypatch.setattr("benchmark.catalogue.describe", broken)
-    assert cli.main(["show", "fdk"]) == 1
+    monkeypatch.setattr("benchmark.cli.spec_tables.describe", broken)
+    assert main.main(["show", "fdk"]) == 1
     said = capsys.readouterr().err
     (path,) = (tmp_path / "faults").iterdir()
     assert "Traceback" not in said and f"what is known about it is in {path}" in said
     text = path.read_text()
     assert text.startswith("python -m benchmark show fdk\n") and "ZeroDivisionError: nobody thought of this" in text and "torch: " in text
-    assert cli.main(["show", "fdk", "--debug"]) == 1
+    assert main.main(["show", "fdk", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -145,7 +146,7 @@ def test_after_a_failed_run_its_log_is_named(tmp_path, capsys, monkeypatch):
     registry.add(tiny_plugin, "tiny")
     monkeypatch.setattr(plugins, "registry", lambda: registry)
     arguments = ["--methods", "bad", "--datasets", "tiny", "--size", "8", "--views", "4", "--no-report", "--in-process"]
-    assert cli.main(["run", *arguments, "--output", str(tmp_path)]) == 1
+    assert main.main(["run", *arguments, "--output", str(tmp_path)]) == 1
     (path,) = re.findall(r"  log: (\S+) \(log_tail\)", capsys.readouterr().out)
     assert "this method is broken" in json.loads(Path(path).read_text())["log_tail"]
     (record,) = Results(tmp_path).records
@@ -156,27 +157,27 @@ def test_only_some_of_many_logs_are_named(tmp_path, capsys):
     results = None
     for number in range(7):
         results = synthetic.add_failure(tmp_path, f"broken{number}")
-    sweeps.print_logs(sweeps.open_console(), tmp_path, results.records)
+    run.print_logs(run.open_console(), tmp_path, results.records)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6 and lines[-1] == "  and 2 more"
 
 
 def test_presets_are_no_pictures(capsys):
     """naf:tv is what rich takes for a television set, :smile: in a message for a face."""
-    PlainDisplay(sweeps.open_console()).line("naf:tv failed: ValueError: :smile:")
+    PlainDisplay(run.open_console()).line("naf:tv failed: ValueError: :smile:")
     assert capsys.readouterr().out == "naf:tv failed: ValueError: :smile:\n"
 
 
 def test_without_tensorboard_nothing_runs(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(environment, "missing_modules", list)
     arguments = ["run", "--methods", "fdk", "--datasets", "ball", "--size", "8", "--views", "4", "--output", str(tmp_path / "out")]
-    assert cli.main([*arguments, "--tensorboard"]) == 2
+    assert main.main([*arguments, "--tensorboard"]) == 2
     error = capsys.readouterr().err
     assert "--tensorboard: expected the package tensorboard, found none. Install it:" in error and not (tmp_path / "out").exists()
 
 
 def test_mistakes_in_flags_do_not_name_a_file_that_nobody_gave(capsys):
-    assert cli.main(["run", "--methods", "fdk", "--datasets", "ball", "--budget", "soon", "--dry-run"]) == 2
+    assert main.main(["run", "--methods", "fdk", "--datasets", "ball", "--budget", "soon", "--dry-run"]) == 2
     error = capsys.readouterr().err
     assert "plan: --budget" in error and "quick" not in error
 

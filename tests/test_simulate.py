@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.ct import ellipsoids as ellipsoids_module
-from benchmark.ct.acquisition import cube_orbit
-from benchmark.ct.ellipsoids import Ellipsoids
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.simulate import Voxels
+from benchmark.acquisition import ellipsoids as ellipsoids_module
+from benchmark.acquisition.ellipsoids import Ellipsoids
+from benchmark.acquisition.simulated import cube_orbit
+from benchmark.acquisition.voxels import Voxels
 from benchmark.errors import InputError
+from benchmark.scan.geometry import ConeBeamGeometry
 
 RNG = np.random.default_rng(5)
 VALUES = RNG.random((5, 6, 7)).astype(np.float32)

@@ -12,17 +12,17 @@ import torch
 from balls import ball_scan, scanner
 from tiny import sweep
 
-from benchmark import mapped
 from benchmark.api import InputError, Projector, Run, Scan
-from benchmark.ct import slabs
-from benchmark.ct.slabs import SlabProjector, cut, with_rows
-from benchmark.memory import BASE_MEMORY, memory_bytes
-from benchmark.mistakes import Mistakes
-from benchmark.schedule import Options
-from methods.fdk import FdkParams
-from methods.fdk.reconstruct import reconstruct as run_fdk
-from methods.sart import SartParams
-from methods.sart.reconstruct import reconstruct as run_sart
+from benchmark.errors import Mistakes
+from benchmark.execution.child_process import Options
+from benchmark.machine.memory import BASE_MEMORY, memory_bytes
+from benchmark.methods.fdk import FdkParams
+from benchmark.methods.fdk.reconstruct import reconstruct as run_fdk
+from benchmark.methods.sart import SartParams
+from benchmark.methods.sart.reconstruct import reconstruct as run_sart
+from benchmark.projection import slabs
+from benchmark.projection.slabs import SlabProjector, cut, with_rows
+from benchmark.storage import mapped
 
 ORBITS: list[dict[str, Any]] = [
     {},

@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import cli, gpu_speed, speed
-from benchmark.ct import tigre
-from benchmark.ct.composite import composite_rays_xray
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.integrate import march
-from benchmark.ct.projector import Projector
-from benchmark.ct.rays import view_rays
+from benchmark.cli import main
 from benchmark.errors import InputError
 from benchmark.fields import tiny_cuda
-from benchmark.plugins import Registry, load
+from benchmark.plugins.registry import Registry, load
+from benchmark.projection import tigre
+from benchmark.projection.compositing import composite_rays_xray
+from benchmark.projection.marching import march
+from benchmark.projection.projector import Projector
+from benchmark.projection.rays import view_rays
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.speed import cpu, gpu
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def small(monkeypatch) -> ConeBeamGeometry:
         volume_spacing=(16.0, 16.0, 16.0),
         angles=np.linspace(0, 2 * np.pi, 4, endpoint=False) + 0.1,
     )
-    monkeypatch.setattr(speed, "standard_geometry", lambda: geometry)
+    monkeypatch.setattr(cpu, "standard_geometry", lambda: geometry)
     return geometry
 
 
@@ -50,25 +51,25 @@ def test_the_ratio_is_ours_over_the_other_alternating(monkeypatch):
 
         return function
 
-    monkeypatch.setattr(speed.time, "process_time", lambda: now[0])
+    monkeypatch.setattr(cpu.time, "process_time", lambda: now[0])
     ours, other = spends("ours", itertools.cycle([99.0, 2.0, 4.0, 6.0])), spends("other", itertools.cycle([99.0, 8.0, 8.0, 8.0]))
-    assert speed.compare(ours, other, repeats=3) == 0.5
+    assert cpu.compare(ours, other, repeats=3) == 0.5
     assert calls == ["ours", "other"] * 4
     calls.clear()
-    assert speed.compare(spends("ours", itertools.repeat(1.0)), spends("other", itertools.repeat(4.0)), repeats=2, calls=3) == 0.25
+    assert cpu.compare(spends("ours", itertools.repeat(1.0)), spends("other", itertools.repeat(4.0)), repeats=2, calls=3) == 0.25
     assert calls == ["ours", "other", *(["ours"] * 3 + ["other"] * 3) * 2]
 
 
 def test_measure_joins_all_parts_on_one_thread_and_restores_the_setting(monkeypatch):
     before, seen = torch.get_num_threads(), []
-    monkeypatch.setattr(speed, "MEASUREMENTS", [lambda: {"a": float(torch.get_num_threads())}, dict, lambda: {"b": 0.5}])
+    monkeypatch.setattr(cpu, "MEASUREMENTS", [lambda: {"a": float(torch.get_num_threads())}, dict, lambda: {"b": 0.5}])
     torch.set_num_threads(2)
     try:
-        assert speed.measure(Registry()) == {"a": 1.0, "b": 0.5}
+        assert cpu.measure(Registry()) == {"a": 1.0, "b": 0.5}
         seen.append(torch.get_num_threads())
-        monkeypatch.setattr(speed, "MEASUREMENTS", [lambda: 1 / 0])
+        monkeypatch.setattr(cpu, "MEASUREMENTS", [lambda: 1 / 0])
         with pytest.raises(ZeroDivisionError):
-            speed.measure(Registry())
+            cpu.measure(Registry())
         seen.append(torch.get_num_threads())
     finally:
         torch.set_num_threads(before)
@@ -76,7 +77,7 @@ def test_measure_joins_all_parts_on_one_thread_and_restores_the_setting(monkeypa
 
 
 def test_every_ratio_is_a_positive_number_with_a_name(small):
-    ratios = speed.measure(Registry())
+    ratios = cpu.measure(Registry())
     expected = {"projector_forward_over_plain", "projector_adjoint_over_plain", "march_over_torch", "composite_step_over_torch"}
     expected |= {"gaussians_step_over_torch", "splat_step_over_torch"}
     assert expected <= set(ratios)
@@ -87,30 +88,30 @@ def test_every_ratio_is_a_positive_number_with_a_name(small):
 def test_the_torch_march_that_ours_is_compared_with_does_the_same(small, monkeypatch):
     monkeypatch.setattr(torch, "rand", lambda *shape, generator=None: torch.full(shape, 0.5))  # bin centres, as without jitter
     rays, bounds = view_rays(small), small.volume_bounds
-    expected = march(rays, bounds, samples=speed.SAMPLES)
-    positions, ts = speed._torch_march(rays, torch.from_numpy(bounds).float(), torch.Generator())
+    expected = march(rays, bounds, samples=cpu.SAMPLES)
+    positions, ts = cpu._torch_march(rays, torch.from_numpy(bounds).float(), torch.Generator())
     assert len(expected.positions) > 10000
     torch.testing.assert_close(positions, expected.positions, rtol=0, atol=5e-3)
     torch.testing.assert_close(ts, expected.ts, rtol=1e-4, atol=5e-3)
     hit = expected.rays[:, 1] > 0
     mu = torch.sin(positions[:, 0])
-    dense = torch.zeros(len(rays)).masked_scatter(hit, (mu.view(-1, speed.SAMPLES) * ts[:, 1].view(-1, speed.SAMPLES)).sum(1))
+    dense = torch.zeros(len(rays)).masked_scatter(hit, (mu.view(-1, cpu.SAMPLES) * ts[:, 1].view(-1, cpu.SAMPLES)).sum(1))
     torch.testing.assert_close(composite_rays_xray(mu, expected.ts, expected.rays), dense, rtol=1e-3, atol=5e-2)
 
 
 def test_without_rtk_its_ratios_are_left_out(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert speed.projector_over_rtk() == {}
+    assert cpu.projector_over_rtk() == {}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("itk") is None, reason="itk-rtk is not installed")
 def test_rtk_computes_the_same_projections(small):
-    assert set(speed.projector_over_rtk()) == {"projector_forward_over_rtk", "projector_adjoint_over_rtk"}
+    assert set(cpu.projector_over_rtk()) == {"projector_forward_over_rtk", "projector_adjoint_over_rtk"}
 
 
 @pytest.mark.slow
 def test_the_separable_path_is_as_fast_as_it_should_be():
-    ratios = speed.projector_over_plain()
+    ratios = cpu.projector_over_plain()
     assert ratios["projector_forward_over_plain"] < 0.4
     assert ratios["projector_adjoint_over_plain"] < 0.48
 
@@ -119,13 +120,13 @@ def test_the_separable_path_is_as_fast_as_it_should_be():
 
 
 def test_the_gpu_table_says_what_was_measured_and_what_could_not_be(monkeypatch, tmp_path):
-    monkeypatch.setattr(gpu_speed, "RAYS", 16)
-    monkeypatch.setattr(gpu_speed, "SAMPLES", 8)
-    monkeypatch.setattr(gpu_speed, "REPEATS", 1)
-    monkeypatch.setattr(gpu_speed, "MATRIX", 64)
-    for module in (gpu_speed, tigre, tiny_cuda):
+    monkeypatch.setattr(gpu, "RAYS", 16)
+    monkeypatch.setattr(gpu, "SAMPLES", 8)
+    monkeypatch.setattr(gpu, "REPEATS", 1)
+    monkeypatch.setattr(gpu, "MATRIX", 64)
+    for module in (gpu, tigre, tiny_cuda):
         monkeypatch.setattr(module, "missing_modules", list)
-    rows = list(gpu_speed.measure("cpu", load().methods.values(), size=12, views=3, training_size=12))
+    rows = list(gpu.measure("cpu", load().methods.values(), size=12, views=3, training_size=12))
     measured = [row for row in rows if not row.skipped]
     steps = [f"{name}: a step of training, 12^3 voxels" for name in ("naf", "zerorf")]
     assert [row.name for row in measured] == ["A", "A^T", "A", "A^T", "field step", *steps]
@@ -138,11 +139,11 @@ def test_the_gpu_table_says_what_was_measured_and_what_could_not_be(monkeypatch,
     assert "needs tinycudann (install: pip install" in skipped["tinycudann"]
     assert [row.name for row in rows if row.other == "tinycudann"] == ["field step", steps[0]]
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{gpu_speed.BEGIN}\n\nold\n\n{gpu_speed.END}\nafter\n")
+    page.write_text(f"before\n{gpu.BEGIN}\n\nold\n\n{gpu.END}\nafter\n")
     for _ in range(2):
-        gpu_speed.write(page, gpu_speed.markdown(rows, "a machine"))
+        gpu.write(page, gpu.markdown(rows, "a machine"))
     text = page.read_text()
-    assert text.startswith(f"before\n{gpu_speed.BEGIN}\n\nMeasured by") and text.endswith(f"{gpu_speed.END}\nafter\n")
+    assert text.startswith(f"before\n{gpu.BEGIN}\n\nMeasured by") and text.endswith(f"{gpu.END}\nafter\n")
     assert "old" not in text and text.count("| A |") == 2 and text.count("| A, A^T |  | astra | needs astra") == 1
 
 
@@ -151,55 +152,55 @@ def test_what_a_plugin_breaks_in_the_gpu_table_is_a_row(monkeypatch):
         raise RuntimeError("out of memory")
 
     for part in ("_projector", "_field"):
-        monkeypatch.setattr(gpu_speed, part, lambda *_: iter(()))
+        monkeypatch.setattr(gpu, part, lambda *_: iter(()))
     naf, steps = load().methods["naf"], {"broken": broken, "alone": lambda device, size: (lambda: None, {})}
     methods = [dataclasses.replace(naf, name=name, training_step=step) for name, step in steps.items()]
-    broken_row, alone = gpu_speed.measure("cpu", methods, training_size=12)
+    broken_row, alone = gpu.measure("cpu", methods, training_size=12)
     assert (broken_row.skipped, broken_row.milliseconds) == ("RuntimeError: out of memory", None)
     assert alone.name.startswith("alone: a step of training") and alone.milliseconds >= 0 and not alone.skipped
-    table = gpu_speed.markdown([broken_row, alone], "a machine")
+    table = gpu.markdown([broken_row, alone], "a machine")
     assert f"| alone: a step of training, 12^3 voxels | {alone.milliseconds:.3g} |  |  |" in table
 
 
 def test_planes_are_counted_along_the_main_axis_of_each_ray():
     """Of rays so far from the source that they are parallel: 12 along an axis, and less than that many at 45 degrees."""
-    geometry = dataclasses.replace(gpu_speed.problem(12, 1), source_to_origin=1e6, source_to_detector=1.0001e6)
+    geometry = dataclasses.replace(gpu.problem(12, 1), source_to_origin=1e6, source_to_detector=1.0001e6)
     inside = sum(abs(u) < 128 - 10.7 for u in (np.arange(12) - 5.5) * 400 / 12)  # rays that cross the whole cube; the next miss its faces
-    assert gpu_speed.planes_crossed(Projector(geometry), "cpu") == pytest.approx(12 * inside**2, rel=1e-3)
+    assert gpu.planes_crossed(Projector(geometry), "cpu") == pytest.approx(12 * inside**2, rel=1e-3)
     oblique = dataclasses.replace(geometry, angles=np.array([np.pi / 4]))
     lengths = Projector(oblique).forward(torch.ones(12, 12, 12)) / geometry.volume_spacing[0]
-    assert gpu_speed.planes_crossed(Projector(oblique), "cpu") == pytest.approx(float(lengths.sum()) / np.sqrt(2), rel=1e-3)
+    assert gpu.planes_crossed(Projector(oblique), "cpu") == pytest.approx(float(lengths.sum()) / np.sqrt(2), rel=1e-3)
 
 
 def test_a_limit_is_what_the_rates_say(monkeypatch):
     """A device that copies in 2 ms, does 10^6 operations a ms and takes 8 ms for everything else."""
-    monkeypatch.setattr(gpu_speed, "planes_crossed", lambda projector, device: 1e6)
-    monkeypatch.setattr(gpu_speed, "operations_per_millisecond", lambda device: 1e6)
+    monkeypatch.setattr(gpu, "planes_crossed", lambda projector, device: 1e6)
+    monkeypatch.setattr(gpu, "operations_per_millisecond", lambda device: 1e6)
     times = iter([8.0, 8.0, 2.0])
-    monkeypatch.setattr(gpu_speed, "median", lambda call, device, repeats=1: next(times))
-    limits = list(itertools.islice(gpu_speed._projector("cpu", 8, 2), 4))
-    assert [row.ratio for row in limits] == [8.0, 8.0, 8 / gpu_speed.OPERATIONS, 8 / gpu_speed.OPERATIONS]
+    monkeypatch.setattr(gpu, "median", lambda call, device, repeats=1: next(times))
+    limits = list(itertools.islice(gpu._projector("cpu", 8, 2), 4))
+    assert [row.ratio for row in limits] == [8.0, 8.0, 8 / gpu.OPERATIONS, 8 / gpu.OPERATIONS]
 
 
 def test_the_page_has_a_place_for_the_table_and_others_are_refused(tmp_path):
     page = (Path(__file__).parent.parent / "docs" / "performance.md").read_text()
-    assert page.count(gpu_speed.BEGIN) == page.count(gpu_speed.END) == 1
+    assert page.count(gpu.BEGIN) == page.count(gpu.END) == 1
     (tmp_path / "other.md").write_text("nothing")
     with pytest.raises(InputError, match="other.md: expected a page with the lines.*found no such lines"):
-        gpu_speed.write(tmp_path / "other.md", "table")
+        gpu.write(tmp_path / "other.md", "table")
 
 
 def test_a_table_of_the_cpu_is_not_written(capsys):
-    assert cli.main(["speed", "--write", "page.md"]) == 2
+    assert main.main(["speed", "--write", "page.md"]) == 2
     assert "--write: expected a CUDA device" in capsys.readouterr().err
 
 
 def test_a_small_projection_is_the_same_everywhere(device):
-    assert gpu_speed.difference_from_cpu(device) < 1e-5
+    assert gpu.difference_from_cpu(device) < 1e-5
 
 
 @pytest.mark.gpu
 def test_times_are_those_of_the_device(cuda):
     """A matrix product of 4096^2 takes a GPU more than a call takes the host."""
     matrix = torch.rand(4096, 4096, device=cuda)
-    assert gpu_speed.median(lambda: [matrix @ matrix for _ in range(20)], cuda, 3) > 1.0
+    assert gpu.median(lambda: [matrix @ matrix for _ in range(20)], cuda, 3) > 1.0

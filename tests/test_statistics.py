@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.report.separation import Separation, seed_interval
-from benchmark.statistics import Interval, mean_interval, paired_difference, rank_ranges
+from benchmark.report.statistics import Interval, mean_interval, paired_difference, rank_ranges
 
 numbers = st.lists(st.floats(-100, 100, allow_nan=False), min_size=2, max_size=6)
 

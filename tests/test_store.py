@@ -18,13 +18,14 @@ import tiny_plugin
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import atomic, nifti
 from benchmark.errors import InputError
-from benchmark.frame import METRICS, frame, labels, noise
-from benchmark.plain import dumps, plain
-from benchmark.results import Results
-from benchmark.store import Store
-from benchmark.types import RunRecord, RunSpec
+from benchmark.records import nifti
+from benchmark.records.frame import METRICS, frame, labels, noise
+from benchmark.records.record import RunRecord, RunSpec
+from benchmark.records.results import Results
+from benchmark.records.store import Store
+from benchmark.storage import atomic
+from benchmark.storage.json_values import dumps, plain
 
 COLUMNS = "dataset size views noise method preset engine device seed status reason seconds peak_memory_mb run_id".split()
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from balls import ball_scan
 
-from benchmark.ct.rendering import rendered
-from benchmark.run_context import Run
-from benchmark.tensorboard import Board
-from benchmark.types import Scan
-from methods.gaussians import GaussiansParams
-from methods.gaussians.reconstruct import reconstruct
+from benchmark.execution.tensorboard import Board
+from benchmark.methods.gaussians import GaussiansParams
+from benchmark.methods.gaussians.reconstruct import reconstruct
+from benchmark.projection.rendering import rendered
+from benchmark.runtime.context import Run
+from benchmark.scan.scan import Scan
 
 pytest.importorskip("tensorboard")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of tensorboard's own imports

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from test_projector import geometries
 
 from benchmark.api import ConeBeamGeometry, InputError, MissingDependency, Run, filtered_backprojection
-from benchmark.ct import tigre
-from benchmark.plugins import load
-from benchmark.types import resolve
+from benchmark.plugins.registry import load
+from benchmark.plugins.specs import resolve
+from benchmark.projection import tigre
 
 LAWS = settings(max_examples=20, deadline=None, derandomize=True)
 
@@ -165,7 +165,7 @@ def test_without_tigre_the_run_is_skipped_with_the_install_line(method: str, mon
 
 def fake_tigre() -> Any:
     """TIGRE's calls, answered by our projector: what is handed over, and in which order, not what TIGRE computes."""
-    from benchmark.ct.projector import Projector
+    from benchmark.projection.projector import Projector
 
     class Geometry:
         mode = "cone"

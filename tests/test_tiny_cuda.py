@@ -17,8 +17,8 @@ from torch import nn
 import methods.naf.reconstruct as naf
 from benchmark.api import InputError, MissingDependency, Run
 from benchmark.fields import MLP, HashGrid, TinyCudaField, tiny_cuda
-from methods.naf import NafParams
-from methods.naf.reconstruct import reconstruct
+from benchmark.methods.naf import NafParams
+from benchmark.methods.naf.reconstruct import reconstruct
 
 SIZES: dict[str, Any] = {"levels": 3, "base": 4, "finest": 16, "log2_entries": 10, "hidden": 16, "layers": 3, "seed": 5}
 TINY: dict[str, Any] = {"steps": 60, "base": 4, "log2_entries": 10, "hidden": 16, "learning_rate": 0.02, "engine": "tinycudann"}

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmark import plugins
-from benchmark.cli import main
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.types import Case, resolve
+from benchmark.cli.main import main
+from benchmark.plugins import registry
+from benchmark.plugins.specs import resolve
+from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.validate.diagnosis import Diagnosis, diagnose
 from benchmark.validate.numbers import mask_remarks, number_remarks, orbit_remarks
 from benchmark.validate.report import Report
@@ -36,7 +37,7 @@ CASES = [
 @cache
 def case(name: str) -> Case:
     dataset, own = ("phantom", {"kind": "anatomy"}) if name == "anatomy" else (name, {})
-    spec = plugins.registry().datasets[dataset]
+    spec = registry.registry().datasets[dataset]
     return resolve(spec.target)(spec.params(size=SIZE, views=VIEWS, heldout=2, **own))
 
 
@@ -324,7 +325,7 @@ def test_a_picture_that_cannot_be_written_is_said_before_the_work(tmp_path, monk
     def refuse(*arguments):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("benchmark.atomic.create", refuse)
+    monkeypatch.setattr("benchmark.storage.atomic.create", refuse)
     for output, text in ((tmp_path, "a file, found a folder"), (tmp_path / "p.png", "a folder that can be written, found Read-only")):
         assert main(["validate", "walnut_sample", "--views", "6", "--size", "8", "--output", str(output)]) == 2
         assert text in capsys.readouterr().err

@@ -10,16 +10,16 @@ import pytest
 import torch
 from balls import ball_scan, scanner
 
-import methods.naf
+import benchmark.methods.naf
+import benchmark.methods.zerorf
 import methods.naf.reconstruct as naf
-import methods.zerorf
 import methods.zerorf.reconstruct as zerorf
 from benchmark.api import MethodSpec, Projector, Reconstruction, Run, Scan, TotalVariation, TvProblem, choose_tv_weight, fista
-from benchmark.budget import Budget
 from benchmark.fields import Variation, Weighting, edge_weights, field_volume, guided_fit, total_variation, variation_weight
-from methods.naf import NafParams
-from methods.zerorf import ZeroRFParams
-from methods.zerorf.losses import half_resolution
+from benchmark.methods.naf import NafParams
+from benchmark.methods.zerorf import ZeroRFParams
+from benchmark.methods.zerorf.losses import half_resolution
+from benchmark.records.budget import Budget
 
 BOTH = [("naf", "rays"), ("naf", "grid"), ("zerorf", "grid"), ("zerorf", "rays")]
 
@@ -171,7 +171,8 @@ def test_photon_weights_change_the_fit_and_are_recorded(method: str, render: str
 
 
 @pytest.mark.parametrize(
-    ("method", "regularised"), [(methods.naf.SPEC, {"tv": "tv"}), (methods.zerorf.SPEC, {"tv": "tv", "guided": "guided"})]
+    ("method", "regularised"),
+    [(benchmark.methods.naf.SPEC, {"tv": "tv"}), (benchmark.methods.zerorf.SPEC, {"tv": "tv", "guided": "guided"})],
 )
 def test_pure_presets_have_no_regulariser(method: MethodSpec, regularised: dict[str, str]) -> None:
     usual = method.params().model_dump()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.ct.views import evenly_spaced, heldout_views, training_views
+from benchmark.scan.views import evenly_spaced, heldout_views, training_views
 
 TURN = 2 * np.pi
 

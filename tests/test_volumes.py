@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pydicom.dataset import Dataset, FileMetaDataset
 
-from benchmark import cache
-from benchmark.cli import main
-from benchmark.ct.acquisition import SimulatedParams, simulated_case
-from benchmark.ct.ellipsoids import Ellipsoids
-from benchmark.ct.noise import detected
-from benchmark.ct.scanners import SCANNERS
+from benchmark.acquisition.ellipsoids import Ellipsoids
+from benchmark.acquisition.noise import detected
+from benchmark.acquisition.scanners import SCANNERS
+from benchmark.acquisition.simulated import SimulatedParams, simulated_case
+from benchmark.cli.main import main
+from benchmark.datasets.volume import VolumeParams
+from benchmark.datasets.volume.simulate import load
 from benchmark.errors import InputError
 from benchmark.files.dicom import read_series
 from benchmark.files.volume import read_volume_file, volume_format
-from datasets.volume import VolumeParams
-from datasets.volume.simulate import load
+from benchmark.storage import cache
 
 SPACING = (3.0, 2.0, 1.5)  # z y x [mm]
 SHAPE = (5, 6, 8)

@@ -11,12 +11,12 @@ import torch
 from packages import make_sdist
 from pydantic import ValidationError
 
-from benchmark import cache
-from benchmark.ct import views
-from benchmark.ct.measured import binned
-from benchmark.ct.projector import Projector
+from benchmark.acquisition.measured import binned
+from benchmark.datasets.walnut import SampleParams, WalnutParams, case, measurement, truth
 from benchmark.errors import InputError
-from datasets.walnut import SampleParams, WalnutParams, case, measurement, truth
+from benchmark.projection.projector import Projector
+from benchmark.scan import views
+from benchmark.storage import cache
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 import tiny_plugin
 
-from benchmark.config import Flags, Plan, make_plan
-from benchmark.plugins import Registry, load
-from benchmark.schedule import Options
-from benchmark.sweep import Summary, Sweep
+from benchmark.execution.child_process import Options
+from benchmark.plan.plan import Flags, Plan, make_plan
+from benchmark.plugins.registry import Registry, load
+from benchmark.sweep.sweep import Summary, Sweep
 
 
 class Watcher:

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from benchmark.budget import Budget
-from benchmark.checkpoint import Checkpoints
 from benchmark.conformance import scans
 from benchmark.conformance.imports import forbidden_imports, package_of
 from benchmark.conformance.subject import NotApplicable, Result, Subject, Violation
 from benchmark.conformance.traps import DECOYS, alarm, decoys, interrupt, opened_files
 from benchmark.conformance.values import another
 from benchmark.errors import InputError
-from benchmark.run_context import Interrupted
+from benchmark.records.budget import Budget
+from benchmark.runtime.checkpoint import Checkpoints
+from benchmark.runtime.context import Interrupted
 
 BUDGET = 1.0  # [s] that the method is given where the check is about time
 LONGEST = 2 * BUDGET + 1.0  # [s] that it may take then: the last step, and what follows the loop

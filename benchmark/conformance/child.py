@@ -16,8 +16,8 @@ import numpy as np
 from benchmark.conformance.checks import CHECKS, Check
 from benchmark.conformance.subject import NotApplicable, Subject, Violation
 from benchmark.errors import InputError
-from benchmark.plain import dumps
-from benchmark.plugins import registry
+from benchmark.plugins.registry import registry
+from benchmark.storage.json_values import dumps
 
 
 def examine(check: Check, subject: Subject) -> dict[str, Any]:

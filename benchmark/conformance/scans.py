@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.ct.ellipsoids import Ellipsoids
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.types import Scan
+from benchmark.acquisition.ellipsoids import Ellipsoids
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.scan import Scan
 
 SIDE = 192.0  # [mm] of the cube
 # Three ellipsoids that no mirror and no swap of axes maps onto themselves: centres x y z, semi-axes x y z [mm], attenuation [1/mm].

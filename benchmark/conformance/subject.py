@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import counters
-from benchmark.checkpoint import Stateful
-from benchmark.run_context import Run
-from benchmark.types import MethodSpec, Params, Reconstruction, Scan, resolve
+from benchmark.machine import counters
+from benchmark.plugins.specs import MethodSpec, Params, resolve
+from benchmark.runtime.checkpoint import Stateful
+from benchmark.runtime.context import Run
+from benchmark.scan.reconstruction import Reconstruction
+from benchmark.scan.scan import Scan
 
 MOST_STEPS = 5  # of each loop over run.steps(), where a check needs a result and not a good one
 

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from benchmark.errors import unknown_name
 
 if TYPE_CHECKING:
-    from benchmark.plugins import Registry
+    from benchmark.plugins.registry import Registry
 
 LONGEST_CHECK, START_UP = 300.0, 120.0  # [s]
 
@@ -33,9 +33,9 @@ class Finding:
 
 def chosen(registry: Registry, text: str, sets: tuple[str, ...] = ()) -> tuple[str, dict[str, Any]]:
     """Name and resolved parameters of 'name' or 'name:preset' and `sets` (name.key=value). Raises InputError for all mistakes at once."""
-    from benchmark.config import apply_sets
-    from benchmark.entries import Entry, resolve_entry
-    from benchmark.mistakes import Mistakes
+    from benchmark.errors import Mistakes
+    from benchmark.plan.entries import Entry, resolve_entry
+    from benchmark.plan.plan import apply_sets
 
     name, _, preset = text.partition(":")
     spec = registry.method(name, "check")

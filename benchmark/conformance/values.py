@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from benchmark.types import Params
+from benchmark.plugins.specs import Params
 
 
 def another(params: Params, name: str) -> Any:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark.ct.algebraic import OrderedSubsets
-from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
-from benchmark.types import Case, Scan, file_name
+from benchmark.reconstruction.ordered_subsets import OrderedSubsets
+from benchmark.scan.case import Case, file_name
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.scan import Scan
 
 METRE = 1000.0  # [mm]
 HEADROOM = 1.25  # of the unit over the densest voxel of a quick reconstruction: a sigmoid cannot reach more than 1

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmark import atomic
-from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.errors import InputError
 from benchmark.exchange.peers import attenuation_unit, write_naf, write_r2
-from benchmark.types import MEASURED, Case
+from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.scan import MEASURED
+from benchmark.storage import atomic
 
 WRITERS: dict[str, Callable[[Path, Case, float], Path]] = {"naf": write_naf, "r2": write_r2}
 FORMATS = (*WRITERS, "folder")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from benchmark.errors import InputError
 from benchmark.exchange.volume_image import VolumeImage
-from benchmark.frame import labels
-from benchmark.results import Results
-from benchmark.types import RunRecord
+from benchmark.records.frame import labels
+from benchmark.records.record import RunRecord
+from benchmark.records.results import Results
 
 MOST_NAMED = 20
 

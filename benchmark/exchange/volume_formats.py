@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import atomic, nifti
-from benchmark.environment import missing_modules
 from benchmark.errors import InputError, MissingDependency
 from benchmark.exchange.dicom import write_series
 from benchmark.exchange.volume_image import VolumeImage
-from benchmark.plain import dumps
-from benchmark.target import prove_file
+from benchmark.machine.environment import missing_modules
+from benchmark.records import nifti
+from benchmark.storage import atomic
+from benchmark.storage.json_values import dumps
+from benchmark.storage.writable import prove_file
 
 LPS_FROM_OURS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)  # direction cosines, row by row
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.ct.geometry import ConeBeamGeometry, Triple
 from benchmark.errors import InputError
+from benchmark.scan.geometry import ConeBeamGeometry, Triple
 
 WATER = 0.0206  # [1/mm] near 60 keV
 

@@ -11,20 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.hounsfield import attenuation
-from benchmark.environment import environment
 from benchmark.errors import InputError
 from benchmark.files.dicom import read_series
 from benchmark.files.door import kind, open_stack
 from benchmark.files.medical import ITK, NIFTI, Image, read_itk, read_nifti
 from benchmark.files.upright import upright
 from benchmark.files.volume import volume_format
-from benchmark.plugins import Registry
-from benchmark.results import Results, StoredCase
-from benchmark.score import Scorer
-from benchmark.store import Store
-from benchmark.types import MEASURED, Case, RunRecord, RunSpec, volume_digest
+from benchmark.machine.environment import environment
+from benchmark.metrics.scorer import Scorer
+from benchmark.plugins.registry import Registry
+from benchmark.records.record import RunRecord, RunSpec
+from benchmark.records.results import Results, StoredCase
+from benchmark.records.store import Store
+from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.hounsfield import attenuation
+from benchmark.scan.reconstruction import volume_digest
+from benchmark.scan.scan import MEASURED
 from benchmark.validate.residual import fit
 from benchmark.validate.setup import Setup
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import torch
 
-from benchmark.clock import memory_mb
-from benchmark.ct.algebraic import OrderedSubsets
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.types import Scan
+from benchmark.machine.clock import memory_mb
+from benchmark.reconstruction.ordered_subsets import OrderedSubsets
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.scan import Scan
 
 RELAXATION = 0.3  # of corrections by one view each
 TOGETHER, TOGETHER_RELAXATION = 5, 1.0  # views, where many corrections are due on a fine grid: a third of the time for the same result

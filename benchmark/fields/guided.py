@@ -12,9 +12,9 @@ import math
 import numpy as np
 import torch
 
-from benchmark.ct.tv_problem import TvProblem, fista
-from benchmark.run_context import Run
-from benchmark.types import Scan
+from benchmark.reconstruction.tv_problem import TvProblem, fista
+from benchmark.runtime.context import Run
+from benchmark.scan.scan import Scan
 
 TAU = 1.0  # gradients of a field, in mean attenuations a voxel, from which on they count as edges
 HEAVIER = 2.0  # times the weight that suits the same problem without a guide: edges no longer pay for it

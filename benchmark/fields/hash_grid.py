@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.ct.kernels.call import call
 from benchmark.errors import InputError
 from benchmark.fields.layout import feature_major
+from benchmark.kernels.dispatch import call
 
 FEATURES = 2
 

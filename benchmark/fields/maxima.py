@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.kernels.call import call
 from benchmark.errors import InputError
 from benchmark.fields.mixture import CUTOFF, Block, Grid, Mixture, grids, reach_of, whitening
+from benchmark.kernels.dispatch import call
+from benchmark.scan.geometry import ConeBeamGeometry
 
 
 class MixtureMaxima:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.ct.integrate import clip
-from benchmark.ct.rays import Rays, view_rays
-from benchmark.ct.transfer import to_device
-from benchmark.types import Scan
+from benchmark.kernels.transfer import to_device
+from benchmark.projection.marching import clip
+from benchmark.projection.rays import Rays, view_rays
+from benchmark.scan.scan import Scan
 
 
 class Measurements:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from benchmark.memory import free_memory
+from benchmark.machine.memory import free_memory
 
 Result = TypeVar("Result")
 RAYS = ((24, 65536), (22, 32768), (16, 16384), (12, 8192), (8, 4096), (4, 2048), (0, 1024))  # free memory [GiB] -> rays a step

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.kernels.call import call
-from benchmark.ct.rays import Rays
-from benchmark.ct.transfer import to_device
 from benchmark.errors import InputError
+from benchmark.kernels.dispatch import call
+from benchmark.kernels.transfer import to_device
+from benchmark.projection.rays import Rays
+from benchmark.scan.geometry import ConeBeamGeometry
 
 CUTOFF = 1e-4
 RAY_PAIRS = 1 << 22  # rays times Gaussians at once

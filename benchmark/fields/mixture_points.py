@@ -6,9 +6,9 @@ import ctypes
 
 import torch
 
-from benchmark.ct.kernels.call import call
 from benchmark.errors import InputError
 from benchmark.fields.mixture import CUTOFF, Grid, Mixture, reach_of, whitening
+from benchmark.kernels.dispatch import call
 
 MOST_CELLS = 64  # along an axis
 GAUSSIANS_A_CELL = 2.0  # if they were spread evenly

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.ct.kernels.call import call
 from benchmark.fields import plain
 from benchmark.fields.layout import feature_major
+from benchmark.kernels.dispatch import call
 
 
 class MLP(nn.Module):

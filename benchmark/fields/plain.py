@@ -12,9 +12,9 @@ from benchmark.fields.mixture import Mixture, whitening
 from benchmark.fields.splatter import FAINTEST, OPAQUE, Splats
 
 if TYPE_CHECKING:
-    from benchmark.ct.geometry import ConeBeamGeometry
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.mlp import MLP
+    from benchmark.scan.geometry import ConeBeamGeometry
 
 
 def hash_grid(grid: HashGrid, points: torch.Tensor) -> torch.Tensor:

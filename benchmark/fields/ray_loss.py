@@ -8,17 +8,17 @@ from typing import Any, Literal
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from benchmark.ct.composite import Mode
-from benchmark.ct.importance import importance_integral
-from benchmark.ct.integrate import Field, line_integral
-from benchmark.ct.rays import Rays
 from benchmark.fields.measurements import Measurements
 from benchmark.fields.memory import RayBatch
 from benchmark.fields.support import Support
 from benchmark.fields.training_params import FieldParams
 from benchmark.fields.variation import Variation
 from benchmark.fields.weighting import Weighting
-from benchmark.types import Scan
+from benchmark.projection.compositing import Mode
+from benchmark.projection.importance import importance_integral
+from benchmark.projection.marching import Field, line_integral
+from benchmark.projection.rays import Rays
+from benchmark.scan.scan import Scan
 
 SAMPLES_PER_VOXEL = 1.5
 

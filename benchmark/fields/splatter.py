@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.kernels.call import call
 from benchmark.errors import InputError
 from benchmark.fields.mixture import Mixture, whitening
+from benchmark.kernels.dispatch import call
+from benchmark.scan.geometry import ConeBeamGeometry
 
 FAINTEST = 1 / 255  # opacity below which a pixel does not see a Gaussian; the kernels' SPLAT_FAINTEST
 OPAQUE = 0.99  # most of a pixel that one Gaussian covers, so that what is behind it keeps a gradient; the kernels' SPLAT_OPAQUE

@@ -6,8 +6,8 @@ import functools
 
 import torch
 
-from benchmark.ct.projector import Projector
-from benchmark.types import Scan
+from benchmark.projection.projector import Projector
+from benchmark.scan.scan import Scan
 
 THRESHOLD = 2e-3  # of the largest line integral; a pixel below it is empty
 

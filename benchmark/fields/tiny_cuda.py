@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from benchmark.environment import install_hint, missing_modules, version
 from benchmark.errors import InputError, MissingDependency
 from benchmark.fields.hash_grid import FEATURES, growth, level_cells
+from benchmark.machine.environment import install_hint, missing_modules, version
 
 FUSED = (16, 32, 64, 128)  # hidden units that its fused network takes
 

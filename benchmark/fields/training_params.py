@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from benchmark.types import Params, Scan, TvWeight
+from benchmark.plugins.specs import Params, TvWeight
+from benchmark.scan.scan import Scan
 
 Precision = Literal["float32", "bfloat16", "float16"]
 

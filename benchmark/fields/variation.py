@@ -1,4 +1,4 @@
-"""Isotropic total variation of a volume or a field in a training loss, weighted as in benchmark.ct.tv_problem."""
+"""Isotropic total variation of a volume or a field in a training loss, weighted as in benchmark.reconstruction.tv_problem."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from benchmark.ct.transfer import to_device
-from benchmark.ct.tv_problem import TvProblem
-from benchmark.ct.tv_weight import choose_tv_weight
 from benchmark.errors import InputError
-from benchmark.run_context import Run
-from benchmark.types import Scan, TvWeight
+from benchmark.kernels.transfer import to_device
+from benchmark.plugins.specs import TvWeight
+from benchmark.reconstruction.tv_problem import TvProblem
+from benchmark.reconstruction.tv_weight import choose_tv_weight
+from benchmark.runtime.context import Run
+from benchmark.scan.scan import Scan
 
 POINTS = 1024  # where the gradient of a field is taken in a step
 

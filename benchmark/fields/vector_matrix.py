@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from benchmark.ct.kernels.call import call
 from benchmark.errors import InputError
 from benchmark.fields.layout import addresses, feature_major
 from benchmark.fields.support import Support
+from benchmark.kernels.dispatch import call
 
 
 def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.scan.geometry import ConeBeamGeometry
 
 
 def voxel_positions(

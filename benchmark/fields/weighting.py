@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from benchmark.types import Scan
+from benchmark.scan.scan import Scan
 
 By = Literal["equal", "photons"]
 

@@ -11,10 +11,10 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from benchmark import mapped
-from benchmark.atomic import StorageError
 from benchmark.errors import InputError, one_line
 from benchmark.files.limits import check_array
+from benchmark.storage import mapped
+from benchmark.storage.atomic import StorageError
 
 
 def read_npy(path: Path) -> np.ndarray:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmark import mapped
 from benchmark.errors import InputError
 from benchmark.files.limits import check_array
+from benchmark.storage import mapped
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

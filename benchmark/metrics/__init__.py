@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from benchmark.hooks import hookimpl
-from benchmark.types import MetricSpec
+from benchmark.plugins.hooks import hookimpl
+from benchmark.plugins.specs import MetricSpec
 
 _VOLUME = (
     ("psnr", "dB", "range = max - min of the truth, no clipping"),

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmark import mapped
 from benchmark.metrics.similarity import decibels, finite, gaussian_ssim, images, mean_square, pair, pieces, zero_padded_ssim
+from benchmark.storage import mapped
 
 
 def psnr(prediction: np.ndarray, truth: np.ndarray) -> float | None:

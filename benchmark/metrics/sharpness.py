@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import mapped
-from benchmark.ct.geometry import ConeBeamGeometry
 from benchmark.metrics.similarity import SLAB
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.storage import mapped
 
 FINE = 4  # bins of distance per voxel
 REACH = 8  # [voxel] on either side of the surface

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import mapped
+from benchmark.storage import mapped
 
 RADIUS = 5  # [pixel] of the Gaussian window of sigma 1.5: 11 taps
 SLAB = 2**22  # [voxel] scored at once: bounds the memory of SSIM, which holds about fifteen float64 copies

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark import mapped
 from benchmark.metrics.similarity import decibels, finite, gaussian_ssim, mean_square, pair, pieces, uniform_ssim, zero_padded_ssim
+from benchmark.storage import mapped
 
 
 def psnr(prediction: np.ndarray, truth: np.ndarray) -> float | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.hooks import hookimpl
-from benchmark.types import ReporterSpec
+from benchmark.plugins.hooks import hookimpl
+from benchmark.plugins.specs import ReporterSpec
 
 if TYPE_CHECKING:
-    from benchmark.store import Results
+    from benchmark.records.store import Results
 
 __all__ = ["register_reporters", "write_report"]
 

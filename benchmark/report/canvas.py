@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmark import atomic
+from benchmark.storage import atomic
 
 DPI = 160
 MARKERS = "osD^v<>phdH8"

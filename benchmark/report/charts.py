@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from benchmark.records.record import RunRecord
 from benchmark.report.canvas import Palette
 from benchmark.report.quantity import Quantity
-from benchmark.types import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

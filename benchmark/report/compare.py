@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmark.frame import row
+from benchmark.records.frame import row
+from benchmark.records.record import RunRecord
+from benchmark.report.statistics import Difference, paired_difference
 from benchmark.report.summary import COLUMNS, Column, section_title, shown
-from benchmark.statistics import Difference, paired_difference
-from benchmark.types import RunRecord
 
 if TYPE_CHECKING:
-    from benchmark.store import Results
+    from benchmark.records.store import Results
 
 SHOWN = tuple(column for column in COLUMNS if column.name != "fit_ssim")  # as many as fit beside each other
 MACHINE = ("platform", "processor", "cores")

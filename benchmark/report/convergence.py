@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.records.record import RunRecord
 from benchmark.report.canvas import Palette, canvas
-from benchmark.types import RunRecord
 
 POINTS = 300  # [points] of a loss curve at most: more cannot be seen
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.frame import dataset_names, labels, row
-from benchmark.types import CurvePoint
+from benchmark.records.frame import dataset_names, labels, row
+from benchmark.records.record import CurvePoint
 
 if TYPE_CHECKING:
-    from benchmark.store import Results
+    from benchmark.records.store import Results
 
 LEVELS = (20, 25, 30, 35, 40)  # [dB]
 NEAR = 0.5  # [dB] below its own best: where the rest is polish

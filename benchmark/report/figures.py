@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmark.errors import MissingDependency
+from benchmark.records.record import RunRecord
 from benchmark.report import splats
 from benchmark.report.canvas import Palette, Picture, save, styled
 from benchmark.report.convergence import convergence
@@ -19,10 +20,9 @@ from benchmark.report.mosaics import ERROR_SHARE, Column, central_slices, projec
 from benchmark.report.projections import UNITS, render
 from benchmark.report.summary import GROUP, labelled, section_title, sections, slug, summarise
 from benchmark.report.trends import trends
-from benchmark.types import RunRecord
 
 if TYPE_CHECKING:
-    from benchmark.store import Results, StoredCase
+    from benchmark.records.store import Results, StoredCase
 
 WIDEST = 7  # methods in one mosaic; more are continued in the next
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from benchmark import mapped
 from benchmark.report.canvas import canvas, wrapped
+from benchmark.storage import mapped
 
 PLANES = ("axial", "coronal", "sagittal")  # across z, y and x
 ERROR_SHARE = 0.2  # of the grey window: the error map saturates there

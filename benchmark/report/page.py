@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from benchmark import atomic
-from benchmark.plain import plain
 from benchmark.report.canvas import Palette
 from benchmark.report.charts import chart
 from benchmark.report.curves import mean_times, times_to_quality
@@ -27,10 +25,12 @@ from benchmark.report.sheet import published_sheet, runs_sheet, summary_sheet, t
 from benchmark.report.summary import GROUP, labelled, section_title, sections, summarise
 from benchmark.report.tables import remark
 from benchmark.report.viewers import Shown, Viewers
+from benchmark.storage import atomic
+from benchmark.storage.json_values import plain
 
 if TYPE_CHECKING:
+    from benchmark.records.store import Results
     from benchmark.report.canvas import Picture
-    from benchmark.store import Results
 
 WEB = Path(__file__).parent / "web"
 STYLES, SCRIPTS = ("page.css",), ("controls.js", "tables.js", "charts.js", "stacks.js", "viewers.js")

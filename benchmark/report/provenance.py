@@ -7,13 +7,13 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from benchmark.plain import plain
+from benchmark.storage.json_values import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.store import Results
-from benchmark.types import MEASURED
+    from benchmark.records.store import Results
+from benchmark.scan.scan import MEASURED
 
 
 def cases(results: Results) -> list[dict[str, Any]]:

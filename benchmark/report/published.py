@@ -17,7 +17,7 @@ import pandas as pd
 from benchmark.report.summary import labelled
 
 if TYPE_CHECKING:
-    from benchmark.store import Results
+    from benchmark.records.store import Results
 
 TABLE = Path(__file__).with_name("published.csv")
 METRICS = {"naf": "naf", "sax": "naf", "r2": "r2"}  # protocol of a paper -> suffix of our volume metrics that repeat it

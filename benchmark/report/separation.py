@@ -8,7 +8,7 @@ from collections.abc import Hashable
 
 import pandas as pd
 
-from benchmark.statistics import Difference, Interval, mean_interval, paired_difference, rank_ranges
+from benchmark.report.statistics import Difference, Interval, mean_interval, paired_difference, rank_ranges
 
 
 def seed_interval(good: pd.DataFrame, metric: str) -> Interval | None:

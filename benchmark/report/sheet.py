@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.frame import COST, METRICS
+from benchmark.records.frame import COST, METRICS
 from benchmark.report.quantity import STRICT, Quantity
 from benchmark.report.summary import COLUMNS, best, shown
 from benchmark.report.tables import cell, counted, has_notes, has_pretrained

@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 
-from benchmark import photographs
-from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.metrics import photographs
 from benchmark.report.canvas import canvas
 from benchmark.report.mosaics import PLANES, central_slices, window
+from benchmark.scan.geometry import ConeBeamGeometry
 
 if TYPE_CHECKING:
-    from benchmark.store import Results
-    from benchmark.types import RunRecord
+    from benchmark.records.record import RunRecord
+    from benchmark.records.store import Results
 
 SHAPE = ("means", "quaternions", "log_scales")  # of Reconstruction.arrays
 MOST = 600  # ellipses in a panel: those that weigh most there

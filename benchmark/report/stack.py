@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import mapped
+from benchmark.storage import mapped
 
 LEVELS = 1024  # grey levels between `low` and `high`; a screen shows 256 of any window
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.frame import BUDGETS, COST, IDENTITY, METRICS, dataset_names, frame, labels
+from benchmark.records.frame import BUDGETS, COST, IDENTITY, METRICS, dataset_names, frame, labels
 from benchmark.report.separation import Separation, seed_interval
 
 if TYPE_CHECKING:
-    from benchmark.store import Results
+    from benchmark.records.store import Results
 
 GROUP = ["dataset", "size", "noise"]  # what shares one table and one figure
 RANKED = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim")  # higher is better; fit and cost are shown, not ranked

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark import atomic
 from benchmark.report.curves import curves, times_to_quality
 from benchmark.report.published import markdown as quoted
 from benchmark.report.published import side_by_side
 from benchmark.report.summary import COLUMNS, RANKED, Column, best, labelled, sections, shown, summarise
+from benchmark.storage import atomic
 
 if TYPE_CHECKING:
-    from benchmark.store import Results
+    from benchmark.records.store import Results
 
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_{}"}}
 

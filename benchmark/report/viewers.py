@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark import mapped
 from benchmark.errors import MissingDependency
+from benchmark.records.record import RunRecord
 from benchmark.report.mosaics import ERROR_SHARE, PLANES, window
 from benchmark.report.projections import UNITS, render
 from benchmark.report.stack import Packed, averaged, pack
-from benchmark.types import RunRecord
+from benchmark.storage import mapped
 
 if TYPE_CHECKING:
-    from benchmark.store import Results, StoredCase
+    from benchmark.records.store import Results, StoredCase
 
 MOST_VOXELS = 24_000_000  # of all volumes of a page together: about a byte of text each
 LONGEST_EDGE = 160  # [voxels] or [pixels]: more than a tile of the page shows

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import atomic
 from benchmark.report.canvas import canvas, styled
+from benchmark.storage import atomic
 
 MOST = 24  # panels
 

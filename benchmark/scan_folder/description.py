@@ -8,11 +8,10 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, Mistakes, validation_mistakes
 from benchmark.files.limits import MOST_VIEWS
-from benchmark.mistakes import Mistakes, validation_mistakes
-from benchmark.types import Params
-from benchmark.yaml_file import read_yaml
+from benchmark.plugins.specs import Params
+from benchmark.storage.yaml_file import read_yaml
 
 FILE = "scan.yaml"
 VERSION = 1
@@ -98,7 +97,7 @@ class Masks(Section):
 
 
 class Geometry(Section):
-    """The scanner; signs and axes as in benchmark.ct.geometry. Pairs are (v, u): vertical, horizontal."""
+    """The scanner; signs and axes as in benchmark.scan.geometry. Pairs are (v, u): vertical, horizontal."""
 
     beam: Literal["cone", "parallel"] = "cone"
     source_to_origin: float | None = Field(None, gt=0, description="from the source to the rotation axis")

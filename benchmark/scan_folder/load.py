@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark import mapped
-from benchmark.ct.geometry import Triple
-from benchmark.ct.hounsfield import attenuation
-from benchmark.ct.measured import Measured
+from benchmark.acquisition.measured import Measured
 from benchmark.errors import InputError
+from benchmark.scan.geometry import Triple
+from benchmark.scan.hounsfield import attenuation
 from benchmark.scan_folder.description import FILE, UNITS, Description, read_description
 from benchmark.scan_folder.masks import Silhouettes
 from benchmark.scan_folder.numbers import Images, open_array
 from benchmark.scan_folder.orbit import length, orbit, scaled, spacing_of
+from benchmark.storage import mapped
 
 if TYPE_CHECKING:
-    from benchmark.ct.simulate import Voxels
+    from benchmark.acquisition.voxels import Voxels
 
 
 def open_scan_folder(folder: Path) -> Measured:
@@ -48,7 +48,7 @@ def open_scan_folder(folder: Path) -> Measured:
 
 def read_truth(description: Description, extent: Triple, offset: Triple) -> Voxels:
     """The truth that scan.yaml names; `extent` and `offset` (z, y, x) [mm] are those of the volume's box. Raises InputError."""
-    from benchmark.ct.simulate import Voxels  # brings torch, which checking a plan does not need
+    from benchmark.acquisition.voxels import Voxels  # brings torch, which checking a plan does not need
 
     given, unit = description.truth, length(description)
     assert given is not None

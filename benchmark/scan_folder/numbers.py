@@ -15,7 +15,7 @@ from benchmark.files.stack import Stack
 from benchmark.scan_folder.description import FILE, Description, Projections, Raw
 
 MOST = 1000.0  # no detector counts a beam attenuated by e^-1000: such numbers are no line integrals
-HALF_A_COUNT = 0.5  # the least intensity of whole numbers, as in benchmark.ct.noise
+HALF_A_COUNT = 0.5  # the least intensity of whole numbers, as in benchmark.acquisition.noise
 
 
 def open_array(path: Path, key: str | None, raw: Raw | None) -> Stack:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.ct.geometry import ConeBeamGeometry, Triple, parallel_distances
 from benchmark.errors import InputError
 from benchmark.files.door import read_rows
+from benchmark.scan.geometry import ConeBeamGeometry, Triple, parallel_distances
 from benchmark.scan_folder.description import FILE, UNITS, Description, PerView
 
 

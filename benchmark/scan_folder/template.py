@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import atomic
 from benchmark.errors import InputError, MissingDependency
 from benchmark.files import arrays, images
 from benchmark.files.door import SINGLE, kind, open_stack
 from benchmark.scan_folder.description import FILE
+from benchmark.storage import atomic
 
 FILL_IN = "FILL_IN"
 RAW = (".raw", ".bin", ".img", ".dat", ".vol", ".xtek", ".his")

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.ct.geometry import ConeBeamGeometry
+from benchmark.scan.geometry import ConeBeamGeometry
 
 MASKED_OUT = 0.02  # share of the line integrals
 MANY = 1e-3  # share of the pixels from which on something is no accident

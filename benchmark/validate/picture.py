@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmark import atomic
 from benchmark.report.canvas import canvas, styled, wrapped
 from benchmark.report.mosaics import PLANES, central_slices
+from benchmark.storage import atomic
 from benchmark.validate.diagnosis import Candidate, Diagnosis
 
 VIEWS = 3  # shown

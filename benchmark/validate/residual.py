@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import torch
 
-from benchmark.ct.algebraic import OrderedSubsets
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.projector import Projector
-from benchmark.types import Scan
+from benchmark.projection.projector import Projector
+from benchmark.reconstruction.ordered_subsets import OrderedSubsets
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.scan import Scan
 from benchmark.validate.setup import Coarse, Setup
 
 VIEWS, PIXELS, VOXELS = 12, 64, 64  # at most, where the volume is known

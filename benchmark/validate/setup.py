@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.simulate import Voxels
+from benchmark.acquisition.voxels import Voxels
 from benchmark.errors import InputError
+from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.scan import MEASURED
 from benchmark.scan_folder.orbit import field_of_view
-from benchmark.types import MEASURED, Case
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

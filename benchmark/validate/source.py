@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.ct.geometry import ConeBeamGeometry
-from benchmark.ct.simulate import Voxels
+from benchmark.acquisition.voxels import Voxels
+from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan_folder.description import FILE, Description, read_description
 from benchmark.scan_folder.load import read_truth
 from benchmark.scan_folder.masks import Silhouettes

@@ -19,8 +19,8 @@ def register_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="chest",
-            target="datasets.body.volume:load_chest",
-            prepare="datasets.body.volume:prepare_chest",
+            target="benchmark.datasets.body.volume:load_chest",
+            prepare="benchmark.datasets.body.volume:prepare_chest",
             params=BodyParams,
             requires=("nibabel",),
             summary="real chest CT (0.7 x 0.7 x 2.5 mm voxels), projections simulated from them",
@@ -29,8 +29,8 @@ def register_datasets() -> list[DatasetSpec]:
         ),
         DatasetSpec(
             name="thorax",
-            target="datasets.body.volume:load_thorax",
-            prepare="datasets.body.volume:prepare_thorax",
+            target="benchmark.datasets.body.volume:load_thorax",
+            prepare="benchmark.datasets.body.volume:prepare_thorax",
             params=BodyParams,
             requires=("nibabel",),
             summary="real thorax CT with contrast agent (1.5 mm voxels), projections simulated from them",
@@ -39,8 +39,8 @@ def register_datasets() -> list[DatasetSpec]:
         ),
         DatasetSpec(
             name="abdomen",
-            target="datasets.body.volume:load_abdomen",
-            prepare="datasets.body.volume:prepare_abdomen",
+            target="benchmark.datasets.body.volume:load_abdomen",
+            prepare="benchmark.datasets.body.volume:prepare_abdomen",
             params=BodyParams,
             requires=("nibabel",),
             summary="real abdomen and pelvis CT (3 mm voxels), projections simulated from them",

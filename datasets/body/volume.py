@@ -15,7 +15,8 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from benchmark.api import Case, InputError, Package, Voxels, attenuation, cached_arrays, fetch_member, simulated_case
-from datasets.body import BodyParams
+
+from . import BodyParams
 
 VERSION = 1  # of the converted file
 AIR = -1000  # [HU] nothing attenuates less; lower values are padding outside the scanner's field of view

@@ -47,7 +47,7 @@ def register_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="mip",
-            target="datasets.mip.case:load",
+            target="benchmark.datasets.mip.case:load",
             params=MipParams,
             summary="maximum projections of a stack of your own (--set mip.path=stack.tif) or of a made-up neuron",
         )

@@ -25,8 +25,9 @@ from benchmark.api import (
     training_angles,
     volume_format,
 )
-from datasets.mip import MipParams
-from datasets.mip.neuron import SIDE, UNIT, neuron
+
+from . import MipParams
+from .neuron import SIDE, UNIT, neuron
 
 VERSION = 1  # raise it whenever the numbers change: it is part of the key of what is cached
 OWN_SPACING = ("dicom", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")  # formats that know their voxels' edges

@@ -40,7 +40,7 @@ def register_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="multiview",
-            target="datasets.multiview.case:load",
+            target="benchmark.datasets.multiview.case:load",
             params=MultiviewParams,
             opens={"scan": is_photographs},
             summary="calibrated colour photographs with silhouettes: a folder (docs/data.md), or a synthetic body that walks",

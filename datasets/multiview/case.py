@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.api import Case, Scan, heldout_views, training_views
-from datasets.multiview import MultiviewParams
-from datasets.multiview.cameras import Cameras
-from datasets.multiview.frames import Frame, open_frame
-from datasets.multiview.pose import estimate
+
+from . import MultiviewParams
+from .cameras import Cameras
+from .frames import Frame, open_frame
+from .pose import estimate
 
 
 def load(params: MultiviewParams) -> Case:

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from datasets.multiview.body import Capsule, Ellipsoid, Part
-from datasets.multiview.cameras import Cameras
+from .body import Capsule, Ellipsoid, Part
+from .cameras import Cameras
 
 SAMPLES = 3  # rays along each edge of a pixel
 LIGHT = np.array([0.35, -0.25, 0.9]) / np.linalg.norm([0.35, -0.25, 0.9])

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from benchmark.api import InputError
-from datasets.multiview import MultiviewParams
-from datasets.multiview.body import parts
-from datasets.multiview.cameras import Cameras, read_cameras
-from datasets.multiview.caster import photograph
-from datasets.multiview.frame_file import opened
+
+from . import MultiviewParams
+from .body import parts
+from .cameras import Cameras, read_cameras
+from .caster import photograph
+from .frame_file import opened
 
 DISTANCE, HEIGHTS, LOOK_AT = 520.0, (240.0, 80.0, 400.0), 60.0  # [mm] of the synthetic cameras, in turn, and what they look at
 FIELD = 0.46  # [rad] that they see along an edge

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 
 from benchmark.api import InputError
-from datasets.multiview.cameras import Cameras, about_z
+
+from .cameras import Cameras, about_z
 
 GRID = 48  # voxels along an edge of the search
 MARGIN = 1.15  # edge of the box over the extent of the hull

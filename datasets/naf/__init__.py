@@ -41,7 +41,7 @@ def register_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="naf",
-            target="datasets.naf.scan:load",
+            target="benchmark.datasets.naf.scan:load",
             params=NafParams,
             opens={"scan": is_pickle},
             summary="a .pickle file of NAF, SAX-NeRF or X2",

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from benchmark.api import Case, ConeBeamGeometry, InputError, Measured, Voxels, measured_case, parallel_distances, read_plain_pickle
-from datasets.naf import NafParams
+
+from . import NafParams
 
 METRE = 1000.0  # [mm]
 LABELS = ("time", "phase")  # of X2, per view

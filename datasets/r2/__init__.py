@@ -22,7 +22,7 @@ class R2Params(MeasuredParams):
     @model_validator(mode="after")
     def _possible(self) -> R2Params:
         """Mistakes in meta_data.json, and views that it does not have, are known before anything runs."""
-        from datasets.r2.scan import open_folder
+        from .scan import open_folder
 
         open_folder(Path(self.path)).choose(self)
         return self
@@ -38,7 +38,7 @@ def register_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="r2",
-            target="datasets.r2.scan:load",
+            target="benchmark.datasets.r2.scan:load",
             params=R2Params,
             opens={"scan": is_folder},
             summary="a folder of R2-Gaussian with meta_data.json",

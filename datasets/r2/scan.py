@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from benchmark.api import Case, ConeBeamGeometry, InputError, Measured, Voxels, measured_case, parallel_distances, read_npy
-from datasets.r2 import R2Params
+
+from . import R2Params
 
 MOST_BYTES = 64 << 20  # of meta_data.json: a view takes about 100
 MOST = 1e300  # beyond it is no number, and NaN is not below it

@@ -47,7 +47,7 @@ def register_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="volume",
-            target="datasets.volume.simulate:load",
+            target="benchmark.datasets.volume.simulate:load",
             params=VolumeParams,
             opens={"volume": is_volume},
             summary="a CT volume of your own, projections simulated from its voxels",

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.api import Case, InputError, Voxels, attenuation, read_volume_file, simulated_case
-from datasets.volume import VolumeParams
+
+from . import VolumeParams
 
 AIR = -1000.0  # [HU]
 HU_BELOW = -100.0  # attenuation is never this negative

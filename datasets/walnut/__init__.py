@@ -44,8 +44,8 @@ def register_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="walnut",
-            target="datasets.walnut.case:load_walnut",
-            prepare="datasets.walnut.case:prepare_walnut",
+            target="benchmark.datasets.walnut.case:load_walnut",
+            prepare="benchmark.datasets.walnut.case:prepare_walnut",
             params=WalnutParams,
             summary="real cone-beam projections of a walnut, 240 views of 256 x 256 pixels",
             licence=LICENCE,
@@ -53,7 +53,7 @@ def register_datasets() -> list[DatasetSpec]:
         ),
         DatasetSpec(
             name="walnut_sample",
-            target="datasets.walnut.case:load_sample",
+            target="benchmark.datasets.walnut.case:load_sample",
             params=SampleParams,
             summary="60 of the walnut's real views, binned to 64 x 64 pixels; needs no network",
             licence=LICENCE,

@@ -40,7 +40,7 @@ def register_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="asd_pocs",
-            target="methods.asd_pocs.reconstruct:reconstruct",
+            target="benchmark.methods.asd_pocs.reconstruct:reconstruct",
             params=AsdPocsParams,
             summary="adaptive steepest descent of total variation between projections onto convex sets (the data, non-negativity)",
             cite="Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777, doi 10.1088/0031-9155/53/17/021",

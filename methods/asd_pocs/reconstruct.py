@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from benchmark.api import OrderedSubsets, Reconstruction, Run, Scan, TotalVariation, engine_name, operators, scan_noise
-from methods.asd_pocs import AsdPocsParams
+
+from . import AsdPocsParams
 
 # Residual of noise-free data that a grid leaves, relative to their root mean square, times the voxels along the longest edge. About
 # what the best volumes of the anatomy phantom and the thorax leave, at 48 and 64 voxels, with 10 and 50 views: 1.0 to 1.5 percent.

@@ -52,9 +52,9 @@ class CarveParams(Params):
 
 SPEC = MethodSpec(
     name="carve",
-    target="methods.carve.reconstruct:reconstruct",
-    field="methods.carve.reconstruct:restored_field",
-    fit="methods.carve.fit:fit",
+    target="benchmark.methods.carve.reconstruct:reconstruct",
+    field="benchmark.methods.carve.reconstruct:restored_field",
+    fit="benchmark.methods.carve.fit:fit",
     composites=("sum", "over"),
     params=CarveParams,
     revision=3,  # 2: photographs hold logits of opacities back; 3: nothing is seen outside of masks

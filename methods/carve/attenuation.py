@@ -9,9 +9,10 @@ import torch.nn.functional as F
 
 from benchmark.api import Scan, to_device
 from benchmark.fields import Mixture, MixtureProjector, ramp_filtered, ssim, total_variation, voxelise
-from methods.carve import CarveParams
-from methods.carve.hull import Carving, carve
-from methods.carve.network import Carver
+
+from . import CarveParams
+from .hull import Carving, carve
+from .network import Carver
 
 TV_TIMES_VIEWS = 0.25  # the residual is a mean over views: its sum grows with them, what is known beforehand does not
 

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 
 from benchmark.api import ConeBeamGeometry, Projector, Scan, to_device
 from benchmark.fields import Mixture, Splats, splat, ssim
-from methods.carve import CarveParams
-from methods.carve.hull import carving_geometry, check_hull, check_silhouettes, hull
-from methods.carve.network import Carver, Shapes
+
+from . import CarveParams
+from .hull import carving_geometry, check_hull, check_silhouettes, hull
+from .network import Carver, Shapes
 
 COLOURS = 3
 SSIM = 0.2  # weight of 1 - SSIM unless given

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from benchmark.api import InputError, Run, Scan
-from methods.carve import CarveParams
-from methods.carve.attenuation import Shadows
-from methods.carve.colour import Photographs
-from methods.carve.hull import alone
-from methods.carve.network import Carver
-from methods.carve.training import Example, Training
+
+from . import CarveParams
+from .attenuation import Shadows
+from .colour import Photographs
+from .hull import alone
+from .network import Carver
+from .training import Example, Training
 
 MOST_SUBSETS = 4  # of a scan's views that the networks get to see in turn
 LOG_EVERY = 10  # steps

@@ -10,7 +10,8 @@ import torch
 
 from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Projector, Scan, filtered_backprojection
 from benchmark.fields import Measurements, Support
-from methods.carve import CarveParams
+
+from . import CarveParams
 
 CORRECTIONS = 50  # of one view each
 FAINTEST = 0.05  # of the mean attenuation: where values start at least, so that no voxel of the hull is without a gradient

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmark.api import ConeBeamGeometry
-from methods.carve import CarveParams
+
+from . import CarveParams
 
 LOOSE = 1.0  # natural logarithm of the most that a scale may change
 OUTPUTS = 11  # of the small network: quaternion 4, log scales 3, level 1, offset 3

@@ -10,13 +10,14 @@ import torch
 
 from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan
 from benchmark.fields import Mixture, Splats, Support, data_consistent, mixture_values, voxelise
-from methods.carve import CarveParams
-from methods.carve.attenuation import mixture_of
-from methods.carve.colour import COLOURS, ColourCarving, extinction, splats_of
-from methods.carve.fit import example_of, load_fitted
-from methods.carve.hull import Carving, alone, carving_geometry, hull
-from methods.carve.network import Carver
-from methods.carve.training import Training
+
+from . import CarveParams
+from .attenuation import mixture_of
+from .colour import COLOURS, ColourCarving, extinction, splats_of
+from .fit import example_of, load_fitted
+from .hull import Carving, alone, carving_geometry, hull
+from .network import Carver
+from .training import Training
 
 REFINE = 50  # corrections after a fit to the scan itself
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import torch
 
-from methods.carve import CarveParams
-from methods.carve.network import Carved, Carver
+from . import CarveParams
+from .network import Carved, Carver
 
 WARM_UP = 20  # steps until the learning rate is what it is called
 CLIP = 1.0  # largest norm of the gradient

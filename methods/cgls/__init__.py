@@ -23,7 +23,7 @@ def register_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="cgls",
-            target="methods.cgls.reconstruct:reconstruct",
+            target="benchmark.methods.cgls.reconstruct:reconstruct",
             params=CglsParams,
             summary="conjugate gradients for least squares, stopped where held-back views are predicted best",
             revision=3,

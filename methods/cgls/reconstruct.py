@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from benchmark.api import ConeBeamGeometry, Engine, Reconstruction, Run, Scan, ViewError, engine_name, held_back_views, operators
-from methods.cgls import CglsParams
+
+from . import CglsParams
 
 PATIENCE = 5  # iterations without a better prediction before the search ends
 FALLBACK = 10  # iterations, for scans too short to hold a view back

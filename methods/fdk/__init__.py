@@ -23,9 +23,9 @@ def register_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="fdk",
-            target="methods.fdk.reconstruct:reconstruct",
+            target="benchmark.methods.fdk.reconstruct:reconstruct",
             params=FdkParams,
-            skip="methods.fdk.reconstruct:why_not",
+            skip="benchmark.methods.fdk.reconstruct:why_not",
             summary="filtered backprojection (Feldkamp, Davis, Kress); redundancy weights on short scans",
             revision=2,
             pieces=True,

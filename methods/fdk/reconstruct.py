@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.api import Reconstruction, Run, Scan, engine_name, filtered_backprojection, not_circular, tigre_fdk
-from methods.fdk import FdkParams
+
+from . import FdkParams
 
 
 def why_not(scan: Scan, params: FdkParams) -> str | None:

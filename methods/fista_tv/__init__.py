@@ -29,7 +29,7 @@ def register_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
             name="fista_tv",
-            target="methods.fista_tv.reconstruct:reconstruct",
+            target="benchmark.methods.fista_tv.reconstruct:reconstruct",
             params=FistaTvParams,
             summary="non-negative least squares with isotropic 3-D total variation, its weight chosen from the scan alone",
             revision=2,

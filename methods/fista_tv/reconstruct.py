@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from benchmark.api import Iterate, Reconstruction, Run, Scan, TvChoice, TvProblem, choose_tv_weight, engine_name, fista
-from methods.fista_tv import FistaTvParams
+
+from . import FistaTvParams
 
 LOG_EVERY = 5  # [steps]
 

@@ -93,8 +93,8 @@ class GaussiansParams(Params):
 SPEC = MethodSpec(
     name="gaussians",
     revision=4,
-    target="methods.gaussians.reconstruct:reconstruct",
-    field="methods.gaussians.reconstruct:restored_field",
+    target="benchmark.methods.gaussians.reconstruct:reconstruct",
+    field="benchmark.methods.gaussians.reconstruct:restored_field",
     composites=("sum", "max"),
     params=GaussiansParams,
     presets={"fine": {"steps": 1500}},

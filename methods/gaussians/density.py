@@ -14,7 +14,8 @@ import torch
 
 from benchmark.api import Composite
 from benchmark.fields import Mixture, rotations
-from methods.gaussians import GaussiansParams
+
+from . import GaussiansParams
 
 APART, NARROW = 0.6, 0.8  # squares sum to 1
 CALMER = 0.6  # learning rates of maxima over those of line integrals: one Gaussian answers for a pixel, not the sum of all

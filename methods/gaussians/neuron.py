@@ -10,7 +10,8 @@ import torch
 
 from benchmark.api import InputError, Morphology, Scan, read_swc
 from benchmark.fields import Mixture
-from methods.gaussians import GaussiansParams
+
+from . import GaussiansParams
 
 APART = 1.0  # of two Gaussians along a neurite, in its radii (but at least one voxel)
 THICK = 0.6  # standard deviation across, in radii: half of the peak is left at 0.7 radii, a quarter at one

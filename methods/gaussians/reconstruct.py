@@ -10,10 +10,11 @@ import torch
 
 from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, scan_noise, to_device
 from benchmark.fields import Measurements, Mixture, data_consistent_mean, ramp_filtered, ssim, total_variation
-from methods.gaussians import GaussiansParams
-from methods.gaussians.density import Population
-from methods.gaussians.field import MixtureField
-from methods.gaussians.start import start_mixture
+
+from . import GaussiansParams
+from .density import Population
+from .field import MixtureField
+from .start import start_mixture
 
 TV_TIMES_VIEWS, TV_OF_NOISE = 0.25, 520.0
 FINER = 2  # times the resolution of the volume: the mixture is sampled, and corrected, on that grid before it is averaged

@@ -9,8 +9,9 @@ import torch
 
 from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Scan, filtered_backprojection, upper_bound
 from benchmark.fields import Mixture, MixtureMaxima, MixtureProjector
-from methods.gaussians import GaussiansParams
-from methods.gaussians.neuron import along_neuron
+
+from . import GaussiansParams
+from .neuron import along_neuron
 
 WIDTH = {"sum": 0.6, "max": 1.2}  # standard deviation over the distance between neighbours: a maximum has dips between narrow ones
 VOXELS, PIXELS = 20, 14  # for each Gaussian and its eleven numbers

@@ -30,7 +30,8 @@ from benchmark.fields import (
     variation_weight,
     voxel_positions,
 )
-from methods.naf import NafParams
+
+from . import NafParams
 
 
 class AttenuationField(nn.Module):

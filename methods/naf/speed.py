@@ -9,8 +9,9 @@ import torch
 
 from benchmark.api import Samples, composite_rays_xray, march, psnr_against, reference_scan
 from benchmark.fields import RayLoss, plain, tiny_cuda_name
-from methods.naf import NafParams
-from methods.naf.reconstruct import Training
+
+from . import NafParams
+from .reconstruct import Training
 
 
 def speed(size: int = 64, views: int = 50) -> dict[str, float]:

@@ -31,7 +31,7 @@ class OsSartParams(SartParams):
 
 SART = MethodSpec(
     name="sart",
-    target="methods.sart.reconstruct:reconstruct",
+    target="benchmark.methods.sart.reconstruct:reconstruct",
     params=SartParams,
     summary="simultaneous algebraic reconstruction technique, with ordered subsets",
     revision=2,

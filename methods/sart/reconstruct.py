@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from benchmark.api import OrderedSubsets, Reconstruction, Run, Scan, engine_name
-from methods.sart import SartParams
+
+from . import SartParams
 
 # Corrections per voxel of the longest edge, by default. Detail of n voxels across needs a number that grows with n; beyond it,
 # noise and the model's error grow faster than detail. Measured at 32, 64 and 128 voxels, 10 to 100 views, on phantoms, a

@@ -10,8 +10,9 @@ from torch import nn
 
 from benchmark.api import ConeBeamGeometry
 from benchmark.fields import MLP, Attenuation, Support
-from methods.zerorf import ZeroRFParams
-from methods.zerorf.generator import Released, new_generator
+
+from . import ZeroRFParams
+from .generator import Released, new_generator
 
 
 class TensorialField(nn.Module):

@@ -15,7 +15,8 @@ from torch import nn
 
 from benchmark.api import ConeBeamGeometry
 from benchmark.fields import Support, products_in, vm_encode, vm_grid
-from methods.zerorf import ZeroRFParams
+
+from . import ZeroRFParams
 
 Shape = tuple[int, ...]
 Encoder = Callable[[torch.Tensor], torch.Tensor]

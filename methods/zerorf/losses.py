@@ -11,10 +11,11 @@ from torch import nn
 
 from benchmark.api import Projector, Scan, to_device
 from benchmark.fields import RayLoss, Support, Variation, Weighting, ramp_filtered
-from methods.zerorf import ZeroRFParams
+
+from . import ZeroRFParams
 
 if TYPE_CHECKING:
-    from methods.zerorf.reconstruct import TensorialField
+    from .reconstruct import TensorialField
 
 
 class GridLoss:

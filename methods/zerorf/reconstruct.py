@@ -21,10 +21,11 @@ from benchmark.fields import (
     rendering,
     variation_weight,
 )
-from methods.zerorf import ZeroRFParams
-from methods.zerorf.field import TensorialField, is_released, restored
-from methods.zerorf.losses import GridLoss, GrowingRayLoss
-from methods.zerorf.training import FineTuning, Stage, Training
+
+from . import ZeroRFParams
+from .field import TensorialField, is_released, restored
+from .losses import GridLoss, GrowingRayLoss
+from .training import FineTuning, Stage, Training
 
 
 class Ensemble:

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 
 from benchmark.api import Scan, line_integral, march, psnr_against, reference_scan, view_rays
 from benchmark.fields import plain
-from methods.zerorf import ZeroRFParams
-from methods.zerorf.losses import GrowingRayLoss
-from methods.zerorf.reconstruct import Ensemble, TensorialField
+
+from . import ZeroRFParams
+from .losses import GrowingRayLoss
+from .reconstruct import Ensemble, TensorialField
 
 MOST_STEPS = 600  # by rays; more are not waited for, which flatters plain torch
 

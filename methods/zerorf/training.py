@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from benchmark.fields import LossScale, Muon, RayLoss
-from methods.zerorf import ZeroRFParams
-from methods.zerorf.field import TensorialField
-from methods.zerorf.losses import GridLoss, GrowingRayLoss, relative_to
+
+from . import ZeroRFParams
+from .field import TensorialField
+from .losses import GridLoss, GrowingRayLoss, relative_to
 
 # Of the tensors and the network in fine-tuning: at its start, and at its end over that. They are about 2 in size, TensoRF's 0.1.
 TENSOR_RATE, NETWORK_RATE, DECAY = 0.1, 5e-3, 0.03

@@ -1,0 +1,1 @@
+"""How test data are made: bodies, scanners, noise."""

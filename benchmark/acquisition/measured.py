@@ -1,0 +1,157 @@
+"""Measured projections as a case: evenly spaced training views, other views held out, pixels binned to the voxels' size."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from benchmark.errors import InputError
+from benchmark.plugins.specs import DatasetParams
+from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.noise_level import noise_of_means
+from benchmark.scan.scan import Scan
+from benchmark.scan.views import heldout_views, training_views
+from benchmark.storage import mapped
+
+if TYPE_CHECKING:
+    from benchmark.acquisition.voxels import Voxels
+
+NOISE_VIEWS = 8  # at most, to tell the noise of single pixels
+
+
+class MeasuredParams(DatasetParams):
+    """What every measured scan understands."""
+
+    bin: int | None = Field(
+        None, ge=1, description="detector pixels averaged along each direction; none = as many as leave at least `size` pixels a side"
+    )
+
+    @model_validator(mode="after")
+    def _no_noise(self) -> MeasuredParams:
+        if self.photons is not None or self.electronic:
+            raise InputError("photons, electronic", expected="none (real measurements bring their own noise)", found="added noise")
+        return self
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measured:
+    """A scan as it was measured, read view by view.
+
+    geometry: all views, with the volume's box; `size` rescales its grid. view(i): line integrals float32 [v, u] of view i.
+    mask(i): bool [v, u], where the thing is in view i (none = nobody knows). noise: a pixel's standard deviation, where known.
+    truth: attenuation on a grid of its own and where its centre is (z, y, x), loaded when needed. training: the views that
+    training subsets are taken from, in order of measurement (all unless given); heldout: those that are held out (drawn
+    from the rest unless given). view_labels: see Scan. published: {"data": ..., "scene": ...} if the user says that it is that scene
+    of that collection.
+    """
+
+    name: str
+    geometry: ConeBeamGeometry
+    view: Callable[[int], np.ndarray]
+    mask: Callable[[int], np.ndarray] | None = None
+    truth: Callable[[], Voxels] | None = None
+    truth_note: str = ""
+    photons: float | None = None
+    noise: float | None = None
+    length_unit: str = "mm"
+    training: tuple[int, ...] | None = None
+    heldout: tuple[int, ...] | None = None
+    view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    published: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("training", "heldout"):
+            wrong = [index for index in getattr(self, name) or () if not 0 <= index < self.geometry.views]
+            if wrong:
+                raise InputError(f"views.{name}", expected=f"indices 0 .. {self.geometry.views - 1}", found=f"{wrong[0]}")
+
+    def choose(self, params: DatasetParams) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Training and held-out views. Raises InputError for numbers that the scan does not have."""
+        total, angles = self.geometry.views, self.geometry.angles
+        pool = self.training
+        if pool is None:
+            kept = set(self.heldout or ())
+            pool = tuple(index for index in range(total) if index not in kept)
+        if isinstance(params.views, int):
+            training = tuple(pool[k] for k in training_views(len(pool), params.views, angles[list(pool)]))
+        else:
+            training = training_views(total, params.views)
+        if self.heldout is None:
+            count = min(params.heldout, total - len(training))
+            return training, heldout_views(total, training, count, params.data_seed, angles)
+        own = [index for index in self.heldout if index not in set(training)]
+        order = np.random.default_rng([params.data_seed, 0]).permutation(len(own))[: params.heldout]
+        return training, tuple(sorted(own[k] for k in order))
+
+    def grid(self, size: int) -> ConeBeamGeometry:
+        """The geometry with `size` voxels along the box's longest edge, as many along the others as keep the voxels' proportions."""
+        shape = self.geometry.volume_shape
+        z, y, x = (max(1, round(count * size / max(shape))) for count in shape)
+        return self.geometry.with_volume((z, y, x))
+
+    def noise_after(self, views: Sequence[int], factor: int) -> float | None:
+        """Of means of factor x factor pixels: from what somebody knows of the single ones, or from what these show."""
+        if self.noise is not None:
+            return self.noise / factor
+        return noise_of_means(map(self.view, views[:: -(-len(views) // NOISE_VIEWS)]), factor)
+
+    def scan(self, views: Sequence[int], size: int, factor: int = 1, noise: float | None = None) -> Scan:
+        """These views with `factor` x `factor` pixels averaged, converted one after the other; where they are many, into a file.
+
+        An averaged pixel is in the mask if one of its pixels is: a mask must not rule out what is there.
+        """
+        geometry = self.grid(size).binned(factor).subset(list(views))
+
+        def views_of(view: Callable[[int], np.ndarray], dtype: type) -> np.ndarray:
+            def write(array: np.ndarray) -> None:
+                for place, index in enumerate(views):
+                    array[place] = binned(view(index)[None], factor)[0]
+                    mapped.release(array)
+
+            return mapped.filled(geometry.projection_shape, write, dtype)
+
+        projections = views_of(self.view, np.float32)
+        masks = None if self.mask is None else views_of(self.mask, np.bool_)  # a mean above 0 is True
+        labels = {name: values[list(views)] for name, values in self.view_labels.items()}
+        photons = self.photons and self.photons * factor**2  # averaging pixels adds up what they counted
+        return Scan(projections, geometry, photons=photons, length_unit=self.length_unit, view_labels=labels, masks=masks, noise=noise)
+
+
+def measured_case(measured: Measured, params: MeasuredParams) -> Case:
+    """The case of a measured scan; a held-out view is never in the methods' scan."""
+    training, heldout = measured.choose(params)
+    factor = params.bin or usual_bin(measured.geometry.detector_shape, params.size)
+    grid = measured.grid(params.size)
+    as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
+    return Case(
+        name=measured.name,
+        scan=measured.scan(training, params.size, factor, measured.noise_after(training, factor)),
+        truth=measured.truth().averaged(grid) if measured.truth else None,
+        heldout=measured.scan(heldout, params.size, factor) if heldout else None,
+        truth_note=measured.truth_note,
+        training_views=training,
+        heldout_views=heldout,
+        facts={"published": measured.published} if as_published else {},
+    )
+
+
+def usual_bin(detector_shape: tuple[int, int], size: int) -> int:
+    """The most pixels to average that divide both sides of the detector and leave at least `size` along the longer one."""
+    rows, columns = detector_shape
+    longest = max(rows, columns)
+    return max((n for n in range(1, longest // 4 + 1) if rows % n == 0 == columns % n and longest // n >= size), default=1)
+
+
+def binned(projections: np.ndarray, factor: int) -> np.ndarray:
+    """Means of factor x factor pixels, [view, v // factor, u // factor]; what does not fill a bin is cut at the end."""
+    if factor == 1:
+        return projections
+    views, rows, columns = projections.shape
+    rows, columns = rows // factor, columns // factor
+    cut = projections[:, : rows * factor, : columns * factor]
+    return cut.reshape(views, rows, factor, columns, factor).mean((2, 4), dtype=np.float64).astype(np.float32)

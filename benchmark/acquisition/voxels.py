@@ -1,0 +1,117 @@
+"""Test data by another discretisation than the reconstruction's: exact ray lengths through piecewise-constant native voxels.
+
+The projector that methods use interpolates on the reconstruction grid; using it for the data as well would flatter
+them (the inverse crime). Here every ray is cut at the faces of the native voxels (Siddon 1985), several rays per pixel,
+and the truth is the mean of the native voxels over each voxel of the reconstruction grid.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.kernels.dispatch import call
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.storage import mapped
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Voxels:
+    """Piecewise-constant attenuation on the grid where it was measured; outside is air (0).
+
+    values: float32 [z, y, x], 1/mm. spacing: (z, y, x) [mm], any three lengths. centre: (z, y, x) [mm], of the grid.
+    Raises InputError for anything else.
+    """
+
+    values: np.ndarray
+    spacing: tuple[float, float, float]
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values)
+        values = mapped.contiguous(values) if values.ndim == 3 and values.size else values
+        if values.ndim != 3 or values.size == 0 or mapped.not_finite(values):
+            raise InputError("voxels", expected="a finite volume [z, y, x]", found=f"shape {values.shape} or NaN or Inf")
+        if len(self.spacing) != 3 or not all(np.isfinite(length) and length > 0 for length in self.spacing):
+            raise InputError("voxels.spacing", expected="three positive lengths (z, y, x) in mm", found=f"{self.spacing}")
+        if len(self.centre) != 3 or not np.isfinite(self.centre).all():
+            raise InputError("voxels.centre", expected="three numbers (z, y, x) in mm", found=f"{self.centre}")
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "spacing", tuple(float(length) for length in self.spacing))
+
+    @property
+    def extent(self) -> tuple[float, float, float]:
+        """Edge lengths (z, y, x) [mm]."""
+        z, y, x = (count * length for count, length in zip(self.values.shape, self.spacing, strict=True))
+        return (z, y, x)
+
+    def averaged(self, geometry: ConeBeamGeometry) -> np.ndarray:
+        """The truth: mean attenuation in each voxel of the geometry's volume, float32 [z, y, x] 1/mm, by exact overlaps.
+
+        Where the values lie in a file, a few planes are made at a time: the same numbers to float rounding.
+        """
+        shares = [self._shares(geometry, axis) for axis in range(3)]
+        if mapped.file_map(self.values) is None:
+            return _contracted(self.values, shares)
+
+        def write(volume: np.ndarray) -> None:
+            depth = max(1, mapped.WHOLE * len(volume) // self.values.nbytes)  # planes that about one piece of the values makes
+            for start in range(0, len(volume), depth):
+                planes = shares[0][start : start + depth]
+                met = np.flatnonzero(planes.any(0))
+                near = slice(met[0], met[-1] + 1) if len(met) else slice(0, 1)
+                volume[start : start + depth] = _contracted(self.values[near], [planes[:, near], *shares[1:]])
+                mapped.release(self.values)
+                mapped.release(volume)
+
+        return mapped.filled(geometry.volume_shape, write)
+
+    def _shares(self, geometry: ConeBeamGeometry, axis: int) -> np.ndarray:
+        """[target, native] what each voxel of the geometry's volume is made of along an axis."""
+        faces = np.linspace(-0.5, 0.5, geometry.volume_shape[axis] + 1) * geometry.volume_extent[axis] + geometry.volume_offset[axis]
+        native = np.linspace(-0.5, 0.5, self.values.shape[axis] + 1) * self.extent[axis] + self.centre[axis]
+        return _overlaps(faces, native)
+
+    def project(self, geometry: ConeBeamGeometry, sub_rays: int = 2) -> np.ndarray:
+        """Noise-free projections, float32 [view, v, u], of the part that lies in the geometry's reconstruction box.
+
+        A pixel is the mean LINE INTEGRAL over sub_rays x sub_rays rays, spread evenly over it. (A real pixel averages
+        intensities, which at edges gives slightly less than the mean integral: an error that no linear model can
+        explain. The data sets of the field leave it out, and so do we.) Raises InputError unless sub_rays >= 1.
+        """
+        return self._project("simulate_voxels", geometry, sub_rays)
+
+    def maxima(self, geometry: ConeBeamGeometry, sub_rays: int = 2) -> np.ndarray:
+        """Maximum projections, float32 [view, v, u]: each ray's largest voxel within the reconstruction box (0 outside of it), averaged
+        over sub_rays x sub_rays rays per pixel. Raises InputError unless sub_rays >= 1.
+        """
+        return self._project("simulate_voxel_maxima", geometry, sub_rays)
+
+    def _project(self, kernel: str, geometry: ConeBeamGeometry, sub_rays: int) -> np.ndarray:
+        if sub_rays < 1:
+            raise InputError("sub_rays", expected="at least 1 ray per pixel and direction", found=f"{sub_rays}")
+        low, high = np.ascontiguousarray(geometry.volume_bounds)
+        spacing = np.array(self.spacing[::-1])
+        count = np.array(self.values.shape[::-1], dtype=np.int64)
+        corner = np.array(self.centre[::-1]) - np.array(self.extent[::-1]) / 2
+        vectors = np.ascontiguousarray(geometry.vectors())
+        projections = np.empty(geometry.projection_shape, dtype=np.float32)
+        grid = (self.values, count, spacing, corner, low, high)
+        call(kernel, *grid, vectors, *geometry.projection_shape, sub_rays, projections)
+        return projections
+
+
+def _contracted(values: np.ndarray, shares: list[np.ndarray]) -> np.ndarray:
+    """Each axis of the values replaced by its shares of them, [target, native] each; float32."""
+    for axis in range(3):
+        values = np.moveaxis(np.tensordot(shares[axis], values, axes=(1, axis)), 0, axis)
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _overlaps(faces: np.ndarray, native: np.ndarray) -> np.ndarray:
+    """[target, native] share of each target interval (between `faces`) that each native interval covers, float32."""
+    low = np.maximum(faces[:-1, None], native[None, :-1])
+    high = np.minimum(faces[1:, None], native[None, 1:])
+    return (np.maximum(high - low, 0) / np.diff(faces)[:, None]).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Checks of stored results: scores and digests computed again."""

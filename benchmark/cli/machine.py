@@ -1,0 +1,83 @@
+"""doctor, speed: what this machine has and how fast it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from benchmark.cli.output import AsJson, open_console, show_facts
+from benchmark.errors import InputError
+
+
+def doctor(as_json: AsJson = False) -> int:
+    from benchmark.cli.doctor import examine
+    from benchmark.plugins.registry import registry
+    from benchmark.storage.json_values import dumps
+
+    console = open_console()
+    if as_json:
+        checks = list(examine(registry()))
+        typer.echo(dumps([dataclasses.asdict(check) for check in checks], indent=1))
+        return int(any(check.status == "broken" for check in checks))
+    colours = {"ok": "green", "missing": "dim", "warning": "yellow", "broken": "bold red"}
+    broken = False
+    for check in examine(registry()):
+        colour = colours[check.status]
+        console.print(f"[{colour}]{check.status:8}[/{colour}] {escape(check.name)}: {escape(check.detail)}", soft_wrap=True)
+        if check.fix:
+            console.print(escape(f"         {check.fix}"), soft_wrap=True)
+        broken = broken or check.status == "broken"
+    return int(broken)
+
+
+def speed(
+    device: Annotated[str, typer.Option(help="cpu, or a CUDA device: cuda:0.")] = "cpu",
+    write: Annotated[Path | None, typer.Option(help="Page whose table of GPU numbers is replaced (docs/performance.md).")] = None,
+    as_json: AsJson = False,
+) -> int:
+    from rich.table import Table
+
+    from benchmark.execution.worker import resolve_device
+    from benchmark.plugins.registry import registry
+    from benchmark.speed.cpu import measure
+
+    device = resolve_device(device)
+    if device != "cpu":
+        return _speed_of_gpu(device, write, as_json)
+    if write is not None:
+        raise InputError("--write", expected="a CUDA device, whose table it is", found="--device cpu", fix="Add --device cuda.")
+    ratios = measure(registry())
+    table = Table("ratio", "value")
+    for name, value in ratios.items():
+        table.add_row(escape(name), f"{value:.3g}")
+    show_facts(ratios, table, as_json)
+    return 0
+
+
+def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
+    from rich.table import Table
+
+    from benchmark.plugins.registry import registry
+    from benchmark.speed import gpu
+
+    rows = list(gpu.measure(device, registry().methods.values()))
+    table = Table("what", "ms", "against", "ratio")
+    for row in rows:
+        values = (row.milliseconds, row.ratio)
+        milliseconds, ratio = ("" if value is None else f"{value:.3g}" for value in values)
+        skipped = f"skipped: {row.skipped}" if row.skipped else ""
+        table.add_row(escape(row.name), milliseconds, escape(row.other), ratio or escape(skipped))
+    show_facts([dataclasses.asdict(row) for row in rows], table, as_json)
+    if page is not None:
+        gpu.write(page, gpu.markdown(rows, gpu.device_text(device)))
+    return 0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands on the command line."""
+    app.command(help="What is installed, usable or missing. With the line that fixes it.")(doctor)
+    app.command(help="Time the kernels against plain implementations.")(speed)

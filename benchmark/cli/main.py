@@ -1,0 +1,85 @@
+"""The command line: python -m benchmark COMMAND, with the commands of benchmark.commands.
+
+Exit codes: 0 done, 1 something failed, 2 the user's mistake (said in one message), 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from benchmark.cli import authors, catalogue, checkpoints, exports, features, fitting, machine, results, run, scans, validate, volumes
+from benchmark.cli.examples import add_examples
+from benchmark.errors import InputError, MissingDependency
+
+PROGRAM = "python -m benchmark"
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
+
+
+@app.callback(help="A benchmark for sparse-view cone-beam CT: one scan, many methods, one table.")
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks (may stand anywhere).")] = False) -> None:
+    pass  # main() has taken it out of the arguments
+
+
+for group in (run, fitting, catalogue, results, volumes, scans, validate, exports, features, checkpoints, machine, authors):
+    group.add_to(app)
+add_examples(app, PROGRAM)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code. Tracebacks only with --debug."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = app(args=arguments, prog_name=_program(arguments), standalone_mode=False)
+        sys.stdout.flush()
+        return code or 0
+    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except CLICK_ERROR as error:
+        error.show()  # type: ignore[attr-defined]
+        return error.exit_code  # type: ignore[attr-defined]
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("Stopped.", 130)
+    except InputError as error:
+        return _fail(f"error: {error}", 2, debug)
+    except Exception as error:
+        from benchmark.cli.fault import keep_fault
+        from benchmark.storage.atomic import StorageError
+
+        if isinstance(error, StorageError | MissingDependency):
+            return _fail(f"error: {error}", 1, debug)
+        path = keep_fault(error, arguments)
+        where = f"; what is known about it is in {path}" if path else ""
+        return _fail(f"error: {type(error).__name__}: {error} (a fault of this program; --debug shows where{where})", 1, debug)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _program(arguments: list[str]) -> str:
+    """How this program is called; shells complete the command that pip installs, not a module of Python's."""
+    installed = os.path.basename(sys.argv[0]).partition(".")[0] == "benchmark"
+    completing = any(argument.startswith(("--install-completion", "--show-completion")) for argument in arguments)
+    return "benchmark" if installed or completing else PROGRAM
+
+
+def _fail(text: str, code: int, debug: bool = False) -> int:
+    if debug:
+        traceback.print_exc()
+    sys.stderr.write(text + "\n")
+    return code
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """A polite kill is treated as Ctrl-C: the current run is ended, everything finished is kept."""
+    raise KeyboardInterrupt

@@ -1,0 +1,81 @@
+"""What commands print: tables or JSON, paths, and the files of the reporters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from benchmark.errors import unknown_name
+
+if TYPE_CHECKING:
+    from benchmark.plugins.registry import Registry
+    from benchmark.records.record import RunRecord
+    from benchmark.records.results import Results
+
+MOST_LOGS = 5  # named one by one
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the standard output.")]
+
+
+def open_console() -> Console:
+    """Standard output; wide where nobody's window limits it."""
+    output = Console(highlight=False, emoji=False)  # naf:tv is no television set
+    return output if output.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, emoji=False, width=160)
+
+
+def show_facts(facts: Any, table: Any, as_json: bool) -> None:
+    """Facts as JSON, or the table that says the same."""
+    from benchmark.storage.json_values import dumps
+
+    if as_json:
+        typer.echo(dumps(facts, indent=1))
+    else:
+        open_console().print(table)
+
+
+def print_paths(console: Console, paths: list[Path]) -> None:
+    """One line per file, but one per folder of figures."""
+    images = (".png", ".svg", ".pdf")
+    lines: dict[str, None] = {}
+    for path in paths:
+        count = sum(other.parent == path.parent and other.suffix in images for other in paths)
+        lines[f"{path.parent}/ ({count} images)" if path.suffix in images else str(path)] = None
+    for line in lines:
+        console.print(escape(line), soft_wrap=True)
+
+
+def print_logs(console: Console, folder: Path, records: list[RunRecord]) -> None:
+    """Where to read what went wrong: the latest attempt of each failed run holds its reason and the end of its log."""
+    failed = [record for record in records if record.status == "failed"]
+    for record in failed[:MOST_LOGS]:
+        attempts = sorted((folder / "runs" / record.run_id).glob("attempt-*.json"))
+        console.print(escape(f"  log: {attempts[-1] if attempts else folder / 'runs' / record.run_id} (log_tail)"), soft_wrap=True)
+    if len(failed) > MOST_LOGS:
+        console.print(f"  and {len(failed) - MOST_LOGS} more", soft_wrap=True)
+
+
+def write_reports(registry: Registry, results: Results, only: Sequence[str] = ()) -> tuple[list[Path], list[str]]:
+    """The files of every reporter (or `only` of these), and what went wrong in some or could not be read.
+
+    Raises InputError for an unknown name.
+    """
+    from benchmark.plugins.specs import resolve
+
+    paths: list[Path] = []
+    problems: list[str] = []
+    known = len(results.problems)
+    for name in only:
+        if name not in registry.reporters:
+            raise unknown_name("--only", name, registry.reporters)
+    for name in only or registry.reporters:
+        reporter = registry.reporters[name]
+        try:
+            paths += resolve(reporter.target)(results)
+        except Exception as error:
+            problems.append(f"report '{name}' could not be written: {type(error).__name__}: {error}")
+    return paths, [*problems, *results.problems[known:]]

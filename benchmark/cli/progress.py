@@ -1,0 +1,161 @@
+"""What a person sees while a sweep runs: bars on a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from benchmark.records.frame import noise, view_count
+from benchmark.records.record import RunRecord, RunSpec
+
+LINE_INTERVAL = 15.0  # [s] between progress lines of one run
+
+
+def case_title(spec: RunSpec) -> str:
+    """'chest 64, 10 views, poisson 1e+05'."""
+    added = noise(spec)
+    count = view_count(spec)
+    views = f"{count} view{'s' * (count != 1)}"
+    return f"{spec.dataset} {spec.dataset_params.get('size', '')}, {views}" + (f", {added}" if added != "none" else "")
+
+
+def run_title(spec: RunSpec) -> str:
+    """'chest 64, 10 views: zerorf:fast, seed 1'."""
+    method = spec.method if spec.preset == "default" else f"{spec.method}:{spec.preset}"
+    return f"{case_title(spec)}: {method}" + (f", seed {spec.seed}" if spec.seed else "")
+
+
+def outcome(record: RunRecord) -> str:
+    """'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s on cuda:0, native' or why there is none."""
+    if record.status != "ok":
+        return f"{record.status}: {record.reason}"
+    names = {"volume_psnr": "volume", "projection_psnr": "held-out", "fit_psnr": "fit"}
+    values = [(label, record.metrics.get(name)) for name, label in names.items()]
+    parts = [f"{label} {value:.2f} dB" for label, value in values if value is not None]
+    parts.append(f"{record.seconds or 0:.1f} s" + (f" on {record.device}" if record.device else ""))
+    parts += [record.engine] if record.engine else []
+    return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
+
+
+def progress_text(event: dict[str, Any]) -> str:
+    """'step 120/500, loss 0.00123, 12 s, 38 s to go'."""
+    step, total, seconds, left = (event.get(name, 0) for name in ("step", "total", "seconds", "seconds_left"))
+    parts = [f"step {step}/{total}" if total else f"step {step}"]
+    extra = {key: value for key, value in event.items() if key not in ("event", "run_id", "step", "total", "seconds", "seconds_left")}
+    parts += [f"{key} {value:.4g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in extra.items()]
+    parts.append(f"{seconds:.0f} s")
+    if left:
+        parts.append(f"{left:.0f} s to go")
+    return ", ".join(parts)
+
+
+class PlainDisplay:
+    """One line per start and end of a run, one now and then in between. For logs, pipes and CI."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.total = self.position = 0
+        self._places: dict[str, int] = {}  # run id -> its number
+        self._next_line: dict[str, float] = {}  # run id -> when its progress is shown next
+
+    def __enter__(self) -> PlainDisplay:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def line(self, text: str) -> None:
+        """Print one unwrapped line."""
+        self.console.print(escape(text), soft_wrap=True, highlight=False)
+
+    def loading(self, spec: RunSpec, done: int, total: int) -> None:
+        self.line(f"loading data {done + 1}/{total}: {case_title(spec)}")
+
+    def sweep_started(self, total: int, finished: int) -> None:
+        self.total, self.position = total, finished
+        self.line(f"{total} runs" + (f", {finished} of them finished earlier" if finished else ""))
+
+    def place(self, run_id: str) -> str:
+        """'[3/40]': a number that a run keeps, also when it is tried again."""
+        if run_id not in self._places:
+            self.position += 1
+            self._places[run_id] = self.position
+        return f"[{self._places[run_id]}/{self.total}]"
+
+    def run_started(self, spec: RunSpec) -> None:
+        self._next_line[spec.id] = time.monotonic() + LINE_INTERVAL
+        self.line(f"{self.place(spec.id)} {run_title(spec)} ...")
+
+    def progress(self, event: dict[str, Any]) -> None:
+        run_id = event["run_id"]
+        if time.monotonic() >= self._next_line.get(run_id, 0.0):
+            self._next_line[run_id] = time.monotonic() + LINE_INTERVAL
+            self.line(f"{self.place(run_id)}   {progress_text(event)}")
+
+    def run_finished(self, record: RunRecord) -> None:
+        self.line(f"{self.place(record.run_id)} {run_title(record.spec)}: {outcome(record)}")
+
+    def warning(self, text: str) -> None:
+        self.line(f"warning: {text}")
+
+
+class LiveDisplay(PlainDisplay):
+    """The same lines for finished runs, with a bar for the sweep and one for each run under way below them."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=console,
+            transient=True,
+        )
+        self._sweep: TaskID | None = None
+        self._runs: dict[str, TaskID] = {}
+
+    def __enter__(self) -> LiveDisplay:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def loading(self, spec: RunSpec, done: int, total: int) -> None:
+        self._overall("loading data", done, total, case_title(spec))
+
+    def _overall(self, description: str, done: int, total: int, text: str = "") -> None:
+        if self._sweep is None:
+            self._sweep = self._bars.add_task("", text="")
+        self._bars.update(self._sweep, description=description, completed=done, total=total, text=escape(text))
+
+    def sweep_started(self, total: int, finished: int) -> None:
+        super().sweep_started(total, finished)
+        self._overall("sweep", finished, total)
+
+    def run_started(self, spec: RunSpec) -> None:
+        self.place(spec.id)
+        self._runs[spec.id] = self._bars.add_task(escape(run_title(spec)), total=None, text="starting")
+
+    def progress(self, event: dict[str, Any]) -> None:
+        if event["run_id"] in self._runs:
+            step, total = event.get("step", 0), event.get("total") or None
+            self._bars.update(self._runs[event["run_id"]], completed=step, total=total, text=escape(progress_text(event)))
+
+    def run_finished(self, record: RunRecord) -> None:
+        if record.run_id in self._runs:
+            self._bars.remove_task(self._runs.pop(record.run_id))
+        super().run_finished(record)
+        self._overall("sweep", self.position, self.total)
+
+
+def make_display(console: Console) -> PlainDisplay:
+    """Bars on a terminal, plain lines otherwise."""
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)

@@ -1,0 +1,82 @@
+"""validate: is a scan what its description says?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from benchmark.cli.output import AsJson, open_console
+
+if TYPE_CHECKING:
+    from benchmark.validate.setup import Setup
+
+
+def validate(
+    scan: Annotated[str, typer.Argument(help="A folder with scan.yaml, a file of the peers', or the name of a dataset.")],
+    views: Annotated[int | None, typer.Option(min=2, help="Views to use (of a dataset: 50 or all; a folder gives up to 60).")] = None,
+    size: Annotated[int | None, typer.Option(min=4, help="Voxels along the longest edge (of a dataset).")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value; repeatable.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The picture (default: validate-<name>.png, here).")] = None,
+    no_truth: Annotated[bool, typer.Option("--no-truth", help="Judge by the projections alone, even where a truth is known.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    import dataclasses
+
+    from benchmark.scan.case import file_name
+    from benchmark.storage.writable import prove_file
+    from benchmark.validate.diagnosis import diagnose
+    from benchmark.validate.numbers import mask_remarks, number_remarks, orbit_remarks
+    from benchmark.validate.picture import write_picture
+    from benchmark.validate.report import Report
+
+    name, setup = _open(scan, {"views": views, "size": size}, tuple(sets or ()))
+    target = output or Path(f"validate-{file_name(name)}.png")
+    if no_truth:
+        setup = dataclasses.replace(setup, truth=None)
+    geometry = setup.possible()
+    remarks = number_remarks(setup.projections) + (orbit_remarks(geometry) if geometry is not None else [])
+    diagnosis = path = None
+    if all(remark.level != "error" for remark in remarks):  # else nothing could fit
+        remarks += mask_remarks(setup.projections, setup.masks)
+        prove_file(target)
+        with Console(stderr=True).status("validating") as status:
+            diagnosis = diagnose(setup, lambda done, total, what: status.update(escape(f"{done + 1}/{total} {what}")))
+    report = Report(name, setup, remarks, diagnosis)
+    if diagnosis is not None:
+        path = write_picture(diagnosis, f"{name}: {report.headline}", target)
+    if as_json:
+        from benchmark.storage.json_values import dumps
+
+        typer.echo(dumps({**report.facts(), "picture": path}, indent=1))
+    else:
+        for line in [*report.lines(), *([f"picture: {path}"] if path else [])]:
+            open_console().print(escape(line), soft_wrap=True)
+    return report.exit_code
+
+
+def _open(scan: str, given: dict[str, int | None], sets: tuple[str, ...]) -> tuple[str, Setup]:
+    from benchmark.plan.sources import open_case
+    from benchmark.plugins.registry import registry
+    from benchmark.scan.views import TooFewViews
+    from benchmark.validate.setup import Setup
+    from benchmark.validate.source import folder_setup, is_scan_folder
+
+    values = {key: value for key, value in given.items() if value is not None}
+    if is_scan_folder(scan) and not values and not sets:
+        return folder_setup(Path(scan))
+    try:
+        case = open_case(registry(), scan, values, sets)
+    except TooFewViews as error:
+        if "views" in values:
+            raise
+        case = open_case(registry(), scan, values | {"views": error.total}, sets)
+    return case.name, Setup.of(case)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put this command on the command line."""
+    app.command(help="Check a scan's numbers and geometry. Says what fits best and what to change.")(validate)

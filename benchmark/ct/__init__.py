@@ -1,1 +1,0 @@
-"""The physics that every method shares: geometry, projector, renderer, simulation, noise."""

@@ -1,0 +1,145 @@
+"""Fits a method to many scans once, so that it can be applied to others without optimisation. Only the scans cross: no truth, no
+held-out views, as in every run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError, Mistakes
+from benchmark.execution.runner import import_path, skip_reason
+from benchmark.execution.worker import set_up_libraries
+from benchmark.plan import quantities
+from benchmark.plan.entries import Entry, resolve_entry
+from benchmark.plan.plan import apply_sets
+from benchmark.plan.sources import load_case, scans_in
+from benchmark.plugins.registry import Registry
+from benchmark.plugins.specs import DatasetSpec, MethodSpec, resolve
+from benchmark.records.record import RunSpec
+from benchmark.runtime.checkpoint import Checkpoint, Checkpoints
+from benchmark.runtime.context import Run
+from benchmark.runtime.weights import source_of
+from benchmark.scan.case import Case
+
+CHECKPOINT_EVERY = 60.0  # [s] of method time
+
+
+@dataclasses.dataclass(frozen=True)
+class Lesson:
+    """One scan to fit to: its dataset, the parameters it was loaded with, and its case, of which the method gets the scan."""
+
+    dataset: DatasetSpec
+    params: dict[str, Any]
+    case: Case
+
+
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """A method, its resolved parameters and all lessons."""
+
+    method: MethodSpec
+    params: dict[str, Any]
+    lessons: tuple[Lesson, ...]
+    seed: int
+
+    def facts(self) -> dict[str, Any]:
+        """What the weights file says about itself."""
+        return {
+            "method": self.method.name,
+            "revision": self.method.revision,
+            "params": self.params,
+            "params_model": import_path(self.method.params),
+            "seed": self.seed,
+            "fitted_to": [
+                {
+                    "scan": lesson.case.scan.digest,
+                    "dataset": lesson.dataset.name,
+                    "case": lesson.case.name,
+                    "source": source_of(lesson.dataset.name, lesson.params, lesson.case),
+                }
+                for lesson in self.lessons
+            ],
+        }
+
+
+def open_course(
+    registry: Registry,
+    method: str,
+    scans: list[str],
+    given: dict[str, Any],
+    sets: tuple[str, ...],
+    seed: int,
+    each: tuple[str, ...] = (),
+) -> Course:
+    """Everything loaded and checked. `given` (size, views) is for all datasets; `each` names parameters of which every value of a list
+    is a scan. Raises InputError with every mistake.
+    """
+    name, _, preset = method.partition(":")
+    spec = registry.method(name)
+    if spec.fit is None:
+        able = ", ".join(name for name, other in registry.methods.items() if other.fit is not None)
+        raise InputError("method", expected=f"one that can be fitted to many scans ({able})", found=f"'{name}', which cannot")
+    mistakes = Mistakes()
+    quantities.seeds(seed, "--seed", mistakes)
+    sources = [source for scan in scans for source in scans_in(registry, scan)]
+    entry = Entry(name, name, {}, preset or "default")
+    settings = {dataset.name: Entry(dataset.name, dataset.name, {}) for dataset, _ in sources}
+    apply_sets(registry, sets, list(settings.values()), [entry], mistakes)
+    _apply_each(registry, each, list(settings.values()), given, mistakes)
+    params = resolve_entry(entry, spec, {}, mistakes)
+    loaded = []
+    for dataset, path in sources:
+        own = dataclasses.replace(settings[dataset.name], values=settings[dataset.name].values | ({} if path is None else {"path": path}))
+        loaded += [(dataset, values) for values in resolve_entry(own, dataset, given, mistakes)]
+    mistakes.raise_if_any("fit")
+    if params[0]["weights"] is not None:
+        raise InputError(f"{name}.weights", expected="none: a fit makes them", found=f"'{params[0]['weights']}'")
+    lessons = tuple(Lesson(dataset, values, load_case(dataset, values)) for dataset, values in loaded)
+    for lesson in lessons:
+        _check(spec, params[0], lesson)
+    return Course(spec, params[0], lessons, seed)
+
+
+def _apply_each(registry: Registry, each: tuple[str, ...], settings: list[Entry], given: dict[str, Any], mistakes: Mistakes) -> None:
+    """--each name.key=[...] becomes an axis of the dataset's grid."""
+    varied = [Entry(entry.name, entry.name, {}) for entry in settings]
+    apply_sets(registry, each, varied, [], mistakes, "--each")
+    for entry, axis in zip(settings, varied, strict=True):
+        for key, values in axis.values.items():
+            where = f"--each {entry.name}.{key}"
+            if not (isinstance(values, list) and values):
+                mistakes.add(where, expected="a list of values, such as [0, 5, 10]", found=repr(values))
+            elif key in entry.values or key in given:
+                found = f"--set {entry.name}.{key}" if key in entry.values else f"--{key}"
+                mistakes.add(where, expected=f"no other value of {key}", found=found)
+            else:
+                entry.grid[key] = values
+
+
+def _check(method: MethodSpec, params: dict[str, Any], lesson: Lesson) -> None:
+    """Raise InputError for a scan that the method declines."""
+    asked = RunSpec(dataset=lesson.dataset.name, dataset_params=lesson.params, method=method.name, method_params=params)
+    reason = skip_reason(method, asked, lesson.case)
+    if reason:
+        raise InputError(f"scan {lesson.case.name}", expected=f"one that {method.name} can do", found=reason)
+
+
+def fit(course: Course, output: Path, on_log: Callable[[dict[str, Any]], None], threads: int | None = None, device: str = "cpu") -> Path:
+    """Fit and write the weights file; an interrupted fit goes on from its checkpoint beside it. Raises what the method raises."""
+    assert course.method.fit is not None
+    target = resolve(course.method.fit)
+    set_up_libraries(course.seed, threads, device)
+    facts = course.facts()
+    unfinished = output.with_name(f"{output.name}.checkpoint")
+    checkpoints = Checkpoints(unfinished, facts | {"unfinished": True}, CHECKPOINT_EVERY)
+    run = Run(seed=course.seed, device=device, threads=threads, on_log=on_log, checkpoints=checkpoints)
+    run.clock.start()
+    params = course.method.params(**course.params)
+    state = target([lesson.case.scan for lesson in course.lessons], params, run)
+    run.clock.stop()
+    Checkpoint(facts, run.step, run.clock.seconds, {}, state).write(output)
+    unfinished.unlink(missing_ok=True)
+    return output

@@ -1,0 +1,1 @@
+"""Compiled kernels, on the CPU and on CUDA devices."""

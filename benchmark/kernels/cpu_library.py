@@ -1,0 +1,107 @@
+"""Builds the C++ kernels with the machine's own compiler, once per source, compiler and processor, and loads them.
+
+Each source becomes an object file and all of them one shared library in the cache folder ($SEED_CACHE, else the
+user's cache folder). ctypes calls it: no Python or torch ABI is involved.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from benchmark.errors import MissingDependency
+from benchmark.kernels.sources import CPU, SHARED
+from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
+from benchmark.storage.writable import prove_folder
+
+INCLUDE = f"-I{SHARED}"
+# Contraction to FMA and dropping errno are safe; nothing that would break NaN checks or reorder sums is allowed.
+OPTIMISE = ("-O3", "-std=c++17", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-Wall")
+TUNE = (("-march=native", "-fopenmp"), ("-mcpu=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
+
+
+def find_compiler() -> str:
+    """Path of the C++ compiler ($CXX, g++, c++ or clang++). Raises MissingDependency naming the package to install."""
+    for name in (os.environ.get("CXX"), "g++", "c++", "clang++"):
+        if name and shutil.which(name):
+            return str(shutil.which(name))
+    raise MissingDependency(
+        "No C++ compiler found (looked for $CXX, g++, c++, clang++), which the CPU kernels need. Install one: "
+        "'apt-get install g++' on Debian and Ubuntu, 'dnf install gcc-c++' on Fedora, 'xcode-select --install' on macOS."
+    )
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise MissingDependency(f"Building the CPU kernels failed: {' '.join(command)}\n{done.stderr[-4000:]}")
+
+
+@functools.cache
+def tuning_flags(compiler: str) -> tuple[str, ...]:
+    """The best set of processor and OpenMP flags this compiler takes (without OpenMP the kernels run on one thread)."""
+    for flags in TUNE:
+        command = [compiler, *flags, "-x", "c++", "-shared", "-fPIC", "-o", os.devnull, "-"]
+        if subprocess.run(command, input="int f() { return 0; }", capture_output=True, text=True).returncode == 0:
+            return flags
+    raise MissingDependency(f"The C++ compiler {compiler} cannot build a shared library.")
+
+
+def _machine_key(compiler: str) -> str:
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout.splitlines()[:1]
+    cpu = platform.machine() + platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu += next((line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))), "")
+    return f"{version}{cpu}{OPTIMISE}{tuning_flags(compiler)}"
+
+
+def build() -> Path:
+    """Compile what is not in the cache yet; returns the shared library's path. Safe when several processes build at once.
+
+    Raises MissingDependency without a compiler, InputError where the cache cannot be written.
+    """
+    compiler = find_compiler()
+    key = _machine_key(compiler)
+    headers = "".join(path.read_text() for path in [*sorted(SHARED.glob("*.h")), *sorted(CPU.glob("*.hpp"))])
+    folder = cache_folder() / "kernels"
+    sources = sorted(CPU.glob("*.cpp"))
+    digests = [hashlib.sha256((key + headers + source.read_text()).encode()).hexdigest()[:16] for source in sources]
+    objects = [folder / f"{source.stem}-{digest}.o" for source, digest in zip(sources, digests, strict=True)]
+    target = folder / f"seed-{hashlib.sha256(''.join(path.name for path in objects).encode()).hexdigest()[:16]}.so"
+
+    def compile_one(source: Path, path: Path) -> None:
+        if not path.exists():
+            _build_to(path, [compiler, *OPTIMISE, *tuning_flags(compiler), INCLUDE, "-c", str(source)])
+
+    if not target.exists():
+        prove_folder(folder, f"cache {folder}", MOVE_CACHE)
+        with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            list(pool.map(compile_one, sources, objects))
+        _build_to(target, [compiler, *tuning_flags(compiler), "-shared", *map(str, objects)])
+    return target
+
+
+def _build_to(target: Path, command: list[str]) -> None:
+    """Run the compiler into a temporary file and move it in place, so that nobody ever loads half a file."""
+    handle, name = tempfile.mkstemp(dir=target.parent, suffix=target.suffix)
+    os.close(handle)
+    try:
+        _run([*command, "-o", name])
+        os.replace(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The loaded kernels. Raises MissingDependency when there is no compiler or the build fails."""
+    return ctypes.CDLL(str(build()))

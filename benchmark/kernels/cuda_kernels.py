@@ -1,0 +1,544 @@
+"""The kernels on a GPU, each with the name and arguments of its CPU counterpart.
+
+What those do around their loops is done here by torch: a volume gets its rim of zeros, counts are summed up, what is added to is
+zeroed. Sums by many threads at once have no fixed order: A^T, and the gradients of hash grid, vector-matrix points, Gaussians and
+splatter differ in their last bits from run to run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.errors import InputError
+from benchmark.kernels.cuda_module import launch
+from benchmark.kernels.transfer import to_device
+
+TILE = (32, 8)  # rows and columns of the detector that a block of threads has: TILE_ROWS, TILE_COLUMNS of projector.cuh
+COLUMN = 8  # voxels that a thread has: COLUMN of fdk.cuh
+MOST_LEVELS = 32  # of a hash grid: MOST_LEVELS of hash_grid.cuh
+SPLAT_TILE, SPLAT_NUMBERS, SUMS_NUMBERS = 16, 21, 16  # pixels along a tile's edge, floats of a Gaussian and of its sums: splatter.cuh
+
+Integer = ctypes.c_int
+
+
+def _on(device: torch.device, array: np.ndarray) -> torch.Tensor:
+    return to_device(torch.from_numpy(array), device)
+
+
+# -- voxel grid <-> projections: volume [z, y, x], projections [view, v, u], views [view, 4, 3] ------------------------------
+
+
+def project_rays(
+    volume: torch.Tensor,
+    shape: Any,
+    spacing: np.ndarray,
+    views: np.ndarray,
+    count: Integer,
+    rows: Integer,
+    columns: Integer,
+    projections: torch.Tensor,
+) -> None:
+    rimmed = torch.nn.functional.pad(volume.permute(1, 2, 0), (1,) * 6).contiguous()  # [y, x, z]
+    counts = (count, rows, columns)
+    launch("project_rays", _pixels(*counts), rimmed, shape, spacing, _on(volume.device, views), *counts, projections)
+
+
+def backproject_rays(
+    volume: torch.Tensor,
+    shape: Any,
+    spacing: np.ndarray,
+    views: np.ndarray,
+    count: Integer,
+    rows: Integer,
+    columns: Integer,
+    projections: torch.Tensor,
+) -> None:
+    z, y, x = volume.shape
+    rimmed = torch.zeros(y + 2, x + 2, z + 2, device=volume.device)
+    counts = (count, rows, columns)
+    launch("backproject_rays", _pixels(*counts), rimmed, shape, spacing, _on(volume.device, views), *counts, projections)
+    volume.copy_(rimmed[1:-1, 1:-1, 1:-1].permute(2, 0, 1))
+
+
+project_separable, backproject_separable = project_rays, backproject_rays  # rows along neighbouring threads do what that path is for
+
+
+def _pixels(count: Integer, rows: Integer, columns: Integer) -> int:
+    """Threads for whole tiles of every view."""
+    return count.value * -(-rows.value // TILE[0]) * -(-columns.value // TILE[1]) * TILE[0] * TILE[1]
+
+
+def fdk_backproject(
+    volume: torch.Tensor,
+    shape: Any,
+    views: np.ndarray,
+    count: Integer,
+    rows: Integer,
+    columns: Integer,
+    filtered: torch.Tensor,
+    scale: ctypes.c_float,
+) -> None:
+    z, y, x = volume.shape
+    views_there = _on(volume.device, views)
+    launch("fdk_backproject", -(-z // COLUMN) * y * x, volume, shape, views_there, count, rows, columns, filtered, scale)
+
+
+# -- field <-> projections ----------------------------------------------------------------------------------------------------
+
+
+def clip_rays(origins: torch.Tensor, directions: torch.Tensor, rays: int, box: np.ndarray, spans: torch.Tensor) -> None:
+    launch("clip_rays", rays, origins, directions, rays, box, spans)
+
+
+def march_count(
+    origins: torch.Tensor,
+    directions: torch.Tensor,
+    rays: int,
+    box: np.ndarray,
+    samples: Integer,
+    step: ctypes.c_double,
+    seed: ctypes.c_int64,
+    cells: torch.Tensor | None,
+    cells_shape: Any,
+    table: torch.Tensor,
+) -> int:
+    """Waits for the device: how many samples there are decides how much memory they need."""
+    if not rays:
+        return 0
+    how = (box, samples, step, seed, cells, cells_shape or (ctypes.c_int * 3)())
+    launch("march_count", rays, origins, directions, rays, *how, table)
+    ends = table[:, 1].cumsum(0)
+    table[:, 0] = ends - table[:, 1]
+    return int(ends[-1])
+
+
+def march_fill(
+    origins: torch.Tensor,
+    directions: torch.Tensor,
+    begin: ctypes.c_int64,
+    end: ctypes.c_int64,
+    box: np.ndarray,
+    samples: Integer,
+    step: ctypes.c_double,
+    seed: ctypes.c_int64,
+    cells: torch.Tensor | None,
+    cells_shape: Any,
+    table: torch.Tensor,
+    positions: torch.Tensor,
+    ts: torch.Tensor,
+) -> None:
+    how = (box, samples, step, seed, cells, cells_shape or (ctypes.c_int * 3)())
+    launch("march_fill", end.value - begin.value, origins, directions, begin, end, *how, table, positions, ts)
+
+
+def march_places(rays: int, samples: int, seed: int, places: torch.Tensor) -> None:
+    launch("march_places", rays * samples, rays, samples, seed, places)
+
+
+def check_packed(table: torch.Tensor, rays: int, samples: int) -> int:
+    """Waits for the device."""
+    first, count = table.unbind(1)
+    end = torch.nn.functional.pad((first + count)[:-1], (1, 0)) if rays else first
+    bad = (count < 0) | (first < end) | (count > samples - first)
+    return int(bad.to(torch.uint8).argmax()) if rays and bool(bad.any()) else -1
+
+
+def composite_sum(mu: torch.Tensor, ts: torch.Tensor, table: torch.Tensor, rays: int, out: torch.Tensor) -> None:
+    launch("composite_sum", rays, mu, ts, table, rays, out)
+
+
+def composite_sum_transpose(values: torch.Tensor, ts: torch.Tensor, table: torch.Tensor, rays: int, mu: torch.Tensor) -> None:
+    launch("composite_sum_transpose", rays, values, ts, table, rays, mu)
+
+
+def composite_max(mu: torch.Tensor, table: torch.Tensor, rays: int, out: torch.Tensor, at: torch.Tensor) -> None:
+    launch("composite_max", rays, mu, table, rays, out, at)
+
+
+def composite_pick(mu: torch.Tensor, at: torch.Tensor, rays: int, out: torch.Tensor) -> None:
+    launch("composite_pick", rays, mu, at, rays, out)
+
+
+def composite_pick_transpose(out: torch.Tensor, at: torch.Tensor, rays: int, mu: torch.Tensor) -> None:
+    launch("composite_pick_transpose", rays, out, at, rays, mu)
+
+
+# -- fields: features [2 * levels, points] or [3 * channels, points] ----------------------------------------------------------
+
+
+def hash_encode(points: torch.Tensor, count: int, levels: Any, number: Integer, table: torch.Tensor, features: torch.Tensor) -> None:
+    launch("hash_encode", count * number.value, points, count, _all_levels(levels), number, table, features)
+
+
+def hash_encode_backward(
+    points: torch.Tensor, count: int, levels: Any, number: Integer, gradient: torch.Tensor, table_gradient: torch.Tensor
+) -> None:
+    launch("hash_encode_backward", count * number.value, points, count, _all_levels(levels), number, gradient, table_gradient)
+
+
+def hash_encode_points(
+    points: torch.Tensor,
+    count: int,
+    levels: Any,
+    number: Integer,
+    table: torch.Tensor,
+    gradient: torch.Tensor,
+    point_gradient: torch.Tensor,
+) -> None:
+    launch("hash_encode_points", count, points, count, _all_levels(levels), number, table, gradient, point_gradient)
+
+
+def _all_levels(levels: Any) -> Any:
+    """The levels in an array of the kernels' own length."""
+    if len(levels) > MOST_LEVELS:
+        raise InputError("HashGrid: levels", expected=f"at most {MOST_LEVELS} on a GPU", found=f"{len(levels)}")
+    return (levels._type_ * MOST_LEVELS)(*levels)
+
+
+def vm_encode(points: torch.Tensor, count: int, channels: Integer, shapes: Any, planes: Any, lines: Any, features: torch.Tensor) -> None:
+    launch("vm_encode", 3 * channels.value * count, points, count, channels, shapes, planes, lines, features)
+
+
+def vm_encode_backward(
+    points: torch.Tensor,
+    count: int,
+    channels: Integer,
+    shapes: Any,
+    planes: Any,
+    lines: Any,
+    gradient: torch.Tensor,
+    plane_gradients: Any,
+    line_gradients: Any,
+) -> None:
+    """Adds to the gradients, which must be zero before."""
+    launch(
+        "vm_encode_backward",
+        3 * channels.value * count,
+        points,
+        count,
+        channels,
+        shapes,
+        planes,
+        lines,
+        gradient,
+        plane_gradients,
+        line_gradients,
+    )
+
+
+def vm_encode_points(
+    points: torch.Tensor,
+    count: int,
+    channels: Integer,
+    shapes: Any,
+    planes: Any,
+    lines: Any,
+    gradient: torch.Tensor,
+    point_gradients: torch.Tensor,
+) -> None:
+    launch("vm_encode_points", count, points, count, channels, shapes, planes, lines, gradient, point_gradients)
+
+
+def vm_grid(
+    nz: Integer,
+    ny: Integer,
+    nx: Integer,
+    channels: Integer,
+    runs: torch.Tensor,
+    count: int,
+    voxels: int,
+    planes: Any,
+    lines: Any,
+    features: torch.Tensor,
+) -> None:
+    grid, places = _places(nz, ny, nx, runs, voxels)
+    launch("vm_grid", 3 * channels.value * places.numel(), grid, channels, places, voxels, planes, lines, features)
+
+
+def vm_grid_backward(
+    nz: Integer,
+    ny: Integer,
+    nx: Integer,
+    channels: Integer,
+    runs: torch.Tensor,
+    count: int,
+    voxels: int,
+    planes: Any,
+    lines: Any,
+    gradient: torch.Tensor,
+    plane_gradients: Any,
+    line_gradients: Any,
+) -> None:
+    grid, places = _places(nz, ny, nx, runs, voxels)
+    z, y, x = grid
+    setting = (grid, channels, places, voxels)
+    for k, (rows, columns, length) in enumerate(((y, x, z), (z, y, x), (z, x, y))):
+        plane, line, to_plane, to_line = (ctypes.c_void_p(at[k]) for at in (planes, lines, plane_gradients, line_gradients))
+        launch("vm_grid_to_plane", channels.value * rows * columns, *setting, Integer(k), line, gradient, to_plane)
+        partial = torch.empty(channels.value * length, rows, device=gradient.device)
+        launch("vm_grid_to_line", partial.numel(), *setting, Integer(k), plane, gradient, partial)
+        launch("sum_rows", len(partial), partial, len(partial), rows, to_line)
+
+
+def _places(nz: Integer, ny: Integer, nx: Integer, runs: torch.Tensor, voxels: int) -> tuple[Any, torch.Tensor]:
+    """The grid's shape, and for each of its voxels which of the runs' voxels it is (-1: none), int64 [z, y, x]."""
+    grid = (ctypes.c_int * 3)(nz.value, ny.value, nx.value)
+    z, y, x, lengths, before = runs.unbind(1)
+    number = torch.arange(voxels, device=runs.device)
+    shift = torch.repeat_interleave((z * ny.value + y) * nx.value + x - before, lengths, output_size=voxels)
+    places = torch.full(tuple(grid), -1, dtype=torch.int64, device=runs.device)
+    places.view(-1)[shift + number] = number
+    return grid, places
+
+
+# -- Gaussians: means [count, 3], matrices [count, 3, 3], amplitudes [count] ---------------------------------------------------
+
+
+def gaussian_project(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    images: torch.Tensor,
+) -> None:
+    images.zero_()
+    setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach)
+    launch("gaussian_project", count * views.value, *setting, images)
+
+
+def gaussian_project_backward(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    gradient: torch.Tensor,
+    *answers: torch.Tensor,
+) -> None:
+    setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach)
+    launch("gaussian_project_backward", count * views.value, *setting, gradient, *(answer.zero_() for answer in answers))
+
+
+def gaussian_voxelise(
+    grid: Any,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    volume: torch.Tensor,
+) -> None:
+    launch("gaussian_voxelise", count, grid._obj, count, means, matrices, amplitudes, reach, volume.zero_())
+
+
+def gaussian_voxelise_backward(
+    grid: Any,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    gradient: torch.Tensor,
+    *answers: torch.Tensor,
+) -> None:
+    setting = (grid._obj, count, means, matrices, amplitudes, reach, gradient)
+    launch("gaussian_voxelise_backward", count, *setting, *(answer.zero_() for answer in answers))
+
+
+def gaussian_peaks(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    temperature: ctypes.c_float,
+    images: torch.Tensor,
+) -> None:
+    setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach)
+    launch("gaussian_peaks", count * views.value, *setting, images.zero_())
+    _soften("gaussian_soft_peaks", count * views.value, *setting, temperature=temperature, most=images)
+
+
+def gaussian_peaks_backward(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    temperature: ctypes.c_float,
+    images: torch.Tensor,
+    gradient: torch.Tensor,
+    *answers: torch.Tensor,
+) -> None:
+    setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach, temperature, images, gradient)
+    launch("gaussian_peaks_backward", count * views.value, *setting, *(answer.zero_() for answer in answers))
+
+
+def gaussian_soft_voxelise(
+    grid: Any,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    temperature: ctypes.c_float,
+    volume: torch.Tensor,
+) -> None:
+    setting = (grid._obj, count, means, matrices, amplitudes, reach)
+    launch("gaussian_voxel_peaks", count, *setting, volume.zero_())
+    _soften("gaussian_soft_voxels", count, *setting, temperature=temperature, most=volume)
+
+
+def gaussian_soft_voxelise_backward(
+    grid: Any,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    temperature: ctypes.c_float,
+    volume: torch.Tensor,
+    gradient: torch.Tensor,
+    *answers: torch.Tensor,
+) -> None:
+    setting = (grid._obj, count, means, matrices, amplitudes, reach, temperature, volume, gradient)
+    launch("gaussian_soft_voxels_backward", count, *setting, *(answer.zero_() for answer in answers))
+
+
+def _soften(excess_of: str, threads: int, *setting: Any, temperature: ctypes.c_float, most: torch.Tensor) -> None:
+    """Turn maxima into soft maxima, by a kernel that sums up what all Gaussians exceed the maxima by; nothing at temperature 0."""
+    if temperature.value > 0:
+        excess = torch.zeros_like(most)
+        launch(excess_of, threads, *setting, temperature, most, excess)
+        launch("gaussian_soften", most.numel(), excess, most.numel(), temperature, most)
+
+
+def gaussian_values(
+    grid: Any,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    amplitudes: torch.Tensor,
+    reach: ctypes.c_float,
+    temperature: ctypes.c_float,
+    points: torch.Tensor,
+    number: int,
+    values: torch.Tensor,
+) -> None:
+    """Without the grid's cells: every Gaussian for every point."""
+    launch("gaussian_values", number, count, means, matrices, amplitudes, reach, temperature, points, number, values)
+
+
+# -- Gaussians blended front to back: opacities [count], colours [count, 3], order [view, count] ---------------------------------
+
+
+def splat(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    opacities: torch.Tensor,
+    colours: torch.Tensor,
+    order: torch.Tensor,
+    images: torch.Tensor,
+    left: torch.Tensor,
+    last: torch.Tensor,
+) -> None:
+    sight = (_on(means.device, vectors), views, rows, columns, count, means, matrices, opacities, colours, order)
+    launch("splat", *_splat_lists(*sight), images, left, last)
+
+
+def splat_backward(
+    vectors: np.ndarray,
+    views: Integer,
+    rows: Integer,
+    columns: Integer,
+    count: int,
+    means: torch.Tensor,
+    matrices: torch.Tensor,
+    opacities: torch.Tensor,
+    colours: torch.Tensor,
+    order: torch.Tensor,
+    left: torch.Tensor,
+    last: torch.Tensor,
+    gradient: torch.Tensor,
+    *answers: torch.Tensor,
+) -> None:
+    vectors_there = _on(means.device, vectors)
+    threads, *lists = _splat_lists(vectors_there, views, rows, columns, count, means, matrices, opacities, colours, order)
+    splats = lists[4]
+    sums = torch.zeros(order.numel(), SUMS_NUMBERS, device=means.device)
+    launch("splat_sums", threads, *lists, left, last, gradient, sums)
+    setting = (vectors_there, views, rows, columns, count, means, matrices, opacities, order, splats, sums)
+    launch("splat_backward", order.numel(), *setting, *(answer.zero_() for answer in answers))
+
+
+def _splat_lists(vectors: torch.Tensor, views: Integer, rows: Integer, columns: Integer, count: int, *parameters: torch.Tensor) -> Any:
+    """How many threads take a pixel each, and what they read: counts, Gaussians as each view has them, keys, and where a tile's begin.
+
+    Waits for the device: how many tiles are reached decides how much memory they need.
+    """
+    device, pairs = vectors.device, views.value * count
+    tiles = views.value * -(-rows.value // SPLAT_TILE) * -(-columns.value // SPLAT_TILE)
+    splats, reached = torch.empty(pairs, SPLAT_NUMBERS, device=device), torch.empty(pairs, dtype=torch.int64, device=device)
+    counts = (views, rows, columns, count)
+    launch("splat_sight", pairs, vectors, *counts, *parameters, splats, reached)
+    ends = reached.cumsum(0)
+    keys = torch.full((int(ends[-1]) if pairs else 0,), tiles * count, device=device)  # what is not filled is behind all tiles
+    launch("splat_keys", pairs, *counts, splats, reached, ends, keys)
+    keys = keys.sort().values
+    starts = torch.searchsorted(keys, count * torch.arange(tiles + 1, device=device))
+    return tiles * SPLAT_TILE**2, *counts, splats, keys, starts
+
+
+# -- total variation: volumes [z, y, x] ---------------------------------------------------------------------------------------
+
+
+def tv_primal(
+    target: torch.Tensor, dual: torch.Tensor, shape: Any, scale: np.ndarray, weight: ctypes.c_float, floor: ctypes.c_float, x: torch.Tensor
+) -> None:
+    launch("tv_primal", x.numel(), target, dual, shape, scale, weight, floor, x)
+
+
+def tv_dual(
+    x: torch.Tensor,
+    shape: Any,
+    scale: np.ndarray,
+    weights: torch.Tensor | None,
+    step: ctypes.c_float,
+    momentum: ctypes.c_float,
+    p: torch.Tensor,
+    q: torch.Tensor,
+) -> None:
+    launch("tv_dual", x.numel(), x, shape, scale, weights, step, momentum, p, q)
+
+
+def tv_value(x: torch.Tensor, shape: Any, scale: np.ndarray, weights: torch.Tensor | None, slices: np.ndarray) -> None:
+    """Waits for the device."""
+    lengths = torch.empty_like(x)
+    launch("tv_lengths", x.numel(), x, shape, scale, weights, lengths)
+    slices[:] = lengths.sum((1, 2), dtype=torch.float64).cpu().numpy()

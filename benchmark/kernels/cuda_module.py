@@ -1,0 +1,94 @@
+"""Launches a CUDA kernel on the stream that torch uses now, with tensors as they are.
+
+The kernels are compiled for the GPU at hand once, kept in the cache folder by architecture and source, and loaded once a process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.errors import InputError
+from benchmark.kernels import driver, nvrtc
+from benchmark.kernels.sources import CUDA, SHARED
+from benchmark.storage import atomic
+from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
+from benchmark.storage.writable import prove_folder
+
+
+def launch(name: str, threads: int, *arguments: Any) -> None:
+    """seed_<name>(arguments) by so many threads, on the device of the tensors among the arguments. Does not wait for it.
+
+    Tensors go by address (they must be C-contiguous), whole numbers as int64, None as a null pointer, numpy arrays and ctypes
+    values by value.
+    """
+    if threads <= 0:
+        return
+    device = next(argument.device for argument in arguments if isinstance(argument, torch.Tensor))
+    module(device).launch(f"seed_{name}", threads, stream(device), [packed(argument) for argument in arguments])
+
+
+def packed(argument: Any) -> Any:
+    """A kernel's argument as a ctypes value."""
+    if isinstance(argument, torch.Tensor):
+        if not argument.is_contiguous():
+            raise ValueError("kernel arguments must be C-contiguous")
+        return ctypes.c_void_p(argument.data_ptr())
+    if isinstance(argument, np.ndarray):
+        return (ctypes.c_char * argument.nbytes).from_buffer_copy(argument.tobytes())
+    if argument is None:
+        return ctypes.c_void_p()
+    return ctypes.c_int64(argument) if isinstance(argument, int) else argument
+
+
+def full_precision() -> None:
+    """From now on torch's products and convolutions of float32 on a GPU are not rounded to TF32, as some are by default."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+@functools.cache
+def module(device: torch.device) -> driver.Module:
+    """The kernels, loaded on a device."""
+    return driver.Module(driver.load_driver(), device.index or 0, machine_code(architecture(device)))
+
+
+def machine_code(arch: str) -> bytes:
+    """The kernels compiled for an architecture, from the cache folder if they are there."""
+    path = cache_folder() / "kernels" / f"cuda-{arch}-{source_digest()}.cubin"
+    if not path.exists():
+        prove_folder(path.parent, f"cache {path.parent}", MOVE_CACHE)
+        atomic.replace(path, nvrtc.compile_cubin(arch))
+    return path.read_bytes()
+
+
+@functools.cache
+def source_digest() -> str:
+    """Hash of all that decides the machine code, except for the architecture."""
+    sources = [*sorted(SHARED.glob("*.h")), *sorted(CUDA.glob("*.cuh")), *sorted(CUDA.glob("*.cu"))]
+    text = f"{nvrtc.OPTIONS}{nvrtc.nvrtc_version()}" + "".join(path.read_text(encoding="utf-8") for path in sources)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def architecture(device: torch.device) -> str:
+    """'sm_90' and so on: the device's own, or the newest that NVRTC knows whose code runs on it. Raises InputError for none."""
+    major, minor = torch.cuda.get_device_capability(device)
+    return fitting(major, minor, nvrtc.supported_architectures())
+
+
+def fitting(major: int, minor: int, known: tuple[str, ...]) -> str:
+    """Of the known architectures the newest whose machine code runs on a device of this compute capability."""
+    runs = [arch for arch in known if int(arch[3:]) // 10 == major and int(arch[3:]) % 10 <= minor]
+    if not runs:
+        found = f"a device of compute capability {major}.{minor}"
+        raise InputError("--device", expected=f"one that NVRTC compiles for ({', '.join(known)})", found=found, fix="Use cpu.")
+    return max(runs, key=lambda arch: int(arch[3:]))
+
+
+def stream(device: torch.device) -> int:
+    """The handle of the stream that torch uses now on a device."""
+    return torch.cuda.current_stream(device).cuda_stream

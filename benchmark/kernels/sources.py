@@ -1,0 +1,7 @@
+"""Where the sources of the kernels lie: cpu/ is C++, cuda/ is CUDA, shared/ holds device functions that both compile unchanged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CPU, CUDA, SHARED = (Path(__file__).parent / name for name in ("cpu", "cuda", "shared"))

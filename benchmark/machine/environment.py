@@ -1,0 +1,116 @@
+"""What a run ran on: versions, processor, git state; and whether optional parts are there."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+DISTRIBUTION = "seed-ct"
+HOME = Path(__file__).resolve().parents[2]  # where the package lies: a clone, or site-packages
+_PACKAGES = ("torch", "numpy", "scipy", "scikit-image")
+REPOSITORIES = {  # what is built from its own repository, with CUDA's compiler
+    "tigre": "git+https://github.com/CERN/TIGRE.git",
+    "tinycudann": "'git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch'",
+}
+
+
+def available_cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def environment() -> dict[str, Any]:
+    """Facts for the record, gathered once a process without importing anything heavy."""
+    import benchmark
+
+    return {
+        "benchmark": benchmark.__version__,
+        "git": git_state(HOME),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor(),
+        "cores": available_cores(),
+        **{name: version(name) for name in _PACKAGES},
+    }
+
+
+def version(distribution: str) -> str:
+    """Installed version of a distribution; '' if it is not installed."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def git_state(folder: Path) -> str:
+    """Commit of a checkout, with '+changes' if tracked files differ from it; '' outside of git."""
+    try:
+        commit = _git(folder, "rev-parse", "--short=12", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f"{commit}+changes" if changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def processor() -> str:
+    """Name of the processor."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return match.group(1) if match else platform.machine()
+
+
+def missing_modules(modules: Iterable[str]) -> list[str]:
+    """Those of the modules that cannot be found (imports only their parent packages)."""
+    return [name for name in modules if not _exists(name)]
+
+
+def needs(modules: Iterable[str]) -> str:
+    """'needs a, b (install: ...)' for those of the modules that cannot be found; '' if all can."""
+    missing = missing_modules(modules)
+    return f"needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})" if missing else ""
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def install_hint(module: str) -> str:
+    """The line that installs a module: an extra of this project where one provides it, the module's repository where no index has it."""
+    extra = _extras().get(module)
+    return f"pip install -e '.[{extra}]'" if extra else f"pip install {REPOSITORIES.get(module, module)}"
+
+
+@functools.cache
+def _extras() -> dict[str, str]:
+    """Extra by module: by the extra's own name and by the names of the distributions it installs."""
+    found: dict[str, str] = {}
+    try:
+        requirements = importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        requirements = []
+    for requirement in requirements:
+        match = re.match(r"([\w.-]+).*;\s*extra\s*==\s*['\"]([\w-]+)['\"]", requirement)
+        if match and match.group(2) != "dev":
+            found.setdefault(match.group(1).replace("-", "_"), match.group(2))
+            found[match.group(2)] = match.group(2)
+    return found

@@ -1,0 +1,96 @@
+"""Scores a volume against its case with every registered metric. Only the harness calls this; methods never see a score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.metrics import photographs
+from benchmark.plugins.specs import MetricSpec, resolve
+from benchmark.scan.case import Case
+from benchmark.scan.scan import Scan
+
+PREFIXES = {"volume": ("volume",), "projection": ("projection", "fit")}  # kind of a metric -> prefixes of its columns
+
+
+class Scorer:
+    """Scores for one case; keeps its projectors. `metrics` are all specs; names become volume_*, projection_* and fit_*."""
+
+    def __init__(self, case: Case, metrics: Iterable[MetricSpec]) -> None:
+        self.case = case
+        self.metrics = list(metrics)
+
+    def score(self, volume: np.ndarray, arrays: Mapping[str, np.ndarray] | None = None) -> tuple[dict[str, float | None], list[str]]:
+        """All metrics of a volume [z, y, x], and what went wrong (such a metric is None).
+
+        The volume is re-projected by the harness itself, for every method alike (by its maxima where the views are maxima):
+        against the held-out views (projection_*) and against the measured training views (fit_*). Photographs are held against
+        what the harness renders of the Gaussians in `arrays` (see Reconstruction).
+        """
+        values: dict[str, float | None] = {}
+        problems: list[str] = []
+        if self.case.truth is not None:
+            self._apply("volume", self.case.scan, volume, self.case.truth, values, problems)
+        rendered = any(metric.kind == "projection" for metric in self.metrics)
+        for prefix, scan in (("projection", self.case.heldout), ("fit", self.case.scan)):
+            if rendered and scan is not None and scan.composite == "over":
+                self._apply_to_photographs(prefix, scan, arrays or {}, values, problems)
+            elif rendered and scan is not None:
+                self._apply(prefix, scan, _project(scan, volume), scan.projections, values, problems)
+        return values, problems
+
+    def versions(self, names: Iterable[str]) -> dict[str, int]:
+        """The revision of the metric behind each name."""
+        known = {f"{prefix}_{metric.name}": metric.revision for metric in self.metrics for prefix in PREFIXES[metric.kind]}
+        return {name: known[name] for name in names if name in known}
+
+    def _apply_to_photographs(
+        self, prefix: str, scan: Scan, arrays: Mapping[str, np.ndarray], values: dict[str, float | None], problems: list[str]
+    ) -> None:
+        try:
+            found, true = photographs.rendered(arrays, scan), photographs.seen(scan)
+        except InputError as error:
+            problems.append(str(error))
+            return
+        pair = {"silhouettes": (found.silhouettes, true.silhouettes)}
+        self._apply(prefix, scan, found.stack(), true.stack(), values, problems, pair)
+
+    def _apply(
+        self,
+        prefix: str,
+        scan: Scan,
+        found: np.ndarray,
+        true: np.ndarray,
+        values: dict[str, float | None],
+        problems: list[str],
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        known = {**self.case.facts, "geometry": scan.geometry, **(more or {})}
+        for metric in self.metrics:
+            if prefix not in PREFIXES[metric.kind] or not set(metric.needs) <= set(known):
+                continue
+            name = f"{prefix}_{metric.name}"
+            try:
+                value = resolve(metric.target)(found, true, **{need: known[need] for need in metric.needs})  # None: does not apply here
+                values[name] = None if value is None else float(value)
+            except Exception as error:
+                values[name] = None
+                problems.append(f"metric {name}: {type(error).__name__}: {error}")
+
+    def volume_psnr(self, volume: np.ndarray) -> float | None:
+        """The strict PSNR alone, for convergence curves; None without a truth or without that metric."""
+        metric = next((metric for metric in self.metrics if (metric.kind, metric.name) == ("volume", "psnr")), None)
+        if metric is None or self.case.truth is None:
+            return None
+        value = resolve(metric.target)(volume, self.case.truth)  # None: a constant truth has no range
+        return None if value is None else float(value)
+
+
+def _project(scan: Scan, volume: np.ndarray) -> np.ndarray:
+    """What a scan would have measured of a volume, [view, v, u]; both may lie in files."""
+    from benchmark.projection.rendering import rendered  # brings torch
+
+    return rendered(volume, scan.geometry, scan.composite)

@@ -1,0 +1,234 @@
+"""A plan: what to run, from a YAML file and flags. Every mistake is found before anything runs, and all are said at once.
+
+The keys of the file are explained in configs/quick.yaml. Flags replace what the file says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError, Mistakes
+from benchmark.plan import quantities
+from benchmark.plan.entries import MOST_RUNS, Entry, read_entries, resolve_entry
+from benchmark.plugins.registry import Registry
+from benchmark.plugins.specs import MethodSpec
+from benchmark.records.record import RunSpec
+from benchmark.runtime.weights import Weights
+from benchmark.storage.yaml_file import parse_yaml, read_yaml
+
+KEYS = ("datasets", "methods", "views", "size", "seeds", "noise", "budget", "output")
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Flags:
+    """What the command line may say instead of the file; None = not given. Texts as typed."""
+
+    methods: str | None = None
+    datasets: str | None = None
+    views: str | None = None
+    size: str | None = None
+    seeds: str | None = None
+    photons: str | None = None
+    budget: str | None = None
+    output: str | None = None
+    sets: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Ordered, fully resolved runs (their data digests are still empty) and the folder for their results."""
+
+    source: str
+    output: Path
+    runs: tuple[RunSpec, ...]
+
+
+def find_config(name: str | None) -> Path:
+    """A path as given, or one of configs/ by its bare name; quick.yaml if None."""
+    path = Path(name or "quick")
+    shipped = CONFIGS / f"{path.name.removesuffix('.yaml')}.yaml"
+    if path.exists() and path.is_file():
+        return path
+    if path.name == str(path) and shipped.exists():
+        return shipped
+    known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.yaml"))) or "none found"
+    raise InputError(f"config {path}", expected="a YAML file, or a name in configs/", found="no such file", fix=f"Names: {known}.")
+
+
+def load_plan(registry: Registry, config: str | None, flags: Flags) -> Plan:
+    """Read a file and apply the flags. Raises InputError with every mistake."""
+    path = find_config(config)
+    return make_plan(registry, read_yaml(path), flags, source="plan" if config is None else path.name, name=path.stem)
+
+
+def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, source: str = "plan", name: str = "run") -> Plan:
+    """The plan of a file's content and the flags. Raises InputError with every mistake."""
+    mistakes = Mistakes()
+    mistakes.check_keys("", content, KEYS)
+    paths = {key: key for key in KEYS}
+    content = _with_flags(dict(content), flags, paths, mistakes)
+    grid = {
+        "size": quantities.sizes(content.get("size")),
+        "views": quantities.views(content.get("views"), paths["views"], mistakes),
+    }
+    noise = quantities.noise(content.get("noise"), paths["noise"], mistakes)
+    if flags.photons is not None:
+        noise["photons"] = None if flags.photons.lower() == "none" else flags.photons
+    origins = {key: f"noise.{key}" for key in noise} | {key: paths[key] for key in grid}
+    if flags.photons is not None:
+        origins["photons"] = "--photons"
+    seeds = quantities.seeds(content.get("seeds", [0]), paths["seeds"], mistakes)
+    budget = quantities.budget(content.get("budget"), paths["budget"], mistakes)
+    datasets = _entries(registry, "datasets", content, flags.datasets, mistakes)
+    methods = _entries(registry, "methods", content, flags.methods, mistakes)
+    flagged = {key for key in ("size", "views", "photons") if getattr(flags, key) is not None}
+    for entry in datasets:  # what a flag says for all wins over what the file says for one
+        entry.values = {key: value for key, value in entry.values.items() if key not in flagged}
+        entry.grid = {key: values for key, values in entry.grid.items() if key not in flagged}
+    apply_sets(registry, flags.sets, datasets, methods, mistakes)
+    cases = _cases(registry, datasets, grid, noise, origins, mistakes)
+    solvers = [
+        (entry, params, _weights(registry.methods[entry.name], params, mistakes))
+        for entry in methods
+        for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)
+    ]
+    count = len(cases) * len(solvers) * len(seeds)
+    if count > MOST_RUNS:
+        mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
+    mistakes.raise_if_any(source)
+    specs = [
+        RunSpec(
+            dataset=dataset,
+            dataset_params=case,
+            dataset_revision=registry.datasets[dataset].revision,
+            method=entry.name,
+            preset=entry.preset,
+            method_params=params,
+            method_revision=registry.methods[entry.name].revision,
+            seed=seed,
+            weights_digest=weights,
+            **budget,
+        )
+        for dataset, case in cases
+        for entry, params, weights in solvers
+        for seed in seeds
+    ]
+    output = Path(str(content.get("output") or f"results/{name}"))
+    return Plan(source, output, tuple({spec.id: spec for spec in specs}.values()))
+
+
+def _with_flags(content: dict[str, Any], flags: Flags, paths: dict[str, str], mistakes: Mistakes) -> dict[str, Any]:
+    """The file's values with those of the flags in their place; `paths` then names the flag."""
+    for key in ("views", "size", "seeds"):
+        text = getattr(flags, key)
+        if text is None:
+            continue
+        paths[key] = f"--{key}"
+        try:
+            content[key] = parse_yaml(f"[{text}]", f"--{key}")
+        except InputError as error:
+            mistakes.note(error)
+            content.pop(key, None)
+    for key in ("budget", "output"):
+        if getattr(flags, key) is not None:
+            content[key], paths[key] = getattr(flags, key), f"--{key}"
+    return content
+
+
+def _entries(registry: Registry, what: str, content: dict[str, Any], flag: str | None, mistakes: Mistakes) -> list[Entry]:
+    """The entries of the file, or those that the flag names (with the file's values for them, unless a preset is named)."""
+    if what not in content and flag is None:
+        mistakes.add(what, expected="at least one name", found="none")
+        return []
+    written = read_entries(content[what], what, mistakes) if what in content else []
+    if flag is not None:
+        names = [name.strip() for name in flag.split(",") if name.strip()]
+        if not names:
+            mistakes.add(f"--{what}", expected="names with commas between", found=repr(flag))
+        chosen: list[Entry] = []
+        for name in names:
+            chosen += [entry for entry in written if entry.name == name] or read_entries(name, f"--{what}", mistakes)
+        written = chosen
+    known = []
+    for entry in written:
+        try:
+            getattr(registry, what.removesuffix("s"))(entry.name, entry.where.removesuffix(f".{entry.name}"))
+            known.append(entry)
+        except InputError as error:
+            mistakes.note(error)
+    return known
+
+
+def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
+    """Digest of the weights file that a method's parameters name; '' for none."""
+    if spec.fit is None or params["weights"] is None:
+        return ""
+    try:
+        weights = Weights.read(Path(params["weights"]))
+        weights.check(spec)
+        return weights.digest
+    except InputError as error:
+        mistakes.note(error)
+        return ""
+
+
+def apply_sets(
+    registry: Registry, sets: tuple[str, ...], datasets: list[Entry], methods: list[Entry], mistakes: Mistakes, option: str = "--set"
+) -> None:
+    """--set name.key=value, or methods.name.key=value where a dataset has the same name. Messages name the option."""
+    for text in sets:
+        match = re.fullmatch(r"(?:(methods|datasets)\.)?([\w-]+)\.(\w+)=(.*)", text, re.DOTALL)
+        if match is None:
+            mistakes.add(f"{option} {text}", expected="name.key=value, such as zerorf.steps=50", found=repr(text))
+            continue
+        folder, name, key, written = match.groups()
+        where = f"{option} {name}.{key}"
+        groups = [(methods, registry.methods)] * (folder != "datasets") + [(datasets, registry.datasets)] * (folder != "methods")
+        targets = [(entry, specs[name].params) for entries, specs in groups for entry in entries if entry.name == name]
+        if not targets:
+            mistakes.unknown(where, name, {entry.name for entries, _ in groups for entry in entries})
+            continue
+        fitting = [entry for entry, params in targets if key in params.model_fields]
+        if not fitting:
+            mistakes.unknown(where, key, targets[0][1].model_fields)
+            continue
+        try:
+            value = parse_yaml(written, where)
+        except InputError as error:
+            mistakes.note(error)
+            continue
+        if {id(entry) for entry in fitting} & set(map(id, methods)) and {id(entry) for entry in fitting} & set(map(id, datasets)):
+            mistakes.add(where, expected=f"methods.{name}.{key}=... or datasets.{name}.{key}=...", found="a name that is both")
+            continue
+        for entry in fitting:
+            entry.override(key, value, where)
+
+
+def _cases(
+    registry: Registry,
+    entries: list[Entry],
+    grid: dict[str, list[Any]],
+    noise: dict[str, Any],
+    origins: dict[str, str],
+    mistakes: Mistakes,
+) -> list[tuple[str, dict[str, Any]]]:
+    """(dataset, resolved parameters) of every case: dataset, then size, then views, then its grid."""
+    found = []
+    for entry in entries:
+        spec = registry.datasets[entry.name]
+        own = {*entry.values, *entry.grid}
+        entry.origins = {key: place for key, place in origins.items() if key not in own} | entry.origins
+        below = {key: value for key, value in noise.items() if key not in own}
+        for size in [None] if "size" in own else grid["size"] or [None]:
+            for views in [None] if "views" in own else grid["views"] or [None]:
+                given = below | ({} if size is None else {"size": size}) | ({} if views is None else {"views": views})
+                for params in resolve_entry(entry, spec, given, mistakes):
+                    defect = quantities.views_defect(params["views"])
+                    if defect:
+                        mistakes.add(entry.origins.get("views", f"{entry.where}.views"), expected=defect, found=repr(params["views"]))
+                    found.append((entry.name, params))
+    return found

@@ -1,0 +1,103 @@
+"""The values a plan gives to all its runs: size, views, seeds, noise, budget; read from YAML or flags, checked one by one."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from benchmark.errors import Mistakes
+
+LARGEST_SEED = 2**63 - 1  # that every generator takes
+
+
+def sizes(value: Any) -> list[Any]:
+    """`size: 64` or a list; the dataset's own model checks the numbers."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def views(value: Any, where: str, mistakes: Mistakes) -> list[Any]:
+    """`views: 50`, or a list whose items are numbers of views or lists of indices."""
+    if value is None:
+        return []
+    items = value if isinstance(value, list) else [value]
+    good = []
+    for item in items:
+        defect = views_defect(item)
+        if defect:
+            mistakes.add(where, expected=defect, found=repr(item))
+        else:
+            good.append(item)
+    if not items:
+        mistakes.add(where, expected="at least one number of views", found="none")
+    return good
+
+
+def views_defect(value: Any) -> str:
+    """What would have been right; '' if the value is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "" if value >= 1 else "at least one view"
+    if isinstance(value, list | tuple) and value and all(type(item) is int and item >= 0 for item in value):
+        return "" if len(set(value)) == len(value) else "every view index once"
+    return "a number of views (from 1) or a list of view indices (from 0)"
+
+
+def seeds(value: Any, where: str, mistakes: Mistakes) -> list[int]:
+    """`seeds: 0` or a list of seeds, each once."""
+    items = value if isinstance(value, list) else [value]
+    if not items or not all(type(item) is int and 0 <= item <= LARGEST_SEED for item in items):
+        mistakes.add(where, expected=f"whole numbers from 0 to {LARGEST_SEED}", found=repr(value))
+        return [0]
+    return list(dict.fromkeys(items))
+
+
+def noise(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
+    """`noise: {photons: 1e5, electronic: 10}` or none; the dataset's own model checks the numbers."""
+    if value is None or value == "none":
+        return {}
+    if not isinstance(value, dict):
+        mistakes.add(where, expected="{photons: 1e5, electronic: 10} or none", found=repr(value))
+        return {}
+    valid = ("photons", "electronic")
+    mistakes.check_keys(where, value, valid)
+    return {key: value[key] for key in valid if key in value}
+
+
+_SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600}
+_WORK = ("steps", "samples", "projections")
+
+
+def budget(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
+    """'300s', '500steps', '2e9samples' or '200projections': the field of RunSpec that it sets."""
+    if value is None:
+        return {}
+    number, unit = _quantity(value)
+    if unit in _SECONDS and number > 0:
+        return {"budget_seconds": number * _SECONDS[unit]}
+    if unit in _WORK and number >= 1 and number.is_integer():
+        return {f"budget_{unit}": int(number)}
+    mistakes.add(where, expected="a limit such as 300s, 5min, 1h, 500steps, 2e9samples or 200projections", found=repr(value))
+    return {}
+
+
+def duration(value: Any, where: str, mistakes: Mistakes) -> float | None:
+    """Seconds of '300s', '5min', '1.5h' or a plain number."""
+    if value is None:
+        return None
+    number, unit = _quantity(value)
+    if unit in _SECONDS and number > 0:
+        return number * _SECONDS[unit]
+    mistakes.add(where, expected="a duration such as 300s, 5min or 1h", found=repr(value))
+    return None
+
+
+def _quantity(value: Any) -> tuple[float, str]:
+    """2e9 and 'samples' of '2e9samples'; NaN and '' for what is no finite number with a unit behind it."""
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z]*)\s*", str(value))
+    try:
+        number = float(match.group(1)) if match and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    return (number, match.group(2)) if match and math.isfinite(number) else (math.nan, "")

@@ -1,0 +1,91 @@
+"""Which dataset opens a path that a user has: `--scan PATH`, `--volume PATH`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError, MissingDependency, Mistakes
+from benchmark.machine.environment import needs
+from benchmark.plan.entries import Entry, resolve_entry
+from benchmark.plan.plan import apply_sets
+from benchmark.plugins.registry import Registry
+from benchmark.plugins.specs import DatasetSpec, resolve
+from benchmark.scan.case import Case
+
+
+def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
+    """The dataset whose `opens[what]` says yes to the path. Raises InputError if there is no such file or nobody does."""
+    where = f"--{what} {path}"
+    openers = {name: spec for name, spec in registry.datasets.items() if what in spec.opens}
+    if not path.exists() and "*" not in path.name:
+        raise InputError(where, expected="a file or folder", found="none")
+    for spec in openers.values():
+        if resolve(spec.opens[what])(path):
+            return spec
+    kinds = "; ".join(f"{name}: {spec.summary}" for name, spec in openers.items())
+    fix = f"Describe your own files: python -m benchmark new-scan {path}" if what == "scan" and path.is_dir() else ""
+    raise InputError(where, expected=f"one of these ({kinds})", found="something else", fix=fix)
+
+
+def flags_for(registry: Registry, what: str, path: str, chosen: str | None = None) -> tuple[str, str]:
+    """What `--datasets` and `--set` would have to say; `chosen` is a dataset that was named, which then gets the path.
+
+    Raises InputError for one that has no path.
+    """
+    spec = dataset_for(registry, what, Path(path)) if chosen is None else registry.dataset(chosen, "--datasets")
+    if "path" not in spec.params.model_fields:
+        raise InputError(f"--{what} {path}", expected="a dataset that takes a path", found=f"--datasets {spec.name}")
+    return spec.name, f"datasets.{spec.name}.path={json.dumps(path)}"
+
+
+def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | None]]:
+    """The dataset of this name, the dataset that opens this path, or those that open what lies in this folder; each with its path.
+
+    Raises InputError if that is nobody.
+    """
+    if scan in registry.datasets or not Path(scan).exists():
+        return [(registry.dataset(scan, "scan"), None)]
+    try:
+        return [(dataset_for(registry, "scan", Path(scan)), scan)]
+    except InputError:
+        found: list[tuple[DatasetSpec, str | None]] = []
+        for inside in sorted(Path(scan).iterdir()) if Path(scan).is_dir() else ():
+            with contextlib.suppress(InputError):
+                found.append((dataset_for(registry, "scan", inside), str(inside)))
+        if not found:
+            raise
+        return found
+
+
+def check_modules(spec: DatasetSpec) -> None:
+    """Raise MissingDependency where a module that a dataset needs is not there."""
+    missing = needs(spec.requires)
+    if missing:
+        raise MissingDependency(f"{spec.name} {missing}")
+
+
+def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
+    """The case of a dataset with these resolved parameters. Raises MissingDependency where a module that it needs is not there."""
+    check_modules(spec)
+    case = resolve(spec.target)(spec.params(**values))
+    if not isinstance(case, Case):
+        raise TypeError(f"a dataset must return a benchmark.api.Case, '{spec.name}' returned {type(case).__name__}")
+    return case
+
+
+def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[str, ...]) -> Case:
+    """The case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raises InputError."""
+    if scan in registry.datasets or not Path(scan).exists():
+        spec = registry.dataset(scan, "scan")
+    else:
+        spec = dataset_for(registry, "scan", Path(scan))
+        sets = (flags_for(registry, "scan", scan)[1], *sets)
+    mistakes = Mistakes()
+    entry = Entry("scan", spec.name, {})
+    apply_sets(registry, sets, [entry], [], mistakes)
+    found = resolve_entry(entry, spec, given, mistakes)
+    mistakes.raise_if_any("scan")
+    return load_case(spec, found[0])

@@ -1,0 +1,1 @@
+"""Plug-ins: their specs, hooks and registry."""

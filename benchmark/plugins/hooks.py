@@ -1,0 +1,49 @@
+"""The hooks a plug-in may implement (pluggy). Mark an implementation with `benchmark.api.hookimpl`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from benchmark.plugins.specs import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec
+    from benchmark.records.record import RunRecord, RunSpec
+
+PROJECT = "benchmark"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def register_methods() -> list[MethodSpec]:
+    """Return the reconstruction methods of this plug-in."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_datasets() -> list[DatasetSpec]:
+    """Return the datasets of this plug-in."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_metrics() -> list[MetricSpec]:
+    """Return the metrics of this plug-in."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_reporters() -> list[ReporterSpec]:
+    """Return the reporters of this plug-in."""
+    raise NotImplementedError
+
+
+@hookspec
+def run_started(spec: RunSpec) -> None:
+    """Observe the start of a run."""
+
+
+@hookspec
+def run_finished(record: RunRecord) -> None:
+    """Observe a finished (or failed, or skipped) run."""

@@ -1,0 +1,67 @@
+"""Strangers' modules that end the whole process when they are imported (a crash in compiled code, os._exit): found out in a child."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmark.storage.cache_folder import cache_folder
+
+LONGEST = 120.0  # [s] for an import
+_TRY = """
+import importlib, os, sys
+try:
+    importlib.import_module(sys.argv[1])
+except BaseException:
+    pass  # said where it is imported for good
+os.write(1, b"survived")
+"""
+
+
+@contextlib.contextmanager
+def survived(module: str) -> Iterator[None]:
+    """Import `module` inside. Raises ImportError, and the block is not entered, if that would end the process.
+
+    A stamp in the cache says that it has been imported before. It is taken away as long as an import is under way, so it is not
+    there after a crash; without a stamp, a child imports the module first.
+    """
+    stamp = _stamp(module)
+    try:
+        stamp.unlink()
+    except OSError:
+        _try_in_child(module)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # a cache that cannot be written: tried again next time
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
+
+
+def _stamp(module: str) -> Path:
+    """One file for each module, place and interpreter."""
+    try:
+        spec = importlib.util.find_spec(module.partition(".")[0])
+    except (ImportError, ValueError):
+        spec = None
+    facts = f"{sys.executable} {module} {spec.origin if spec else ''}"
+    return cache_folder() / "imported" / hashlib.sha256(facts.encode()).hexdigest()[:24]
+
+
+def _try_in_child(module: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", _TRY, module]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=LONGEST)
+    except subprocess.TimeoutExpired:
+        raise ImportError(f"{module} takes longer than {LONGEST:g} s to import") from None
+    if not done.stdout.endswith(b"survived"):
+        how = signal.strsignal(-done.returncode) if done.returncode < 0 else f"exit code {done.returncode}"
+        raise ImportError(f"{module} ends the process that imports it ({how})")

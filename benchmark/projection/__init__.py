@@ -1,0 +1,1 @@
+"""A and its transpose: line integrals, rays, marching, compositing."""

@@ -1,0 +1,75 @@
+"""Choosing a parameter from the scan alone: views that are held back, and how well a volume shows them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from benchmark.projection.projector import Projector
+from benchmark.scan.geometry import ConeBeamGeometry
+
+BOXES = 3.5  # of a voxel's width, see blur_widths
+
+
+def held_back_views(angles: np.ndarray) -> np.ndarray:
+    """Indices of every fifth view or so, at most ten, spread over the arc and away from its ends."""
+    count = min(10, max(1, round(angles.size / 5)))
+    ordered = np.argsort(angles, kind="stable")
+    return np.sort(ordered[((np.arange(count) + 0.5) * angles.size / count).astype(int)])
+
+
+class ViewError:
+    """Some views of a scan; `error` compares a volume's projections with them.
+
+    Two things make the error stand for the volume's. It passes through the ramp filter along u: an error of the volume at
+    frequency f reaches the projections divided by f (the central slice theorem). And the views are blurred to the resolution
+    of the voxels: a grid of voxel means, interpolated, cannot show what they show, and without the blur volumes that are
+    too sharp would match them best.
+    """
+
+    def __init__(self, geometry: ConeBeamGeometry, projections: torch.Tensor) -> None:
+        self.projector = Projector(geometry)
+        self.target = blur(projections, *blur_widths(geometry))
+        self.samples = 2 * geometry.detector_shape[1]
+        self.scale = max(self._energy(self.target), 1e-30)
+
+    def error(self, x: torch.Tensor) -> float:
+        """Ramp-filtered error of a volume [z, y, x], relative to the views' ramp-filtered content (root mean square)."""
+        return math.sqrt(self._energy(self.projector.forward(x) - self.target) / self.scale)
+
+    def _energy(self, projections: torch.Tensor) -> float:
+        ramp = torch.fft.rfftfreq(self.samples, device=projections.device)
+        return float((torch.fft.rfft(projections, self.samples).abs() * ramp).double().square().sum())
+
+
+def blur_widths(geometry: ConeBeamGeometry) -> tuple[float, float]:
+    """Standard deviation, in pixels along v and u, of what separates a pixel's aperture from a voxel's.
+
+    A projected grid of voxel means carries boxes of the voxel's width (one is the mean, two are the linear interpolation, the
+    rest stands for what no voxel shows: 4 suit voxel means of phantoms, 3 the walnut's least-squares truth), a pixel carries
+    one of its own; the variance of a box of width w is w^2 / 12.
+    """
+    widths = []
+    voxels = (geometry.volume_spacing[0], max(geometry.volume_spacing[1:]))
+    for voxel, pixel in zip(voxels, geometry.detector_pitch, strict=True):
+        voxel_in_pixels = voxel * geometry.magnification / pixel
+        widths.append(math.sqrt(max(0.0, BOXES * voxel_in_pixels**2 - 1) / 12))
+    return widths[0], widths[1]
+
+
+def blur(projections: torch.Tensor, sigma_v: float, sigma_u: float) -> torch.Tensor:
+    """Gaussian blur of [view, v, u] along v and u, the edges repeated."""
+    images = projections[:, None]
+    for sigma, vertical in ((sigma_v, True), (sigma_u, False)):
+        if sigma < 0.05:
+            continue
+        reach = math.ceil(4 * sigma)
+        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2)
+        kernel /= kernel.sum()
+        pad = (0, 0, reach, reach) if vertical else (reach, reach, 0, 0)
+        images = torch.nn.functional.conv2d(
+            torch.nn.functional.pad(images, pad, mode="replicate"), kernel.view(1, 1, -1, 1) if vertical else kernel.view(1, 1, 1, -1)
+        )
+    return images[:, 0]

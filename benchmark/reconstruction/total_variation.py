@@ -1,0 +1,88 @@
+"""Isotropic 3-D total variation and its proximal operator: the prior of piecewise constant volumes."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+
+import numpy as np
+import torch
+
+from benchmark.errors import InputError
+from benchmark.kernels.dispatch import call
+
+
+class TotalVariation:
+    """TV(x) = sum over voxels of w |G x|, G = forward differences, for volumes of one shape [z, y, x].
+
+    `spacing` (z, y, x) weighs the differences of oblong voxels (its unit cancels: they are relative to the geometric
+    mean), so that for cubes TV has the unit of x. The proximal operator keeps its dual field from call to call: inside an
+    outer iteration, whose arguments change little, a few inner iterations are enough. Volumes lie on `device`, and so do the
+    `weights` w >= 0 of the voxels (float32 [z, y, x]; none = 1).
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        device: torch.device | str = "cpu",
+        weights: torch.Tensor | None = None,
+    ) -> None:
+        mean = math.prod(spacing) ** (1 / 3)
+        self.shape = tuple(shape)
+        self._scale = np.array([mean / s if n > 1 else 0.0 for s, n in zip(spacing, shape, strict=True)], dtype=np.float32)
+        self._lipschitz = max(float(4 * (self._scale**2).sum()), 1e-12)  # of G G^T
+        self._shape = (ctypes.c_int * 3)(*shape)
+        self._dual = torch.zeros(3, *shape, device=device)  # p of the last call
+        self._slices = np.zeros(shape[0])
+        self._weights = None if weights is None else self._checked(weights)
+
+    def value(self, x: torch.Tensor) -> float:
+        """TV(x), x float32 [z, y, x]."""
+        call("tv_value", self._checked(x), self._shape, self._scale, self._weights, self._slices)
+        return float(self._slices.sum())
+
+    def gradient(self, x: torch.Tensor, smoothing: float) -> torch.Tensor:
+        """The gradient of TV [z, y, x] at x, in which lengths |G x| below `smoothing` (> 0, unit of x) count quadratically.
+
+        That is Huber's function of each length, the Moreau envelope of the weighted TV: its gradient G^T p, p = G x / smoothing pulled
+        back into each voxel's ball, is what the two kernels of the proximal operator compute.
+        """
+        x, dual = self._checked(x), torch.zeros_like(self._dual)
+        step, no_momentum = ctypes.c_float(1 / smoothing), ctypes.c_float(0)
+        call("tv_dual", x, self._shape, self._scale, self._weights, step, no_momentum, dual, dual)  # without momentum p is q
+        slope, nothing = torch.empty_like(x), torch.zeros_like(x)
+        call("tv_primal", nothing, dual, self._shape, self._scale, ctypes.c_float(-1), ctypes.c_float(-math.inf), slope)
+        return slope
+
+    def prox(self, target: torch.Tensor, weight: float, *, iterations: int = 10, nonnegative: bool = True) -> torch.Tensor:
+        """argmin over x (>= 0 if nonnegative) of |x - target|^2 / 2 + weight TV(x), by `iterations` steps of the fast gradient
+        projection (Beck & Teboulle 2009, doi 10.1109/TIP.2009.2028250), from where the last call ended."""
+        floor = 0.0 if nonnegative else -math.inf
+        if weight <= 0:
+            return target.clamp(min=0) if nonnegative else target.clone()
+        target, x = self._checked(target), torch.empty(self.shape, device=target.device)
+        p, q, t = self._dual, self._dual.clone(), 1.0
+
+        def primal(dual: torch.Tensor) -> None:
+            call("tv_primal", target, dual, self._shape, self._scale, ctypes.c_float(weight), ctypes.c_float(floor), x)
+
+        step = ctypes.c_float(1 / (self._lipschitz * weight))
+        for _ in range(iterations):
+            primal(q)
+            t_next = (1 + math.sqrt(1 + 4 * t * t)) / 2
+            momentum = ctypes.c_float((t - 1) / t_next)
+            call("tv_dual", x, self._shape, self._scale, self._weights, step, momentum, p, q)
+            t = t_next
+        primal(p)
+        return x
+
+    def restart(self) -> None:
+        """Forget the dual field."""
+        self._dual.zero_()
+
+    def _checked(self, volume: torch.Tensor) -> torch.Tensor:
+        shape = tuple(volume.shape)
+        if shape != self.shape or volume.dtype != torch.float32 or not volume.is_contiguous():
+            raise InputError("total variation", expected=f"a contiguous float32 volume {self.shape}", found=f"{volume.dtype} {shape}")
+        return volume

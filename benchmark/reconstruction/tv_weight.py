@@ -1,0 +1,104 @@
+"""The weight of the total variation, chosen from the scan alone: it never sees a truth.
+
+Two tests, because each is blind where the other sees. Views that were held back tell noise from detail, but need neighbours
+to be predicted from. The fitted views, blurred to the resolution of the voxels, tell too sharp from too smooth however few
+they are, but noise that was fitted looks like detail to them. So the larger of the two weights counts; the second alone
+where the smoothest volume predicts the held-back views best although the fitted ones are matched far better (too few views,
+not too much noise).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from benchmark.machine.engine import Engine
+from benchmark.reconstruction.held_back import ViewError, held_back_views
+from benchmark.reconstruction.tv_problem import TvProblem, fista
+from benchmark.runtime.context import Run
+from benchmark.scan.scan import Scan
+
+WEIGHTS = tuple(0.032 / 2**k for k in range(8))  # tried in this order, each fit from the last one's volume
+STEPS, TOLERANCE = 60, 3e-4  # of FISTA per weight: a fit that stops too early looks like one of a larger weight
+FALLBACK = 0.005  # for scans too short to hold a view back
+LARGEST = 0.3  # weights go up to it where the first one predicts best
+UNTOLD = 0.7  # relative error from which on the other views tell less than half of what held-back ones contain (squared) ...
+UNPREDICTABLE = 2.0  # ... if it is also this many times the error of the fitted views: else it is noise
+RISE = 1.01  # both errors must have risen by this factor from their minimum before the search ends
+
+
+@dataclasses.dataclass
+class TvChoice:
+    """The chosen weight, the errors it was chosen from, and the volume of the last fit (a start for the next)."""
+
+    weight: float = FALLBACK
+    tried: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)  # weight, errors of held-back and fitted views
+    held_back: list[int] = dataclasses.field(default_factory=list)
+    volume: torch.Tensor | None = None
+
+
+def choose_tv_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool, inner: int, engine: Engine = "auto") -> TvChoice:
+    """Fit all views but the held-back ones with ever smaller weights until what the fits predict of those gets worse."""
+    choice = TvChoice(held_back=[int(i) for i in held_back_views(scan.geometry.angles)])
+    kept = np.setdiff1d(np.arange(scan.geometry.views), choice.held_back)
+    if kept.size < 2:
+        return choice
+    problem = TvProblem(scan.geometry.subset(kept), data[kept], nonnegative=nonnegative, engine=engine)
+    held, fitted = (ViewError(scan.geometry.subset(part), data[part]) for part in (choice.held_back, kept))
+    steps = run.steps((len(WEIGHTS) + 4) * STEPS)
+
+    def attempt(weight: float) -> bool:
+        """Fit with a weight and note both errors; False when the time is up."""
+        end = None
+        for end in fista(problem, weight, itertools.islice(steps, STEPS), tolerance=TOLERANCE, inner=inner, start=choice.volume):
+            choice.volume = end.x
+        if end is not None:
+            choice.tried.append((weight, held.error(end.x), fitted.error(end.x)))
+            choice.tried.sort(reverse=True)
+            run.log(loss=end.objective, weight=weight, held_back_error=held.error(end.x))
+        return end is not None
+
+    for weight in WEIGHTS:
+        if not attempt(weight) or all(choice.tried[-1][k] > RISE * min(row[k] for row in choice.tried) for k in (1, 2)):
+            break
+    while choice.tried and smoothest_is_best(choice.tried) and not unpredictable(choice.tried):
+        weight = 2 * choice.tried[0][0]
+        if weight > LARGEST or not attempt(weight):
+            break
+    if choice.tried:
+        choice.weight = chosen(choice.tried)
+    return choice
+
+
+def smoothest_is_best(tried: list[tuple[float, float, float]]) -> bool:
+    """Whether the largest weight tried predicts the held-back views best."""
+    return tried[0][1] == min(held for _, held, _ in tried)
+
+
+def unpredictable(tried: list[tuple[float, float, float]]) -> bool:
+    """Whether the smoothest volume predicts the held-back views best, and badly: nothing that is fitted tells about them."""
+    best = min(fitted for _, _, fitted in tried)
+    return smoothest_is_best(tried) and tried[0][1] > max(UNTOLD, UNPREDICTABLE * best)
+
+
+def chosen(tried: list[tuple[float, float, float]]) -> float:
+    """The weight that the errors of held-back and of fitted views speak for; the largest weight comes first."""
+    weights, held, fitted = zip(*tried, strict=True)
+    by_fitted = minimum(weights, fitted)
+    return by_fitted if unpredictable(tried) else max(minimum(weights, held), by_fitted)
+
+
+def minimum(weights: Sequence[float], errors: Sequence[float]) -> float:
+    """The weight of the least error, by a parabola in log weight through the best one and its two neighbours."""
+    k = min(range(len(errors)), key=errors.__getitem__)
+    if not 0 < k < len(errors) - 1:
+        return weights[k]
+    left, here, right = (math.log(max(errors[i], 1e-30)) for i in (k - 1, k, k + 1))
+    curvature = left - 2 * here + right
+    shift = 0.5 * (left - right) / curvature if curvature > 0 else 0.0
+    return weights[k] * (weights[k + 1] / weights[k]) ** min(0.5, max(-0.5, shift))

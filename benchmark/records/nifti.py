@@ -1,0 +1,62 @@
+"""Volumes as NIfTI-1 files that medical viewers (3D Slicer, ITK-SNAP) show at the right size and place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.storage import mapped
+
+PIECE = 8 << 20  # [bytes] written or read at once
+
+
+def affine(geometry: ConeBeamGeometry) -> np.ndarray:
+    """Voxel indices (x, y, z) to the scanner's coordinates [mm], float64 [4, 4]: spacing on the diagonal, first voxel centre."""
+    matrix = np.diag([*geometry.volume_spacing[::-1], 1.0])
+    matrix[:3, 3] = [geometry.voxel_centres(axis)[0] for axis in (2, 1, 0)]
+    return matrix
+
+
+def write_volume(path: Path, volume: np.ndarray, geometry: ConeBeamGeometry, length_unit: str = "mm") -> None:
+    """Store a volume [z, y, x] as float32, plane by plane; on disk the first axis is x, as NIfTI wants."""
+    from nibabel import Nifti1Image
+    from nibabel.openers import ImageOpener
+
+    planes = np.broadcast_to(np.float32(0), volume.shape[::-1])  # stands for the volume, which may be more than there is memory
+    image = Nifti1Image(planes, affine(geometry))
+    image.set_sform(affine(geometry), code=1)
+    image.set_qform(affine(geometry), code=1)
+    header = image.header
+    header.set_xyzt_units("mm" if length_unit == "mm" else "unknown")
+    header.set_slope_inter(1.0, 0.0)
+    with ImageOpener(str(path), "wb") as file:
+        header.write_to(file)
+        for part in mapped.pieces(volume, PIECE):
+            file.write(np.ascontiguousarray(volume[part], dtype="<f4").tobytes())
+
+
+def read_volume(path: Path) -> np.ndarray:
+    """The volume [z, y, x] of a file written by `write_volume`, float32: in memory, or where it is large unpacked into a file.
+
+    Raises OSError for a file that is missing, cut off or foreign.
+    """
+    import zlib
+
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    try:
+        image = nibabel.Nifti1Image.from_filename(path, keep_file_open=True)  # unpacked once, not anew for each piece
+
+        def write(volume: np.ndarray) -> None:
+            for part in mapped.pieces(volume, PIECE):
+                volume[part] = np.asarray(image.dataobj[..., part]).transpose(2, 1, 0)
+
+        x, y, z = image.shape
+        return mapped.filled((z, y, x), write)
+    except (ImageFileError, HeaderDataError, WrapStructError, EOFError, ValueError, zlib.error) as error:
+        raise OSError(f"{path}: not a complete NIfTI volume ({error})") from error

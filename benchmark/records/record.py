@@ -1,0 +1,101 @@
+"""Run specs, which name a run, and run records, which keep what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from benchmark.records.budget import Budget
+
+Status = Literal["ok", "failed", "skipped"]
+
+SCHEMA_VERSION = 2  # 2: metric versions, counters, volume digest, command, reevaluated; records of version 1 stay readable
+
+# Where these are unset, runs are named as before there were any.
+_LATER = {"budget_steps": None, "budget_samples": None, "budget_projections": None, "weights_digest": ""}
+
+
+class RunSpec(BaseModel):
+    """One run, fully resolved: what to load, what to run, with which numbers. Its `id` is a hash of all of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    dataset_params: dict[str, Any]  # resolved: defaults filled in
+    dataset_revision: int = 1
+    data_digest: str = ""  # of the loaded case; part of the identity
+    method: str
+    preset: str = "default"
+    method_params: dict[str, Any]  # resolved
+    method_revision: int = 1
+    seed: int = 0
+    budget_seconds: float | None = None  # [s] of method time
+    budget_steps: int | None = None
+    budget_samples: int | None = None  # ray samples
+    budget_projections: int | None = None  # applications of A to all training views
+    weights_digest: str = ""  # of the weights file that `method_params` names, for a method that was fitted to other scans
+
+    @property
+    def budget(self) -> Budget:
+        """What the run may use up."""
+        return Budget(self.budget_seconds, self.budget_steps, self.budget_samples, self.budget_projections)
+
+    @property
+    def id(self) -> str:
+        """Readable prefix + 12 hex digits of the hash of every field."""
+        later = {name for name, unset in _LATER.items() if getattr(self, name) == unset}
+        content = self.model_dump(mode="json", exclude=later)
+        if self.weights_digest:
+            del content["method_params"]["weights"]  # what is in the file counts, not where it lies
+        text = json.dumps(content, sort_keys=True)
+        views = self.dataset_params.get("views")
+        count = views if isinstance(views, int) else len(views or ())
+        return f"{self.dataset}-{count}v-{self.method}-s{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+class CurvePoint(BaseModel):
+    """One snapshot during a run, scored after the run ended (the method never sees a score)."""
+
+    step: int
+    seconds: float  # [s] of method time
+    volume_psnr: float | None = None  # [dB]
+    loss: float | None = None
+
+
+class RunRecord(BaseModel):
+    """What is kept of one attempt at one run; one JSON file each."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    spec: RunSpec
+    status: Status
+    reason: str = ""  # of a failure or a skip
+    case: str = ""
+    views: int = 0
+    training_views: list[int] = []
+    heldout_views: list[int] = []
+    volume_shape: list[int] = []  # [z, y, x]
+    engine: str = ""
+    device: str = ""
+    seconds: float | None = None  # [s] of method time, without the harness's own work
+    cpu_seconds: float | None = None  # [s] of process time over all threads
+    peak_memory_mb: float | None = None  # [MiB] of the method's process
+    steps: int = 0
+    counters: dict[str, int] = {}  # work counted where the kernels are called: ray_samples, forward_views, adjoint_views
+    metrics: dict[str, float | None] = {}  # volume_psnr, volume_ssim, projection_psnr, projection_ssim, fit_psnr, ...
+    metric_versions: dict[str, int] = {}  # MetricSpec.revision of every metric above
+    curve: list[CurvePoint] = []
+    losses: list[tuple[int, float, float]] = []  # (step, seconds, loss)
+    info: dict[str, Any] = {}
+    environment: dict[str, Any] = {}
+    volume_digest: str = ""  # of the stored volume
+    pretrained: dict[str, Any] = {}  # digest of the weights that were used and what they were fitted to; empty = fitted to this scan alone
+    command: str = ""  # the command line of the sweep
+    reevaluated: dict[str, Any] = {}  # for metrics that were computed again later: when, by which code, from which attempt
+    started: str = ""  # ISO 8601, UTC
+    log_tail: str = ""

@@ -1,0 +1,1 @@
+"""What a method may ask of the harness while it runs."""

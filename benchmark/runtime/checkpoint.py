@@ -1,0 +1,135 @@
+"""A method's training state on disk: enough to go on as if nothing had happened, and to ask its field for more later."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmark.errors import InputError, one_line
+from benchmark.plugins.specs import MethodSpec, Params
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.storage import atomic
+from benchmark.storage.json_values import dumps
+
+FORMAT = 2  # 2: with counters and process time; of format 1, only the field can be asked
+READABLE = (1, 2)
+ZIP = b"PK\x03\x04"  # what torch.save writes; of older formats torch before 2.6 runs code even with weights_only
+
+
+class Stateful(Protocol):
+    """What a checkpoint can keep: `state_dict()` holds tensors, numbers, strings, None, and lists and dicts of them."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """facts: what was being done (method, field, params, params_model, seed, geometry, scan, all JSON values);
+    step, seconds, cpu_seconds, counters and random (the run's generator): how far it had come; state: the method's own."""
+
+    facts: dict[str, Any]
+    step: int
+    seconds: float
+    random: dict[str, Any]
+    state: dict[str, Any]
+    cpu_seconds: float = 0.0
+    counters: dict[str, int] | None = None  # None in files of format 1
+    history: dict[str, Any] = dataclasses.field(default_factory=dict)  # what the harness has kept of the run
+    loop: int = 0  # which of the run's loops with a state
+
+    @property
+    def geometry(self) -> ConeBeamGeometry:
+        """Raises InputError if the file does not tell."""
+        try:
+            return ConeBeamGeometry.from_dict(self.facts["geometry"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("geometry", expected="that of the scan", found=f"none that is one ({one_line(error)})") from error
+
+    @property
+    def method(self) -> MethodSpec:
+        """The installed method that wrote it: by name, else by the name of its parameters' class. Raises InputError."""
+        from benchmark.plugins.registry import registry
+
+        name, model = self.facts.get("method"), self.facts.get("params_model")
+        if name is None and model is not None:
+            models = {f"{spec.params.__module__}:{spec.params.__qualname__}": spec.name for spec in registry().methods.values()}
+            name = models.get(str(model), model)
+        if name is None:
+            fix = "Give a checkpoint that a run has written."
+            raise InputError("method", expected="the name of the method that wrote the file", found="none", fix=fix)
+        return registry().method(str(name))
+
+    @property
+    def params(self) -> Params:
+        """Raises InputError for parameters that the installed method does not take."""
+        method = self.method
+        try:
+            return method.params(**self.facts["params"])
+        except (KeyError, TypeError, ValueError) as error:
+            fix = f"Run {method.name} again, or install the version that wrote the file."
+            raise InputError("params", expected=f"parameters of {method.name}", found=one_line(error), fix=fix) from error
+
+    def write(self, path: Path) -> None:
+        """Replace `path` in one step. Raises StorageError."""
+        import torch
+
+        content = {**vars(self), "format": FORMAT, "facts": dumps(self.facts), "random": dumps(self.random)}
+        with atomic.replacing(path) as temporary:
+            torch.save(content, temporary)
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """Raises InputError for anything that is not a checkpoint of this format; runs no code from the file."""
+        import torch
+
+        expected = "a checkpoint that `python -m benchmark run` has written"
+        if not path.is_file():
+            raise InputError(str(path), expected=expected, found="no such file")
+        try:
+            with path.open("rb") as file:
+                if file.read(len(ZIP)) != ZIP:
+                    raise ValueError("not a file of torch.save")
+                file.seek(0)
+                content = torch.load(file, map_location="cpu", weights_only=True)
+        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:
+            raise InputError(str(path), expected=expected, found=f"a file that cannot be read ({type(error).__name__})") from error
+        if not isinstance(content, dict) or content.get("format") not in READABLE:
+            found = content.get("format") if isinstance(content, dict) else type(content).__name__
+            raise InputError(str(path), expected=f"{expected}, format {FORMAT}", found=f"format {found}")
+        try:
+            return cls(
+                facts=dict(json.loads(content["facts"])),
+                step=content["step"],
+                seconds=content["seconds"],
+                random=json.loads(content["random"]),
+                state=content["state"],
+                cpu_seconds=content.get("cpu_seconds", 0.0),
+                counters=content.get("counters"),
+                history=content.get("history", {}),
+                loop=content.get("loop", 0),  # absent in older files
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(str(path), expected=expected, found=f"one that is not complete ({one_line(error)})") from error
+
+
+class Checkpoints:
+    """The checkpoint of one run: where it is, how often it is written, and whether one that lies there belongs to the run."""
+
+    def __init__(self, path: Path, facts: dict[str, Any], every: float = 60.0) -> None:
+        self.path, self.facts, self.every = path, json.loads(dumps(facts)), every  # every: seconds of method time
+
+    def find(self) -> Checkpoint | None:
+        """The run's own checkpoint, None if there is none.
+
+        One of another run, broken, or without counters (the record would say too little) is left out: it will be replaced.
+        """
+        try:
+            found = Checkpoint.read(self.path)
+        except InputError:
+            return None
+        return found if found.facts == self.facts and found.counters is not None else None

@@ -1,0 +1,173 @@
+"""What a method may ask of the harness while it runs: randomness, steps, logging, snapshots. Never the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+import numpy as np
+
+from benchmark.machine import counters
+from benchmark.machine.clock import Clock
+from benchmark.records.budget import Budget, Used
+from benchmark.runtime.checkpoint import Checkpoint, Checkpoints, Stateful
+
+
+class Interrupted(Exception):
+    """The run was asked to end; its checkpoint is written."""
+
+
+class Run:
+    """Handed to every method as its third argument.
+
+    seed, device ('cpu', 'cuda:0'), threads, budget, memory_bytes (the most that this process may take; None = no limit) and
+    scratch (a folder for files; None = the system's own) are facts, as are the weights that a fit to other scans gave (None =
+    there are none); `rng` is a numpy Generator seeded for this run.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        threads: int | None = None,
+        budget: Budget | None = None,
+        views: int = 1,
+        memory_bytes: int | None = None,
+        scratch: Path | None = None,
+        on_log: Callable[[dict[str, Any]], None] | None = None,
+        on_snapshot: Callable[[int, float, np.ndarray], None] | None = None,
+        snapshots: int = 12,
+        checkpoints: Checkpoints | None = None,
+        history: Stateful | None = None,
+        weights: dict[str, Any] | None = None,
+    ) -> None:
+        self.weights = weights
+        self.seed, self.device, self.threads = seed, device, threads
+        self.budget, self.views = budget or Budget(), views  # views: of the scan; so many make one projection
+        self.memory_bytes, self.scratch = memory_bytes, scratch
+        self.rng = np.random.default_rng(seed)
+        self.clock = Clock(device)
+        self.step = 0  # of all loops
+        self.resumed = 0  # steps that an earlier, interrupted process had done
+        self._loop, self._before = Budget(), Used()  # limits of the present loop; what had been used up when it began
+        self._on_log, self._on_snapshot = on_log, on_snapshot
+        self._snapshots, self._next_snapshot = snapshots, 0.0  # next: as a share of the present loop
+        self._checkpoints, self._next_checkpoint = checkpoints, 0.0
+        self._state: Stateful | None = None  # what a checkpoint would keep now
+        self._stateful = 0  # loops with a state that have begun
+        self._history = history  # what the harness keeps of the run; goes into the checkpoints
+        self._interrupted = False
+
+    def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
+        """Yield 0 .. count - 1; ends early when the budget is spent. Counts steps for the record.
+
+        With `state` (all that training changes, as `state_dict()` and `load_state_dict()`), checkpoints are written now and
+        then, and an interrupted run goes on from its last one: the first number yielded is then the next step's. Loops before
+        the checkpoint's, with a state or without, are then done again. A loop left by `break` keeps the checkpoint that it has.
+        """
+        first = self.step
+        self._loop = loop = self.budget.within(first + count)
+        self._before, self._next_snapshot = self.used(), 0.0
+        begin = self._resume(state) if state is not None else 0
+        try:
+            for index in range(begin, count):
+                if loop.spent(self.used()):
+                    break
+                try:
+                    yield index
+                except GeneratorExit:  # `break`, or an exception in the loop: these cannot be told apart here
+                    self.step = max(self.step, first + index + 1)
+                    raise  # unsaved: a run that goes on must come to the same break
+                self.step = first + index + 1
+                if self._state is state:  # not that of a loop around this one
+                    if self._interrupted or self.clock.seconds >= self._next_checkpoint:
+                        self._save(index + 1)
+                    if self._interrupted:
+                        raise Interrupted(f"after step {self.step}")
+            if self._state is state:
+                self._save(self.step - first)
+        finally:
+            if self._state is state:
+                self._state = None
+
+    def used(self) -> Used:
+        """What the run has used up by now."""
+        work = counters.totals()
+        return Used(self.clock.seconds, self.step, work.get("ray_samples", 0), work.get("forward_views", 0) / self.views)
+
+    def interrupt(self) -> bool:
+        """Ask the run to write its checkpoint and end after the present step; False if it keeps none."""
+        self._interrupted = self._state is not None
+        return self._interrupted
+
+    def _resume(self, state: Stateful) -> int:
+        """Bring `state` to where the checkpoint left it; the number of steps done."""
+        if self._checkpoints is None:
+            return 0
+        found, loop = self._checkpoints.find(), self._stateful
+        self._stateful += 1
+        if found is not None and found.loop > loop:
+            return 0  # done again without checkpoints, so that the one of the later loop stays
+        self._state, done = state, 0
+        if found is not None and found.loop == loop:
+            done = found.step
+            state.load_state_dict(found.state)
+            self.rng.bit_generator.state = found.random
+            self.step += found.step
+            self.resumed = found.step
+            self.clock.resume(found.seconds, found.cpu_seconds)
+            counters.resume(found.counters or {})  # after the state: to load one may take work
+            self._next_snapshot = found.history["next_snapshot"]
+            if self._history is not None:
+                self._history.load_state_dict(found.history["kept"])
+        self._next_checkpoint = self.clock.seconds + self._checkpoints.every
+        return done
+
+    def _save(self, done: int) -> None:
+        if self._state is None or self._checkpoints is None:
+            return
+        with self.clock.paused(), counters.paused():
+            Checkpoint(
+                facts=self._checkpoints.facts,
+                step=done,
+                seconds=self.clock.seconds,
+                random=dict(self.rng.bit_generator.state),
+                state=self._state.state_dict(),
+                cpu_seconds=self.clock.cpu_seconds,
+                counters=counters.totals(),
+                loop=self._stateful - 1,
+                history={"next_snapshot": self._next_snapshot, "kept": {} if self._history is None else self._history.state_dict()},
+            ).write(self._checkpoints.path)
+            self._next_checkpoint = self.clock.seconds + self._checkpoints.every
+
+    def log(self, **values: SupportsFloat) -> None:
+        """Report scalars (loss=..., psnr=...) of the current step to the progress display and the record.
+
+        Tensors of one element are welcome: a GPU is waited for here, not in every step that makes a loss.
+        """
+        if self._on_log is None:
+            return
+        with self.clock.paused():
+            facts: dict[str, Any] = {"step": self.step, "total": self._loop.steps or 0, "seconds": self.clock.seconds}
+            left = self._loop.seconds_left(self._before, self._with_this_step())
+            plain = {name: value if isinstance(value, int | float) else float(value) for name, value in values.items()}
+            self._on_log(facts | ({"seconds_left": left} if left else {}) | plain)
+
+    def snapshot(self, volume: Callable[[], np.ndarray]) -> None:
+        """Offer the current volume ([z, y, x], 1/mm) for the convergence curve; called only when one is due, clock paused."""
+        if self._on_snapshot is None:
+            return
+        progress = self._loop.share(self._before, self._with_this_step())
+        if progress < self._next_snapshot:
+            return
+        with self.clock.paused(), counters.paused():
+            self._on_snapshot(self.step, self.clock.seconds, np.asarray(volume(), dtype=np.float32))
+            self._next_snapshot = progress + 1 / self._snapshots
+
+    def _with_this_step(self) -> Used:
+        """What will have been used up when the step under way has ended."""
+        now = self.used()
+        return dataclasses.replace(now, steps=now.steps + 1)

@@ -1,0 +1,1 @@
+"""The nouns of a scan: geometry, views, cases, reconstructions."""

@@ -1,0 +1,62 @@
+"""The case: a scan with the truth and the held-out views that only the harness sees."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.scan.scan import MEASURED, Scan
+from benchmark.storage import mapped
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """One problem of a dataset: the scan for the methods; truth (float32 [z, y, x], 1/mm) and held-out views for the harness only."""
+
+    name: str
+    scan: Scan
+    truth: np.ndarray | None = None
+    heldout: Scan | None = None
+    truth_note: str = ""  # where the truth comes from, e.g. "FDK of all 240 views"
+    training_views: tuple[int, ...] = ()  # indices into the full acquisition
+    heldout_views: tuple[int, ...] = ()
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what some metrics need (JSON values), see MetricSpec.needs
+    part: str = ""  # which of the things at the dataset's path it shows, where there are several, e.g. 'frame 5'
+
+    def __post_init__(self) -> None:
+        if self.truth is not None:
+            truth, shape = np.asarray(self.truth), self.scan.geometry.volume_shape
+            fits = truth.shape == shape
+            truth = mapped.contiguous(truth) if fits else truth
+            if not fits or mapped.not_finite(truth):
+                found = "NaN or Inf" if fits else f"shape {truth.shape}"
+                raise InputError(f"case '{self.name}': truth", expected=f"a finite volume [z, y, x] = {shape}", found=found)
+            object.__setattr__(self, "truth", truth)
+        if self.heldout is not None and self.heldout.composite != self.scan.composite:
+            kinds = MEASURED[self.scan.composite], MEASURED[self.heldout.composite]
+            raise InputError(f"case '{self.name}': heldout", expected=f"{kinds[0]}, as in the scan", found=kinds[1])
+        if set(self.training_views) & set(self.heldout_views):
+            raise InputError(f"case '{self.name}': views", expected="held-out views disjoint from the training views", found="an overlap")
+
+    @property
+    def digest(self) -> str:
+        """Hash of both scans, of the truth, and of what numbers were published of it; not of names, notes, indices and other facts."""
+        content = hashlib.sha256(self.scan.digest.encode())
+        if self.truth is not None:
+            mapped.update(content, self.truth)
+        content.update(b"" if self.heldout is None else self.heldout.digest.encode())
+        if "published" in self.facts:  # else the stored case of an earlier sweep, which does not say so, would stand for it
+            content.update(json.dumps(dict(self.facts["published"]), sort_keys=True).encode())
+        return content.hexdigest()[:16]
+
+
+def file_name(case_name: str) -> str:
+    """A case's name, which may come from a file, as a part of a file's name; usual ones stay as they are."""
+    return re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]+', "-", case_name)[:100].strip(" .-") or "case"

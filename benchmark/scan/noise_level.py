@@ -1,0 +1,48 @@
+"""How noisy measured views are, from the views alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from benchmark.scan.scan import Scan
+
+MAD = 0.6745  # median of the absolute value of a standard normal variable
+ORDERS = (1, 2, 3)  # of the differences along each direction
+
+
+def scan_noise(scan: Scan) -> float:
+    """Standard deviation of a typical pixel's noise: what its pixels show, or less where the scan knows better."""
+    shown = noise_level(scan.projections)
+    return shown if scan.noise is None else min(shown, scan.noise)
+
+
+def noise_of_means(views: Iterable[np.ndarray], factor: int) -> float | None:
+    """Standard deviation of the noise of means of factor x factor pixels, as the single ones of these views [v, u] show it.
+
+    Means of pixels show their structure as if it were noise, the pixels themselves less of it. None for a factor of 1: ask the pixels.
+    """
+    return None if factor == 1 else noise_level(views) / factor
+
+
+def noise_level(projections: Iterable[np.ndarray]) -> float:
+    """Standard deviation of a typical pixel's noise, in the unit of the projections [view, v, u]; 0 for detectors of one row or column.
+
+    Differences across pixels, taken along v and along u, hold much of the noise and little of an object but at edges and corners; their
+    median absolute value does not see those (Donoho 1995, doi 10.1109/18.382009, for wavelets). Noise has the same level in
+    differences of any order, fine structure has not: each order says noise and structure together, so the least of them counts.
+    Pixels behind much matter are noisier than this, those in air less; noise that neighbours share is not seen, and structure as fine as
+    the pixels counts as noise.
+    """
+    squares: dict[int, list[float]] = {order: [] for order in ORDERS}
+    for view in projections:
+        for order in ORDERS:
+            if order < min(view.shape):
+                differences = np.diff(np.diff(view.astype(np.float64), n=order, axis=0), n=order, axis=1)
+                squares[order].append(float(np.median(np.abs(differences))) ** 2)
+    # Binomial coefficients squared sum to comb(2 n, n) along each of the two directions: the variance of n-th differences.
+    return min((math.sqrt(np.mean(of)) / (math.comb(2 * order, order) * MAD) for order, of in squares.items() if of), default=0.0)

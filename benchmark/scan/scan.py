@@ -1,0 +1,153 @@
+"""The scan: what a method gets to see of a body."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.storage import mapped
+
+Composite = Literal["sum", "max", "over"]  # what a pixel shows along its ray: the integral, the maximum, or what lies over the rest
+
+MEASURED: Mapping[Composite, str] = {"sum": "line integrals", "max": "maxima along the rays", "over": "silhouettes and colours"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scan:
+    """All that a method gets to see: measured line integrals (float32 [view, v, u], dimensionless) and their geometry.
+
+    Where `composite` is 'max', the views are maximum projections instead: each pixel is the largest value of the field along its
+    ray, in the field's own unit. Where it is 'over', they are photographs: `projections` is the silhouette, how much of each pixel the
+    thing covers (0 .. 1), and `colours` its red, green and blue over black (0 .. 1). Only methods that declare it
+    (`MethodSpec.composites`) are given such a scan. `masks` say in which pixels of other views the thing is, where somebody knows.
+    `noise` is the standard deviation of a typical pixel's noise, where more is known of it than the pixels show (they are means of finer
+    ones): ask `scan_noise`. Raises InputError, naming the field, if the arrays do not fit the geometry, hold NaN or Inf, if a mask is
+    empty, or if the detector does not see the volume.
+    """
+
+    projections: np.ndarray
+    geometry: ConeBeamGeometry
+    photons: float | None = None  # per pixel of the unattenuated beam, where known
+    length_unit: str = "mm"
+    view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of each view: time [s], breathing phase, ...
+    composite: Composite = "sum"
+    colours: np.ndarray | None = None  # float32 [view, v, u, 3] of photographs
+    masks: np.ndarray | None = None  # bool [view, v, u] (uint8 becomes that: 0 is outside); photographs have their silhouettes instead
+    noise: float | None = None  # in the projections' unit
+
+    def __post_init__(self) -> None:
+        projections = np.asarray(self.projections)
+        if projections.shape != self.geometry.projection_shape:
+            raise InputError(
+                "scan.projections",
+                expected=f"shape [view, v, u] = {self.geometry.projection_shape} (the geometry's)",
+                found=f"{projections.shape}",
+                fix="Check the number of angles and the order of the detector axes.",
+            )
+        projections = _own(projections)
+        _check_finite(projections)
+        self.geometry.check_sees_volume()
+        labels = {str(name): np.array(values, dtype=np.float64) for name, values in self.view_labels.items()}
+        for name, values in labels.items():
+            if values.shape != (self.geometry.views,) or not np.isfinite(values).all():
+                found = f"shape {values.shape}" if np.isfinite(values).all() else "NaN or Inf"
+                raise InputError(f"scan.view_labels.{name}", expected="a finite number for each view", found=found)
+        object.__setattr__(self, "view_labels", labels)
+        projections.setflags(write=False)
+        object.__setattr__(self, "projections", projections)
+        if self.composite == "over" or self.colours is not None:
+            object.__setattr__(self, "colours", _checked_colours(self))
+        if self.masks is not None:
+            object.__setattr__(self, "masks", _checked_masks(self, np.asarray(self.masks)))
+        if self.noise is not None and not 0 <= self.noise < math.inf:
+            raise InputError("scan.noise", expected="a standard deviation, 0 or more", found=f"{self.noise}")
+
+    @property
+    def beside(self) -> dict[str, np.ndarray]:
+        """The arrays that it holds beside its projections, by name: colours or masks, where there are any."""
+        found = {"colours": self.colours, "masks": self.masks}
+        return {name: array for name, array in found.items() if array is not None}
+
+    @property
+    def digest(self) -> str:
+        """Hash of the measured numbers, of the geometry, and of what else is known of the views."""
+        content = hashlib.sha256()
+        for view in self.projections:
+            content.update(view.data)
+            mapped.release(self.projections)
+        content.update(self.geometry.digest.encode())
+        if self.composite != "sum":  # digests of line integrals stay what they were before there was anything else
+            content.update(self.composite.encode())
+        if self.colours is not None:
+            content.update(self.colours.data)
+        if self.masks is not None:
+            content.update(b"masks")
+            mapped.update(content, self.masks)
+        if self.noise is not None:
+            content.update(f"noise {self.noise!r}".encode())
+        if self.photons is not None:
+            content.update(f"photons {float(self.photons)!r}".encode())
+        for name in sorted(self.view_labels):
+            content.update(name.encode() + self.view_labels[name].tobytes())
+        return content.hexdigest()[:16]
+
+
+def _checked_colours(scan: Scan) -> np.ndarray:
+    """The colours of photographs, read-only. Raises InputError for what are none, and for a silhouette that is no part of a pixel."""
+    shape = (*scan.geometry.projection_shape, 3)
+    colours = None if scan.colours is None else np.array(scan.colours, dtype=np.float32, order="C")
+    if scan.composite != "over" or colours is None or colours.shape != shape:
+        found = "none" if colours is None else f"shape {colours.shape} of {MEASURED[scan.composite]}"
+        raise InputError("scan.colours", expected=f"[view, v, u, 3] = {shape} of photographs", found=found)
+    for name, values in (("colours", colours), ("projections", scan.projections)):
+        if not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
+            raise InputError(f"scan.{name}", expected="parts of 1", found=f"{values.min():.4g} .. {values.max():.4g}")
+    colours.setflags(write=False)
+    return colours
+
+
+def _checked_masks(scan: Scan, masks: np.ndarray) -> np.ndarray:
+    """The masks as bool, read-only. Raises InputError for what are none, and for a view without a pixel of the thing."""
+    shape = scan.geometry.projection_shape
+    if masks.shape != shape or masks.dtype not in (np.bool_, np.uint8):
+        raise InputError("scan.masks", expected=f"bool or uint8 [view, v, u] = {shape}", found=f"shape {masks.shape}, {masks.dtype}")
+    if scan.composite == "over":
+        raise InputError("scan.masks", expected="none beside photographs, whose projections are their silhouettes", found="masks")
+    masks = _own(masks, np.bool_)
+    empty = [index for index, mask in enumerate(masks) if not mask.any()]
+    mapped.release(masks)
+    if empty:
+        found = f"empty masks in {len(empty)} of {len(masks)} views, the first is view {empty[0]}"
+        raise InputError("scan.masks", expected="the thing in every view", found=found, fix="Leave these views out, or mend their masks.")
+    masks.setflags(write=False)
+    return masks
+
+
+def _own(array: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
+    """Of this type, C-contiguous, and nobody else can change it: a copy, except of a file that is mapped read-only."""
+    return mapped.contiguous(array, dtype) if mapped.is_read_only_file(array) else mapped.copied(array, dtype)
+
+
+def _check_finite(projections: np.ndarray) -> None:
+    """Raises InputError unless all line integrals [view, v, u] are finite; looks at one view at a time."""
+    bad, first = 0, None
+    for index, view in enumerate(projections):
+        if not np.isfinite(view).all():
+            found = np.argwhere(~np.isfinite(view))
+            first = first or (index, *(int(i) for i in found[0]))
+            bad += len(found)
+        mapped.release(projections)
+    if bad:
+        raise InputError(
+            "scan.projections",
+            expected="finite line integrals",
+            found=f"{bad} NaN or Inf, the first at [view, v, u] = {first}",
+            fix="Line integrals are -log(I / I0): zero or negative intensities must be repaired first.",
+        )

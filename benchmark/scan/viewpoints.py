@@ -1,0 +1,60 @@
+"""Cameras that look at the middle of a box from anywhere, perspective or orthographic."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.scan.geometry import ConeBeamGeometry, Triple, parallel_distances
+
+# From the middle to the camera, x y z: pictures of the XY plane (x to the right, y up), of XZ and of YZ.
+AXES = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
+
+
+def orbit_directions(angles: np.ndarray, elevation: float) -> np.ndarray:
+    """Unit vectors [view, 3] from the middle to cameras that stand around the z axis at angles [rad], raised by an elevation [rad]."""
+    level = np.cos(elevation)
+    return np.stack([level * np.cos(angles), level * np.sin(angles), np.full(len(angles), np.sin(elevation))], -1)
+
+
+def camera_geometry(
+    directions: np.ndarray, pixels: int, field_of_view: float | None, *, volume_shape: tuple[int, int, int], volume_spacing: Triple
+) -> ConeBeamGeometry:
+    """Cameras of pixels x pixels that see the whole ball around the box, in these directions [view, 3] from its middle.
+
+    field_of_view: full angle of the picture along an edge [rad], from which the distance follows; none = orthographic (a source
+    so far away that its rays are parallel, see `parallel_distances`). z is up in the pictures; seen from above or below, y is.
+    The detector plane touches the ball from behind, so that rays from source to pixel cross all of the box. Raises InputError
+    for angles that no camera has and for directions of no length.
+    """
+    length = np.linalg.norm(directions, axis=1, keepdims=True)
+    if not len(directions) or not np.isfinite(length).all() or not length.all():
+        raise InputError("directions", expected="at least one, of a length that is not 0", found=f"{np.asarray(directions).tolist()}")
+    towards = directions / length
+    radius = float(np.linalg.norm(np.multiply(volume_shape, volume_spacing))) / 2  # [mm]
+    distance, behind, pitch = _optics(radius, pixels, field_of_view)
+    upright = np.abs(towards[:, 2:]) < 1 - 1e-9
+    u = np.cross(-towards, np.where(upright, [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]))
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    v = np.cross(u, -towards)
+    return ConeBeamGeometry(
+        source_to_origin=distance,
+        source_to_detector=distance + behind,
+        detector_shape=(pixels, pixels),
+        detector_pitch=(pitch, pitch),
+        volume_shape=volume_shape,
+        volume_spacing=volume_spacing,
+        angles=np.arctan2(towards[:, 1], towards[:, 0]),
+        view_vectors=np.stack([distance * towards, -behind * towards, pitch * u, pitch * v], 1),
+    )
+
+
+def _optics(radius: float, pixels: int, field_of_view: float | None) -> tuple[float, float, float]:
+    """Distance of the source from the middle, of the detector behind the middle, and of two pixels [mm]."""
+    if field_of_view is None:
+        pitch = 2 * radius / pixels
+        return parallel_distances((pixels, pixels), (pitch, pitch))[0], radius, pitch
+    if not 0 < field_of_view < np.pi:
+        raise InputError("field_of_view", expected="more than 0 and less than 180 degrees", found=f"{np.rad2deg(field_of_view):g}")
+    distance = radius / np.sin(field_of_view / 2)  # the picture's edges touch the ball
+    return distance, radius, 2 * (distance + radius) * np.tan(field_of_view / 2) / pixels

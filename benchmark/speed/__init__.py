@@ -1,0 +1,1 @@
+"""Benchmarks of the project's own speed, as ratios."""

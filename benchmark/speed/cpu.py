@@ -1,0 +1,266 @@
+"""How fast the kernels are, as ratios against plain implementations of the same thing, measured in one process.
+
+Every ratio is CPU seconds over CPU seconds, both on one thread (threads that wait for each other on a shared machine burn
+time that says nothing about the code): the two sides run alternately and the median of the pairwise ratios counts, so that
+a slow machine slows both. Below 1 means faster than what it is compared with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector, Splats, mixture_line_integrals, plain, splat
+from benchmark.plugins.registry import Registry
+from benchmark.plugins.specs import resolve
+from benchmark.projection.compositing import composite_rays_xray
+from benchmark.projection.marching import march
+from benchmark.projection.projector import Projector
+from benchmark.projection.rays import Rays, view_rays
+from benchmark.scan.geometry import ConeBeamGeometry
+
+REPEATS = 5
+RAYS, SAMPLES = 1024, 192  # one training step of a field rendered by rays
+
+
+def measure(registry: Registry) -> dict[str, float]:
+    """All ratios by name, those that methods add included, in some minutes. A part whose comparison is not installed is left out."""
+    threads, ratios = torch.get_num_threads(), dict[str, float]()
+    torch.set_num_threads(1)
+    try:
+        for part in MEASUREMENTS:
+            ratios.update(part())
+        for method in registry.methods.values():
+            for name, found in (resolve(method.speed)() if method.speed else {}).items():
+                ratios[name] = compare(found[0], found[1], 3) if isinstance(found, tuple) else found
+    finally:
+        torch.set_num_threads(threads)
+    return ratios
+
+
+def compare(ours: Callable[[], Any], other: Callable[[], Any], repeats: int = REPEATS, calls: int = 1) -> float:
+    """CPU seconds of `ours` over those of `other`: each runs once to warm up, then `calls` times per repeat, alternately."""
+    ours(), other()
+    return statistics.median(_seconds(ours, calls) / _seconds(other, calls) for _ in range(repeats))
+
+
+def _seconds(function: Callable[[], Any], calls: int) -> float:
+    start = time.process_time()
+    for _ in range(calls):
+        function()
+    return max(time.process_time() - start, 1e-9)
+
+
+def standard_geometry() -> ConeBeamGeometry:
+    """128^3 voxels in a 256 mm cube, 50 views of 128 x 128 pixels of 3 mm."""
+    return ConeBeamGeometry(
+        source_to_origin=1000.0,
+        source_to_detector=1500.0,
+        detector_shape=(128, 128),
+        detector_pitch=(3.0, 3.0),
+        volume_shape=(128, 128, 128),
+        volume_spacing=(2.0, 2.0, 2.0),
+        angles=np.linspace(0, 2 * np.pi, 50, endpoint=False),
+    )
+
+
+def _standard_data(geometry: ConeBeamGeometry) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(geometry.volume_shape, generator=generator), torch.rand(geometry.projection_shape, generator=generator)
+
+
+# -- the projector ------------------------------------------------------------------------------------------------------
+
+
+def projector_over_plain() -> dict[str, float]:
+    """The separable path over a plain loop of Joseph's method along every ray."""
+    geometry = standard_geometry()
+    fast, plain = Projector(geometry, "separable"), Projector(geometry, "rays")
+    volume, projections = _standard_data(geometry)
+    return {
+        "projector_forward_over_plain": compare(lambda: fast.forward(volume), lambda: plain.forward(volume)),
+        "projector_adjoint_over_plain": compare(lambda: fast.adjoint(projections), lambda: plain.adjoint(projections)),
+    }
+
+
+def projector_over_rtk() -> dict[str, float]:
+    """The same over RTK's Joseph filters, where itk-rtk is installed. Raises RuntimeError if the two do not agree."""
+    if importlib.util.find_spec("itk") is None:
+        return {}
+    import itk
+
+    if not hasattr(itk, "RTK"):
+        return {}
+    geometry = standard_geometry()
+    projector = Projector(geometry)
+    volume, projections = _standard_data(geometry)
+    inside = torch.zeros_like(volume)  # at the faces the two differ: ours fades to zero over one voxel, RTK cuts
+    inside[4:-4, 4:-4, 4:-4] = 1
+    volume *= inside
+    forward, adjoint = _rtk_operators(itk, geometry, volume, projections)
+    for ours, theirs in ((projector.forward(volume), forward()), (inside * projector.adjoint(projections), inside * adjoint())):
+        difference = float((ours - theirs).norm() / ours.norm())
+        if difference > 1e-4:
+            raise RuntimeError(f"RTK answers something else than the projector: relative difference {difference:.3g}")
+    return {
+        "projector_forward_over_rtk": compare(lambda: projector.forward(volume), forward, 3),
+        "projector_adjoint_over_rtk": compare(lambda: projector.adjoint(projections), adjoint, 3),
+    }
+
+
+def _rtk_operators(
+    itk: Any, geometry: ConeBeamGeometry, volume: torch.Tensor, projections: torch.Tensor
+) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
+    """RTK's A and A^T of these data. RTK turns about y: our x, y, z are its z, x, y."""
+    itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(torch.get_num_threads())
+    scanner = itk.RTK.ThreeDCircularProjectionGeometry.New()
+    for angle in np.degrees(geometry.angles):
+        scanner.AddProjection(geometry.source_to_origin, geometry.source_to_detector, float(angle))
+
+    def image(array: np.ndarray, spacing: list[float]) -> Any:
+        result = itk.image_from_array(np.ascontiguousarray(array, dtype=np.float32))
+        result.SetSpacing(spacing)
+        count = array.shape[::-1]
+        stack = len(spacing) == 3 and spacing[2] == 1.0  # of projections: views are not centred
+        result.SetOrigin([0.0 if stack and axis == 2 else -(count[axis] - 1) / 2 * spacing[axis] for axis in range(3)])
+        return result
+
+    dz, dy, dx = geometry.volume_spacing
+    dv, du = geometry.detector_pitch
+    grid, stack = [dy, dz, dx], [du, dv, 1.0]
+    turned, measured = image(volume.permute(2, 0, 1).numpy(), grid), image(projections.numpy(), stack)
+    no_volume, no_projections = image(np.zeros_like(volume.permute(2, 0, 1).numpy()), grid), image(np.zeros(projections.shape), stack)
+
+    def run(name: str, first: Any, second: Any) -> np.ndarray:
+        kind = type(first)
+        step = getattr(itk.RTK, name)[kind, kind].New()
+        step.SetInput(0, first)
+        step.SetInput(1, second)
+        step.InPlaceOff()  # or it gives the first image away
+        step.SetGeometry(scanner)
+        step.Update()
+        return itk.array_from_image(step.GetOutput())
+
+    return (
+        lambda: torch.from_numpy(run("JosephForwardProjectionImageFilter", no_projections, turned)),
+        lambda: torch.from_numpy(run("JosephBackProjectionImageFilter", no_volume, measured)).permute(1, 2, 0),
+    )
+
+
+# -- the field renderer -------------------------------------------------------------------------------------------------
+
+
+def renderer_over_torch() -> dict[str, float]:
+    """Marching with jitter, and the attenuation composite forward and backward, over the same in plain torch."""
+    geometry = standard_geometry()
+    generator = torch.Generator().manual_seed(0)
+    pixels = [torch.randint(count, (RAYS,), generator=generator) for count in geometry.projection_shape]
+    rays, bounds = view_rays(geometry, pixels=(pixels[0], pixels[1], pixels[2])), geometry.volume_bounds
+    corners = torch.from_numpy(bounds).float()
+    samples = march(rays, bounds, samples=SAMPLES)
+    mu = torch.rand(len(samples.positions), generator=generator, requires_grad=True)
+    weight = torch.rand(RAYS, generator=generator)
+    hit = samples.rays[:, 1] > 0
+    dt = samples.ts[:, 1].reshape(-1, SAMPLES)
+
+    def ours() -> None:
+        composite_rays_xray(mu, samples.ts, samples.rays).backward(weight)
+        mu.grad = None
+
+    def plain() -> None:
+        torch.zeros(RAYS).masked_scatter(hit, (mu.view(-1, SAMPLES) * dt).sum(1)).backward(weight)
+        mu.grad = None
+
+    marching = compare(
+        lambda: march(rays, bounds, samples=SAMPLES, jitter=generator), lambda: _torch_march(rays, corners, generator), calls=20
+    )
+    return {"march_over_torch": marching, "composite_step_over_torch": compare(ours, plain, calls=20)}
+
+
+def _torch_march(rays: Rays, corners: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Positions and (t, dt) of SAMPLES jittered samples on each ray that hits the box."""
+    crossings = (corners[:, None] - rays.origins) / rays.directions
+    near, far = crossings.amin(0).amax(1).clamp(min=0), crossings.amax(0).amin(1)
+    hit = far > near
+    near, dt = near[hit, None], (far - near)[hit, None] / SAMPLES
+    t = near + (torch.arange(SAMPLES) + torch.rand(len(near), SAMPLES, generator=generator)) * dt
+    positions = rays.origins[hit, None] + t[..., None] * rays.directions[hit, None]
+    return positions.reshape(-1, 3), torch.stack([t, dt.expand_as(t)], -1).reshape(-1, 2)
+
+
+# -- the fields ---------------------------------------------------------------------------------------------------------
+
+
+def hash_grid_over_torch() -> dict[str, float]:
+    """A step (forward and backward) of a 16-level hash grid with a small network, over the same in plain torch."""
+    generator = torch.Generator().manual_seed(0)
+    grid = HashGrid(levels=16, base=16, finest=512, log2_entries=19, spread=0.1, generator=generator)
+    network = MLP(grid.out_features, hidden=32, layers=4, generator=generator)
+    points = torch.rand(RAYS * SAMPLES // 8, 3, generator=generator)  # an eighth of a step: torch takes seconds for that
+
+    def ours() -> torch.Tensor:
+        return network(grid(points))
+
+    def other() -> torch.Tensor:
+        return plain.mlp(network, plain.hash_grid(grid, points))
+
+    def step(field: Callable[[], torch.Tensor]) -> None:
+        field().sum().backward()
+        grid.table.grad = network.weights.grad = None
+
+    torch.testing.assert_close(ours(), other(), atol=1e-4, rtol=1e-4)
+    return {"hash_grid_step_over_torch": compare(lambda: step(ours), lambda: step(other), 3)}
+
+
+def gaussians_over_torch() -> dict[str, float]:
+    """A step (forward and backward) of two small views of 200 Gaussians over the same in plain torch, which has no tiles."""
+    geometry, (means, quaternions, log_scales, shares) = _gaussians_seen()
+    mixture = Mixture(*(tensor.requires_grad_() for tensor in (means, quaternions, log_scales, (0.01 + shares).log())))
+    projector, rays = MixtureProjector(geometry), view_rays(geometry)
+    step = _step_over_torch(mixture, lambda: projector(mixture).view(-1), lambda: mixture_line_integrals(mixture, rays))
+    return {"gaussians_step_over_torch": step}
+
+
+def splat_over_torch() -> dict[str, float]:
+    """The same of the splatter, whose Gaussians have colours and hide each other."""
+    geometry, (means, quaternions, log_scales, shares) = _gaussians_seen()
+    parameters = (means, quaternions, log_scales, 0.05 + 0.9 * shares, torch.stack([shares, 1 - shares, shares.square()], 1))
+    splats = Splats(*(tensor.requires_grad_() for tensor in parameters))
+    return {"splat_step_over_torch": _step_over_torch(splats, lambda: splat(splats, geometry), lambda: plain.splat(splats, geometry))}
+
+
+def _gaussians_seen() -> tuple[ConeBeamGeometry, tuple[torch.Tensor, ...]]:
+    """Two views of 48 x 48 pixels, and means, quaternions, log scales and numbers 0 .. 1 of 200 Gaussians that they see."""
+    geometry = dataclasses.replace(standard_geometry(), detector_shape=(48, 48), detector_pitch=(8.0, 8.0), angles=np.array([0.0, 1.0]))
+    generator = torch.Generator().manual_seed(0)
+    means = 200 * torch.rand(200, 3, generator=generator) - 100
+    scales = 4 + 8 * torch.rand(200, 3, generator=generator)
+    return geometry, (means, torch.randn(200, 4, generator=generator), scales.log(), torch.rand(200, generator=generator))
+
+
+def _step_over_torch(parameters: Sequence[torch.Tensor], ours: Callable[[], torch.Tensor], other: Callable[[], torch.Tensor]) -> float:
+    """Forward and backward of ours over the other's. Raises AssertionError if the two do not agree."""
+
+    def step(render: Callable[[], torch.Tensor]) -> None:
+        torch.autograd.grad(render().sum(), parameters)
+
+    torch.testing.assert_close(ours(), other(), atol=1e-2, rtol=1e-3)
+    return compare(lambda: step(ours), lambda: step(other), calls=3)
+
+
+# Each takes no argument and returns named ratios; append to this list to measure more.
+MEASUREMENTS: list[Callable[[], dict[str, float]]] = [
+    projector_over_plain,
+    projector_over_rtk,
+    renderer_over_torch,
+    hash_grid_over_torch,
+    gaussians_over_torch,
+    splat_over_torch,
+]

@@ -1,0 +1,60 @@
+"""Results that are dear to compute and cheap to keep: arrays on disk under a key, written in one piece or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from benchmark.storage.atomic import replacing
+from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
+from benchmark.storage.writable import prove_folder
+
+Arrays = dict[str, np.ndarray]
+
+
+def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], *, compress: bool = False) -> Arrays:
+    """The arrays kept under `key` (JSON values) in the folder `kind` of the cache, computed first if they are not there.
+
+    Safe when several processes ask at once (one computes, the others wait) and when one is killed: a file appears only
+    complete. A file that cannot be read (a disk that filled up, an old format) is computed again. Raises InputError where the
+    folder cannot be written.
+    """
+    name = hashlib.sha256(json.dumps(list(key), sort_keys=True).encode()).hexdigest()[:24]
+    folder = cache_folder() / kind
+    path = folder / f"{name}.npz"
+    found = read_arrays(path)
+    if found is not None:
+        return found
+    prove_folder(folder, f"cache {folder}", MOVE_CACHE)
+    with FileLock(f"{path}.lock"):
+        found = read_arrays(path)  # somebody else may have computed it while we waited
+        if found is None:
+            found = compute()
+            write_arrays(path, found, compress=compress)
+    return found
+
+
+def read_arrays(path: Path) -> Arrays | None:
+    """What is in the file, or None when there is none or when it is damaged."""
+    try:
+        # Opened here: NumPy does not close a file that it finds damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            return {name: content[name] for name in content.files}
+    except (FileNotFoundError, OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def write_arrays(path: Path, arrays: Arrays, *, compress: bool = False) -> None:
+    """Write an .npz in one step, so that nobody ever reads half a file. Raises StorageError (a full disk, no permission)."""
+    with replacing(path) as temporary:
+        if compress:
+            np.savez_compressed(temporary, allow_pickle=False, **arrays)
+        else:
+            np.savez(temporary, allow_pickle=False, **arrays)

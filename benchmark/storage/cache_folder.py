@@ -1,0 +1,15 @@
+"""The folder where built kernels, downloads and converted data are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MOVE_CACHE = "Set SEED_CACHE to a folder that can be written."
+
+
+def cache_folder() -> Path:
+    """Where built kernels, downloads and converted data are kept: $SEED_CACHE, else $XDG_CACHE_HOME/seed-ct, else ~/.cache/seed-ct."""
+    if os.environ.get("SEED_CACHE"):
+        return Path(os.environ["SEED_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seed-ct"

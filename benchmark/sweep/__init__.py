@@ -1,0 +1,1 @@
+"""Sweeps: which runs, in what order, where."""

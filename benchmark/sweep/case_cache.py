@@ -1,0 +1,45 @@
+"""Loads cases and keeps the recent ones, since many runs share one."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+
+from benchmark.plan.sources import load_case
+from benchmark.plugins.registry import Registry
+from benchmark.records.record import RunSpec
+from benchmark.scan.case import Case
+
+CAPACITY = 1 << 30  # [bytes] of cases kept at once
+
+
+def case_key(spec: RunSpec) -> str:
+    """Same text = same case."""
+    return json.dumps([spec.dataset, spec.dataset_revision, spec.dataset_params], sort_keys=True)
+
+
+class Shelf:
+    """Cases by run spec; the least recently used ones go when they get too many."""
+
+    def __init__(self, registry: Registry, capacity: int = CAPACITY) -> None:
+        self.registry, self.capacity = registry, capacity
+        self._cases: OrderedDict[str, Case] = OrderedDict()
+
+    def get(self, spec: RunSpec) -> Case:
+        """The case of a run. Raises MissingDependency when the dataset needs a module that is not there, InputError for
+        bad parameters or data, and whatever the dataset raises.
+        """
+        key = case_key(spec)
+        if key not in self._cases:
+            self._cases[key] = load_case(self.registry.dataset(spec.dataset), spec.dataset_params)
+        self._cases.move_to_end(key)
+        while len(self._cases) > 1 and sum(map(size_in_bytes, self._cases.values())) > self.capacity:
+            self._cases.popitem(last=False)
+        return self._cases[key]
+
+
+def size_in_bytes(case: Case) -> int:
+    """Memory of a case's arrays."""
+    scans = [case.scan, *([case.heldout] if case.heldout else [])]
+    arrays = [case.truth, *(scan.projections for scan in scans), *(array for scan in scans for array in scan.beside.values())]
+    return sum(array.nbytes for array in arrays if array is not None)

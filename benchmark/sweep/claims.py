@@ -1,0 +1,200 @@
+"""Who works on which run, when several sweeps write into one folder, on one machine or over a shared file system.
+
+    <folder>/.sweeps/<token>.json, .lock     one sweep's sign of life
+    <folder>/runs/<run id>/attempt-0002.claim     attempt 2 is being made, by the sweep whose token is inside
+
+A claim is made by creating a file that must not exist, so two sweeps never make the same attempt. It ends with the attempt's record,
+or with the life of its sweep. On the same machine that is known at once (the kernel frees the lock of a dead process); elsewhere a
+sweep is dead when its file has not been touched for PATIENCE seconds of the observer's own monotonic clock, so that no
+clock has to be right and none may jump.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from benchmark.storage import atomic
+
+HEARTBEAT = 15.0  # [s]
+PATIENCE = 180.0  # [s] longer than network file systems keep attributes
+
+
+class Claims:
+    """One sweep's claims in a results folder. Use as a context manager: the sweep is alive inside."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.token = uuid.uuid4().hex[:12]
+        self.scratch = self.folder / ".jobs" / self.token  # for files of runs under way
+        self._lease = self.folder / ".sweeps" / f"{self.token}.json"
+        self._lock = filelock.FileLock(str(self._lease.with_suffix(".lock")))
+        self._ended = threading.Event()
+        self._seen: dict[str, tuple[int, float]] = {}  # token -> (time stamp of its file, when it was first seen so)
+
+    def __enter__(self) -> Claims:
+        _persist(self._open_lease)  # before there is anything that it stands for
+        _persist(lambda: self.scratch.mkdir(parents=True, exist_ok=True))
+        self._clear_away_the_dead()
+        threading.Thread(target=self._beat, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._lease.unlink(missing_ok=True)
+        self._lock.release()
+        self._lease.with_suffix(".lock").unlink(missing_ok=True)
+        _remove_if_empty(self.scratch.parent)
+        _remove_if_empty(self._lease.parent)
+
+    def take(self, run_id: str) -> int | None:
+        """The number of the attempt that this sweep may now make; None while somebody else is at it. Raises StorageError."""
+        folder = self.folder / "runs" / run_id
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            names = os.listdir(folder)
+        except OSError as error:
+            raise atomic.StorageError(folder, error) from error
+        recorded = max((number(name) for name in names if name.endswith(".json")), default=0)
+        claimed = max((number(name) for name in names if name.endswith(".claim")), default=0)
+        if claimed > recorded and self._is_alive(_token(_claim(folder, claimed))):
+            return None
+        attempt = max(recorded, claimed) + 1
+        try:
+            atomic.create(_claim(folder, attempt), self.token.encode())
+        except FileExistsError:
+            return None
+        if (folder / f"attempt-{attempt:04d}.json").exists():  # made and recorded since we looked
+            self.release(run_id, attempt)
+            return None
+        return attempt
+
+    def release(self, run_id: str, attempt: int) -> None:
+        """Give an attempt back: it has its record, or it will not be made. A record also ends the claims of dead sweeps before it."""
+        folder = self.folder / "runs" / run_id
+        if (folder / f"attempt-{attempt:04d}.json").exists():
+            for path in folder.glob("attempt-*.claim"):
+                if number(path.name) < attempt:
+                    path.unlink(missing_ok=True)
+        _claim(folder, attempt).unlink(missing_ok=True)
+
+    def alone(self) -> bool:
+        """Whether no other sweep is alive in this folder."""
+        return not any(self._is_alive(lease.stem) for lease in self._others())
+
+    def _others(self) -> list[Path]:
+        """The files of other sweeps, without those that are just being written."""
+        return [path for path in self._lease.parent.glob("*.json") if path != self._lease and not path.name.startswith(".")]
+
+    def _is_alive(self, token: str) -> bool:
+        lease = self.folder / ".sweeps" / f"{token}.json"
+        try:
+            facts = json.loads(lease.read_text())
+            stamp = lease.stat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError):  # just being written
+            return True
+        if facts.get("machine") == _machine():
+            return _is_locked(lease.with_suffix(".lock"))
+        before, since = self._seen.get(token, (None, 0.0))
+        if before != stamp:
+            self._seen[token] = (stamp, time.monotonic())
+            return True
+        return time.monotonic() - since < PATIENCE
+
+    def _open_lease(self) -> None:
+        self._lease.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire(timeout=10)
+        self._write_lease()
+
+    def _write_lease(self) -> None:
+        facts: dict[str, Any] = {"machine": _machine(), "host": socket.gethostname(), "process": os.getpid()}
+        atomic.replace(self._lease, json.dumps(facts).encode())
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT):
+            with contextlib.suppress(OSError, atomic.StorageError):  # a folder that is gone: the next result to be written says so
+                if self._lease.exists():
+                    os.utime(self._lease)
+                else:
+                    self._write_lease()
+
+    def _clear_away_the_dead(self) -> None:
+        """Scratch files of sweeps of this machine that were killed, and what those did not come to write."""
+        for lease in self._others():
+            if not self._is_alive(lease.stem):
+                shutil.rmtree(self.folder / ".jobs" / lease.stem, ignore_errors=True)
+                lease.unlink(missing_ok=True)
+                lease.with_suffix(".lock").unlink(missing_ok=True)
+        for half in self._lease.parent.glob(".????????-*.json"):
+            lock = half.with_name(half.stem.rpartition("-")[2]).with_suffix(".lock")
+            if not _is_locked(lock):  # whoever writes holds the lock
+                half.unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)
+
+
+def number(name: str) -> int:
+    """2 of 'attempt-0002.json'; 0 for any other file."""
+    stem, _, _ = name.partition(".")
+    prefix, _, digits = stem.rpartition("-")
+    return int(digits) if prefix == "attempt" and digits.isdigit() else 0
+
+
+def _claim(folder: Path, attempt: int) -> Path:
+    return folder / f"attempt-{attempt:04d}.claim"
+
+
+def _token(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _machine() -> str:
+    """What processes that share a kernel have in common, containers included."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return socket.gethostname()
+
+
+def _is_locked(path: Path) -> bool:
+    lock = filelock.FileLock(str(path))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return True
+    except OSError:  # gone together with its sweep
+        return False
+    lock.release()
+    return False
+
+
+def _persist(make: Callable[[], object]) -> None:
+    """Make something in a folder that another sweep, which ends just now, may remove as long as it is empty."""
+    for _ in range(100):
+        try:
+            make()
+            return
+        except FileNotFoundError:
+            time.sleep(0.01)
+    make()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
