@@ -17,8 +17,8 @@ from balls import ball_scan, scanner
 from tiny import sweep
 from torch.utils._pytree import tree_map
 
-import methods.naf.reconstruct as naf
-import methods.zerorf.reconstruct as zerorf
+import benchmark.methods.naf.reconstruct as naf
+import benchmark.methods.zerorf.reconstruct as zerorf
 from benchmark.api import Projector, Reconstruction, Run, Scan
 from benchmark.execution.child_process import Options
 from benchmark.fields import HashGrid, Mixture, MixtureMaxima

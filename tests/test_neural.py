@@ -14,9 +14,9 @@ import pytest
 import torch
 
 import benchmark.methods.naf
+import benchmark.methods.naf.reconstruct as naf
 import benchmark.methods.zerorf
-import methods.naf.reconstruct as naf
-import methods.zerorf.reconstruct as zerorf
+import benchmark.methods.zerorf.reconstruct as zerorf
 from benchmark.api import Case, ConeBeamGeometry, Ellipsoids, Params, Projector, Reconstruction, Run, Scan
 from benchmark.datasets.ball import BallParams
 from benchmark.datasets.ball import load as load_ball

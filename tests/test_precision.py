@@ -11,8 +11,8 @@ import torch
 from balls import ball_scan, error
 from pydantic import ValidationError
 
-import methods.naf.reconstruct as naf
-import methods.zerorf.reconstruct as zerorf
+import benchmark.methods.naf.reconstruct as naf
+import benchmark.methods.zerorf.reconstruct as zerorf
 from benchmark.api import MissingDependency, Reconstruction, Run
 from benchmark.fields import MLP, LossScale, products_in
 from benchmark.methods.naf import NafParams

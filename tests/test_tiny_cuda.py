@@ -14,7 +14,7 @@ from balls import ball_scan, error
 from pydantic import ValidationError
 from torch import nn
 
-import methods.naf.reconstruct as naf
+import benchmark.methods.naf.reconstruct as naf
 from benchmark.api import InputError, MissingDependency, Run
 from benchmark.fields import MLP, HashGrid, TinyCudaField, tiny_cuda
 from benchmark.methods.naf import NafParams

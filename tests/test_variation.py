@@ -11,9 +11,9 @@ import torch
 from balls import ball_scan, scanner
 
 import benchmark.methods.naf
+import benchmark.methods.naf.reconstruct as naf
 import benchmark.methods.zerorf
-import methods.naf.reconstruct as naf
-import methods.zerorf.reconstruct as zerorf
+import benchmark.methods.zerorf.reconstruct as zerorf
 from benchmark.api import MethodSpec, Projector, Reconstruction, Run, Scan, TotalVariation, TvProblem, choose_tv_weight, fista
 from benchmark.fields import Variation, Weighting, edge_weights, field_volume, guided_fit, total_variation, variation_weight
 from benchmark.methods.naf import NafParams
