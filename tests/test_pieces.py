@@ -253,7 +253,7 @@ from benchmark.metrics import register_metrics, similarity
 from benchmark.score import Scorer
 from benchmark.store import Store
 from benchmark.types import volume_digest
-from datasets.folder import FolderParams, load
+from benchmark.datasets.folder import FolderParams, load
 
 torch.set_num_threads(1)
 library()
