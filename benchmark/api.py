@@ -44,13 +44,13 @@ if TYPE_CHECKING:
     from benchmark.reconstruction.tv_problem import Iterate, TvProblem, fista
     from benchmark.reconstruction.tv_weight import TvChoice, choose_tv_weight
     from benchmark.runtime.context import Run
-    from benchmark.scan.hounsfield import attenuation
+    from benchmark.scan.hounsfield import MU_WATER, attenuation
     from benchmark.scan.noise_level import noise_level, noise_of_means, scan_noise
     from benchmark.scan.viewpoints import AXES, camera_geometry, orbit_directions
     from benchmark.scan.views import heldout_views, training_views
     from benchmark.scan_folder.load import open_scan_folder
     from benchmark.storage.cache import cached_arrays
-    from benchmark.storage.download import Package, fetch_member
+    from benchmark.storage.download import Package, Progress, fetch_member
 
 _LAZY = {
     "Projector": "benchmark.projection.projector",
@@ -77,6 +77,7 @@ _LAZY = {
     "measured_case": "benchmark.acquisition.measured",
     "binned": "benchmark.acquisition.measured",
     "usual_bin": "benchmark.acquisition.measured",
+    "MU_WATER": "benchmark.scan.hounsfield",
     "attenuation": "benchmark.scan.hounsfield",
     "read_volume_file": "benchmark.files.volume",
     "volume_format": "benchmark.files.volume",
@@ -86,6 +87,7 @@ _LAZY = {
     "training_views": "benchmark.scan.views",
     "open_scan_folder": "benchmark.scan_folder.load",
     "Package": "benchmark.storage.download",
+    "Progress": "benchmark.storage.download",
     "SimulatedParams": "benchmark.acquisition.simulated",
     "heldout_angles": "benchmark.acquisition.simulated",
     "training_angles": "benchmark.acquisition.simulated",
@@ -136,6 +138,7 @@ __all__ = [
     "Iterate",
     "Measured",
     "MeasuredParams",
+    "MU_WATER",
     "MethodSpec",
     "MetricSpec",
     "MissingDependency",
@@ -143,6 +146,7 @@ __all__ = [
     "OrderedSubsets",
     "Package",
     "Params",
+    "Progress",
     "Projector",
     "Rays",
     "Reconstruction",

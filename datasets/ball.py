@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import model_validator
 
-from benchmark.api import Case, DatasetSpec, Ellipsoids, Field, SimulatedParams, hookimpl, simulated_case
+from benchmark.api import MU_WATER, Case, DatasetSpec, Ellipsoids, Field, SimulatedParams, hookimpl, simulated_case
 
 
 class BallParams(SimulatedParams):
@@ -14,7 +14,7 @@ class BallParams(SimulatedParams):
     side: float = Field(200.0, gt=0, description="edge length of the cube [mm]")
     radius: float = Field(70.0, gt=0, description="radius of the ball [mm]")
     centre: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="centre of the ball, x y z [mm]")
-    attenuation: float = Field(0.0206, gt=0, description="attenuation of the ball [1/mm]; water near 60 keV unless given")
+    attenuation: float = Field(MU_WATER, gt=0, description="attenuation of the ball [1/mm]; water near 60 keV unless given")
     sub_rays: int = Field(1, ge=1, le=16, description="rays per detector pixel and direction, whose line integrals are averaged")
 
     @model_validator(mode="after")

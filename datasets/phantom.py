@@ -6,9 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.api import Case, DatasetSpec, Ellipsoids, Field, SimulatedParams, hookimpl, simulated_case
-
-WATER = 0.0206  # [1/mm] near 60 keV
+from benchmark.api import MU_WATER, Case, DatasetSpec, Ellipsoids, Field, SimulatedParams, hookimpl, simulated_case
 
 # The 3-D Shepp-Logan head with Toft's contrasts: value, semi-axes x y z, centre x y z (in half cube sides), turn about z [deg].
 # Shepp and Logan, IEEE Trans. Nucl. Sci. 21 (1974) 21, doi 10.1109/TNS.1974.6499235; Toft, The Radon Transform, PhD thesis (DTU 1996).
@@ -25,7 +23,7 @@ SHEPP_LOGAN = (
     (0.1, 0.023, 0.046, 0.02, 0.06, -0.605, 0.0, 0),
 )
 SHEPP_LOGAN_SIDE = 256.0  # [mm]
-SHEPP_LOGAN_SCALE = 2 * WATER  # the skull (value 1) is twice water; the other contrasts are Toft's, far above real ones
+SHEPP_LOGAN_SCALE = 2 * MU_WATER  # the skull (value 1) is twice water; the other contrasts are Toft's, far above real ones
 
 # A trunk, x to the patient's right, y to the front, z to the head: attenuation relative to water (it adds up where
 # organs lie inside others), semi-axes x y z, centre x y z [mm], turn about z [deg].
@@ -72,13 +70,13 @@ def anatomy() -> Ellipsoids:
             x, y = 131 * reach * np.cos(angle), 82 * reach * np.sin(angle)
             tangent = np.rad2deg(np.arctan2(82 * np.cos(angle), -131 * np.sin(angle)))
             ribs.append((0.8, 15, 4, 6, x, y, z - 10 * np.sin(angle), tangent))
-    return _from_table(np.array([*TRUNK, *vertebrae, *ribs], dtype=float), 1.0, WATER)
+    return _from_table(np.array([*TRUNK, *vertebrae, *ribs], dtype=float), 1.0, MU_WATER)
 
 
 def load(params: PhantomParams) -> Case:
     """The chosen phantom's exact projections."""
     side, make = {"shepp_logan": (SHEPP_LOGAN_SIDE, shepp_logan), "anatomy": (TRUNK_SIDE, anatomy)}[params.kind]
-    note, facts = "voxel means of the ellipsoids, supersampled", {"mu_water": WATER}
+    note, facts = "voxel means of the ellipsoids, supersampled", {"mu_water": MU_WATER}
     return simulated_case(f"phantom-{params.kind}", side, make, params, truth_note=note, facts=facts)
 
 

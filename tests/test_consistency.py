@@ -10,7 +10,8 @@ import torch
 from balls import ball_scan
 
 from benchmark.api import ConeBeamGeometry, OrderedSubsets
-from benchmark.fields import consistency, data_consistent, data_consistent_mean
+from benchmark.fields import data_consistent, data_consistent_mean
+from benchmark.fields.fitting import consistency
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

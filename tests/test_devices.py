@@ -22,7 +22,7 @@ import benchmark.methods.zerorf.reconstruct as zerorf
 from benchmark.api import Projector, Reconstruction, Run, Scan
 from benchmark.execution.child_process import Options
 from benchmark.fields import HashGrid, Mixture, MixtureMaxima
-from benchmark.fields.memory import out_of_memory
+from benchmark.fields.fitting.ray_batch import out_of_memory
 from benchmark.methods.gaussians import GaussiansParams
 from benchmark.methods.gaussians.reconstruct import Training as GaussiansTraining
 from benchmark.methods.naf import NafParams

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmark.errors import InputError
-from benchmark.fields import MLP, HashGrid, Support, plain, trunc_exp, vm_encode, vm_grid
+from benchmark.fields import MLP, HashGrid, Support, torch_twins, trunc_exp, vm_encode, vm_grid
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -27,7 +27,7 @@ def on(device: str, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
 def test_hash_grid_matches_plain_torch(log2_entries: int, device: str) -> None:
     grid = HashGrid(levels=4, base=4, finest=31, log2_entries=log2_entries, spread=1.0, generator=generator())
     points = (0.01 + 0.98 * torch.rand(1000, 3, generator=generator())).requires_grad_()  # at the faces the twin's clamp has no gradient
-    twin = plain.hash_grid(grid, points)
+    twin = torch_twins.hash_grid(grid, points)
     expected = gradients(twin, [points, grid.table])
     (there,), grid = on(device, [points]), grid.to(device)
     ours = grid(there)
@@ -45,7 +45,7 @@ def test_hash_grid_refuses_impossible_sizes() -> None:
 def test_mlp_matches_plain_torch(points: int, inputs: int, outputs: int, layers: int, skip: int | None, device: str) -> None:
     mlp = MLP(inputs, outputs, hidden=30, layers=layers, skip=skip, generator=generator())
     values = torch.randn(points, inputs, generator=generator()).requires_grad_()
-    twin = plain.mlp(mlp, values)
+    twin = torch_twins.mlp(mlp, values)
     expected = gradients(twin, [values, mlp.weights])
     (there,), mlp = on(device, [values]), mlp.to(device)
     ours = mlp(there)
@@ -66,7 +66,7 @@ def test_vector_matrix_matches_plain_torch(shape: tuple[int, int, int], device: 
     planes, lines = tensors(shape)
     inputs = [torch.rand(700, 3, generator=generator()).requires_grad_(), *planes, *lines]
     there = on(device, inputs)
-    ours, twin = vm_encode(there[0], there[1:4], there[4:]), plain.vm_encode(inputs[0], planes, lines)
+    ours, twin = vm_encode(there[0], there[1:4], there[4:]), torch_twins.vm_encode(inputs[0], planes, lines)
     torch.testing.assert_close(ours.cpu(), twin, atol=1e-5, rtol=1e-5)
     for mine, theirs in zip(gradients(ours, there), gradients(twin, inputs), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.fields.memory import RayBatch, most_rays, out_of_memory
+from benchmark.fields.fitting.ray_batch import RayBatch, most_rays, out_of_memory
 from benchmark.machine.memory import free_memory
 
 

@@ -33,8 +33,8 @@ from benchmark.fields import (
     vm_grid,
     voxel_positions,
 )
-from benchmark.fields.muon import orthogonalised
-from benchmark.fields.ray_loss import recomputed
+from benchmark.fields.fitting.muon import orthogonalised
+from benchmark.fields.fitting.ray_loss import recomputed
 from benchmark.methods.naf import NafParams
 from benchmark.methods.zerorf import ZeroRFParams
 from benchmark.methods.zerorf.field import TensorialField, restored

@@ -391,10 +391,10 @@ def test_long_losses_are_thinned_without_moving_them():
 
 
 def test_the_held_out_picture_is_the_projection_of_the_volume():
-    from benchmark.report.projections import render
+    from benchmark.projection.rendering import rendered
 
     geometry = synthetic.case("chest", 10).heldout.geometry
-    (image,) = render(np.full(geometry.volume_shape, 0.02, dtype=np.float32), geometry, [3])
+    (image,) = rendered(np.full(geometry.volume_shape, 0.02, dtype=np.float32), geometry, views=[3])
     assert image.shape == geometry.detector_shape
     height, width = image.shape
     assert image[height // 2, width // 2] == pytest.approx(0.02 * 36, rel=0.2)  # through 24 voxels of 1.5 mm, nearly along y

@@ -11,7 +11,7 @@ from pinholes import looking
 
 from benchmark.api import ConeBeamGeometry, InputError
 from benchmark.datasets.multiview.frames import ring
-from benchmark.fields import Splats, plain, splat
+from benchmark.fields import Splats, splat, torch_twins
 from benchmark.fields.splatter import FAINTEST, OPAQUE, nearest_first
 from benchmark.kernels.sources import SHARED
 
@@ -39,7 +39,7 @@ def on(device: str, parameters: Splats) -> Splats:
 
 def both(parameters: Splats, geometry: ConeBeamGeometry, device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Ours, on the CPU, and the twin's in float64."""
-    twin = plain.splat(Splats(*(tensor.double() for tensor in parameters)), geometry)
+    twin = torch_twins.splat(Splats(*(tensor.double() for tensor in parameters)), geometry)
     return splat(on(device, parameters), geometry).cpu(), twin
 
 

@@ -15,12 +15,13 @@ import yaml
 from benchmark.cli.main import main
 from benchmark.plugins import registry
 from benchmark.plugins.specs import resolve
+from benchmark.projection.rendering import rendered
 from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.validate.diagnosis import Diagnosis, diagnose
 from benchmark.validate.numbers import mask_remarks, number_remarks, orbit_remarks
 from benchmark.validate.report import Report
-from benchmark.validate.residual import fit, project
+from benchmark.validate.residual import fit
 from benchmark.validate.setup import Setup
 from benchmark.validate.shifts import shifted
 
@@ -168,7 +169,7 @@ def test_a_ball_in_the_middle_has_no_orientation():
     ball = (x**2 + y**2 + z**2 < 100).astype(np.float32)
     geometry = ConeBeamGeometry(**scan.geometry)
     noise = np.random.default_rng(0).normal(0, 1.0, geometry.projection_shape).astype(np.float32)
-    found = diagnose(Setup(project(ball, geometry) + noise, scan.geometry, ball))
+    found = diagnose(Setup(rendered(ball, geometry) + noise, scan.geometry, ball))
     assert found.as_declared
     assert {"columns reversed (flip u)", "rows reversed (flip v)", "volume x reversed"} <= {c.hypothesis.name for c in found.same}
 

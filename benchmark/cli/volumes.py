@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from benchmark.cli.output import open_console
+from benchmark.scan.hounsfield import MU_WATER
 
 Water = Annotated[float, typer.Option(min=1e-9, help="Attenuation of water for --hu [1/mm].")]
 
@@ -19,7 +20,7 @@ def export(
     results: Annotated[Path | None, typer.Option(help="Results folder of a run id.")] = None,
     output: Annotated[Path | None, typer.Option(help="File to write, for dicom a folder (default: named after the run, here).")] = None,
     hu: Annotated[bool, typer.Option("--hu", help="Values in Hounsfield units instead of 1/mm.")] = False,
-    water: Water = 0.0206,
+    water: Water = MU_WATER,
     truth: Annotated[bool, typer.Option("--truth", help="The truth of the run's case instead of its reconstruction.")] = False,
 ) -> int:
     from benchmark.errors import unknown_name
@@ -47,7 +48,7 @@ def import_volume(
     axes: Annotated[str, typer.Option(help="Order of the axes of npy, npz and TIFF, the fastest last; xyz for NAF and R2.")] = "zyx",
     scale: Annotated[float | None, typer.Option(help="Factor that makes the values attenuation in 1/mm.")] = None,
     hu: Annotated[bool, typer.Option("--hu", help="The values are Hounsfield units.")] = False,
-    water: Water = 0.0206,
+    water: Water = MU_WATER,
     as_is: Annotated[bool, typer.Option("--as-is", help="Do not ask the measured views whether orientation and unit are right.")] = False,
 ) -> int:
     import re

@@ -13,8 +13,7 @@ import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.scan.geometry import ConeBeamGeometry, Triple
-
-WATER = 0.0206  # [1/mm] near 60 keV
+from benchmark.scan.hounsfield import MU_WATER
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,7 +26,7 @@ class VolumeImage:
     unit: str = "1/mm"
     length_unit: str = "mm"
 
-    def in_hounsfield(self, water: float = WATER) -> VolumeImage:
+    def in_hounsfield(self, water: float = MU_WATER) -> VolumeImage:
         """HU = 1000 (mu / water - 1), with the attenuation of water in 1/mm. Raises InputError where lengths are not mm."""
         if self.length_unit != "mm":
             raise InputError("--hu", expected="a volume whose lengths are mm", found=f"'{self.length_unit}'", fix="Export without --hu.")

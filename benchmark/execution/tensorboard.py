@@ -40,7 +40,7 @@ class Board:
             middle = np.take(volume, volume.shape[axis] // 2, axis)
             self.writer.add_image(f"slice/{name}", _grey(middle[::-1] if axis else middle, top), step)
         measured = self.scan.projections[self.views]
-        shown = rendered(volume, self.scan.geometry.subset(self.views), self.scan.composite)
+        shown = rendered(volume, self.scan.geometry, self.scan.composite, self.views)
         top = max(float(measured.max()), 1e-9)
         for view, one, other in zip(self.views, measured, shown, strict=True):
             pair = np.concatenate([one[::-1], other[::-1]], axis=1)

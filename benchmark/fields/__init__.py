@@ -10,68 +10,65 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmark.fields.activations import trunc_exp
-    from benchmark.fields.attenuation import Activation, Attenuation
-    from benchmark.fields.consistency import data_consistent, data_consistent_mean
-    from benchmark.fields.guided import edge_weights, guided_fit
+    from benchmark.fields.attenuation import Activation, Attenuation, trunc_exp
+    from benchmark.fields.fitting.consistency import data_consistent, data_consistent_mean
+    from benchmark.fields.fitting.guided import edge_weights, guided_fit
+    from benchmark.fields.fitting.measurements import Measurements
+    from benchmark.fields.fitting.muon import Muon
+    from benchmark.fields.fitting.precision import LossScale, products_in
+    from benchmark.fields.fitting.ray_batch import RayBatch
+    from benchmark.fields.fitting.ray_loss import RayLoss, rendering
+    from benchmark.fields.fitting.residuals import Weighting, ramp_filtered, ssim
+    from benchmark.fields.fitting.training_params import FieldParams, Precision
+    from benchmark.fields.fitting.variation import Variation, total_variation, variation_weight
     from benchmark.fields.hash_grid import HashGrid
-    from benchmark.fields.likeness import ssim
     from benchmark.fields.maxima import MixtureMaxima, voxelise_maxima
-    from benchmark.fields.measurements import Measurements
-    from benchmark.fields.memory import RayBatch
     from benchmark.fields.mixture import Mixture, MixtureProjector, mixture_line_integrals, rotations, voxelise
     from benchmark.fields.mixture_points import mixture_values
     from benchmark.fields.mlp import MLP
-    from benchmark.fields.muon import Muon
-    from benchmark.fields.precision import LossScale, products_in
-    from benchmark.fields.ray_loss import RayLoss, rendering
-    from benchmark.fields.sharpen import ramp_filtered
     from benchmark.fields.splatter import Splats, splat
     from benchmark.fields.support import Support
     from benchmark.fields.tiny_cuda import TinyCudaField, tiny_cuda_name
-    from benchmark.fields.training_params import FieldParams, Precision
-    from benchmark.fields.variation import Variation, total_variation, variation_weight
     from benchmark.fields.vector_matrix import vm_encode, vm_grid
     from benchmark.fields.volume import field_volume, voxel_positions
-    from benchmark.fields.weighting import Weighting
 
 _LAZY = {
     "Activation": "attenuation",
     "Attenuation": "attenuation",
-    "FieldParams": "training_params",
+    "FieldParams": "fitting.training_params",
     "HashGrid": "hash_grid",
-    "LossScale": "precision",
+    "LossScale": "fitting.precision",
     "MLP": "mlp",
-    "Measurements": "measurements",
+    "Measurements": "fitting.measurements",
     "Mixture": "mixture",
     "MixtureMaxima": "maxima",
     "MixtureProjector": "mixture",
-    "Muon": "muon",
-    "Precision": "training_params",
-    "RayBatch": "memory",
-    "RayLoss": "ray_loss",
+    "Muon": "fitting.muon",
+    "Precision": "fitting.training_params",
+    "RayBatch": "fitting.ray_batch",
+    "RayLoss": "fitting.ray_loss",
     "Splats": "splatter",
     "Support": "support",
     "TinyCudaField": "tiny_cuda",
-    "Variation": "variation",
-    "Weighting": "weighting",
-    "data_consistent": "consistency",
-    "data_consistent_mean": "consistency",
-    "edge_weights": "guided",
+    "Variation": "fitting.variation",
+    "Weighting": "fitting.residuals",
+    "data_consistent": "fitting.consistency",
+    "data_consistent_mean": "fitting.consistency",
+    "edge_weights": "fitting.guided",
     "field_volume": "volume",
-    "guided_fit": "guided",
+    "guided_fit": "fitting.guided",
     "mixture_line_integrals": "mixture",
     "mixture_values": "mixture_points",
-    "products_in": "precision",
-    "ramp_filtered": "sharpen",
-    "rendering": "ray_loss",
+    "products_in": "fitting.precision",
+    "ramp_filtered": "fitting.residuals",
+    "rendering": "fitting.ray_loss",
     "rotations": "mixture",
     "splat": "splatter",
-    "ssim": "likeness",
+    "ssim": "fitting.residuals",
     "tiny_cuda_name": "tiny_cuda",
-    "total_variation": "variation",
-    "trunc_exp": "activations",
-    "variation_weight": "variation",
+    "total_variation": "fitting.variation",
+    "trunc_exp": "attenuation",
+    "variation_weight": "fitting.variation",
     "vm_encode": "vector_matrix",
     "vm_grid": "vector_matrix",
     "voxel_positions": "volume",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-
-from benchmark.fields.activations import trunc_exp
 
 Activation = Literal["softplus", "exp", "sigmoid"]
 SIGMOID_CEILING = 20.0  # densest tissue over the mean over the box that a sigmoid can reach
@@ -26,3 +24,20 @@ class Attenuation:
         if self.activation == "exp":
             return self.mean * trunc_exp(x)
         return self.mean * SIGMOID_CEILING * torch.sigmoid(x - math.log(SIGMOID_CEILING - 1))
+
+
+class _TruncExp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return x.exp()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        (x,) = ctx.saved_tensors
+        return gradient * x.clamp(-15, 15).exp()
+
+
+def trunc_exp(x: torch.Tensor) -> torch.Tensor:
+    """exp(x) whose gradient is exp(clamp(x, -15, 15)), so that one outlier cannot blow up training (torch-ngp)."""
+    return _TruncExp.apply(x)

@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from benchmark.fields import plain
 from benchmark.fields.layout import feature_major
 from benchmark.kernels.dispatch import call
 
@@ -55,8 +55,18 @@ class MLP(nn.Module):
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         device = values.device.type
         if device != "cpu" or torch.is_autocast_enabled(device):  # torch's own library multiplies matrices
-            return plain.mlp(self, values)
+            return self.by_layers(values)
         return _Fused.apply(values, self.weights, self.widths, self.skip, self.slope)
+
+    def by_layers(self, values: torch.Tensor) -> torch.Tensor:
+        """The network by torch's linear layers, one after the other: [M, inputs] -> [M, outputs]."""
+        first, last = values, len(self.widths) - 2
+        for index in range(last + 1):
+            if index == self.skip and index:
+                values = torch.cat([values, first], 1)
+            values = F.linear(values, *self.layer(index))
+            values = F.leaky_relu(values, self.slope, inplace=True) if index < last else values  # the sums before it are not kept
+        return values
 
 
 class _Fused(torch.autograd.Function):

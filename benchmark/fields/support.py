@@ -7,6 +7,7 @@ import functools
 import torch
 
 from benchmark.projection.projector import Projector
+from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Scan
 
 THRESHOLD = 2e-3  # of the largest line integral; a pixel below it is empty
@@ -39,13 +40,21 @@ class Support:
     def of(cls, scan: Scan, threshold: float = THRESHOLD, device: torch.device | str = "cpu") -> Support:
         """Without the voxels that some view sees with nothing but empty pixels under their footprint (outside the visual hull).
 
-        A pixel is empty below `threshold` times the scan's largest value; voxels that no view sees stay in. Noise can only
-        keep more voxels: an empty pixel above the threshold rules nothing out.
+        A pixel is empty below `threshold` times the scan's largest value. Noise can only keep more voxels: an empty pixel above the
+        threshold rules nothing out.
         """
-        projector, measured = Projector(scan.geometry), torch.tensor(scan.projections, device=device)
-        matter = (measured > threshold * measured.max()).float()
-        mask = torch.ones(scan.geometry.volume_shape, dtype=torch.bool, device=device)
-        for view in range(scan.geometry.views):
+        measured = torch.tensor(scan.projections, device=device)
+        return cls.hull(measured > threshold * measured.max(), scan.geometry)
+
+    @classmethod
+    def hull(cls, silhouettes: torch.Tensor, geometry: ConeBeamGeometry) -> Support:
+        """The visual hull of silhouettes (bool [view, v, u], on their device) on the geometry's grid; voxels that no view sees stay in.
+
+        A voxel is outside if some view sees it and has nothing but pixels outside its silhouette under the voxel's footprint.
+        """
+        projector, matter, device = Projector(geometry), silhouettes.float(), silhouettes.device
+        mask = torch.ones(geometry.volume_shape, dtype=torch.bool, device=device)
+        for view in range(geometry.views):
             one = projector.subset([view])
             seen = one.adjoint(torch.ones(one.geometry.projection_shape, device=device)) > 0
             mask &= ~(seen & (one.adjoint(matter[view : view + 1]) == 0))

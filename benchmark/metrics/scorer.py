@@ -39,7 +39,10 @@ class Scorer:
             if rendered and scan is not None and scan.composite == "over":
                 self._apply_to_photographs(prefix, scan, arrays or {}, values, problems)
             elif rendered and scan is not None:
-                self._apply(prefix, scan, _project(scan, volume), scan.projections, values, problems)
+                from benchmark.projection import rendering  # brings torch
+
+                views = rendering.rendered(volume, scan.geometry, scan.composite)  # may lie in a file, as the volume may
+                self._apply(prefix, scan, views, scan.projections, values, problems)
         return values, problems
 
     def versions(self, names: Iterable[str]) -> dict[str, int]:
@@ -87,10 +90,3 @@ class Scorer:
             return None
         value = resolve(metric.target)(volume, self.case.truth)  # None: a constant truth has no range
         return None if value is None else float(value)
-
-
-def _project(scan: Scan, volume: np.ndarray) -> np.ndarray:
-    """What a scan would have measured of a volume, [view, v, u]; both may lie in files."""
-    from benchmark.projection.rendering import rendered  # brings torch
-
-    return rendered(volume, scan.geometry, scan.composite)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +14,7 @@ from benchmark.plan.plan import apply_sets
 from benchmark.plan.sources import check_modules
 from benchmark.plugins.registry import Registry
 from benchmark.plugins.specs import DatasetSpec, resolve
+from benchmark.storage import download
 
 LINE_INTERVAL = 5.0  # [s] between plain progress lines
 
@@ -61,7 +61,7 @@ def _prepare_one(spec: DatasetSpec, values: dict, console: Console) -> None:
     console.print(f"{escape(spec.name)}: ready")
 
 
-def _lines(name: str, console: Console) -> Callable[[int, int, str], None]:
+def _lines(name: str, console: Console) -> download.Progress:
     """A progress function that prints a line when something new begins and every few seconds."""
     last: dict[str, float] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,13 +17,17 @@ STEP = 0.5  # of the shortest voxel edge, between two samples of a maximum
 
 
 @torch.no_grad()
-def rendered(volume: np.ndarray, geometry: ConeBeamGeometry, composite: Composite = "sum") -> np.ndarray:
-    """The views [view, v, u] of a volume [z, y, x] on the geometry's grid, float32.
+def rendered(
+    volume: np.ndarray, geometry: ConeBeamGeometry, composite: Composite = "sum", views: Sequence[int] | np.ndarray | None = None
+) -> np.ndarray:
+    """Project a volume [z, y, x] on the geometry's grid: float32 [view, v, u], all views or those given.
 
     'sum': line integrals (Joseph's interpolation); volume and views may lie in files. 'max': the largest value along what
     lies of each ray inside the box, of the volume interpolated between voxel centres, sampled twice a voxel; 0 for rays that
     miss the box. 'over': how much of what is behind the volume (of extinction) is hidden, 1 - exp(-line integral).
+    Raises MissingDependency where no kernels can be built.
     """
+    geometry = geometry if views is None else geometry.subset(views)
     if composite != "max":
         integrals = project(volume, geometry)
         return integrals if composite == "sum" else -np.expm1(-integrals)

@@ -8,12 +8,11 @@ import pandas as pd
 
 from benchmark.records.record import RunRecord
 from benchmark.report.canvas import Palette
+from benchmark.report.costs import COSTS
 from benchmark.report.quantity import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-COSTS = {"seconds": "Method time [s]", "peak_memory_mb": "Peak memory [MiB]"}
 
 
 def chart(

@@ -16,8 +16,7 @@ from benchmark.report import splats
 from benchmark.report.canvas import Palette, Picture, save, styled
 from benchmark.report.convergence import convergence
 from benchmark.report.costs import costs
-from benchmark.report.mosaics import ERROR_SHARE, Column, central_slices, projection_mosaic, slice_mosaic
-from benchmark.report.projections import UNITS, render
+from benchmark.report.mosaics import ERROR_SHARE, UNITS, Column, central_slices, projection_mosaic, slice_mosaic
 from benchmark.report.summary import GROUP, labelled, section_title, sections, slug, summarise
 from benchmark.report.trends import trends
 
@@ -141,12 +140,14 @@ def _slices(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names
 
 def _projections(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names: dict[str, str], title: str) -> Figure | None:
     """None without held-out views, and where the projector's kernels cannot be built (a report needs no compiler)."""
+    from benchmark.projection.rendering import rendered  # brings torch
+
     geometry, heldout = case.heldout_geometry, case.heldout
     if geometry is None or heldout is None:
         return None
     view = geometry.views // 2
     try:
-        images = [render(volume, geometry, [view], case.composite)[0] for _, volume in volumes]
+        images = [rendered(volume, geometry, case.composite, [view])[0] for _, volume in volumes]
     except MissingDependency:
         return None
     records = [record for record, _ in volumes]

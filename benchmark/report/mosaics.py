@@ -15,12 +15,15 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from benchmark.report.canvas import canvas, wrapped
+from benchmark.scan.scan import Composite
 from benchmark.storage import mapped
 
 PLANES = ("axial", "coronal", "sagittal")  # across z, y and x
 ERROR_SHARE = 0.2  # of the grey window: the error map saturates there
 ERROR_COLOURS = "RdBu_r"
 GAP, MARGIN, TITLE, BAR = 0.06, 0.3, 0.34, 0.95  # [inch] between panels, left, above for the title, right for the colour bars
+
+UNITS: dict[Composite, str] = {"sum": "line integral", "max": "maximum", "over": "opacity"}  # of a pixel of a view
 
 Window = tuple[float, float]
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from benchmark.errors import MissingDependency
 from benchmark.records.record import RunRecord
-from benchmark.report.mosaics import ERROR_SHARE, PLANES, window
-from benchmark.report.projections import UNITS, render
+from benchmark.report.mosaics import ERROR_SHARE, PLANES, UNITS, window
 from benchmark.report.stack import Packed, averaged, pack
 from benchmark.storage import mapped
 
@@ -93,6 +92,8 @@ class Viewers:
 
     def _projections(self, shown: Shown) -> dict[str, Any] | None:
         """Some held-out views; None without any, and where the projector's kernels cannot be built (a page needs no compiler)."""
+        from benchmark.projection.rendering import rendered  # brings torch
+
         groups: list[dict[str, Any]] = []
         facts: dict[str, Any] | None = None
         for views, case, volumes in self._volumes(shown):
@@ -104,10 +105,10 @@ class Viewers:
             v, u = (min(factor, n) for n in geometry.detector_shape)
             facts = facts or _projection_facts(case, chosen, (v, u))
             try:
-                rendered = [(record, render(volume, geometry, chosen, case.composite)) for record, volume in volumes]
+                stacks = [(record, rendered(volume, geometry, case.composite, chosen)) for record, volume in volumes]
             except MissingDependency:
                 return None
-            small = [(record, averaged(stack, (1, v, u))) for record, stack in rendered]
+            small = [(record, averaged(stack, (1, v, u))) for record, stack in stacks]
             reference = self._keep(averaged(measured[chosen], (1, v, u)), facts["range"])
             groups.append(self._group(views, reference, small, facts["range"], "projection_psnr"))
         if facts is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+MU_WATER = 0.0206  # [1/mm] attenuation of water near 60 keV
+
 
 def attenuation(hounsfield: np.ndarray, water: float, ceiling: float | None = None) -> np.ndarray:
     """mu = mu_water (1 + HU / 1000), air clipped to 0 and metal to `ceiling` [HU]; float32 in water's unit."""

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from benchmark.errors import InputError, Mistakes, validation_mistakes
 from benchmark.files.limits import MOST_VIEWS
 from benchmark.plugins.specs import Params
+from benchmark.scan.hounsfield import MU_WATER
 from benchmark.storage.yaml_file import read_yaml
 
 FILE = "scan.yaml"
@@ -162,7 +163,7 @@ class Truth(Section):
     axes: tuple[Literal["z", "y", "x"], ...] = Field(("z", "y", "x"), description="order of the axes, the fastest last")
     flip: tuple[Literal["z", "y", "x"], ...] = Field((), description="axes that run the other way in the file")
     unit: Literal["attenuation", "HU"] = Field("attenuation", description="attenuation per length_unit, or Hounsfield units")
-    water: float = Field(0.0206, gt=0, description="attenuation of water per mm, for HU")
+    water: float = Field(MU_WATER, gt=0, description="attenuation of water per mm, for HU")
     extent: tuple[float, float, float] | None = Field(None, description="edge lengths (z, y, x)")
     offset: tuple[float, float, float] | None = Field(None, description="centre (z, y, x)")
     note: str = Field("", description="where it comes from")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector, Splats, mixture_line_integrals, plain, splat
+from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector, Splats, mixture_line_integrals, splat, torch_twins
 from benchmark.plugins.registry import Registry
 from benchmark.plugins.specs import resolve
 from benchmark.projection.compositing import composite_rays_xray
@@ -209,7 +209,7 @@ def hash_grid_over_torch() -> dict[str, float]:
         return network(grid(points))
 
     def other() -> torch.Tensor:
-        return plain.mlp(network, plain.hash_grid(grid, points))
+        return torch_twins.mlp(network, torch_twins.hash_grid(grid, points))
 
     def step(field: Callable[[], torch.Tensor]) -> None:
         field().sum().backward()
@@ -233,7 +233,7 @@ def splat_over_torch() -> dict[str, float]:
     geometry, (means, quaternions, log_scales, shares) = _gaussians_seen()
     parameters = (means, quaternions, log_scales, 0.05 + 0.9 * shares, torch.stack([shares, 1 - shares, shares.square()], 1))
     splats = Splats(*(tensor.requires_grad_() for tensor in parameters))
-    return {"splat_step_over_torch": _step_over_torch(splats, lambda: splat(splats, geometry), lambda: plain.splat(splats, geometry))}
+    return {"splat_step_over_torch": _step_over_torch(splats, lambda: splat(splats, geometry), lambda: torch_twins.splat(splats, geometry))}
 
 
 def _gaussians_seen() -> tuple[ConeBeamGeometry, tuple[torch.Tensor, ...]]:

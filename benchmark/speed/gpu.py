@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from benchmark.errors import InputError, MissingDependency
-from benchmark.fields import MLP, HashGrid, TinyCudaField, plain, tiny_cuda_name
+from benchmark.fields import MLP, HashGrid, TinyCudaField, tiny_cuda_name, torch_twins
 from benchmark.kernels.cuda_module import full_precision
 from benchmark.machine.environment import missing_modules, version
 from benchmark.plugins.specs import MethodSpec, resolve
@@ -224,7 +224,7 @@ def _field(device: str) -> Iterator[Row]:
         step(lambda points: network(encode(points)))
 
     ours = median(lambda: of_ours(grid), device)
-    other = median(lambda: of_ours(functools.partial(plain.hash_grid, grid)), device, 3)
+    other = median(lambda: of_ours(functools.partial(torch_twins.hash_grid, grid)), device, 3)
     yield Row("field step", "the hash grid in plain torch", ours, ours / other)
 
     def fused() -> dict[str, Callable[[], Any]]:

@@ -23,7 +23,7 @@ from benchmark.errors import InputError, MissingDependency
 
 POLL = 0.2  # [s] between looks at a running download
 
-Progress = Callable[[int, int, str], None]  # done, total (bytes), what
+Progress = Callable[[int, int, str], None]  # done, total (bytes or steps; 0 = unknown), what is done now
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
+from benchmark.storage.download import Progress
 from benchmark.validate.hypotheses import DECLARED, Hypothesis, after, orientation_hypotheses, single_hypotheses
 from benchmark.validate.residual import Fit, fit
 from benchmark.validate.setup import Setup
@@ -15,8 +16,6 @@ SAME = 1.05  # residuals closer than this cannot be told apart
 HANDICAP = 0.1  # a correction must be better by this share to be believed, per change that it makes
 MOST_MAGNIFICATION = 30.0
 NOTHING_FITS = {True: 0.35, False: 0.5}  # with and without a truth: a residual above this is no explanation
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

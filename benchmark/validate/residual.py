@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from benchmark.projection.projector import Projector
+from benchmark.projection.rendering import rendered
 from benchmark.reconstruction.ordered_subsets import OrderedSubsets
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Scan
@@ -48,12 +48,6 @@ def coarse(setup: Setup) -> Coarse | None:
     return setup.coarse(geometry, PIXELS if known else BLIND_PIXELS, VOXELS if known else BLIND_VOXELS)
 
 
-def project(volume: np.ndarray, geometry: ConeBeamGeometry) -> np.ndarray:
-    """Line integrals [view, v, u] of a volume [z, y, x]."""
-    with torch.no_grad():
-        return Projector(geometry).forward(torch.from_numpy(np.ascontiguousarray(volume, dtype=np.float32))).numpy()
-
-
 def compare(predicted: np.ndarray, measured: np.ndarray, volume: np.ndarray, geometry: ConeBeamGeometry) -> Fit:
     """The best scale of a prediction and what remains."""
     power = float(np.vdot(predicted, predicted))
@@ -66,7 +60,7 @@ def _fit_truth(setup: Setup) -> Fit:
     small = coarse(setup)
     if small is None or small.volume is None:
         return IMPOSSIBLE
-    return compare(project(small.volume, small.geometry), small.measured, small.volume, small.geometry)
+    return compare(rendered(small.volume, small.geometry), small.measured, small.volume, small.geometry)
 
 
 def _fit_blind(setup: Setup) -> Fit:
@@ -81,4 +75,4 @@ def _fit_blind(setup: Setup) -> Fit:
     for index in range(UPDATES):
         subsets.correct(volume, index, 1.0)
     between = small.geometry.subset(unseen)
-    return compare(project(volume.numpy(), between), small.measured[unseen], volume.numpy(), between)
+    return compare(rendered(volume.numpy(), between), small.measured[unseen], volume.numpy(), between)

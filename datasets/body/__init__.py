@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from benchmark.api import DatasetSpec, Field, SimulatedParams, hookimpl
+from benchmark.api import MU_WATER, DatasetSpec, Field, SimulatedParams, hookimpl
 
 
 class BodyParams(SimulatedParams):
     """A real CT volume, scanned again."""
 
-    water: float = Field(0.0206, gt=0, description="attenuation of water, which Hounsfield units are relative to [1/mm]")
+    water: float = Field(MU_WATER, gt=0, description="attenuation of water, which Hounsfield units are relative to [1/mm]")
     ceiling: float | None = Field(
         1500.0, gt=-1000, description="higher Hounsfield units (metal) become this before anything is simulated; none = as measured [HU]"
     )

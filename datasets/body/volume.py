@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import zlib
-from collections.abc import Callable
 from functools import partial
 
 import nibabel
@@ -14,7 +13,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from benchmark.api import Case, InputError, Package, Voxels, attenuation, cached_arrays, fetch_member, simulated_case
+from benchmark.api import Case, InputError, Package, Progress, Voxels, attenuation, cached_arrays, fetch_member, simulated_case
 
 from . import BodyParams
 
@@ -24,7 +23,6 @@ AIR = -1000  # [HU] nothing attenuates less; lower values are padding outside th
 # What nibabel and gzip raise for bytes that are no NIfTI volume.
 BROKEN = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, zlib.error)
 
-Progress = Callable[[int, int, str], None]
 
 TOTALSEGMENTATOR = Package(
     "totalsegmentator", "2.18.0", "sdist", "5d4223ef93973bc36d710869d11e7742ead2c154c72f7f9edcaaadd5b6c4bd03", 38_049_988

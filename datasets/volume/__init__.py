@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from benchmark.api import DatasetSpec, Field, InputError, SimulatedParams, hookimpl, volume_format
+from benchmark.api import MU_WATER, DatasetSpec, Field, InputError, SimulatedParams, hookimpl, volume_format
 
 
 class VolumeParams(SimulatedParams):
@@ -19,7 +19,7 @@ class VolumeParams(SimulatedParams):
         "auto", description="HU, or attenuation per mm; auto = HU where values below -100 show it, an error where nothing does"
     )
     spacing: float | tuple[float, float, float] | None = Field(None, description="voxel edge, or (z, y, x) [mm], where the file has none")
-    water: float = Field(0.0206, gt=0, description="attenuation of water, which Hounsfield units are relative to [1/mm]")
+    water: float = Field(MU_WATER, gt=0, description="attenuation of water, which Hounsfield units are relative to [1/mm]")
     ceiling: float | None = Field(None, gt=-1000, description="higher Hounsfield units (metal) become this; none = as measured [HU]")
     crop: tuple[float, float, float, float, float, float] = Field(
         (0, 1, 0, 1, 0, 1), description="part of the volume to keep: from, to along z, y and x, in shares of its edges"

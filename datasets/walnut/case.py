@@ -6,10 +6,10 @@ import dataclasses
 
 import numpy as np
 
-from benchmark.api import Case, Scan, Voxels, binned, cached_arrays, heldout_views, noise_of_means, training_views, usual_bin
+from benchmark.api import Case, Progress, Scan, Voxels, binned, cached_arrays, heldout_views, noise_of_means, training_views, usual_bin
 
 from . import WalnutParams
-from .measurement import SIDE, Measurement, Progress, published, sample, without_air
+from .measurement import SIDE, Measurement, published, sample, without_air
 from .truth import best_fit
 
 VERSION = 1  # of the truth: raise it whenever its numbers change

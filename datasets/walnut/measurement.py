@@ -14,12 +14,11 @@ from __future__ import annotations
 import dataclasses
 import io
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.api import ConeBeamGeometry, InputError, Package, cached_arrays, fetch_member
+from benchmark.api import ConeBeamGeometry, InputError, Package, Progress, cached_arrays, fetch_member
 
 VERSION = 1  # of the converted file
 PACKAGE = Package("diffct", "1.3.4", "sdist", "6709142b25f6faff69126614bb88a299a6f177b95d0fc2b3a11a580ce3c34bdc", 26_458_127)
@@ -31,8 +30,6 @@ PIXEL = 0.4  # [mm] of the published file
 PIXELS = 256
 VIEWS = 240  # on a full circle, 1.5 degrees apart
 SIDE = PIXELS * PIXEL * SOURCE_TO_ORIGIN / SOURCE_TO_DETECTOR  # [mm] 38.96: the detector's width at the axis
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,9 +7,7 @@ import math
 import numpy as np
 import torch
 
-from benchmark.api import ConeBeamGeometry, Projector
-
-from .measurement import Progress
+from benchmark.api import ConeBeamGeometry, Progress, Projector
 
 SUBSETS, PASSES = 12, 6
 

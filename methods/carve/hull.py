@@ -79,7 +79,7 @@ def hull(scan: Scan, threshold: float, device: str = "cpu") -> Support:
     passes half a pixel beside it, so silhouettes are widened by a pixel.
     """
     widened = torch.nn.functional.max_pool2d(silhouettes(scan, threshold)[:, None].float(), 3, 1, 1)[:, 0]
-    return Support.of(dataclasses.replace(scan, projections=widened.numpy(), masks=None), 0.5, device)
+    return Support.hull((widened > 0).to(device), scan.geometry)
 
 
 def silhouettes(scan: Scan, threshold: float) -> torch.Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from benchmark.api import Samples, composite_rays_xray, march, psnr_against, reference_scan
-from benchmark.fields import RayLoss, plain, tiny_cuda_name
+from benchmark.fields import RayLoss, tiny_cuda_name, torch_twins
 
 from . import NafParams
 from .reconstruct import Training
@@ -70,8 +70,8 @@ class TorchStep:
 
     def _rendered(self, samples: Samples, rays: int) -> torch.Tensor:
         field = self.training.field
-        features = plain.hash_grid(field.grid, (samples.positions - field.lower) / field.extent)
-        mu = field.attenuation(plain.mlp(field.network, features)[:, 0])
+        features = torch_twins.hash_grid(field.grid, (samples.positions - field.lower) / field.extent)
+        mu = field.attenuation(torch_twins.mlp(field.network, features)[:, 0])
         return (mu.view(rays, -1) * samples.ts[:, 1].view(rays, -1)).sum(1)
 
 

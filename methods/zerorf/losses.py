@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -13,9 +12,7 @@ from benchmark.api import Projector, Scan, to_device
 from benchmark.fields import RayLoss, Support, Variation, Weighting, ramp_filtered
 
 from . import ZeroRFParams
-
-if TYPE_CHECKING:
-    from .reconstruct import TensorialField
+from .field import TensorialField
 
 
 class GridLoss:

@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 
 from benchmark.api import Scan, line_integral, march, psnr_against, reference_scan, view_rays
-from benchmark.fields import plain
+from benchmark.fields import torch_twins
 
 from . import ZeroRFParams
+from .field import TensorialField
 from .losses import GrowingRayLoss
-from .reconstruct import Ensemble, TensorialField
+from .reconstruct import Ensemble
 
 MOST_STEPS = 600  # by rays; more are not waited for, which flatters plain torch
 
@@ -57,8 +58,8 @@ class TorchGrid:
         self.values = torch.tensor(scan.projections, device=device).reshape(-1)[samples.rays[:, 1] > 0]
 
     def volume(self) -> torch.Tensor:
-        features = plain.vm_grid(*self.field.generator())
-        return self.field.attenuation(plain.mlp(self.field.network, features)[:, 0]).view(self.shape)
+        features = torch_twins.vm_grid(*self.field.generator())
+        return self.field.attenuation(torch_twins.mlp(self.field.network, features)[:, 0]).view(self.shape)
 
     def loss(self) -> torch.Tensor:
         sampled = F.grid_sample(self.volume()[None, None], self.where, align_corners=False, padding_mode="border")
@@ -116,5 +117,5 @@ def _torch_ray_step(ensemble: Ensemble) -> float:
 
 def _at_points(field: TensorialField, positions: torch.Tensor) -> torch.Tensor:
     """The field by torch operations, as per-ray rendering in plain torch does it: [M, 3] (mm) -> [M]."""
-    features = plain.vm_encode((positions - field.lower) / field.extent, *field.generator())
-    return field.attenuation(plain.mlp(field.network, features)[:, 0])
+    features = torch_twins.vm_encode((positions - field.lower) / field.extent, *field.generator())
+    return field.attenuation(torch_twins.mlp(field.network, features)[:, 0])

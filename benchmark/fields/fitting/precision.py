@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmark.errors import MissingDependency
-from benchmark.fields.training_params import Precision
+from benchmark.fields.fitting.training_params import Precision
 
 TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -1,20 +1,18 @@
-"""The fields' kernels once more in plain torch: what their speed is compared with, their values in tests, and the network on a GPU."""
+"""Twins of the fields' kernels by torch operations alone: `speed` compares times with them, tests compare values."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from benchmark.fields.hash_grid import HashGrid
 from benchmark.fields.mixture import Mixture, whitening
+from benchmark.fields.mlp import MLP
 from benchmark.fields.splatter import FAINTEST, OPAQUE, Splats
-
-if TYPE_CHECKING:
-    from benchmark.fields.hash_grid import HashGrid
-    from benchmark.fields.mlp import MLP
-    from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.geometry import ConeBeamGeometry
 
 
 def hash_grid(grid: HashGrid, points: torch.Tensor) -> torch.Tensor:
@@ -40,13 +38,7 @@ def _level(table: torch.Tensor, level: Any, points: torch.Tensor) -> torch.Tenso
 
 def mlp(network: MLP, features: torch.Tensor) -> torch.Tensor:
     """The network by linear layers: [M, inputs] -> [M, outputs]."""
-    first, last = features, len(network.widths) - 2
-    for index in range(last + 1):
-        if index == network.skip and index:
-            features = torch.cat([features, first], 1)
-        features = F.linear(features, *network.layer(index))
-        features = F.leaky_relu(features, network.slope, inplace=True) if index < last else features  # the sums before it are not kept
-    return features
+    return network.by_layers(features)
 
 
 def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:

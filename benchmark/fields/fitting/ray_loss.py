@@ -8,12 +8,12 @@ from typing import Any, Literal
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from benchmark.fields.measurements import Measurements
-from benchmark.fields.memory import RayBatch
+from benchmark.fields.fitting.measurements import Measurements
+from benchmark.fields.fitting.ray_batch import RayBatch
+from benchmark.fields.fitting.residuals import Weighting
+from benchmark.fields.fitting.training_params import FieldParams
+from benchmark.fields.fitting.variation import Variation
 from benchmark.fields.support import Support
-from benchmark.fields.training_params import FieldParams
-from benchmark.fields.variation import Variation
-from benchmark.fields.weighting import Weighting
 from benchmark.projection.compositing import Mode
 from benchmark.projection.importance import importance_integral
 from benchmark.projection.marching import Field, line_integral

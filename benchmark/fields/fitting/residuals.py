@@ -1,0 +1,71 @@
+"""Residuals of projections in a training loss: weighted by photons, sharpened along detector rows, or compared by SSIM."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from benchmark.scan.scan import Scan
+
+By = Literal["equal", "photons"]
+WINDOW, SIGMA = 11, 1.5  # of SSIM [pixels]
+
+
+class Weighting:
+    """Residuals times the square root of their weight; the weights have mean 1 over the scan.
+
+    A pixel with line integral p counts I0 exp(-p) photons, so that var(p) = exp(p) / I0 (Bouman & Sauer 1996,
+    doi 10.1109/83.491321): by "photons" its weight is exp(-p). `by` tells what is done: "equal" where the scan does not say
+    how many photons it had.
+    """
+
+    def __init__(self, scan: Scan, by: By) -> None:
+        self.by: By = by if scan.photons is not None else "equal"
+        self.mean = float(counted(torch.tensor(scan.projections)).double().mean())
+
+    def residual(self, rendered: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """sqrt(weight) (rendered - measured values), of any shape."""
+        if self.by == "equal":
+            return rendered - values
+        return (counted(values) / self.mean).sqrt() * (rendered - values)
+
+
+def counted(values: torch.Tensor) -> torch.Tensor:
+    """The part of the photons that comes through; more than all of them is noise."""
+    return (-values).clamp(max=0).exp()
+
+
+def ramp_filtered(residual: torch.Tensor, power: float) -> torch.Tensor:
+    """Each detector row [..., u] through |frequency|^power, scaled to keep the energy of white noise.
+
+    Projections see high frequencies of the volume damped by the ramp (Fourier slice theorem); this takes a part of it back, so that
+    fine detail of a volume converges as fast as its shape.
+    """
+    if not power:
+        return residual
+    count = residual.shape[-1]
+    frequency = torch.fft.rfftfreq(2 * count, device=residual.device) * 2 + 1 / (2 * count)  # the mean must still count
+    gain = frequency**power
+    gain = gain / gain.square().mean().sqrt()
+    return torch.fft.irfft(torch.fft.rfft(residual, 2 * count) * gain, 2 * count)[..., :count]
+
+
+def ssim(images: torch.Tensor, others: torch.Tensor, data_range: float) -> torch.Tensor:
+    """Mean structural similarity of two stacks [view, v, u] (Wang et al. 2004, doi 10.1109/TIP.2003.819861), differentiable.
+
+    The window is Gaussian and lies inside the images; smaller images have a smaller one.
+    """
+    size = min(WINDOW, *images.shape[1:])
+    window = torch.exp(-0.5 * ((torch.arange(size, device=images.device) - (size - 1) / 2) / SIGMA) ** 2)
+    window = window / window.sum()
+
+    def blurred(stack: torch.Tensor) -> torch.Tensor:
+        along = F.conv2d(stack[:, None], window.view(1, 1, -1, 1))
+        return F.conv2d(along, window.view(1, 1, 1, -1))[:, 0]
+
+    x, y = blurred(images), blurred(others)
+    xx, yy, xy = blurred(images * images) - x * x, blurred(others * others) - y * y, blurred(images * others) - x * y
+    one, two = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    return ((2 * x * y + one) * (2 * xy + two) / ((x * x + y * y + one) * (xx + yy + two))).mean()
