@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from benchmark.acquisition.reference import psnr_against, reference_scan
     from benchmark.acquisition.simulated import SimulatedParams, heldout_angles, simulated_case, training_angles
     from benchmark.acquisition.voxels import Voxels
+    from benchmark.exchange.naf import read_naf
+    from benchmark.exchange.r2 import read_r2
     from benchmark.files.arrays import read_npy
     from benchmark.files.pickles import read_plain_pickle
     from benchmark.files.swc import Morphology, read_swc
@@ -81,8 +83,10 @@ _LAZY = {
     "attenuation": "benchmark.scan.hounsfield",
     "read_volume_file": "benchmark.files.volume",
     "volume_format": "benchmark.files.volume",
+    "read_naf": "benchmark.exchange.naf",
     "read_npy": "benchmark.files.arrays",
     "read_plain_pickle": "benchmark.files.pickles",
+    "read_r2": "benchmark.exchange.r2",
     "heldout_views": "benchmark.scan.views",
     "training_views": "benchmark.scan.views",
     "open_scan_folder": "benchmark.scan_folder.load",
@@ -193,8 +197,10 @@ __all__ = [
     "orbit_directions",
     "parallel_distances",
     "psnr_against",
+    "read_naf",
     "read_npy",
     "read_plain_pickle",
+    "read_r2",
     "read_swc",
     "read_volume_file",
     "reference_scan",

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from benchmark.datasets.naf import NafParams
-from benchmark.datasets.naf.scan import load, open_pickle
+from benchmark.datasets.naf.scan import load
 from benchmark.datasets.r2 import R2Params
 from benchmark.datasets.r2.scan import load as load_r2
-from benchmark.datasets.r2.scan import open_folder
 from benchmark.errors import InputError
+from benchmark.exchange.naf import read_naf
+from benchmark.exchange.r2 import read_r2
 from benchmark.files.pickles import read_plain_pickle
 
 VOXEL = 7.0  # [mm]
@@ -53,7 +54,7 @@ def test_a_parallel_beam_is_the_limit_of_a_far_source(tmp_path):
 
 def test_the_other_sense_of_a_vertical_offset(tmp_path):
     path = foreign.write_naf(tmp_path / "ball.pickle")
-    down, up = open_pickle(path).geometry, open_pickle(path, offset_v_is_down=False).geometry
+    down, up = read_naf(path).geometry, read_naf(path, "generator").geometry
     assert down.detector_offset == (14.0, 9.0) and up.detector_offset == (-14.0, 9.0)
 
 
@@ -110,17 +111,17 @@ def test_x2_time_and_phase_reach_the_scan(tmp_path):
     content["val"]["phase"] = [1, 2]
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(InputError, match="val.phase: expected 7 numbers"):
-        open_pickle(path)
+        read_naf(path)
 
 
 def test_optional_keys_and_every_protocol(tmp_path):
     needed = ("DSD", "DSO", "dDetector", "nVoxel", "dVoxel", "train")
     content = {key: value for key, value in foreign.naf_content(order="naf").items() if key in needed}
-    wanted = open_pickle(foreign.write_naf(tmp_path / "all.pickle", offOrigin=[0, 0, 0], offDetector=[0, 0]))
+    wanted = read_naf(foreign.write_naf(tmp_path / "all.pickle", offOrigin=[0, 0, 0], offDetector=[0, 0]))
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         path = tmp_path / "few.pickle"
         path.write_bytes(pickle.dumps(content, protocol))
-        measured = open_pickle(path)
+        measured = read_naf(path)
         assert measured.truth is None and measured.heldout is None
         assert measured.geometry == wanted.geometry.subset(range(30))
         np.testing.assert_array_equal(measured.view(3), wanted.view(3))
@@ -233,12 +234,12 @@ def test_every_name_that_is_allowed_is_harmless():
 def test_a_naf_file_with_a_mistake(tmp_path, changes, found):
     path = foreign.write_naf(tmp_path / "x.pickle", **changes)
     with pytest.raises(InputError, match=found):
-        open_pickle(path)
+        read_naf(path)
     content = foreign.naf_content()
     del content["dVoxel"]
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(InputError, match="dVoxel: expected this key, found only DSD"):
-        open_pickle(path)
+        read_naf(path)
 
 
 SMALL = foreign.naf_content(count=2)
@@ -263,7 +264,7 @@ def fuzz_pickle(tmp_path, harm):
     path = tmp_path / "x.pickle"
     path.write_bytes(mangled(pickle.dumps(SMALL, 3), *harm))
     try:
-        measured = open_pickle(path)
+        measured = read_naf(path)
         measured.view(0)
         assert measured.geometry.views <= 3
     except InputError as error:
@@ -322,7 +323,7 @@ def test_no_path_leads_out_of_the_folder(r2, path, key):
 
     edit(r2, change)
     with pytest.raises(InputError, match="meta_data.json: .*expected a file inside the folder"):
-        open_folder(r2)
+        read_r2(r2)
 
 
 @pytest.mark.parametrize(
@@ -345,11 +346,11 @@ def test_no_path_leads_out_of_the_folder(r2, path, key):
 def test_an_r2_folder_with_a_mistake(r2, change, found):
     edit(r2, change)
     with pytest.raises(InputError, match=found):
-        open_folder(r2)
+        read_r2(r2)
 
 
 def test_an_r2_folder_with_broken_arrays(r2):
-    measured = open_folder(r2)
+    measured = read_r2(r2)
     first = r2 / "proj_train" / "proj_train_0000.npy"
     np.save(first, np.zeros((4, 4)))
     with pytest.raises(InputError, match=r"proj_train_0000.npy: expected shape nDetector = \(30, 36\)"):
@@ -368,10 +369,10 @@ def test_an_r2_folder_with_broken_arrays(r2):
         measured.truth()
     (r2 / "meta_data.json").write_text("{nonsense")
     with pytest.raises(InputError, match="meta_data.json: expected JSON"):
-        open_folder(r2)
+        read_r2(r2)
     (r2 / "meta_data.json").write_text("[" * 100_000)
     with pytest.raises(InputError, match="meta_data.json: expected"):
-        open_folder(r2)
+        read_r2(r2)
 
 
 @settings(shared, max_examples=200)
@@ -390,7 +391,7 @@ def test_any_value_in_place_of_any_value_of_meta_data(tmp_path, data):
     place[key] = data.draw(anything)
     (folder / "meta_data.json").write_text(json.dumps(copy.deepcopy(meta)))
     try:
-        measured = open_folder(folder)
+        measured = read_r2(folder)
         measured.view(0)
         if measured.truth:
             measured.truth()

@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 
 from benchmark.errors import InputError
-from benchmark.exchange.peers import attenuation_unit, write_naf, write_r2
+from benchmark.exchange.naf import write_naf
+from benchmark.exchange.r2 import write_r2
+from benchmark.reconstruction.ordered_subsets import OrderedSubsets
 from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry
-from benchmark.scan.scan import MEASURED
+from benchmark.scan.scan import MEASURED, Scan
 from benchmark.storage import atomic
 
 WRITERS: dict[str, Callable[[Path, Case, float], Path]] = {"naf": write_naf, "r2": write_r2}
 FORMATS = (*WRITERS, "folder")
+HEADROOM = 1.25  # of the unit over the densest voxel of a quick reconstruction: a sigmoid cannot reach more than 1
+PASSES, VOXELS = 8, 64  # of that reconstruction; voxels along its longest edge
 
 
 def export_scan(case: Case, format: str, folder: Path) -> tuple[Path, float]:
@@ -35,6 +40,26 @@ def export_scan(case: Case, format: str, folder: Path) -> tuple[Path, float]:
     with atomic.new_folder(folder) as temporary:
         written = _write_folder(temporary, case) if format == "folder" else WRITERS[format](temporary, case, unit)
     return folder / written.name, unit
+
+
+def attenuation_unit(scan: Scan) -> float:
+    """[1/mm] what 1 stands for in the peers' files: more than the densest voxel, estimated by a quick SART of the measured views.
+
+    They want attenuation in [0, 1]: a volume that an outside method returns times the unit is attenuation again. Raises InputError for
+    views that show nothing.
+    """
+    shape = scan.geometry.volume_shape
+    share = min(1.0, VOXELS / max(shape))
+    z, y, x = (max(1, round(count * share)) for count in shape)
+    geometry = scan.geometry.with_volume((z, y, x))
+    subsets = OrderedSubsets(Scan(scan.projections, geometry), size=4)
+    volume = torch.zeros(geometry.volume_shape)
+    for index in range(PASSES * len(subsets)):
+        subsets.correct(volume, index, 0.5)
+    densest = float(volume.max())
+    if densest <= 0:
+        raise InputError("scan", expected="projections of something", found="nothing that attenuates")
+    return HEADROOM * densest
 
 
 def _write_folder(folder: Path, case: Case) -> Path:

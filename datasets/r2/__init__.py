@@ -22,9 +22,9 @@ class R2Params(MeasuredParams):
     @model_validator(mode="after")
     def _possible(self) -> R2Params:
         """Mistakes in meta_data.json, and views that it does not have, are known before anything runs."""
-        from .scan import open_folder
+        from benchmark.api import read_r2
 
-        open_folder(Path(self.path)).choose(self)
+        read_r2(Path(self.path)).choose(self)
         return self
 
 
