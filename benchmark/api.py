@@ -10,7 +10,7 @@ from pydantic import Field
 from benchmark.errors import InputError, MissingDependency, one_line
 from benchmark.machine.engine import Engine
 from benchmark.plugins.hooks import hookimpl
-from benchmark.plugins.specs import DatasetParams, DatasetSpec, MethodSpec, MetricSpec, Params, ReporterSpec, TvWeight
+from benchmark.plugins.specs import DatasetParams, DatasetSpec, MethodSpec, MetricSpec, Params, ReporterSpec, SpeedSpec, TvWeight
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry, parallel_distances
@@ -161,6 +161,7 @@ __all__ = [
     "Samples",
     "Scan",
     "SimulatedParams",
+    "SpeedSpec",
     "TotalVariation",
     "TvChoice",
     "TvProblem",

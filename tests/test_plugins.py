@@ -12,7 +12,7 @@ import tiny_plugin
 from pydantic import Field
 from tiny import tiny_registry
 
-from benchmark.api import DatasetSpec, MethodSpec, MetricSpec, Params, hookimpl
+from benchmark.api import DatasetSpec, MethodSpec, MetricSpec, Params, SpeedSpec, hookimpl
 from benchmark.errors import InputError
 from benchmark.plugins import registry as plugins
 from benchmark.plugins.registry import Registry
@@ -60,6 +60,32 @@ def test_every_module_of_the_two_folders_is_a_plug_in_and_none_is_broken():
         modules = {f"{folder}.{path.stem}" for path in paths if not path.name.startswith(("_", "."))}
         found = {origin for (what, _), origin in registry.origins.items() if what == folder}
         assert found == modules
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        (MethodSpec(name="grey", target=print), "expected a SpeedSpec, found MethodSpec"),
+        (SpeedSpec(name="grey"), "expected ratios or training_step, found neither"),
+        (SpeedSpec(name="grey", ratios={}), "ratios: expected a callable or 'package.module:name', found dict"),
+        (SpeedSpec(name="grey", training_step="nowhere"), "training_step: expected a callable or 'package.module:name', found 'nowhere'"),
+        (SpeedSpec(name="other", ratios=dict), "the name 'other' is taken by first"),
+    ],
+)
+def test_a_wrong_measurement_of_speed_is_set_aside_alone(spec, reason):
+    class Plugin:
+        def __init__(self, *specs):
+            self.specs = specs
+
+        @hookimpl
+        def register_speed(self):
+            return list(self.specs)
+
+    registry = tiny_registry()
+    registry.add(Plugin(SpeedSpec(name="other", ratios=dict)), "first")
+    registry.add(Plugin(spec, SpeedSpec(name="fine", training_step=dict)), "stranger")
+    assert [str(problem) for problem in registry.problems] == [f"stranger: speed '{spec.name}': {reason}"]
+    assert {"other", "fine"} <= set(registry.speed) and "grey" not in registry.speed and "grey" in registry.methods
 
 
 def test_metrics_come_through_the_same_hooks():

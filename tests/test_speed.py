@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.api import SpeedSpec, hookimpl
 from benchmark.cli import main
 from benchmark.errors import InputError
 from benchmark.fields import tiny_cuda
 from benchmark.plugins.registry import Registry, load
+from benchmark.plugins.specs import resolve
 from benchmark.projection import tigre
 from benchmark.projection.compositing import composite_rays_xray
 from benchmark.projection.marching import march
@@ -76,6 +78,33 @@ def test_measure_joins_all_parts_on_one_thread_and_restores_the_setting(monkeypa
     assert seen == [2, 2]
 
 
+def test_ratios_of_plugins_are_numbers_or_pairs_to_compare(monkeypatch):
+    """In the order in which they were registered; who has only a step of training for GPUs adds none."""
+
+    class Plugin:
+        @hookimpl
+        def register_speed(self):
+            pair = (lambda: sum(range(20_000)), lambda: sum(range(20_000)))
+            return [
+                SpeedSpec(name="mine", ratios=lambda: {"number": 0.25, "pair": pair}),
+                SpeedSpec(name="gpu_only", training_step=lambda device, size: (lambda: None, {})),
+            ]
+
+    registry = Registry()
+    registry.add(Plugin(), "plugin")
+    monkeypatch.setattr(cpu, "MEASUREMENTS", [lambda: {"ours": 1.0}])
+    ratios = cpu.measure(registry)
+    assert registry.problems == [] and list(registry.speed) == ["mine", "gpu_only"]
+    assert list(ratios) == ["ours", "number", "pair"] and ratios["number"] == 0.25 and 0.1 < ratios["pair"] < 10
+
+
+def test_the_measurements_of_our_methods_can_be_had():
+    found = load().speed
+    assert list(found) == ["naf", "zerorf"]
+    for spec in found.values():
+        assert callable(resolve(spec.ratios)) and callable(resolve(spec.training_step))
+
+
 def test_every_ratio_is_a_positive_number_with_a_name(small):
     ratios = cpu.measure(Registry())
     expected = {"projector_forward_over_plain", "projector_adjoint_over_plain", "march_over_torch", "composite_step_over_torch"}
@@ -126,7 +155,7 @@ def test_the_gpu_table_says_what_was_measured_and_what_could_not_be(monkeypatch,
     monkeypatch.setattr(gpu, "MATRIX", 64)
     for module in (gpu, tigre, tiny_cuda):
         monkeypatch.setattr(module, "missing_modules", list)
-    rows = list(gpu.measure("cpu", load().methods.values(), size=12, views=3, training_size=12))
+    rows = list(gpu.measure("cpu", load().speed.values(), size=12, views=3, training_size=12))
     measured = [row for row in rows if not row.skipped]
     steps = [f"{name}: a step of training, 12^3 voxels" for name in ("naf", "zerorf")]
     assert [row.name for row in measured] == ["A", "A^T", "A", "A^T", "field step", *steps]
@@ -153,9 +182,9 @@ def test_what_a_plugin_breaks_in_the_gpu_table_is_a_row(monkeypatch):
 
     for part in ("_projector", "_field"):
         monkeypatch.setattr(gpu, part, lambda *_: iter(()))
-    naf, steps = load().methods["naf"], {"broken": broken, "alone": lambda device, size: (lambda: None, {})}
-    methods = [dataclasses.replace(naf, name=name, training_step=step) for name, step in steps.items()]
-    broken_row, alone = gpu.measure("cpu", methods, training_size=12)
+    steps = {"broken": broken, "alone": lambda device, size: (lambda: None, {})}
+    specs = [SpeedSpec(name=name, training_step=step) for name, step in steps.items()]
+    broken_row, alone = gpu.measure("cpu", specs, training_size=12)
     assert (broken_row.skipped, broken_row.milliseconds) == ("RuntimeError: out of memory", None)
     assert alone.name.startswith("alone: a step of training") and alone.milliseconds >= 0 and not alone.skipped
     table = gpu.markdown([broken_row, alone], "a machine")

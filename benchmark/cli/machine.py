@@ -64,7 +64,7 @@ def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
     from benchmark.plugins.registry import registry
     from benchmark.speed import gpu
 
-    rows = list(gpu.measure(device, registry().methods.values()))
+    rows = list(gpu.measure(device, registry().speed.values()))
     table = Table("what", "ms", "against", "ratio")
     for row in rows:
         values = (row.milliseconds, row.ratio)

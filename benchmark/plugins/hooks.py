@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from benchmark.plugins.specs import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec
+    from benchmark.plugins.specs import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec, SpeedSpec
     from benchmark.records.record import RunRecord, RunSpec
 
 PROJECT = "benchmark"
@@ -36,6 +36,12 @@ def register_metrics() -> list[MetricSpec]:
 @hookspec
 def register_reporters() -> list[ReporterSpec]:
     """Return the reporters of this plug-in."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_speed() -> list[SpeedSpec]:
+    """Return measurements of speed of this plug-in's methods, for the command `speed`."""
     raise NotImplementedError
 
 

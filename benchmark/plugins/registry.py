@@ -23,13 +23,19 @@ import pluggy
 from benchmark.errors import InputError, unknown_name
 from benchmark.plugins import hooks
 from benchmark.plugins.spec_checks import defect
-from benchmark.plugins.specs import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec
+from benchmark.plugins.specs import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec, SpeedSpec
 from benchmark.records.record import RunRecord, RunSpec
 
 GROUP = "benchmark"  # of the entry points
 OWN = ("benchmark.metrics", "benchmark.report")
 FOLDERS = ("benchmark.methods", "benchmark.datasets")
-KINDS: dict[str, type] = {"methods": MethodSpec, "datasets": DatasetSpec, "metrics": MetricSpec, "reporters": ReporterSpec}
+KINDS: dict[str, type] = {
+    "methods": MethodSpec,
+    "datasets": DatasetSpec,
+    "metrics": MetricSpec,
+    "reporters": ReporterSpec,
+    "speed": SpeedSpec,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Problem:
 
 
 class Registry:
-    """Every usable method, dataset, metric and reporter by name, and what was set aside."""
+    """Every usable method, dataset, metric, reporter and measurement of speed by name, and what was set aside."""
 
     def __init__(self) -> None:
         self.manager = pluggy.PluginManager(hooks.PROJECT)
@@ -53,6 +59,7 @@ class Registry:
         self.datasets: dict[str, DatasetSpec] = {}
         self.metrics: dict[tuple[str, str], MetricSpec] = {}  # by (kind, name)
         self.reporters: dict[str, ReporterSpec] = {}
+        self.speed: dict[str, SpeedSpec] = {}  # by method
         self.origins: dict[tuple[str, Any], str] = {}  # (what, name) -> plug-in
         self.problems: list[Problem] = []
 

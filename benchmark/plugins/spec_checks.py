@@ -9,9 +9,10 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from benchmark.plugins.specs import DatasetParams, DatasetSpec, MethodSpec, Params, Target
+from benchmark.plugins.specs import DatasetParams, DatasetSpec, MethodSpec, Params, SpeedSpec, Target
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+TARGETS = ("target", "skip", "prepare", "field", "fit", "ratios", "training_step")  # fields of the specs that hold one
 RESERVED = ("preset", "grid")  # keys that a plan gives a meaning of its own
 
 
@@ -28,13 +29,15 @@ def defect(kind: type, spec: Any) -> str | None:
         except ValidationError as error:
             first = error.errors()[0]
             return f"{'.'.join(map(str, (field, *first['loc'])))}: {first['msg']}, found {first['input']!r}"
-    targets = {field: getattr(spec, field, None) for field in ("target", "skip", "prepare", "field", "speed", "training_step", "fit")}
+    targets = {field: getattr(spec, field) for field in TARGETS if hasattr(spec, field)}
     targets |= {f"opens.{what}": target for what, target in getattr(spec, "opens", {}).items()}
     for field, target in targets.items():
         if isinstance(target, str) and not re.fullmatch(r"[\w.]+:[\w.]+", target):
             return f"{field}: expected a callable or 'package.module:name', found {target!r}"
         if not isinstance(target, str) and not callable(target) and (target is not None or field == "target"):
             return f"{field}: expected a callable or 'package.module:name', found {type(target).__name__}"
+    if isinstance(spec, SpeedSpec) and spec.ratios is None and spec.training_step is None:
+        return "expected ratios or training_step, found neither"
     return _params_defect(spec) if isinstance(spec, MethodSpec | DatasetSpec) else None
 
 

@@ -58,10 +58,7 @@ class MethodSpec:
     importable. `pieces` says that the method keeps to `run.memory_bytes`: others are skipped where `--memory` is less than scan
     and volume take.
     `field(state, params, geometry)` makes of a checkpoint's state a function from positions [M, 3] (x y z [mm]) to attenuation
-    [M], for `render` and `volume`; `speed() -> dict` adds ratios to `speed`, each a number or two callables to compare (ours
-    and the alternative). `training_step(device, size) -> (step, others)` is for `speed --device cuda`: a function that takes one
-    step of training with the defaults on a made-up scan of size^3 voxels, and by name functions that make the like by other software;
-    these may raise MissingDependency. `fit(scans, params, run) -> dict` trains on other scans beforehand (`fit`); what it returns is
+    [M], for `render` and `volume`. `fit(scans, params, run) -> dict` trains on other scans beforehand (`fit`); what it returns is
     handed to runs whose parameter `weights` (which such a method must have) names the file, as `run.weights`, and these count as
     pretrained.
     Raise `revision` whenever results change: it is part of each run's identity.
@@ -77,8 +74,6 @@ class MethodSpec:
     skip: Target | None = None
     composites: tuple[Composite, ...] = ("sum",)
     field: Target | None = None
-    speed: Target | None = None
-    training_step: Target | None = None
     fit: Target | None = None
     pieces: bool = False
     cite: str = ""
@@ -133,3 +128,18 @@ class ReporterSpec:
     name: str
     target: Target
     summary: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpeedSpec:
+    """Measurements of a method's speed for the command `speed`, during development; at least one of the two.
+
+    `name` is the method's. `ratios() -> dict` adds ratios to `speed`, by name: each a number, or two callables to compare (ours and the
+    alternative). `training_step(device, size) -> (step, others)` adds rows to `speed --device cuda`: a function that takes one step of
+    training with the defaults on a made-up scan of size^3 voxels, and functions by name that make the same step by other software;
+    these may raise MissingDependency.
+    """
+
+    name: str
+    ratios: Target | None = None
+    training_step: Target | None = None

@@ -31,14 +31,14 @@ RAYS, SAMPLES = 1024, 192  # one training step of a field rendered by rays
 
 
 def measure(registry: Registry) -> dict[str, float]:
-    """All ratios by name, those that methods add included, in some minutes. A part whose comparison is not installed is left out."""
+    """All ratios by name, those of plug-ins included, in some minutes. A part whose comparison is not installed is left out."""
     threads, ratios = torch.get_num_threads(), dict[str, float]()
     torch.set_num_threads(1)
     try:
         for part in MEASUREMENTS:
             ratios.update(part())
-        for method in registry.methods.values():
-            for name, found in (resolve(method.speed)() if method.speed else {}).items():
+        for spec in registry.speed.values():
+            for name, found in (resolve(spec.ratios)() if spec.ratios else {}).items():
                 ratios[name] = compare(found[0], found[1], 3) if isinstance(found, tuple) else found
     finally:
         torch.set_num_threads(threads)

@@ -20,7 +20,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.fields import MLP, HashGrid, TinyCudaField, tiny_cuda_name, torch_twins
 from benchmark.kernels.cuda_module import full_precision
 from benchmark.machine.environment import missing_modules, version
-from benchmark.plugins.specs import MethodSpec, resolve
+from benchmark.plugins.specs import SpeedSpec, resolve
 from benchmark.projection import tigre
 from benchmark.projection.compositing import composite_rays_xray
 from benchmark.projection.marching import march
@@ -52,23 +52,23 @@ class Row:
 
 
 def measure(
-    device: str, methods: Iterable[MethodSpec], size: int = SIZE, views: int = VIEWS, training_size: int = TRAINING_SIZE
+    device: str, specs: Iterable[SpeedSpec], size: int = SIZE, views: int = VIEWS, training_size: int = TRAINING_SIZE
 ) -> Iterator[Row]:
-    """All rows, one after the other; `methods` may have whole steps of training to time."""
+    """All rows, one after the other; `specs` may have whole steps of training to time."""
     full_precision()
     yield from _projector(device, size, views)
     yield from _field(device)
-    for method in methods:
-        if method.training_step is not None:
-            yield from _training(method, device, training_size)
+    for spec in specs:
+        if spec.training_step is not None:
+            yield from _training(spec, device, training_size)
 
 
-def _training(method: MethodSpec, device: str, size: int) -> Iterator[Row]:
+def _training(spec: SpeedSpec, device: str, size: int) -> Iterator[Row]:
     """A whole step of a method, alone and against what it names; or why it cannot be had."""
-    name = f"{method.name}: a step of training, {size}^3 voxels"
+    name = f"{spec.name}: a step of training, {size}^3 voxels"
     try:
-        assert method.training_step is not None
-        step, others = resolve(method.training_step)(device, size)
+        assert spec.training_step is not None
+        step, others = resolve(spec.training_step)(device, size)
         milliseconds = median(step, device)
     except Exception as error:  # a plug-in's own code
         yield Row(name, "", skipped=f"{type(error).__name__}: {error}")

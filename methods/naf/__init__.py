@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from benchmark.api import Field, MethodSpec, hookimpl
+from benchmark.api import Field, MethodSpec, SpeedSpec, hookimpl
 from benchmark.fields import FieldParams, Precision
 
 
@@ -55,8 +55,6 @@ SPEC = MethodSpec(
     revision=3,
     target="benchmark.methods.naf.reconstruct:reconstruct",
     field="benchmark.methods.naf.reconstruct:restored_field",
-    speed="benchmark.methods.naf.speed:speed",
-    training_step="benchmark.methods.naf.speed:training_step",
     composites=("sum", "max"),
     skip="benchmark.fields.fitting.training_params:why_not",
     params=NafParams,
@@ -88,3 +86,8 @@ SPEC = MethodSpec(
 @hookimpl
 def register_methods() -> list[MethodSpec]:
     return [SPEC]
+
+
+@hookimpl
+def register_speed() -> list[SpeedSpec]:
+    return [SpeedSpec(name="naf", ratios="benchmark.methods.naf.speed:ratios", training_step="benchmark.methods.naf.speed:training_step")]

@@ -14,7 +14,7 @@ from . import NafParams
 from .reconstruct import Training
 
 
-def speed(size: int = 64, views: int = 50) -> dict[str, float]:
+def ratios(size: int = 64, views: int = 50) -> dict[str, float]:
     """naf_time_to_quality_over_torch: CPU seconds of the default preset to 1 dB below its final volume PSNR, over those of the
     same steps with the same field in plain torch. A step of that computes the same (checked), so that it needs as many.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from benchmark.api import Field, MethodSpec, TvWeight, hookimpl
+from benchmark.api import Field, MethodSpec, SpeedSpec, TvWeight, hookimpl
 from benchmark.fields import FieldParams, Precision
 
 MEMBERS_TIMES_VIEWS, MOST_MEMBERS = 40, 4
@@ -101,8 +101,6 @@ SPEC = MethodSpec(
     revision=4,
     target="benchmark.methods.zerorf.reconstruct:reconstruct",
     field="benchmark.methods.zerorf.reconstruct:restored_field",
-    speed="benchmark.methods.zerorf.speed:speed",
-    training_step="benchmark.methods.zerorf.speed:training_step",
     composites=("sum", "max"),
     skip="benchmark.fields.fitting.training_params:why_not",
     params=ZeroRFParams,
@@ -147,3 +145,12 @@ SPEC = MethodSpec(
 @hookimpl
 def register_methods() -> list[MethodSpec]:
     return [SPEC]
+
+
+@hookimpl
+def register_speed() -> list[SpeedSpec]:
+    return [
+        SpeedSpec(
+            name="zerorf", ratios="benchmark.methods.zerorf.speed:ratios", training_step="benchmark.methods.zerorf.speed:training_step"
+        )
+    ]

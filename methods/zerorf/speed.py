@@ -19,7 +19,7 @@ from .reconstruct import Ensemble
 MOST_STEPS = 600  # by rays; more are not waited for, which flatters plain torch
 
 
-def speed() -> dict[str, float | tuple[Callable[[], object], Callable[[], object]]]:
+def ratios() -> dict[str, float | tuple[Callable[[], object], Callable[[], object]]]:
     """zerorf_step_over_torch: two callables to compare; zerorf_time_to_quality_over_torch: a ratio of CPU seconds."""
     step, others = training_step("cpu", 64)
     (step_of_twin,) = (make() for make in others.values())
