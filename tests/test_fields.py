@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from benchmark.errors import InputError
-from benchmark.fields import MLP, HashGrid, Support, torch_twins, trunc_exp, vm_encode, vm_grid
+from benchmark.fields import MLP, HashGrid, Support, torch_twins, vm_encode, vm_grid
+from benchmark.fields.attenuation import trunc_exp
 
 
 def generator(seed: int = 0) -> torch.Generator:

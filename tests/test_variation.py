@@ -15,7 +15,8 @@ import benchmark.methods.naf.reconstruct as naf
 import benchmark.methods.zerorf
 import benchmark.methods.zerorf.reconstruct as zerorf
 from benchmark.api import MethodSpec, Projector, Reconstruction, Run, Scan, TotalVariation, TvProblem, choose_tv_weight, fista
-from benchmark.fields import Variation, Weighting, edge_weights, field_volume, guided_fit, total_variation, variation_weight
+from benchmark.fields import Variation, Weighting, field_volume, guided_fit, total_variation, variation_weight
+from benchmark.fields.fitting.guided import edge_weights
 from benchmark.methods.naf import NafParams
 from benchmark.methods.zerorf import ZeroRFParams
 from benchmark.methods.zerorf.losses import half_resolution

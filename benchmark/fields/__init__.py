@@ -1,6 +1,7 @@
-"""Differentiable building blocks for neural methods: hash grid, vector-matrix features, Gaussian mixture, small MLP, activations.
+"""Differentiable building blocks for neural methods: hash grid, vector-matrix features, Gaussian mixture, small network, training.
 
-Each has C++ kernels (forward and backward, deterministic for any number of threads) and a plain-torch twin in the tests.
+Kernels are C++ (forward and backward, deterministic for any number of threads) with twins in `torch_twins`. `fitting` is what training
+loops share. docs/fields.md lists every name.
 Features cross between them feature-major: a [points, features] tensor whose transpose is contiguous.
 """
 
@@ -10,16 +11,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmark.fields.attenuation import Activation, Attenuation, trunc_exp
+    from benchmark.fields.attenuation import Attenuation
     from benchmark.fields.fitting.consistency import data_consistent, data_consistent_mean
-    from benchmark.fields.fitting.guided import edge_weights, guided_fit
+    from benchmark.fields.fitting.guided import guided_fit
     from benchmark.fields.fitting.measurements import Measurements
     from benchmark.fields.fitting.muon import Muon
     from benchmark.fields.fitting.precision import LossScale, products_in
     from benchmark.fields.fitting.ray_batch import RayBatch
     from benchmark.fields.fitting.ray_loss import RayLoss, rendering
     from benchmark.fields.fitting.residuals import Weighting, ramp_filtered, ssim
-    from benchmark.fields.fitting.training_params import FieldParams, Precision
+    from benchmark.fields.fitting.training_params import FieldParams, Precision, why_not
     from benchmark.fields.fitting.variation import Variation, total_variation, variation_weight
     from benchmark.fields.hash_grid import HashGrid
     from benchmark.fields.maxima import MixtureMaxima, voxelise_maxima
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from benchmark.fields.volume import field_volume, voxel_positions
 
 _LAZY = {
-    "Activation": "attenuation",
     "Attenuation": "attenuation",
     "FieldParams": "fitting.training_params",
     "HashGrid": "hash_grid",
@@ -54,7 +54,6 @@ _LAZY = {
     "Weighting": "fitting.residuals",
     "data_consistent": "fitting.consistency",
     "data_consistent_mean": "fitting.consistency",
-    "edge_weights": "fitting.guided",
     "field_volume": "volume",
     "guided_fit": "fitting.guided",
     "mixture_line_integrals": "mixture",
@@ -67,13 +66,13 @@ _LAZY = {
     "ssim": "fitting.residuals",
     "tiny_cuda_name": "tiny_cuda",
     "total_variation": "fitting.variation",
-    "trunc_exp": "attenuation",
     "variation_weight": "fitting.variation",
     "vm_encode": "vector_matrix",
     "vm_grid": "vector_matrix",
     "voxel_positions": "volume",
     "voxelise": "mixture",
     "voxelise_maxima": "maxima",
+    "why_not": "fitting.training_params",
 }
 
 
@@ -84,7 +83,6 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "Activation",
     "Attenuation",
     "FieldParams",
     "HashGrid",
@@ -105,7 +103,6 @@ __all__ = [
     "Weighting",
     "data_consistent",
     "data_consistent_mean",
-    "edge_weights",
     "field_volume",
     "guided_fit",
     "mixture_line_integrals",
@@ -118,11 +115,11 @@ __all__ = [
     "ssim",
     "tiny_cuda_name",
     "total_variation",
-    "trunc_exp",
     "variation_weight",
     "vm_encode",
     "vm_grid",
     "voxel_positions",
     "voxelise",
     "voxelise_maxima",
+    "why_not",
 ]
