@@ -1,1 +1,1 @@
-"""Sweeps: which runs, in what order, where."""
+"""All runs of a plan: which, in what order, and where they execute."""
