@@ -17,7 +17,7 @@ from tiny import Watcher, sweep
 
 from benchmark.cli.main import main
 from benchmark.errors import InputError
-from benchmark.execution.child_process import Options
+from benchmark.execution.options import Options
 from benchmark.records.results import Results
 from benchmark.storage.atomic import StorageError
 

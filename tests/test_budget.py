@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny import sweep
 
 from benchmark.api import Projector, line_integral, view_rays
-from benchmark.execution.child_process import Options
+from benchmark.execution.options import Options
 from benchmark.machine import counters
 from benchmark.records.budget import Budget, Used
 from benchmark.records.frame import frame

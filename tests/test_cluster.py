@@ -16,7 +16,7 @@ import tiny_plugin
 from tiny import Watcher, sweep, tiny_plan, tiny_registry
 
 from benchmark.errors import InputError
-from benchmark.execution.child_process import Options
+from benchmark.execution.options import Options
 from benchmark.records.results import Results
 from benchmark.sweep.cluster import Cluster
 from benchmark.sweep.sweep import Sweep

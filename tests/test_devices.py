@@ -27,6 +27,7 @@ from benchmark.methods.gaussians import GaussiansParams
 from benchmark.methods.gaussians.reconstruct import Training as GaussiansTraining
 from benchmark.methods.naf import NafParams
 from benchmark.methods.zerorf import ZeroRFParams
+from benchmark.execution.options import Options
 from benchmark.plugins.registry import load
 from benchmark.plugins.specs import resolve
 

@@ -20,7 +20,7 @@ import pytest
 from tiny import Watcher, sweep
 
 from benchmark.audit.verify import verify_files
-from benchmark.execution.child_process import Options
+from benchmark.execution.options import Options
 from benchmark.records.record import RunRecord
 from benchmark.records.results import Results, latest_record
 from benchmark.records.store import Store

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ from benchmark.methods.carve.fit import fit, only
 from benchmark.methods.carve.hull import carve, hull
 from benchmark.methods.carve.reconstruct import reconstruct
 from benchmark.methods.zerorf.losses import half_resolution
+from benchmark.execution.job import Job, read_job, read_scan, write_job
+from benchmark.execution.options import Options
 from benchmark.plugins.registry import registry
 from benchmark.records.record import RunSpec
 from benchmark.records.results import Results
@@ -106,8 +107,8 @@ def test_masks_go_where_the_projections_go(tmp_path: Path) -> None:
     held = masked(views=3)
     case = Case("ball", masked(noise=0.01), heldout=held)
     spec = RunSpec(dataset="ball", dataset_params={"views": 8}, method="carve", method_params={})
-    write_job(tmp_path, registry().methods["carve"], spec, case, Options(device="cpu"))
-    assert read_scan(tmp_path, json.loads((tmp_path / "job.json").read_text())).digest == case.scan.digest
+    write_job(tmp_path, Job.of(registry().methods["carve"], spec, case, Options(device="cpu")), case.scan)
+    assert read_scan(tmp_path, read_job(tmp_path).scan).digest == case.scan.digest
     store = Store(tmp_path / "out")
     store.prepare()
     store.write_case(case, "ball", {})

@@ -21,8 +21,8 @@ from benchmark.datasets.mip.case import load as load_mip
 from benchmark.datasets.mip.neuron import SIDE, Tubes, grown, neuron, profile
 from benchmark.exchange.scan_export import export_scan
 from benchmark.exchange.volume_import import check_fit
-from benchmark.execution.child_process import Options
-from benchmark.execution.runner import skip_reason
+from benchmark.execution.eligibility import skip_reason
+from benchmark.execution.options import Options
 from benchmark.fields.novel_views import NovelField
 from benchmark.plugins.registry import load
 from benchmark.projection.rays import view_rays

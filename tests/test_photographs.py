@@ -32,6 +32,7 @@ from benchmark.methods.carve.colour import Photographs, carve_colours, extinctio
 from benchmark.methods.carve.network import OUTPUTS, Carver
 from benchmark.methods.carve.reconstruct import reconstruct
 from benchmark.methods.carve.training import Training
+from benchmark.execution.options import Options
 from benchmark.metrics import photographs
 from benchmark.metrics.silhouette import iou, l1
 from benchmark.plan.plan import Flags, make_plan

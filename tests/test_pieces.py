@@ -19,7 +19,7 @@ from balls import ball_scan, scanner
 from benchmark.api import Case, Projector, Scan, Voxels
 from benchmark.datasets.folder import FolderParams, load
 from benchmark.errors import InputError
-from benchmark.execution.runner import _load_volume
+from benchmark.execution.verdict import load_volume
 from benchmark.files.images import tiff_pages
 from benchmark.metrics import register_metrics, similarity
 from benchmark.metrics.scorer import Scorer
@@ -143,7 +143,7 @@ def test_a_case_in_files_is_stored_and_read_with_the_same_digest(in_files: Any, 
     (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "whole.nii.gz").read_bytes()[:-100])
     with pytest.raises(OSError, match="cut.nii.gz: not a complete NIfTI volume"):
         nifti.read_volume(tmp_path / "cut.nii.gz")
-    returned, _ = _load_volume(tmp_path / "double.npy", case)  # as a method may have left it
+    returned, _ = load_volume(tmp_path / "double.npy", case)  # as a method may have left it
     assert mapped.is_read_only_file(returned) and volume_digest(returned) == digest
 
 

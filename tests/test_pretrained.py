@@ -22,8 +22,8 @@ from tiny import Watcher
 
 from benchmark.cli.main import main
 from benchmark.errors import InputError
-from benchmark.execution.child_process import Options
 from benchmark.execution.fitting import fit, open_course
+from benchmark.execution.options import Options
 from benchmark.plan.plan import Flags, make_plan
 from benchmark.plugins.registry import registry
 from benchmark.records.results import Results
@@ -164,7 +164,7 @@ def test_the_global_generators_have_the_seed_of_the_fit(tmp_path: Path) -> None:
 
 
 def test_torch_has_seed_and_threads_when_it_is_imported_later() -> None:
-    code = "import sys; from benchmark.execution.worker import set_up_libraries as set_up; set_up(3, 2, 'cpu'); set_up(5, 1, 'cpu')\n"
+    code = "import sys; from benchmark.execution.libraries import set_up_libraries as set_up; set_up(3, 2, 'cpu'); set_up(5, 1, 'cpu')\n"
     code += "import importlib.util; assert importlib.util.find_spec('torch') and 'torch' not in sys.modules\n"
     code += "import torch; print(torch.initial_seed(), torch.get_num_threads(), torch.rand(()).item())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=forks.ROOT, check=True)
@@ -186,7 +186,7 @@ def test_the_command_fits_on_the_device_that_is_asked_for(tmp_path: Path, monkey
         return fit(course, output, on_log, threads)
 
     monkeypatch.setattr("benchmark.execution.fitting.fit", fitted_there)
-    monkeypatch.setattr("benchmark.execution.worker.resolve_device", lambda device: {"auto": "cuda:0"}.get(device, device))
+    monkeypatch.setattr("benchmark.machine.device.resolve_device", lambda device: {"auto": "cuda:0"}.get(device, device))
     for index, arguments in enumerate(([], ["--device", "cpu"], ["--device", "cuda:1"])):
         command = ["fit", "carve", "phantom", "--size", "12", "--views", "6", "--output", str(tmp_path / f"{index}.pt"), *arguments]
         assert main([*command, *(word for text in (*SETS, "carve.steps=1") for word in ("--set", text))]) == 0

@@ -17,7 +17,7 @@ from benchmark.audit.verify import candidates, pick, rerun, verify_files
 from benchmark.cli.main import main
 from benchmark.errors import InputError
 from benchmark.exchange.volume_import import import_record
-from benchmark.execution.child_process import Options
+from benchmark.execution.options import Options
 from benchmark.metrics import volume as volume_metrics
 from benchmark.records import nifti
 from benchmark.records.results import Results

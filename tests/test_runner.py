@@ -17,8 +17,10 @@ import tiny_plugin
 from tiny import Watcher, sweep, tiny_plan, tiny_registry
 
 from benchmark.errors import InputError, MissingDependency
-from benchmark.execution import runner
-from benchmark.execution.child_process import Options
+from benchmark.execution.job import import_path
+from benchmark.execution.options import Options
+from benchmark.execution.runner import blank_record
+from benchmark.execution.verdict import scored_snapshots
 from benchmark.metrics.scorer import Scorer
 from benchmark.plan.sources import load_case
 from benchmark.plugins.specs import DatasetSpec, MetricSpec
@@ -310,7 +312,7 @@ def test_a_run_that_ended_while_ctrl_c_was_pressed_is_kept(tmp_path, monkeypatch
 
         def perform(self, lane, spec, case, on_event, stop):
             volume = np.zeros(case.scan.geometry.volume_shape, np.float32)
-            return runner.blank_record(spec, case, Options()).model_copy(update={"status": "ok"}), volume
+            return blank_record(spec, case, Options()).model_copy(update={"status": "ok"}), volume
 
     class Stopper(Watcher):
         def run_started(self, spec):
@@ -392,12 +394,12 @@ def test_a_snapshot_that_is_gone_or_cut_off_has_no_score(tmp_path):
         np.save(tmp_path / name, np.zeros((8, 8, 8), np.float32))
     (tmp_path / "half.npy").write_bytes((tmp_path / "half.npy").read_bytes()[:300])
     snapshots = [{"file": name, "step": 1, "seconds": 1.0, "loss": None} for name in ("whole.npy", "half.npy", "gone.npy")]
-    scores = [point["volume_psnr"] for point in runner._curve(tmp_path, snapshots, Scorer(case, tiny_registry().metrics.values()))]
+    scores = [point["volume_psnr"] for point in scored_snapshots(tmp_path, snapshots, Scorer(case, tiny_registry().metrics.values()))]
     assert scores[0] is not None and scores[1:] == [None, None]
 
 
 def test_import_path_names_what_another_process_can_find():
-    assert runner.import_path(tiny_plugin.grey) == "tiny_plugin:grey"
-    assert runner.import_path(tiny_plugin.GreyParams) == "tiny_plugin:GreyParams"
-    assert runner.import_path(lambda: None) is None
-    assert runner.import_path(find) == f"{__name__}:find"
+    assert import_path(tiny_plugin.grey) == "tiny_plugin:grey"
+    assert import_path(tiny_plugin.GreyParams) == "tiny_plugin:GreyParams"
+    assert import_path(lambda: None) is None
+    assert import_path(find) == f"{__name__}:find"

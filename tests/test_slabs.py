@@ -14,7 +14,7 @@ from tiny import sweep
 
 from benchmark.api import InputError, Projector, Run, Scan
 from benchmark.errors import Mistakes
-from benchmark.execution.child_process import Options
+from benchmark.execution.options import Options
 from benchmark.machine.memory import BASE_MEMORY, memory_bytes
 from benchmark.methods.fdk import FdkParams
 from benchmark.methods.fdk.reconstruct import reconstruct as run_fdk
@@ -142,10 +142,10 @@ def test_what_is_let_go_is_still_there(tmp_path: Path) -> None:
 
 def test_methods_that_take_a_scan_whole_are_skipped_and_those_in_pieces_say_what_they_need(tmp_path: Path) -> None:
     here = Options(device="cpu", in_process=True)
-    for record in sweep(tmp_path, "grey", "cgls", options=replace(here, memory=BASE_MEMORY)).records:
+    for record in sweep(tmp_path, "grey", "cgls", options=replace(here, memory_bytes=BASE_MEMORY)).records:
         assert record.status == "skipped"
         assert record.reason == "takes scan and volume whole: at least 315 MB of memory, more than --memory 315 MB"
-    (none,) = sweep(tmp_path / "less", "fdk", options=replace(here, memory=10**7)).records
+    (none,) = sweep(tmp_path / "less", "fdk", options=replace(here, memory_bytes=10**7)).records
     assert none.status == "failed" and none.reason.startswith("--memory: expected at least ")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import tiny_plugin
 
-from benchmark.execution.child_process import Options
+from benchmark.execution.options import Options
 from benchmark.plan.plan import Flags, Plan, make_plan
 from benchmark.plugins.registry import Registry, load
 from benchmark.sweep.sweep import Summary, Sweep

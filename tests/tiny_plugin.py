@@ -185,15 +185,22 @@ def spy(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
     arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
     seen = {
         "files": sorted(path.name for path in folder.iterdir()),
-        "keys": sorted(job),
+        "keys": sorted(_keys(job)),
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
-        "angles": len(job["geometry"]["angles"]),
+        "angles": len(job["scan"]["geometry"]["angles"]),
         "secret": str(SECRET) in (folder / "job.json").read_text() or any((array == np.float32(SECRET)).any() for array in arrays.values()),
         "scan": sorted(vars(scan)),
         "run": sorted(vars(run)),
     }
     Path(params.marker).write_text(json.dumps(seen))
     return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32))
+
+
+def _keys(value: object) -> set[str]:
+    """Every key anywhere in a JSON value."""
+    if isinstance(value, list):
+        return set().union(*map(_keys, value))
+    return set(value).union(*map(_keys, value.values())) if isinstance(value, dict) else set()
 
 
 def too_few(scan: Scan, params: Params) -> str | None:

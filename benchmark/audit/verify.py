@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.execution.child_process import OnEvent, Options
+from benchmark.execution.options import OnEvent, Options
 from benchmark.execution.runner import perform
 from benchmark.plugins.registry import Registry
 from benchmark.records.frame import labels

@@ -32,7 +32,7 @@ def fit(
     from benchmark.errors import InputError
     from benchmark.execution.fitting import fit as fit_course
     from benchmark.execution.fitting import open_course
-    from benchmark.execution.worker import resolve_device
+    from benchmark.machine.device import resolve_device
     from benchmark.plugins.registry import registry
     from benchmark.runtime.weights import Weights
     from benchmark.storage.writable import prove_file

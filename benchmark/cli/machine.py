@@ -41,7 +41,7 @@ def speed(
 ) -> int:
     from rich.table import Table
 
-    from benchmark.execution.worker import resolve_device
+    from benchmark.machine.device import resolve_device
     from benchmark.plugins.registry import registry
     from benchmark.speed.cpu import measure
 

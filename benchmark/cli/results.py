@@ -82,7 +82,7 @@ def verify(
     no_rerun: Annotated[bool, typer.Option("--no-rerun", help="Look at the files only.")] = False,
 ) -> int:
     from benchmark.audit.verify import candidates, pick, rerun, verify_files
-    from benchmark.execution.child_process import Options
+    from benchmark.execution.options import Options
     from benchmark.plugins.registry import registry
     from benchmark.records.results import Results
 

@@ -16,7 +16,7 @@ from benchmark.cli.completion import dataset_names, method_names
 from benchmark.cli.output import open_console, print_logs, print_paths, write_reports
 
 if TYPE_CHECKING:
-    from benchmark.execution.child_process import Options
+    from benchmark.execution.options import Options
     from benchmark.plan.plan import Plan
     from benchmark.plugins.registry import Registry
     from benchmark.sweep.sweep import Summary
@@ -92,8 +92,8 @@ def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths
 
 def _run_options(device: str, threads: int | None, timeout: str | None, in_process: bool, workers: int, scheduler: str | None) -> Options:
     from benchmark.errors import InputError, Mistakes
-    from benchmark.execution.child_process import Options
-    from benchmark.execution.worker import check_device, resolve_device
+    from benchmark.execution.options import Options
+    from benchmark.machine.device import check_device, resolve_device
     from benchmark.plan import quantities
 
     mistakes = Mistakes()
@@ -142,7 +142,7 @@ def _with_memory(options: Options, memory: str | None) -> Options:
     if count is not None and options.in_process:
         mistakes.add("--memory", expected="a process per run, which can be kept small", found="--in-process", fix="Give one of the two.")
     mistakes.raise_if_any("command line")
-    return dataclasses.replace(options, memory=count)
+    return dataclasses.replace(options, memory_bytes=count)
 
 
 def _list_runs(plan: Plan) -> int:

@@ -1,9 +1,8 @@
-"""Where a job runs: in a process of its own (a crash, a kill or a time-out stays there), or right here for debugging."""
+"""Where a job is done: in a process of its own (a crash, a kill or a time-out stays there), or right here for debugging."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import selectors
@@ -11,51 +10,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmark.execution import worker
 from benchmark.machine.environment import HOME
+from benchmark.execution.job import read_job
+from benchmark.execution.options import OnEvent, Options, Outcome, Stop, Stopped
 from benchmark.storage.atomic import StorageError
 
-OnEvent = Callable[[dict[str, Any]], None]
-Stop = Callable[[], bool]
 GRACE = 10.0  # [s] to finish a step and write a checkpoint
+LOG = "log.txt"
 LOG_TAIL = 4000  # characters of the log that a record keeps
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How runs are executed; nothing here is part of a run's identity."""
-
-    device: str = "auto"  # 'auto', 'cpu', 'cuda:0'
-    threads: int | None = None
-    timeout: float | None = None  # [s] of wall time per run, start-up included
-    in_process: bool = False
-    snapshots: int = 12  # volumes kept along a run for its convergence curve
-    command: str = ""  # the command line, for the records
-    checkpoints: Path | None = None  # <here>/<run id>/checkpoint.pt, from which interrupted runs go on; none = no checkpoints
-    checkpoint_every: float = 60.0  # [s] of method time
-    tensorboard: Path | None = None  # <here>/<run id>/ gets event files
-    memory: int | None = None  # [bytes] that a run's process may take
-
-
-@dataclasses.dataclass
-class Outcome:
-    """How a job ended: the worker's result.json (status, reason, seconds, ...) or what stands for it, and the end of its log."""
-
-    result: dict[str, Any]
-    log_tail: str = ""
-
-
-class Stopped(Exception):
-    """The sweep wants to end; nothing of the job is left running."""
-
-
 def execute(folder: Path, options: Options, on_event: OnEvent, stop: Stop = lambda: False) -> Outcome:
-    """Run the job of a folder to its end.
+    """Do the job of a folder to its end.
 
     Only Stopped (soon after `stop()` is true), KeyboardInterrupt and StorageError get out, and then nothing of the job is left
     running.
@@ -64,38 +36,38 @@ def execute(folder: Path, options: Options, on_event: OnEvent, stop: Stop = lamb
 
 
 def _execute_here(folder: Path, on_event: OnEvent) -> Outcome:
-    log = folder / "log.txt"
+    log = folder / LOG
     try:
         with log.open("w") as file, contextlib.redirect_stderr(_Tee(file, sys.stderr)):
-            worker.work(folder, on_event)
+            worker.work(folder, read_job(folder), on_event)
     except FileNotFoundError:
         raise
     except OSError as error:  # not of the method, whose errors are results
         raise StorageError(folder, error) from error
-    return Outcome(json.loads((folder / "result.json").read_text()), _tail(log))
+    return Outcome(json.loads((folder / worker.RESULT).read_text()), _tail(log))
 
 
 class _Tee:
     """Writes to a file and to the terminal."""
 
-    def __init__(self, *targets: Any) -> None:
-        self.targets = targets
+    def __init__(self, *streams: Any) -> None:
+        self.streams = streams
 
     def write(self, text: str) -> int:
-        for target in self.targets:
-            target.write(text)
+        for stream in self.streams:
+            stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        for target in self.targets:
-            target.flush()
+        for stream in self.streams:
+            stream.flush()
 
 
 def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: Stop) -> Outcome:
-    log = folder / "log.txt"
+    log = folder / LOG
     with log.open("wb") as file, _child(folder, options, file) as process:
         in_time = _follow(process, options.timeout, on_event, stop)
-    path = folder / "result.json"
+    path = folder / worker.RESULT
     if path.exists():  # written last and in one step: complete, even if the process then fell over while it ended
         return Outcome(json.loads(path.read_text()), _tail(log))
     reason = _death(process.returncode, None if in_time else options.timeout, log)
@@ -104,23 +76,28 @@ def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: S
     return Outcome({"status": "failed", "reason": reason, "device": "" if options.device == "auto" else options.device}, _tail(log))
 
 
-@contextlib.contextmanager
-def _child(folder: Path, options: Options, log: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker in a session of its own (Ctrl-C reaches only the parent); whatever is left of it is killed at the end."""
+def _environment(options: Options) -> dict[str, str]:
+    """Return the environment of a child: this process's own, with the harness in its path and the run's threads."""
     environment = dict(os.environ)
     # Short kernels follow each other: threads that spin between them take the processor from whoever shares the machine.
     environment.setdefault("GOMP_SPINCOUNT", "1000")
-    if options.memory:  # glibc would keep freed arrays of up to 32 MiB; in pieces there are many of them
+    if options.memory_bytes:  # glibc would keep freed arrays of up to 32 MiB; in pieces there are many of them
         environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HOME), environment.get("PYTHONPATH")]))
     if options.threads:
         environment |= dict.fromkeys(_THREAD_VARIABLES, str(options.threads))
+    return environment
+
+
+@contextlib.contextmanager
+def _child(folder: Path, options: Options, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker in a session of its own (Ctrl-C reaches only the parent); whatever is left of it is killed at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmark.execution.worker", str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,
-        env=environment,
+        env=_environment(options),
         start_new_session=True,
     )
     try:
@@ -174,7 +151,7 @@ def _pass_on(data: bytes, on_event: OnEvent) -> bytes:
 
 
 def _death(code: int, timed_out: float | None, log: Path) -> str:
-    """Why there is no result, in words."""
+    """Return why there is no result, in words."""
     if timed_out is not None:
         return f"time-out: still running after {timed_out:g} s"
     if code == -signal.SIGKILL:

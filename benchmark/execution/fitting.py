@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError, Mistakes
-from benchmark.execution.runner import import_path, skip_reason
-from benchmark.execution.worker import set_up_libraries
+from benchmark.execution.eligibility import skip_reason
+from benchmark.execution.job import import_path
+from benchmark.execution.libraries import set_up_libraries
 from benchmark.plan import quantities
 from benchmark.plan.entries import Entry, resolve_entry
 from benchmark.plan.plan import apply_sets
@@ -46,7 +47,7 @@ class Course:
     seed: int
 
     def facts(self) -> dict[str, Any]:
-        """What the weights file says about itself."""
+        """Return what the weights file says about itself."""
         return {
             "method": self.method.name,
             "revision": self.method.revision,
@@ -74,33 +75,41 @@ def open_course(
     seed: int,
     each: tuple[str, ...] = (),
 ) -> Course:
-    """Everything loaded and checked. `given` (size, views) is for all datasets; `each` names parameters of which every value of a list
+    """Load and check everything. `given` (size, views) is for all datasets; `each` names parameters of which every value of a list
     is a scan. Raises InputError with every mistake.
     """
+    spec, entry = _method_entry(registry, method)
+    mistakes = Mistakes()
+    quantities.seeds(seed, "--seed", mistakes)
+    sources = [source for scan in scans for source in scans_in(registry, scan)]
+    settings = {dataset.name: Entry(dataset.name, dataset.name, {}) for dataset, _ in sources}
+    apply_sets(registry, sets, list(settings.values()), [entry], mistakes)
+    _apply_each(registry, each, list(settings.values()), given, mistakes)
+    params = resolve_entry(entry, spec, {}, mistakes)
+    named = [(dataset, values) for dataset, path in sources for values in _resolved(settings[dataset.name], dataset, path, given, mistakes)]
+    mistakes.raise_if_any("fit")
+    if params[0]["weights"] is not None:
+        raise InputError(f"{spec.name}.weights", expected="none: a fit makes them", found=f"'{params[0]['weights']}'")
+    lessons = tuple(Lesson(dataset, values, load_case(dataset, values)) for dataset, values in named)
+    for lesson in lessons:
+        _check(spec, params[0], lesson)
+    return Course(spec, params[0], lessons, seed)
+
+
+def _method_entry(registry: Registry, method: str) -> tuple[MethodSpec, Entry]:
+    """Return the method of 'name' or 'name:preset'. Raises InputError for one that cannot be fitted."""
     name, _, preset = method.partition(":")
     spec = registry.method(name)
     if spec.fit is None:
         able = ", ".join(name for name, other in registry.methods.items() if other.fit is not None)
         raise InputError("method", expected=f"one that can be fitted to many scans ({able})", found=f"'{name}', which cannot")
-    mistakes = Mistakes()
-    quantities.seeds(seed, "--seed", mistakes)
-    sources = [source for scan in scans for source in scans_in(registry, scan)]
-    entry = Entry(name, name, {}, preset or "default")
-    settings = {dataset.name: Entry(dataset.name, dataset.name, {}) for dataset, _ in sources}
-    apply_sets(registry, sets, list(settings.values()), [entry], mistakes)
-    _apply_each(registry, each, list(settings.values()), given, mistakes)
-    params = resolve_entry(entry, spec, {}, mistakes)
-    loaded = []
-    for dataset, path in sources:
-        own = dataclasses.replace(settings[dataset.name], values=settings[dataset.name].values | ({} if path is None else {"path": path}))
-        loaded += [(dataset, values) for values in resolve_entry(own, dataset, given, mistakes)]
-    mistakes.raise_if_any("fit")
-    if params[0]["weights"] is not None:
-        raise InputError(f"{name}.weights", expected="none: a fit makes them", found=f"'{params[0]['weights']}'")
-    lessons = tuple(Lesson(dataset, values, load_case(dataset, values)) for dataset, values in loaded)
-    for lesson in lessons:
-        _check(spec, params[0], lesson)
-    return Course(spec, params[0], lessons, seed)
+    return spec, Entry(name, name, {}, preset or "default")
+
+
+def _resolved(entry: Entry, dataset: DatasetSpec, path: str | None, given: dict[str, Any], mistakes: Mistakes) -> list[dict[str, Any]]:
+    """Return the parameters of every scan of a dataset, which may lie at a path of its own."""
+    own = dataclasses.replace(entry, values=entry.values | ({} if path is None else {"path": path}))
+    return resolve_entry(own, dataset, given, mistakes)
 
 
 def _apply_each(registry: Registry, each: tuple[str, ...], settings: list[Entry], given: dict[str, Any], mistakes: Mistakes) -> None:
@@ -130,7 +139,7 @@ def _check(method: MethodSpec, params: dict[str, Any], lesson: Lesson) -> None:
 def fit(course: Course, output: Path, on_log: Callable[[dict[str, Any]], None], threads: int | None = None, device: str = "cpu") -> Path:
     """Fit and write the weights file; an interrupted fit goes on from its checkpoint beside it. Raises what the method raises."""
     assert course.method.fit is not None
-    target = resolve(course.method.fit)
+    function = resolve(course.method.fit)
     set_up_libraries(course.seed, threads, device)
     facts = course.facts()
     unfinished = output.with_name(f"{output.name}.checkpoint")
@@ -138,7 +147,7 @@ def fit(course: Course, output: Path, on_log: Callable[[dict[str, Any]], None], 
     run = Run(seed=course.seed, device=device, threads=threads, on_log=on_log, checkpoints=checkpoints)
     run.clock.start()
     params = course.method.params(**course.params)
-    state = target([lesson.case.scan for lesson in course.lessons], params, run)
+    state = function([lesson.case.scan for lesson in course.lessons], params, run)
     run.clock.stop()
     Checkpoint(facts, run.step, run.clock.seconds, {}, state).write(output)
     unfinished.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""The machine: processors, memory, clocks, devices."""
+"""Facts of the machine that runs execute on."""

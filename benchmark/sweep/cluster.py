@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError, MissingDependency
-from benchmark.execution.child_process import OnEvent, Options, Stop, Stopped
+from benchmark.execution.options import OnEvent, Options, Stop, Stopped
 from benchmark.execution.runner import blank_record, perform
 from benchmark.machine.environment import environment
 from benchmark.records.record import SCHEMA_VERSION, RunRecord, RunSpec

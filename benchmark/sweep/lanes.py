@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.execution.child_process import OnEvent
+from benchmark.execution.options import OnEvent
 from benchmark.execution.runner import blank_record
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.records.results import latest_record

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from benchmark.execution.child_process import OnEvent, Options, Stop
+from benchmark.execution.options import OnEvent, Options, Stop
 from benchmark.execution.runner import perform
 from benchmark.machine.environment import available_cores
 from benchmark.plugins.registry import Registry

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmark.errors import InputError, MissingDependency
-from benchmark.execution.child_process import Options
+from benchmark.execution.options import Options
 from benchmark.execution.runner import blank_record
 from benchmark.kernels.cpu_library import library
 from benchmark.plan.plan import Plan

@@ -1,0 +1,64 @@
+"""Whether a run may be made at all: why a method cannot do a case, or must not be scored on it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from benchmark.errors import InputError
+from benchmark.machine.environment import needs
+from benchmark.machine.memory import BASE_MEMORY, amount
+from benchmark.plugins.specs import MethodSpec, resolve
+from benchmark.records.record import RunRecord, RunSpec
+from benchmark.runtime.weights import Weights
+from benchmark.scan.case import Case
+from benchmark.scan.scan import MEASURED
+
+
+def screened(record: RunRecord, method: MethodSpec, case: Case, memory_bytes: int | None) -> RunRecord:
+    """Return the record of a run that is about to begin: with a reason, if it must not, and with the scans its weights were fitted to."""
+    try:
+        reason = skip_reason(method, record.spec, case) or _memory_shortage(method, case, memory_bytes)
+    except Exception as error:  # a plug-in's own code
+        return record.model_copy(update={"reason": f"skip() failed: {type(error).__name__}: {error}"})
+    if reason:
+        return record.model_copy(update={"status": "skipped", "reason": reason})
+    return _pretrained(record, case) if record.spec.weights_digest else record
+
+
+def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
+    """Return why this method cannot do this case; '' if it can."""
+    missing = needs(method.requires)
+    if missing:
+        return missing
+    if case.scan.composite not in method.composites:
+        understood = " and ".join(MEASURED[kind] for kind in method.composites)
+        return f"understands {understood}; the views of this scan are {MEASURED[case.scan.composite]}"
+    if method.skip is None:
+        return ""
+    return str(resolve(method.skip)(case.scan, method.params(**spec.method_params)) or "")
+
+
+def _memory_shortage(method: MethodSpec, case: Case, memory_bytes: int | None) -> str:
+    """Return why a method that takes a scan whole cannot keep to so many bytes; '' if it may."""
+    if memory_bytes is None or method.pieces:
+        return ""
+    geometry = case.scan.geometry
+    least = BASE_MEMORY + 4 * (2 * math.prod(geometry.projection_shape) + 2 * math.prod(geometry.volume_shape))
+    if least <= memory_bytes:
+        return ""
+    return f"takes scan and volume whole: at least {amount(least)} of memory, more than --memory {amount(memory_bytes)}"
+
+
+def _pretrained(record: RunRecord, case: Case) -> RunRecord:
+    """Return the record with the scans its weights were fitted to, and a reason if the file is another one now or knows this case."""
+    try:
+        weights = Weights.read(Path(record.spec.method_params["weights"]))
+    except InputError as error:
+        return record.model_copy(update={"reason": str(error)})
+    record = record.model_copy(update={"pretrained": weights.facts()})
+    if weights.digest != record.spec.weights_digest:
+        changed = f"the weights file has changed: digest {weights.digest}, not {record.spec.weights_digest}"
+        return record.model_copy(update={"reason": changed})
+    refusal = weights.refusal(record.spec, case)
+    return record.model_copy(update={"status": "skipped", "reason": refusal}) if refusal else record

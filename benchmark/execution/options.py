@@ -1,0 +1,47 @@
+"""Settings of the execution of runs, and the words in which a run talks to those who wait for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+OnEvent = Callable[[dict[str, Any]], None]  # gets every progress line of a run: step, total, seconds [s], loss, ...
+Stop = Callable[[], bool]  # whether the sweep wants to end
+
+
+class Stopped(Exception):
+    """The sweep wants to end; nothing of the run is left running."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How runs are executed; nothing here is part of a run's identity."""
+
+    device: str = "auto"  # 'auto', 'cpu', 'cuda:0'
+    threads: int | None = None
+    timeout: float | None = None  # [s] of wall time per run, start-up included
+    in_process: bool = False
+    snapshots: int = 12  # volumes kept along a run for its convergence curve
+    command: str = ""  # the command line, for the records
+    checkpoints: Path | None = None  # <here>/<run id>/checkpoint.pt, from which interrupted runs go on; none = no checkpoints
+    checkpoint_every: float = 60.0  # [s] of method time
+    tensorboard: Path | None = None  # <here>/<run id>/ gets event files
+    memory_bytes: int | None = None  # that a run's process may take
+
+    def kept_folder(self, run_id: str) -> Path | None:
+        """Return the absolute folder in which a run keeps its checkpoint, snapshots and arrays; None = it keeps nothing."""
+        return None if self.checkpoints is None else self.checkpoints.absolute() / run_id
+
+    def event_folder(self, run_id: str) -> Path | None:
+        """Return the absolute folder for a run's TensorBoard files; None = it writes none."""
+        return None if self.tensorboard is None else self.tensorboard.absolute() / run_id
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a job ended: the worker's result.json (status, reason, seconds, ...) or what stands for it, and the end of its log."""
+
+    result: dict[str, Any]
+    log_tail: str = ""

@@ -1,0 +1,70 @@
+"""Progress of one run: the losses that a method logs, the volumes that it offers, and the lines that go out meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.execution.options import OnEvent
+from benchmark.execution.tensorboard import Board
+from benchmark.storage import mapped
+
+MOST_LOSSES = 500  # points of the loss curve that a record keeps
+EVENT_INTERVAL = 0.2  # [s] between progress lines
+
+
+class Tracker:
+    """Keeps what a method logs and offers, and passes some of it on. Snapshots lie in `folder`."""
+
+    def __init__(self, folder: Path, on_event: OnEvent) -> None:
+        self.folder, self.on_event = folder, on_event
+        self.losses: list[tuple[int, float, float]] = []  # (step, seconds, loss)
+        self.snapshots: list[dict[str, Any]] = []
+        self.board: Board | None = None
+        self._next_event = 0.0
+
+    def log(self, values: dict[str, Any]) -> None:
+        """Remember the loss of every step; pass on a progress line now and then."""
+        if "loss" in values:
+            self.losses.append((int(values["step"]), float(values["seconds"]), float(values["loss"])))
+        if self.board is not None:
+            self.board.log(values)
+        now = time.monotonic()
+        if now >= self._next_event:
+            self._next_event = now + EVENT_INTERVAL
+            self.on_event({"event": "progress", **{key: _number(value) for key, value in values.items()}})
+
+    def snapshot(self, step: int, seconds: float, volume: np.ndarray) -> None:
+        """Keep a volume [z, y, x] on disk, to be scored after the run."""
+        if self.board is not None:
+            self.board.snapshot(step, volume)
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"snapshot-{len(self.snapshots):04d}.npy"
+        mapped.save(path, volume)
+        self.snapshots.append({"file": str(path), "step": step, "seconds": seconds, "loss": self.losses[-1][2] if self.losses else None})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return losses and a list of the snapshots for a checkpoint; the snapshots themselves stay where they are."""
+        return {"losses": list(self.losses), "snapshots": list(self.snapshots)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.losses = [tuple(loss) for loss in state["losses"]]
+        self.snapshots = list(itertools.takewhile(lambda snapshot: Path(snapshot["file"]).exists(), state["snapshots"]))
+
+    def thinned_losses(self) -> list[tuple[int, float, float]]:
+        """Return at most MOST_LOSSES points, evenly chosen, first and last included."""
+        if len(self.losses) <= MOST_LOSSES:
+            return self.losses
+        chosen = np.linspace(0, len(self.losses) - 1, MOST_LOSSES).round().astype(int)
+        return [self.losses[index] for index in chosen]
+
+
+def _number(value: Any) -> Any:
+    try:
+        return value if isinstance(value, int) else float(value)
+    except (TypeError, ValueError):
+        return repr(value)
