@@ -18,7 +18,7 @@ from tiny import Watcher, sweep, tiny_plan, tiny_registry
 from benchmark.errors import InputError
 from benchmark.execution.options import Options
 from benchmark.records.results import Results
-from benchmark.sweep.cluster import Cluster
+from benchmark.sweep.cluster import ClusterExecutor
 from benchmark.sweep.sweep import Sweep
 
 pytest.importorskip("distributed")
@@ -157,7 +157,7 @@ def test_a_scheduler_that_is_gone_is_no_lost_worker():
         def nthreads(self):
             raise OSError("closed")
 
-    cluster = Cluster("tcp://127.0.0.1:9", Options())
+    cluster = ClusterExecutor("tcp://127.0.0.1:9", Options())
     cluster.client = Gone()
     case = tiny_plugin.load(tiny_plugin.TinyParams())
     (spec,) = tiny_plan(tiny_registry(), Path("out"), "grey").runs

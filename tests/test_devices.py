@@ -21,13 +21,13 @@ import benchmark.methods.naf.reconstruct as naf
 import benchmark.methods.zerorf.reconstruct as zerorf
 from benchmark.api import Projector, Reconstruction, Run, Scan
 from benchmark.execution.child_process import Options
+from benchmark.execution.options import Options
 from benchmark.fields import HashGrid, Mixture, MixtureMaxima
 from benchmark.fields.fitting.ray_batch import out_of_memory
 from benchmark.methods.gaussians import GaussiansParams
 from benchmark.methods.gaussians.reconstruct import Training as GaussiansTraining
 from benchmark.methods.naf import NafParams
 from benchmark.methods.zerorf import ZeroRFParams
-from benchmark.execution.options import Options
 from benchmark.plugins.registry import load
 from benchmark.plugins.specs import resolve
 

@@ -177,7 +177,7 @@ def hold(folder: str) -> None:
 def test_workers_do_several_runs_at_a_time_on_their_share_of_the_cores(tmp_path, monkeypatch):
     from tiny import tiny_plan, tiny_registry
 
-    from benchmark.sweep.local import Here
+    from benchmark.sweep.local import LocalExecutor
     from benchmark.sweep.sweep import Sweep
 
     monkeypatch.setattr("benchmark.sweep.local.available_cores", lambda: 6)
@@ -188,7 +188,7 @@ def test_workers_do_several_runs_at_a_time_on_their_share_of_the_cores(tmp_path,
     names = [name for name, _ in watcher.events if name in ("run_started", "run_finished")]
     assert names[:3] == ["run_started"] * 3  # before the first one ended
     assert {record.info["threads"] for record in summary.records if record.status == "ok"} == {2}
-    lanes = Here(registry, Options(device="cpu", threads=5), tmp_path, 2)
+    lanes = LocalExecutor(registry, Options(device="cpu", threads=5), tmp_path, 2)
     assert [options.threads for options in lanes._options.values()] == [5, 5]
 
 
@@ -196,14 +196,14 @@ def test_one_run_per_gpu(tmp_path, monkeypatch):
     import torch
     from tiny import tiny_registry
 
-    from benchmark.sweep.local import Here
+    from benchmark.sweep.local import LocalExecutor
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    lanes = Here(tiny_registry(), Options(), tmp_path, 8)._options
+    lanes = LocalExecutor(tiny_registry(), Options(), tmp_path, 8)._options
     assert [options.device for options in lanes.values()] == ["cuda:0", "cuda:1"]
-    assert len(Here(tiny_registry(), Options(device="cuda:1"), tmp_path, 8).lanes()) == 1
-    assert len(Here(tiny_registry(), Options(device="cpu"), tmp_path, 8).lanes()) == 8
+    assert len(LocalExecutor(tiny_registry(), Options(device="cuda:1"), tmp_path, 8).lanes()) == 1
+    assert len(LocalExecutor(tiny_registry(), Options(device="cpu"), tmp_path, 8).lanes()) == 8
 
 
 # -- claims -------------------------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from benchmark.cli.main import main
 from benchmark.datasets.folder import FolderParams, load
 from benchmark.exchange.scan_export import export_scan
 from benchmark.execution.child_process import Options
+from benchmark.execution.job import Job, read_job, read_scan, write_job
+from benchmark.execution.options import Options
 from benchmark.execution.runner import write_job
 from benchmark.execution.worker import read_scan
 from benchmark.methods.carve import CarveParams
@@ -25,8 +27,6 @@ from benchmark.methods.carve.fit import fit, only
 from benchmark.methods.carve.hull import carve, hull
 from benchmark.methods.carve.reconstruct import reconstruct
 from benchmark.methods.zerorf.losses import half_resolution
-from benchmark.execution.job import Job, read_job, read_scan, write_job
-from benchmark.execution.options import Options
 from benchmark.plugins.registry import registry
 from benchmark.records.record import RunSpec
 from benchmark.records.results import Results
@@ -103,7 +103,7 @@ def test_masks_that_are_none() -> None:
 
 
 def test_masks_go_where_the_projections_go(tmp_path: Path) -> None:
-    """To the worker, into the store and back, onto the shelf, into subsets of views and to other resolutions."""
+    """To the worker, into the store and back, into the case cache, into subsets of views and to other resolutions."""
     held = masked(views=3)
     case = Case("ball", masked(noise=0.01), heldout=held)
     spec = RunSpec(dataset="ball", dataset_params={"views": 8}, method="carve", method_params={})

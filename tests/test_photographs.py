@@ -26,13 +26,13 @@ from benchmark.datasets.multiview.caster import cast
 from benchmark.datasets.multiview.frames import Frame, drawn_frame, ring
 from benchmark.datasets.multiview.pose import estimate
 from benchmark.execution.child_process import Options
+from benchmark.execution.options import Options
 from benchmark.fields import Splats, splat
 from benchmark.methods.carve import CarveParams
 from benchmark.methods.carve.colour import Photographs, carve_colours, extinction, intersection_over_union, splats_of
 from benchmark.methods.carve.network import OUTPUTS, Carver
 from benchmark.methods.carve.reconstruct import reconstruct
 from benchmark.methods.carve.training import Training
-from benchmark.execution.options import Options
 from benchmark.metrics import photographs
 from benchmark.metrics.silhouette import iou, l1
 from benchmark.plan.plan import Flags, make_plan

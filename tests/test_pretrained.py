@@ -34,7 +34,7 @@ from benchmark.report.summary import best, labelled, summarise
 from benchmark.report.tables import markdown
 from benchmark.runtime.checkpoint import Checkpoint
 from benchmark.runtime.weights import Weights, source_of
-from benchmark.sweep.sweep import Summary, Sweep
+from benchmark.sweep.sweep import Sweep, SweepOutcome
 
 SETS = ("carve.voxels=8", "carve.channels=4", "carve.levels=2", "carve.networks=1", "carve.steps=8")
 GIVEN = {"size": 12, "views": 6}
@@ -54,7 +54,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fitted(tmp_path_factory.mktemp("weights") / "weights.pt", "carve.steps=3")
 
 
-def run(output: Path, weights: Path, dataset: str = "ball", *sets: str) -> Summary:
+def run(output: Path, weights: Path, dataset: str = "ball", *sets: str) -> SweepOutcome:
     flags = Flags(sets=(*SETS, "carve.steps=3", f"carve.weights={weights}", *sets))
     content = {"datasets": [dataset], "methods": ["carve"], "output": str(output), "size": [GIVEN["size"]], "views": [GIVEN["views"]]}
     plan = make_plan(registry(), content, flags)

@@ -17,7 +17,6 @@ import tiny_plugin
 from tiny import Watcher, sweep, tiny_plan, tiny_registry
 
 from benchmark.errors import InputError, MissingDependency
-from benchmark.execution.job import import_path
 from benchmark.execution.options import Options
 from benchmark.execution.runner import blank_record
 from benchmark.execution.verdict import scored_snapshots
@@ -304,7 +303,7 @@ def test_ctrl_c_ends_the_run_keeps_the_rest_and_can_be_resumed(tmp_path):
 
 
 def test_a_run_that_ended_while_ctrl_c_was_pressed_is_kept(tmp_path, monkeypatch):
-    class Lanes:
+    class TwoLanes:
         inline = False
 
         def lanes(self):
@@ -319,7 +318,7 @@ def test_a_run_that_ended_while_ctrl_c_was_pressed_is_kept(tmp_path, monkeypatch
             if spec.seed == 1:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(Sweep, "_open_engine", lambda sweep, claims: contextlib.nullcontext(Lanes()))
+    monkeypatch.setattr(Sweep, "_open_executor", lambda sweep, claims: contextlib.nullcontext(TwoLanes()))
     registry = tiny_registry()
     summary = Sweep(registry, tiny_plan(registry, tmp_path, "grey", seeds=[0, 1]), Options(), Stopper(), workers=2).run()
     assert [spec.seed for spec in summary.remaining] == [1] and summary.interrupted
@@ -396,10 +395,3 @@ def test_a_snapshot_that_is_gone_or_cut_off_has_no_score(tmp_path):
     snapshots = [{"file": name, "step": 1, "seconds": 1.0, "loss": None} for name in ("whole.npy", "half.npy", "gone.npy")]
     scores = [point["volume_psnr"] for point in scored_snapshots(tmp_path, snapshots, Scorer(case, tiny_registry().metrics.values()))]
     assert scores[0] is not None and scores[1:] == [None, None]
-
-
-def test_import_path_names_what_another_process_can_find():
-    assert import_path(tiny_plugin.grey) == "tiny_plugin:grey"
-    assert import_path(tiny_plugin.GreyParams) == "tiny_plugin:GreyParams"
-    assert import_path(lambda: None) is None
-    assert import_path(find) == f"{__name__}:find"

@@ -10,7 +10,7 @@ import tiny_plugin
 from benchmark.execution.options import Options
 from benchmark.plan.plan import Flags, Plan, make_plan
 from benchmark.plugins.registry import Registry, load
-from benchmark.sweep.sweep import Summary, Sweep
+from benchmark.sweep.sweep import Sweep, SweepOutcome
 
 
 class Watcher:
@@ -36,7 +36,7 @@ def tiny_plan(registry: Registry, output: Path, *methods: Any, datasets: Any = "
     return make_plan(registry, {"datasets": datasets, "methods": list(methods), "output": str(output), **keys}, Flags())
 
 
-def sweep(output: Path, *methods: Any, options: Options | None = None, watcher: Watcher | None = None, **keys: Any) -> Summary:
+def sweep(output: Path, *methods: Any, options: Options | None = None, watcher: Watcher | None = None, **keys: Any) -> SweepOutcome:
     registry = tiny_registry()
     plan = tiny_plan(registry, output, *methods, **keys)
     return Sweep(registry, plan, options or Options(device="cpu"), watcher or Watcher()).run()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmark.execution.options import Options
     from benchmark.plan.plan import Plan
     from benchmark.plugins.registry import Registry
-    from benchmark.sweep.sweep import Summary
+    from benchmark.sweep.sweep import SweepOutcome
 
 
 def run(
@@ -147,7 +147,7 @@ def _with_memory(options: Options, memory: str | None) -> Options:
 
 def _list_runs(plan: Plan) -> int:
     from benchmark.cli.progress import run_title
-    from benchmark.sweep.sweep import finished_runs
+    from benchmark.sweep.ledger import finished_runs
 
     known = finished_runs(plan)
     console = open_console()
@@ -194,7 +194,7 @@ def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, sched
     return code
 
 
-def _say_what_remains(console: Console, summary: Summary) -> None:
+def _say_what_remains(console: Console, summary: SweepOutcome) -> None:
     from benchmark.cli.progress import run_title
 
     console.print(f"Stopped. {len(summary.records)} runs are recorded, {len(summary.remaining)} remain:", soft_wrap=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmark.execution import worker
-from benchmark.machine.environment import HOME
 from benchmark.execution.job import read_job
 from benchmark.execution.options import OnEvent, Options, Outcome, Stop, Stopped
+from benchmark.machine.environment import HOME
 from benchmark.storage.atomic import StorageError
 
 GRACE = 10.0  # [s] to finish a step and write a checkpoint

@@ -193,13 +193,13 @@ def _path_of(given: Any) -> str | None:
 
 def _method_call(method: MethodSpec, spec: RunSpec) -> MethodCall:
     return MethodCall(
-        name=spec.method, function=_path_of(method.target), params_class=import_path(method.params), params=spec.method_params
+        name=spec.method, function=_path_of(method.target), params_class=import_path(method.params), params=plain(spec.method_params)
     )
 
 
 def _scan_facts(scan: Scan) -> ScanFacts:
     return ScanFacts(
-        geometry=scan.geometry.to_dict(),
+        geometry=plain(scan.geometry.to_dict()),
         photons=plain(scan.photons),
         noise=plain(scan.noise),
         length_unit=scan.length_unit,
@@ -216,12 +216,12 @@ def _checkpoint_plan(method: MethodSpec, spec: RunSpec, case: Case, options: Opt
     facts = CheckpointFacts(
         method=spec.method,
         revision=spec.method_revision,
-        params=spec.method_params,
+        params=plain(spec.method_params),
         params_model=import_path(method.params),
         field=_path_of(method.field),
         seed=spec.seed,
         scan=case.scan.digest,
-        geometry=case.scan.geometry.to_dict(),
+        geometry=plain(case.scan.geometry.to_dict()),
         composite=case.scan.composite,
     )
     return CheckpointPlan(path=folder / "checkpoint.pt", every=options.checkpoint_every, facts=facts)

@@ -1,4 +1,4 @@
-"""Loads cases and keeps the recent ones, since many runs share one."""
+"""Cases in memory, since many runs share one."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ CAPACITY = 1 << 30  # [bytes] of cases kept at once
 
 
 def case_key(spec: RunSpec) -> str:
-    """Same text = same case."""
+    """Return a text that is the same for the same case."""
     return json.dumps([spec.dataset, spec.dataset_revision, spec.dataset_params], sort_keys=True)
 
 
-class Shelf:
-    """Cases by run spec; the least recently used ones go when they get too many."""
+class CaseCache:
+    """Loads cases by run spec and keeps them; the least recently used ones go when they get too many."""
 
     def __init__(self, registry: Registry, capacity: int = CAPACITY) -> None:
         self.registry, self.capacity = registry, capacity
         self._cases: OrderedDict[str, Case] = OrderedDict()
 
     def get(self, spec: RunSpec) -> Case:
-        """The case of a run. Raises MissingDependency when the dataset needs a module that is not there, InputError for
+        """Return the case of a run. Raises MissingDependency when the dataset needs a module that is not there, InputError for
         bad parameters or data, and whatever the dataset raises.
         """
         key = case_key(spec)
@@ -39,7 +39,7 @@ class Shelf:
 
 
 def size_in_bytes(case: Case) -> int:
-    """Memory of a case's arrays."""
+    """Return the bytes of a case's arrays."""
     scans = [case.scan, *([case.heldout] if case.heldout else [])]
     arrays = [case.truth, *(scan.projections for scan in scans), *(array for scan in scans for array in scan.beside.values())]
     return sum(array.nbytes for array in arrays if array is not None)

@@ -25,14 +25,14 @@ from benchmark.records.record import SCHEMA_VERSION, RunRecord, RunSpec
 from benchmark.scan.case import Case
 from benchmark.scan.reconstruction import ARRAYS
 from benchmark.storage import atomic
-from benchmark.sweep.local import LaneLost
+from benchmark.sweep.executor import LaneLost
 
 POLL = 0.3  # [s]
 TIMEOUT = 15  # [s] to find the scheduler
 EVENT_INTERVAL = 1.0  # [s] between progress messages of one run
 
 
-class Cluster:
+class ClusterExecutor:
     """The workers of a Dask scheduler, as lanes. Use as a context manager."""
 
     inline = False
@@ -40,7 +40,7 @@ class Cluster:
     def __init__(self, address: str, options: Options) -> None:
         self.address, self.options = address, options
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> ClusterExecutor:
         try:
             from distributed import Client
         except ImportError as error:

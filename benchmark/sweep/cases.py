@@ -1,0 +1,71 @@
+"""The cases of a plan: loaded once before anything runs, so that bad data are known before hours are spent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from benchmark.errors import InputError, MissingDependency
+from benchmark.plugins.registry import Registry
+from benchmark.records.record import RunSpec, Status
+from benchmark.scan.case import Case
+from benchmark.sweep.case_cache import CaseCache, case_key, size_in_bytes
+from benchmark.sweep.display import Display
+
+RECORD_BYTES = 100_000  # of one run's record, about
+
+
+class Cases:
+    """Cases by run spec, and the reasons why some could not be loaded."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._cache = CaseCache(registry)
+        self._digests: dict[str, str] = {}  # by case key
+        self._unavailable: dict[str, tuple[Status, str]] = {}  # by case key: status and reason of its runs
+
+    def load_all(self, runs: Sequence[RunSpec], display: Display) -> None:
+        """Load every case once. Raises one InputError for all bad data; what else goes wrong costs only the runs on that case."""
+        first = {case_key(spec): spec for spec in reversed(runs)}
+        keys = list(dict.fromkeys(map(case_key, runs)))
+        errors: list[str] = []
+        for index, key in enumerate(keys):
+            spec = first[key]
+            display.loading(spec, index, len(keys))
+            try:
+                self._digests[key] = self._cache.get(spec).digest
+            except InputError as error:
+                errors.append(f"dataset {spec.dataset}: {error}")
+            except MissingDependency as error:
+                self._unavailable[key] = ("skipped", str(error))
+            except Exception as error:  # a dataset's own code
+                self._unavailable[key] = ("failed", f"loading {spec.dataset} failed: {type(error).__name__}: {error}")
+        if errors:
+            raise InputError("\n  ".join(dict.fromkeys(errors)))
+
+    def with_digest(self, spec: RunSpec) -> RunSpec:
+        """Return the run with the digest of its data, which is part of its identity."""
+        return spec.model_copy(update={"data_digest": self._digests.get(case_key(spec), "")})
+
+    def unavailable(self, spec: RunSpec) -> tuple[Status, str] | None:
+        """Return status and reason of a run whose case could not be loaded; None for every other run."""
+        return self._unavailable.get(case_key(spec))
+
+    def get(self, spec: RunSpec) -> Case:
+        """Return the case of a run. Raises whatever its dataset raises."""
+        return self._cache.get(spec)
+
+    def bytes_needed(self, todo: Sequence[RunSpec], lanes: int, snapshots: int) -> int:
+        """Return the bytes that runs may take on the disk: volumes, cases, and the scratch files of as many runs as there are lanes."""
+        total, scratch = 0, 0
+        sizes: dict[str, tuple[int, int]] = {}  # by case key: of the case and of one volume
+        for spec in todo:
+            key = case_key(spec)
+            if key in self._unavailable:
+                continue
+            if key not in sizes:
+                case = self.get(spec)
+                sizes[key] = (size_in_bytes(case), 4 * math.prod(case.scan.geometry.volume_shape))
+            case_bytes, volume_bytes = sizes[key]
+            total += volume_bytes + RECORD_BYTES
+            scratch = max(scratch, case_bytes + (snapshots + 2) * volume_bytes)
+        return total + scratch * lanes + sum(case_bytes for case_bytes, _ in sizes.values())

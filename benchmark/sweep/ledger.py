@@ -1,0 +1,117 @@
+"""What is done of a plan: the records that are there, those that are added, and who is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmark.execution.options import Options
+from benchmark.execution.runner import blank_record
+from benchmark.plan.plan import Plan
+from benchmark.plugins.registry import Problem, Registry
+from benchmark.records.record import RunRecord, RunSpec
+from benchmark.records.results import Results, arranged, latest_record, without_digest
+from benchmark.records.store import Store
+from benchmark.scan.case import Case
+from benchmark.storage.atomic import StorageError
+from benchmark.sweep.cases import Cases
+from benchmark.sweep.display import Display
+
+
+class Ledger:
+    """The records of one sweep. Used by one thread; records are written here and nowhere else."""
+
+    def __init__(self, registry: Registry, store: Store, cases: Cases, options: Options, display: Display) -> None:
+        self.registry, self.store, self.cases, self.options, self.display = registry, store, cases, options, display
+        self._latest: dict[str, RunRecord] = {}  # of the whole folder, by run id
+        self._attempts: dict[str, int] = {}  # run id -> number of the latest attempt that is no news to this sweep
+
+    def read(self, specs: Sequence[RunSpec]) -> list[RunSpec]:
+        """Read the records of the folder; returns the runs that are to do, and warns of files that are damaged or gone."""
+        results = Results(self.store.folder)
+        for problem in results.problems:
+            self.display.warning(problem)
+        self._say_what_is_gone(results, {spec.id for spec in specs})
+        self._latest = {record.run_id: record for record in results.records}
+        return [spec for spec in specs if spec.id not in self._latest or self._latest[spec.id].status != "ok"]
+
+    def records(self, specs: Sequence[RunSpec]) -> list[RunRecord]:
+        """Return the latest record of each run that has one."""
+        return [self._latest[spec.id] for spec in specs if spec.id in self._latest]
+
+    def begin(self, todo: Sequence[RunSpec]) -> None:
+        """Look which attempts there are now: later ones are another sweep's."""
+        self._attempts = {spec.id: latest_record(self.store.folder, spec.id)[0] for spec in todo}
+
+    def taken_over(self, spec: RunSpec) -> bool:
+        """Take the record of a run that another sweep has made meanwhile, if there is one."""
+        number, record = latest_record(self.store.folder, spec.id)
+        if record is None or (record.status != "ok" and number <= self._attempts[spec.id]):
+            return False
+        self._take(spec, record)
+        return True
+
+    def prepare(self, spec: RunSpec) -> Case | RunRecord:
+        """Announce a run; returns its case, written into the folder, or at once the record of why there is none."""
+        self.display.run_started(spec)
+        self._warn(self.registry.run_started(spec))
+        unavailable = self.cases.unavailable(spec)
+        if unavailable is not None:
+            status, reason = unavailable
+            return blank_record(spec, None, self.options).model_copy(update={"status": status, "reason": reason})
+        case = self.cases.get(spec)
+        self.store.write_case(case, spec.dataset, spec.dataset_params)
+        return case
+
+    def keep(self, spec: RunSpec, record: RunRecord, volume: np.ndarray | None, case: Case | None, attempt: int) -> None:
+        """Store the record of an attempt, and its volume [z, y, x], and tell everybody. Raises StorageError."""
+        before = self._latest.get(spec.id)
+        if not (before is not None and before.status == record.status == "skipped" and before.reason == record.reason):
+            self.store.write_record(record, volume, case, attempt)
+        self._take(spec, record)
+        self._warn(self.registry.run_finished(record))
+
+    def failure(self, spec: RunSpec, case: Case, reason: str) -> RunRecord:
+        """Return the record of an attempt of which nothing came back."""
+        return blank_record(spec, case, self.options).model_copy(update={"reason": reason})
+
+    def expect_another(self, spec: RunSpec, attempt: int) -> None:
+        """Let a run be tried again here: its latest attempt is this sweep's own."""
+        self._attempts[spec.id] = attempt
+
+    def close(self) -> None:
+        """Bring the table up to date with what other sweeps may have added. Raises StorageError."""
+        self.store.write_table(Results(self.store.folder).records)
+
+    def _take(self, spec: RunSpec, record: RunRecord) -> None:
+        """Let a record that is in the folder be this run's."""
+        self._latest[spec.id] = record
+        self._write_table()
+        self.display.run_finished(record)
+
+    def _write_table(self) -> None:
+        """Keep runs.csv current; the records are what counts, so trouble here is only said."""
+        try:
+            self.store.write_table(arranged(self._latest.values()))
+        except StorageError as error:
+            self.display.warning(str(error))
+
+    def _say_what_is_gone(self, results: Results, planned: set[str]) -> None:
+        """Finished runs stay finished; their volumes may have been removed on purpose."""
+        finished = [record for record in results.records if record.run_id in planned and record.status == "ok"]
+        gone = [record for record in finished if not results.volume_path(record).exists()]
+        if gone:
+            text = f"finished runs whose volume is gone: {len(gone)}, such as {results.volume_path(gone[0])}."
+            self.display.warning(f"{text} {results.remedy(gone[0])}")
+
+    def _warn(self, problems: list[Problem]) -> None:
+        for problem in problems:
+            self.display.warning(str(problem))
+
+
+def finished_runs(plan: Plan) -> dict[str, RunRecord]:
+    """Return records that stand for runs of a plan whose data have not been loaded, by the plan's own run ids (for --dry-run)."""
+    records = Results(plan.output).records
+    by_plan = {without_digest(record.spec).id: record for record in records}
+    return {spec.id: by_plan[spec.id] for spec in plan.runs if spec.id in by_plan}
