@@ -72,12 +72,12 @@ def placed(rooms: dict[str, set[str]], arrows: dict[str, set[str]]) -> dict[str,
     for room, floor in floors(rooms).items():
         storeys.setdefault(floor, []).append(room)
     places: dict[str, tuple[float, float]] = {}
+
+    def middle(room: str) -> float:
+        below = [places[name][0] for name in arrows[room]]
+        return sum(below) / len(below) if below else WIDTH / 2
+
     for floor in sorted(storeys):
-
-        def middle(room: str) -> float:
-            below = [places[name][0] for name in arrows[room]]
-            return sum(below) / len(below) if below else WIDTH / 2
-
         names = sorted(storeys[floor], key=lambda room: (middle(room), room))
         gap = (WIDTH - len(names) * ROOM[0]) / (len(names) + 1)
         top = MARGIN + (max(storeys) - floor) * STOREY

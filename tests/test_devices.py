@@ -20,7 +20,6 @@ from torch.utils._pytree import tree_map
 import benchmark.methods.naf.reconstruct as naf
 import benchmark.methods.zerorf.reconstruct as zerorf
 from benchmark.api import Projector, Reconstruction, Run, Scan
-from benchmark.execution.child_process import Options
 from benchmark.execution.options import Options
 from benchmark.fields import HashGrid, Mixture, MixtureMaxima
 from benchmark.fields.fitting.ray_batch import out_of_memory

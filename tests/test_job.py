@@ -16,7 +16,7 @@ import tiny_plugin
 from tiny import tiny_plan, tiny_registry
 
 from benchmark.errors import InputError
-from benchmark.execution import worker
+from benchmark.execution.attempt import RESULT
 from benchmark.execution.job import VERSION, Job, import_path, read_job, read_scan, write_job
 from benchmark.execution.options import Options
 from benchmark.execution.runner import perform
@@ -105,7 +105,7 @@ def test_a_child_of_other_sources_reports_that_the_job_does_not_fit(tmp_path: Pa
     command = [sys.executable, "-m", "benchmark.execution.worker", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert (done.returncode, done.stdout) == (0, "")
-    result = json.loads((tmp_path / worker.RESULT).read_text())
+    result = json.loads((tmp_path / RESULT).read_text())
     assert result["status"] == "failed" and "found version 0. If the harness was updated while the sweep was under way" in result["reason"]
 
 

@@ -17,11 +17,8 @@ from benchmark.api import Case, ConeBeamGeometry, InputError, Run, Scan
 from benchmark.cli.main import main
 from benchmark.datasets.folder import FolderParams, load
 from benchmark.exchange.scan_export import export_scan
-from benchmark.execution.child_process import Options
 from benchmark.execution.job import Job, read_job, read_scan, write_job
 from benchmark.execution.options import Options
-from benchmark.execution.runner import write_job
-from benchmark.execution.worker import read_scan
 from benchmark.methods.carve import CarveParams
 from benchmark.methods.carve.fit import fit, only
 from benchmark.methods.carve.hull import carve, hull

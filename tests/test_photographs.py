@@ -25,7 +25,6 @@ from benchmark.datasets.multiview.case import load
 from benchmark.datasets.multiview.caster import cast
 from benchmark.datasets.multiview.frames import Frame, drawn_frame, ring
 from benchmark.datasets.multiview.pose import estimate
-from benchmark.execution.child_process import Options
 from benchmark.execution.options import Options
 from benchmark.fields import Splats, splat
 from benchmark.methods.carve import CarveParams

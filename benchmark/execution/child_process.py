@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from benchmark.execution import worker
+from benchmark.execution.attempt import RESULT, work
 from benchmark.execution.job import read_job
 from benchmark.execution.options import OnEvent, Options, Outcome, Stop, Stopped
 from benchmark.machine.environment import HOME
@@ -39,12 +39,12 @@ def _execute_here(folder: Path, on_event: OnEvent) -> Outcome:
     log = folder / LOG
     try:
         with log.open("w") as file, contextlib.redirect_stderr(_Tee(file, sys.stderr)):
-            worker.work(folder, read_job(folder), on_event)
+            work(folder, read_job(folder), on_event)
     except FileNotFoundError:
         raise
     except OSError as error:  # not of the method, whose errors are results
         raise StorageError(folder, error) from error
-    return Outcome(json.loads((folder / worker.RESULT).read_text()), _tail(log))
+    return Outcome(json.loads((folder / RESULT).read_text()), _tail(log))
 
 
 class _Tee:
@@ -67,7 +67,7 @@ def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: S
     log = folder / LOG
     with log.open("wb") as file, _child(folder, options, file) as process:
         in_time = _follow(process, options.timeout, on_event, stop)
-    path = folder / worker.RESULT
+    path = folder / RESULT
     if path.exists():  # written last and in one step: complete, even if the process then fell over while it ended
         return Outcome(json.loads(path.read_text()), _tail(log))
     reason = _death(process.returncode, None if in_time else options.timeout, log)

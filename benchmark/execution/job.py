@@ -140,10 +140,9 @@ def write_job(folder: Path, job: Job, scan: Scan) -> None:
 def read_job(folder: Path) -> Job:
     """Read the job of a folder. Raises InputError for a file that this version has not written, OSError where there is none."""
     path = folder / FILE
-    text = path.read_text()
     try:
-        content = json.loads(text)
-    except ValueError as error:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:  # also for bytes that are no text
         raise _misfit(path, one_line(error)) from error
     version = content.get("version") if isinstance(content, dict) else None
     if version != VERSION:

@@ -1,4 +1,4 @@
-"""What a run logs, for TensorBoard: scalars, three slices of the volume, and its projections beside the measured ones."""
+"""Event files of a run for TensorBoard: scalars, three slices of the volume, and its projections beside the measured ones."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Board:
         self.views = np.unique(np.linspace(0, scan.geometry.views - 1, min(VIEWS, scan.geometry.views)).round().astype(int))
 
     def log(self, values: dict[str, Any]) -> None:
-        """Scalars by name, without those that say how far the run is."""
+        """Add scalars by name, without those that say how far the run is."""
         for name, value in values.items():
             if name not in ("step", "total", "seconds", "seconds_left") and isinstance(value, int | float):
                 self.writer.add_scalar(name, value, values["step"], walltime=values["seconds"])
 
     def snapshot(self, step: int, volume: np.ndarray) -> None:
-        """The volume [z, y, x] in its own window, and its projections in the measured ones' window, row 0 below."""
+        """Add the volume [z, y, x] in its own window, and its projections in the measured ones' window, row 0 below."""
         from benchmark.projection.rendering import rendered
 
         top = max(float(volume.max()), 1e-9)
@@ -51,5 +51,5 @@ class Board:
 
 
 def _grey(image: np.ndarray, top: float) -> np.ndarray:
-    """uint8 [1, rows, columns] of an image in the window 0 .. top."""
+    """Return uint8 [1, rows, columns] of an image in the window 0 .. top."""
     return (np.clip(image / top, 0, 1) * 255).astype(np.uint8)[None]

@@ -1,8 +1,7 @@
 """The process of one run: `python -m benchmark.execution.worker FOLDER`.
 
-Reads the job of the folder (all it ever gets: no truth, no held-out views), runs the method inside the clock, writes volume.npy,
-snapshots and, last, result.json. Progress goes out as JSON lines on the standard output it was given; whatever the method itself
-prints goes to the log.
+Reads the job of the folder (all it ever gets: no truth, no held-out views) and does it. Progress goes out as JSON lines on the
+standard output it was given; whatever the method itself prints goes to the log.
 """
 
 from __future__ import annotations
@@ -10,186 +9,32 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
-import shutil
 import signal
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmark.errors import InputError, MissingDependency
-from benchmark.execution.job import CheckpointPlan, Job, MethodCall, read_job, read_scan
-from benchmark.execution.libraries import library_facts, set_up_libraries
+from benchmark.errors import InputError
+from benchmark.execution.attempt import work, write_result
+from benchmark.execution.job import read_job
 from benchmark.execution.options import OnEvent
-from benchmark.execution.tensorboard import Board
-from benchmark.execution.tracker import Tracker
-from benchmark.machine import counters
-from benchmark.machine.clock import peak_memory_mb
-from benchmark.machine.device import resolve_device
-from benchmark.plugins.specs import resolve
-from benchmark.runtime.checkpoint import Checkpoint, Checkpoints
-from benchmark.runtime.context import Interrupted, Run
-from benchmark.scan.reconstruction import ARRAYS, Reconstruction
-from benchmark.scan.scan import Scan
-from benchmark.storage import mapped
-from benchmark.storage.json_values import dumps, plain
-
-RESULT = "result.json"
-ALMOST_FULL = 1 << 20  # [bytes]
+from benchmark.storage.json_values import dumps
 
 
-def work(folder: Path, job: Job, on_event: OnEvent) -> None:
-    """Do a job and write result.json into its folder; a method's exception becomes a result, it is not raised."""
-    attempt = _Attempt(folder, job, on_event)
+def main(folder: Path) -> None:
+    """Entry point of the child process."""
+    faulthandler.enable()
     try:
-        result = attempt.reconstruct()
-    except Interrupted:
-        return  # whoever asked for it knows
-    except MissingDependency as error:
-        result = {"status": "skipped", "reason": str(error)}
-    except (Exception, SystemExit) as error:
-        traceback.print_exc()
-        result = {"status": "failed", "reason": _reason(error, folder)}
-        (folder / "volume.npy").unlink(missing_ok=True)  # half of one may have filled the disk
-    _write_result(folder, result | attempt.facts())
-
-
-class _Attempt:
-    """A job under way, and how far it has come."""
-
-    def __init__(self, folder: Path, job: Job, on_event: OnEvent) -> None:
-        self.folder, self.job, self.device = folder, job, job.device
-        self.checkpoints = _checkpoints(job.checkpoint)
-        self.tracker = Tracker(self.checkpoints.path.with_name("snapshots") if self.checkpoints else folder, on_event)
-        self.run: Run | None = None
-        self.peak_memory_mb: float | None = None  # [MiB] when the method had ended
-
-    def reconstruct(self) -> dict[str, Any]:
-        """Run the method and store what it returns. Raises what goes wrong."""
-        scan = read_scan(self.folder, self.job.scan)
-        if self.job.event_folder is not None:
-            self.tracker.board = Board(self.job.event_folder, scan)
-        function, params = _method(self.job.method)
-        self.device = resolve_device(self.job.device)
-        set_up_libraries(self.job.seed, self.job.threads, self.device)
-        self.run = run = self._new_run(scan)
-        if self.job.process.separate:
-            _end_politely(run)
-        reconstruction = _timed(function, scan, params, run)
-        self.peak_memory_mb = peak_memory_mb()
-        _store(self.folder, reconstruction)
-        resumed = {"resumed_after_step": run.resumed} if run.resumed else {}
-        return {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info)) | resumed}
-
-    def _new_run(self, scan: Scan) -> Run:
-        job = self.job
-        return Run(
-            seed=job.seed,
-            device=self.device,
-            threads=job.threads,
-            budget=job.budget,
-            views=scan.geometry.views,
-            memory_bytes=job.memory_bytes,
-            scratch=self.folder,
-            on_log=self.tracker.log,
-            on_snapshot=self.tracker.snapshot,
-            snapshots=job.snapshots,
-            checkpoints=self.checkpoints,
-            history=self.tracker,
-            weights=Checkpoint.read(job.weights).state if job.weights else None,
-        )
-
-    def facts(self) -> dict[str, Any]:
-        """Return what was measured, whatever came of the run."""
-        peak = peak_memory_mb() if self.peak_memory_mb is None else self.peak_memory_mb
-        known: dict[str, Any] = {"device": self.device, "peak_memory_mb": peak}
-        if self.run is None:
-            return known
-        clock = self.run.clock
-        known |= {"seconds": clock.seconds, "cpu_seconds": clock.cpu_seconds, "steps": self.run.step, "counters": counters.totals()}
-        known |= {"losses": self.tracker.thinned_losses(), "snapshots": self.tracker.snapshots}
-        return known | {"facts": library_facts(self.run.device)}
-
-
-def _checkpoints(plan: CheckpointPlan | None) -> Checkpoints | None:
-    """Return the run's checkpoint, in the run's own folder; None where that folder is not on this machine."""
-    if plan is None or not plan.path.parent.is_dir():
-        return None
-    return Checkpoints(plan.path, plan.facts.model_dump(), plan.every)
-
-
-def _method(call: MethodCall) -> tuple[Callable[..., Any], Any]:
-    """Return function and parameters: by import path, or through the registry where a plug-in's objects have none."""
-    if call.function and call.params_class:
-        return resolve(call.function), resolve(call.params_class)(**call.params)
-    from benchmark.plugins import registry
-
-    spec = registry.registry().methods.get(call.name)
-    if spec is None:
-        raise InputError(
-            f"method '{call.name}'",
-            expected="a target and a params class that another process can import (defined at the top of a module)",
-            found="neither an import path nor a plug-in of this name",
-            fix="Move them, or debug with --in-process.",
-        )
-    return resolve(spec.target), spec.params(**call.params)
-
-
-def _end_politely(run: Run) -> None:
-    """SIGTERM ends a run's process at once, or after the present step where that is worth a checkpoint."""
-
-    def terminated(number: int, frame: Any) -> None:
-        if not run.interrupt():
-            os._exit(128 + number)
-
-    signal.signal(signal.SIGTERM, terminated)
-
-
-def _timed(function: Callable[..., Any], scan: Scan, params: Any, run: Run) -> Any:
-    """Return what the method returns; the clock runs only while the method does, pending work on a GPU included."""
-    counters.reset()
-    if run.device.startswith("cuda"):
-        import torch
-
-        torch.cuda.reset_peak_memory_stats(run.device)
-    run.clock.start()
-    try:
-        return function(scan, params, run)
-    finally:
-        run.clock.stop()
-
-
-def _store(folder: Path, reconstruction: Any) -> None:
-    """Write the volume and what the method keeps beside it. Raises TypeError for what is no Reconstruction."""
-    if not isinstance(reconstruction, Reconstruction):
-        raise TypeError(f"a method must return a benchmark.api.Reconstruction, this one returned {type(reconstruction).__name__}")
-    volume: Any = reconstruction.volume
-    if hasattr(volume, "detach"):  # a tensor, wherever it lives
-        volume = volume.detach().cpu().numpy()
-    mapped.save(folder / "volume.npy", np.asarray(volume))
-    arrays: dict[str, Any] = dict(reconstruction.arrays)
-    if arrays:
-        np.savez(folder / ARRAYS, **arrays)
-
-
-def _reason(error: BaseException, folder: Path) -> str:
-    """Return an exception in one line. NumPy does not say that the disk is full."""
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError) and shutil.disk_usage(folder).free < ALMOST_FULL:
-        text += f" (almost no space is left in {folder})"
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _write_result(folder: Path, result: dict[str, Any]) -> None:
-    """In one step: a result that is there is complete."""
-    temporary = folder / f"{RESULT}.part"
-    temporary.write_text(dumps(result))
-    os.replace(temporary, folder / RESULT)
+        job = read_job(folder)
+    except InputError as error:
+        write_result(folder, {"status": "failed", "reason": str(error)})
+        return
+    on_event = _progress_lines()
+    _follow_parent(job.process.parent)
+    sys.path[:] = job.process.sys_path
+    work(folder, job, on_event)
 
 
 def _follow_parent(parent: int) -> None:
@@ -213,20 +58,6 @@ def _progress_lines() -> OnEvent:
             lines.write(dumps(event) + "\n")
 
     return write
-
-
-def main(folder: Path) -> None:
-    """Entry point of the child process."""
-    faulthandler.enable()
-    try:
-        job = read_job(folder)
-    except InputError as error:
-        _write_result(folder, {"status": "failed", "reason": str(error)})
-        return
-    on_event = _progress_lines()
-    _follow_parent(job.process.parent)
-    sys.path[:] = job.process.sys_path
-    work(folder, job, on_event)
 
 
 if __name__ == "__main__":

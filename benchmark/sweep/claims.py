@@ -1,4 +1,4 @@
-"""Who works on which run, when several sweeps write into one folder, on one machine or over a shared file system.
+"""Which sweep works on which run, when several sweeps write into one folder, on one machine or over a shared file system.
 
     <folder>/.sweeps/<token>.json, .lock     one sweep's sign of life
     <folder>/runs/<run id>/attempt-0002.claim     attempt 2 is being made, by the sweep whose token is inside
@@ -60,7 +60,7 @@ class Claims:
         _remove_if_empty(self._lease.parent)
 
     def take(self, run_id: str) -> int | None:
-        """The number of the attempt that this sweep may now make; None while somebody else is at it. Raises StorageError."""
+        """Return the number of the attempt that this sweep may now make; None while another one is at it. Raises StorageError."""
         folder = self.folder / "runs" / run_id
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -91,11 +91,11 @@ class Claims:
         _claim(folder, attempt).unlink(missing_ok=True)
 
     def alone(self) -> bool:
-        """Whether no other sweep is alive in this folder."""
+        """Return whether no other sweep is alive in this folder."""
         return not any(self._is_alive(lease.stem) for lease in self._others())
 
     def _others(self) -> list[Path]:
-        """The files of other sweeps, without those that are just being written."""
+        """Return the files of other sweeps, without those that are just being written."""
         return [path for path in self._lease.parent.glob("*.json") if path != self._lease and not path.name.startswith(".")]
 
     def _is_alive(self, token: str) -> bool:
@@ -133,7 +133,7 @@ class Claims:
                     self._write_lease()
 
     def _clear_away_the_dead(self) -> None:
-        """Scratch files of sweeps of this machine that were killed, and what those did not come to write."""
+        """Remove scratch files of sweeps of this machine that were killed, and what those did not come to write."""
         for lease in self._others():
             if not self._is_alive(lease.stem):
                 shutil.rmtree(self.folder / ".jobs" / lease.stem, ignore_errors=True)
@@ -147,7 +147,7 @@ class Claims:
 
 
 def number(name: str) -> int:
-    """2 of 'attempt-0002.json'; 0 for any other file."""
+    """Return 2 of 'attempt-0002.json', 0 of any other file."""
     stem, _, _ = name.partition(".")
     prefix, _, digits = stem.rpartition("-")
     return int(digits) if prefix == "attempt" and digits.isdigit() else 0
@@ -165,7 +165,7 @@ def _token(path: Path) -> str:
 
 
 def _machine() -> str:
-    """What processes that share a kernel have in common, containers included."""
+    """Return a name that all processes under one kernel share, containers included."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -78,7 +78,7 @@ class ClusterExecutor:
                 raise _mistake(f"benchmark {here}", f"{there} on worker {worker}", "Install the same there.")
 
     def lanes(self) -> list[str]:
-        """Addresses of the workers that are there now. Raises InputError when the scheduler is gone."""
+        """Return the addresses of the workers that are there now. Raises InputError when the scheduler is gone."""
         try:
             return list(self.client.nthreads())
         except (OSError, ValueError, RuntimeError) as error:
@@ -128,7 +128,7 @@ class ClusterExecutor:
 
 
 def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tuple[RunRecord, np.ndarray | None, bytes]:
-    """What a worker does: the same as this machine would. Returns what the method kept beside the volume, too, as a file's content.
+    """Execute a run on a worker, as this machine would. Returns what the method kept beside the volume, too, as a file's content.
 
     Ends soon after the scheduler takes the task back.
     """
@@ -158,7 +158,7 @@ def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tu
 
 
 def _about() -> tuple[str, int, str]:
-    """What must agree between machines: version, schema of the records, and the state of the code where it is a checkout."""
+    """Return what must agree between machines: version, schema of the records, and the state of the code where it is a checkout."""
     return environment()["benchmark"], SCHEMA_VERSION, environment()["git"].removesuffix("+changes")
 
 
