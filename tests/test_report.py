@@ -419,11 +419,12 @@ def test_a_case_without_truth_has_slices_without_errors(tmp_path, monkeypatch):
 
 def test_a_report_without_a_compiler_leaves_the_held_out_picture_out(tmp_path, monkeypatch):
     from benchmark.errors import MissingDependency
+    from benchmark.projection import rendering
 
     def missing(*_):
         raise MissingDependency("no compiler")
 
-    monkeypatch.setattr(figures, "render", missing)
+    monkeypatch.setattr(rendering, "rendered", missing)
     monkeypatch.setattr(canvas, "UNDATED", {"png": {}})  # quicker
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
     assert not [picture for picture in figures.write_figures(results) if picture.title.startswith("Held-out")]
