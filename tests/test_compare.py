@@ -125,7 +125,7 @@ def test_tables_are_markdown_with_equal_rows(folders):
     assert rows and all(len(line) == len(rows[0]) for line in rows[:3]) and all(line.endswith("|") for line in rows)
 
 
-def test_which_differences_are_real(tmp_path):
+def test_which_differences_are_significant(tmp_path):
     """fdk is better by much more than its seeds scatter, sart is not; one seed of naf says nothing."""
     a = synthetic.fill(tmp_path / "a", views=(10,), methods=("fdk", "sart"), seeds=(0, 1, 2, 3))
     b = synthetic.fill(tmp_path / "b", views=(10,), methods=("fdk", "sart"), seeds=(0, 1, 2, 3))
@@ -138,6 +138,8 @@ def test_which_differences_are_real(tmp_path):
     comparison = compare(a, b)
     verdicts = {label: comparison.difference(label, "volume_psnr").verdict for label in ("fdk", "sart", "naf")}
     assert verdicts == {"fdk": "higher", "sart": "no difference seen", "naf": "one pair"}
-    rows = [line for line in str(comparison).split("Which differences are real")[1].splitlines() if "Volume PSNR" in line]
+    rows = [
+        line for line in str(comparison).split("Which differences are statistically significant")[1].splitlines() if "Volume PSNR" in line
+    ]
     assert [cell.strip() for cell in rows[0].split("|")[1:-1]] == ["fdk", "Volume PSNR [dB]", "+1.00", "+0.82 to +1.18", "1", "4", "higher"]
     assert comparison.difference("nobody", "volume_psnr") is None

@@ -58,12 +58,13 @@ def test_the_table_is_sorted_best_in_bold_and_failures_last():
         record(spec("broken"), status="failed", reason="[red] brackets"),
         record(spec("better"), metrics={"volume_psnr": 30.0, "volume_ssim": 0.8}, seconds=2.0),
     ]
-    rows = rendered(*runs)
-    assert [row[1] for row in rows] == ["better", "worse", "broken"]
-    assert rows[0][2:4] == ["[bold]30.00[/bold]", "0.800"]
-    assert rows[1][2:4] == ["20.00", "[bold]0.900[/bold]"]
-    assert rows[1][7] == "[bold]1.0[/bold]"
-    assert rows[2][2:] == ["-"] * 7 + ["failed: \\[red] brackets"]
+    title, *rows = rendered(*runs)
+    assert title == ["tiny 8, 4 views", *[""] * 8]
+    assert [row[0].strip() for row in rows] == ["better", "worse", "broken"]
+    assert rows[0][1:3] == ["[bold]30.00[/bold]", "0.800"]
+    assert rows[1][1:3] == ["20.00", "[bold]0.900[/bold]"]
+    assert rows[1][6] == "1.0"  # cost is shown, not ranked
+    assert rows[2][1:] == ["-"] * 7 + ["failed: \\[red] brackets"]
     stream = io.StringIO()
     Console(file=stream, width=200).print(summary_table(runs))
     assert "failed: [red] brackets" in stream.getvalue()
@@ -71,5 +72,10 @@ def test_the_table_is_sorted_best_in_bold_and_failures_last():
 
 def test_seeds_are_averaged_and_without_truth_the_heldout_views_rank():
     runs = [record(spec("a", seed=seed), metrics={"projection_psnr": value}) for seed, value in ((0, 10.0), (1, 20.0))]
-    rows = rendered(*runs, record(spec("b"), metrics={"projection_psnr": 16.0}))
-    assert [(row[1], row[4]) for row in rows] == [("b", "[bold]16.00[/bold]"), ("a", "15.00")]
+    _, *rows = rendered(*runs, record(spec("b"), metrics={"projection_psnr": 16.0}))
+    assert [(row[0].strip(), row[4]) for row in rows] == [("b", "16.00"), ("a", "15.00 ± 63.53")]  # too unlike to say who is better
+
+
+def test_what_is_doubtful_about_a_finished_run_stands_beside_it():
+    _, row = rendered(record(spec("outside"), metrics={"volume_psnr": 30.0}, reason="it looks mirrored\nin x"))
+    assert row[1] == "30.00" and row[-1] == "it looks mirrored"

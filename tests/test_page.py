@@ -14,9 +14,9 @@ import synthetic_results as synthetic
 from browser import Browser, find_chromium
 
 from benchmark.records.store import Results, Store
-from benchmark.report.mosaics import window
+from benchmark.report.columns import scores
+from benchmark.report.images import window
 from benchmark.report.page import page, write_page
-from benchmark.report.quantity import quantities
 from benchmark.report.stack import LEVELS, averaged, pack, unpack
 from benchmark.report.viewers import LONGEST_EDGE, MOST_VOXELS, block_size
 
@@ -99,7 +99,7 @@ def test_large_volumes_are_shown_as_means_over_blocks():
 
 def test_a_column_says_what_it_is():
     names = ["dataset", "fit_ssim_sax", "projection_psnr", "volume_psnr", "volume_psnr_sd", "volume_psnr_r2", "volume_rmse_hu", "seconds"]
-    found = [(q.name, q.kind, q.metric, q.protocol) for q in quantities(names)]
+    found = [(q.name, q.kind, q.metric, q.protocol) for q in scores(names)]
     assert found == [
         ("volume_psnr", "volume", "psnr", "strict"),
         ("volume_rmse_hu", "volume", "rmse_hu", "strict"),

@@ -28,9 +28,11 @@ from benchmark.plan.plan import Flags, make_plan
 from benchmark.plugins.registry import registry
 from benchmark.records.results import Results
 from benchmark.records.store import Store
+from benchmark.report.columns import COLUMNS
 from benchmark.report.console import summary_table
 from benchmark.report.page import page
-from benchmark.report.summary import best, labelled, summarise
+from benchmark.report.ranking import leads
+from benchmark.report.summary import labelled, summarise
 from benchmark.report.tables import markdown
 from benchmark.runtime.checkpoint import Checkpoint
 from benchmark.runtime.weights import Weights, source_of
@@ -221,7 +223,7 @@ def test_a_run_takes_no_step_and_its_record_says_so(weights: Path, tmp_path: Pat
     assert record.pretrained["scans"][0]["case"] == "phantom-shepp_logan"
     (row,) = Results(tmp_path).frame().to_dict("records")
     assert row["pretrained"] == "1 scan"
-    assert labelled(Results(tmp_path))["label"].tolist() == ["carve [pretrained]"]
+    assert labelled(Results(tmp_path).records)["label"].tolist() == ["carve [pretrained]"]
 
 
 def test_weights_change_what_comes_out(weights: Path, tmp_path: Path) -> None:
@@ -307,7 +309,7 @@ def test_photographs_of_other_frames_are_scored_and_set_apart(of_frames: Path, t
     (record,) = run(tmp_path, of_frames, "multiview", *PICTURES, "multiview.frame=6").records
     assert (record.status, record.steps, record.case, len(record.pretrained["scans"])) == ("ok", 0, "walker-6", 2)
     assert {"projection_iou", "projection_l1", "projection_psnr", "projection_ssim", "fit_iou"} <= set(record.metrics)
-    assert labelled(Results(tmp_path))["label"].tolist() == ["carve [pretrained]"]
+    assert labelled(Results(tmp_path).records)["label"].tolist() == ["carve [pretrained]"]
 
 
 @pytest.mark.parametrize("sets, text", [((), "this very scan"), (("multiview.views=[0, 3, 5]", "multiview.align=false"), "the same thing")])
@@ -365,11 +367,11 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def test_pretrained_methods_have_no_rank_and_no_bold(mixed: Results) -> None:
-    summary = summarise(labelled(mixed))
+    summary = summarise(labelled(mixed.records))
     assert summary["method"].tolist() == ["sart", "fdk", "learned [pretrained]"]  # last, although its numbers are the best
     assert summary["volume_psnr"].idxmax() == 2
     assert summary["rank"].tolist() == ["1", "2", ""]
-    assert {index for index, _ in best(summary)} == {0, 1} or {index for index, _ in best(summary)} == {0}
+    assert not any(leads(summary.loc[2], column) for column in COLUMNS)
     text = markdown(summary)
     (line,) = [line for line in text.splitlines() if "learned" in line]
     assert "2 scans" in line and "**" not in line
@@ -377,10 +379,9 @@ def test_pretrained_methods_have_no_rank_and_no_bold(mixed: Results) -> None:
 
 
 def test_with_one_seed_neither(tmp_path: Path, mixed: Results) -> None:
-    table = labelled(mixed)
+    table = labelled(mixed.records)
     summary = summarise(table[table["seed"] == 0])
-    marked = best(summary)
-    assert marked[(0, "volume_psnr")] and not any(index == 2 for index, _ in marked)
+    assert leads(summary.loc[0], COLUMNS[0]) and not any(leads(summary.loc[2], column) for column in COLUMNS)
 
 
 def test_the_terminal_says_so_too(mixed: Results) -> None:

@@ -14,6 +14,7 @@ from benchmark.records.store import Store
 from benchmark.report.curves import curves, mean_times, seconds_to, times_to_quality
 from benchmark.report.page import page
 from benchmark.report.published import markdown, published, side_by_side
+from benchmark.report.summary import labelled, summarise
 from benchmark.report.tables import write_tables
 
 
@@ -112,7 +113,7 @@ def test_curves_and_times_are_tables(tmp_path):
     assert len(times) == 2 and times["seconds_to_20"].notna().all() and times["seconds_to_40"].isna().all()
     near = times["seconds_to_best_minus_0.5"]
     assert ((near > 0) & (near < 6.0)).all()
-    means = mean_times(times)
+    means = mean_times(times, summarise(labelled(results.records)))
     assert means["runs"].tolist() == [2] and means["seconds_to_20"].item() == pytest.approx(times["seconds_to_20"].mean())
     assert "seconds_to_40" not in means  # nobody came that far
     text = page(results, [])

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.report.separation import Separation, seed_interval
+from benchmark.report.ranking import Ranking
 from benchmark.report.statistics import Interval, mean_interval, paired_difference, rank_ranges
+from benchmark.report.summary import seed_interval
 
 numbers = st.lists(st.floats(-100, 100, allow_nan=False), min_size=2, max_size=6)
 
@@ -92,64 +93,62 @@ def runs(scores: dict[str, dict[int, float]], case: str = "chest") -> pd.DataFra
     )
 
 
-def leaders(separation: Separation, metric: str, decimals: int = 2) -> list[str]:
-    return [label for label, leading in separation.leads(metric, decimals).items() if leading]
-
-
 def test_pairs_take_away_what_a_seed_does_to_all():
     """Seeds that are hard for everybody (another noise, say) hide nothing: the differences are what counts."""
     hard = {0: 0.0, 1: -5.0, 2: 4.0, 3: 1.0}
-    separation = Separation(runs({"a": {s: 31 + h for s, h in hard.items()}, "b": {s: 30.5 + 0.9999 * h for s, h in hard.items()}}))
-    assert separation.ranks("psnr") == {"a": "1", "b": "2"} and leaders(separation, "psnr") == ["a"]
+    ranking = Ranking(runs({"a": {s: 31 + h for s, h in hard.items()}, "b": {s: 30.5 + 0.9999 * h for s, h in hard.items()}}))
+    assert ranking.ranks("psnr") == {"a": "1", "b": "2"} and ranking.leaders("psnr") == ["a"]
 
 
 def test_only_common_seeds_are_paired_and_one_seed_has_no_rank():
-    separation = Separation(runs({"a": {0: 31.0, 1: 32.0}, "b": {1: 30.0, 2: 10.0}}))
-    assert separation.difference("a", "b", "psnr").mean == 2.0 and separation.difference("a", "b", "psnr").count == 1
-    assert separation.difference("a", "nobody", "psnr") is None
-    alone = Separation(runs({"a": {0: 31.0}, "b": {0: 30.0}}))
-    assert alone.ranks("psnr") == {"a": "", "b": ""} and leaders(alone, "psnr") == []
+    ranking = Ranking(runs({"a": {0: 31.0, 1: 32.0}, "b": {1: 30.0, 2: 10.0}}))
+    assert ranking.difference("a", "b", "psnr").mean == 2.0 and ranking.difference("a", "b", "psnr").count == 1
+    assert ranking.difference("a", "nobody", "psnr") is None
+    alone = Ranking(runs({"a": {0: 31.0}, "b": {0: 30.0}}))
+    assert alone.ranks("psnr") == {"a": "", "b": ""} and alone.leaders("psnr") == ["a"]
 
 
 def test_what_has_one_seed_neither_leads_nor_blurs_the_ranks():
     """An imported volume, or a method that was run once, cannot be compared with what has three seeds."""
     several = {"a": {0: 31.0, 1: 31.2, 2: 31.1}, "b": {0: 30.0, 1: 30.1, 2: 30.2}}
     for once in ({0: 12.0}, {0: 99.0}, {7: 12.0}):
-        separation = Separation(runs({**several, "once": once}))
-        assert separation.ranks("psnr") == {"a": "1", "b": "2", "once": ""} and leaders(separation, "psnr") == ["a"]
-    assert leaders(Separation(runs({"a": several["a"], "once": {0: 99.0}})), "psnr") == []
-    apart = Separation(runs({"a": several["a"], "b": {0: 31.1, 1: 31.1, 2: 31.1}, "c": {5: 40.0, 6: 41.0}}))
-    assert leaders(apart, "psnr") == ["a", "b", "c"]  # no pairs with the others: it cannot be told apart from them
+        ranking = Ranking(runs({**several, "once": once}))
+        assert ranking.ranks("psnr") == {"a": "1", "b": "2", "once": ""} and ranking.leaders("psnr") == ["a"]
+    assert Ranking(runs({"a": several["a"], "once": {0: 99.0}})).leaders("psnr") == []
+    apart = Ranking(runs({"a": several["a"], "b": {0: 31.1, 1: 31.1, 2: 31.1}, "c": {5: 40.0, 6: 41.0}}))
+    assert sorted(apart.leaders("psnr")) == ["a", "b", "c"]  # no pairs with the others: not distinguishable from them
 
 
 def test_what_leads_is_better_by_pairs_and_not_by_means_over_other_cases():
     scatter = {seed: 0.01 * seed for seed in range(5)}
     easy = {"a": {s: 30 + x for s, x in scatter.items()}, "b": {s: 31 - x for s, x in scatter.items()}}
     table = pd.concat([runs(easy), runs({"b": {s: 20 + x for s, x in scatter.items()}}, "hard")])
-    separation = Separation(table)
-    assert separation.ranks("psnr") == {"a": "2", "b": "1"} and leaders(separation, "psnr") == ["b"]
+    ranking = Ranking(table)
+    assert ranking.ranks("psnr") == {"a": "2", "b": "1"} and ranking.leaders("psnr") == ["b"]
 
 
 def test_less_than_is_shown_is_no_difference():
     """Methods without randomness differ exactly, which is not to say noticeably."""
     for gap, ranks, ahead in ((1e-6, ["", ""], ["a", "b"]), (0.0049, ["", ""], ["a", "b"]), (0.0051, ["1", "2"], ["a"])):
-        separation = Separation(runs({"a": dict.fromkeys(range(3), 30.0 + gap), "b": dict.fromkeys(range(3), 30.0)}))
-        assert list(separation.ranks("psnr").values()) == ranks and leaders(separation, "psnr") == ahead
-    assert leaders(separation, "psnr", 1) == ["a", "b"] and separation.ranks("psnr", 1) == {"a": "", "b": ""}
+        ranking = Ranking(runs({"a": dict.fromkeys(range(3), 30.0 + gap), "b": dict.fromkeys(range(3), 30.0)}))
+        assert list(ranking.ranks("psnr").values()) == ranks and ranking.leaders("psnr") == ahead
+    assert ranking.leaders("psnr", 1) == ["a", "b"] and ranking.ranks("psnr", 1) == {"a": "", "b": ""}
 
 
 def test_nobody_leads_where_each_is_beaten_by_another():
     cases = {"x": ("a", "b"), "y": ("b", "c"), "z": ("c", "a")}  # better, worse; the third does not have the case
     high, low = dict.fromkeys(range(3), 31.0), dict.fromkeys(range(3), 30.0)
     table = pd.concat([runs({better: high, worse: low}, case) for case, (better, worse) in cases.items()])
-    assert Separation(table).leads("psnr") == {"a": False, "b": False, "c": False}
+    assert Ranking(table).leaders("psnr") == []
 
 
 def test_with_one_seed_the_numbers_decide_among_those_with_the_same_runs():
     one = pd.concat([runs({"a": {0: 30.0}, "b": {0: 31.0}, "c": {0: 29.0}}), runs({"b": {0: 20.0}, "c": {0: 21.0}}, "hard")])
-    assert Separation(one).leads("psnr") == {"a": False}
-    assert Separation(runs({"a": {0: 30.0}, "b": {0: 31.0}})).leads("psnr") == {}
-    assert Separation(runs({"a": {0: 30.0}, "b": {0: 31.0}, "c": {1: 40.0}})).leads("psnr") == {"c": False}
+    assert Ranking(one).competitors("psnr") == ["b", "c"] and Ranking(one).leaders("psnr") == ["b"]
+    alike = {"a": {0: 30.0}, "b": {0: 31.0}}
+    assert Ranking(runs(alike)).competitors("psnr") == ["b", "a"] and Ranking(runs(alike)).leaders("psnr") == ["b"]
+    assert Ranking(runs({**alike, "c": {1: 40.0}})).competitors("psnr") == ["b", "a"]
+    assert Ranking(runs({"a": {0: 30.0}})).leaders("psnr") == []  # nobody to be better than
 
 
 def test_the_interval_is_over_seeds_that_have_every_case():

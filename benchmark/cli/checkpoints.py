@@ -22,7 +22,7 @@ def render(
     output: Annotated[Path | None, typer.Option(help="An .npy file; a picture is put beside it (default: beside the checkpoint).")] = None,
 ) -> int:
     from benchmark.fields.novel_views import NovelField
-    from benchmark.report.views import save_views
+    from benchmark.report.mosaics import save_views
     from benchmark.scan.scan import MEASURED
     from benchmark.storage.atomic import replacing
     from benchmark.storage.writable import prove_file

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from benchmark.records.frame import noise, view_count
+from benchmark.records.frame import case_words, noise, view_count
 from benchmark.records.record import RunRecord, RunSpec
 
 LINE_INTERVAL = 15.0  # [s] between progress lines of one run
@@ -17,10 +17,7 @@ LINE_INTERVAL = 15.0  # [s] between progress lines of one run
 
 def case_title(spec: RunSpec) -> str:
     """'chest 64, 10 views, poisson 1e+05'."""
-    added = noise(spec)
-    count = view_count(spec)
-    views = f"{count} view{'s' * (count != 1)}"
-    return f"{spec.dataset} {spec.dataset_params.get('size', '')}, {views}" + (f", {added}" if added != "none" else "")
+    return case_words(spec.dataset, spec.dataset_params.get("size", ""), view_count(spec), noise(spec))
 
 
 def run_title(spec: RunSpec) -> str:

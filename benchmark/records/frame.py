@@ -102,6 +102,11 @@ def noise(spec: RunSpec) -> str:
     return " + ".join(added) or "none"
 
 
+def case_words(dataset: str, size: int | str, views: int, added: str) -> str:
+    """'chest 64, 10 views, poisson 1e+05'."""
+    return f"{dataset} {size}, {views} view{'s' * (views != 1)}" + (f", {added}" if added != "none" else "")
+
+
 def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
     """The dataset per run id, with what tells apart data of one size and noise: 'phantom', 'phantom (arc=120)', 'folder (my_scan)'."""
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}

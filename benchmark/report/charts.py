@@ -8,15 +8,14 @@ import pandas as pd
 
 from benchmark.records.record import RunRecord
 from benchmark.report.canvas import Palette
-from benchmark.report.costs import COSTS
-from benchmark.report.quantity import Quantity
+from benchmark.report.columns import COSTS, Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 def chart(
-    part: pd.DataFrame, records: Iterable[RunRecord], names: dict[str, str], palette: Palette, scores: list[Quantity]
+    part: pd.DataFrame, records: Iterable[RunRecord], names: dict[str, str], palette: Palette, scores: list[Column]
 ) -> dict[str, Any]:
     """One section's chart: a series of mean points for each method, a curve for each run that recorded one.
 
@@ -38,8 +37,8 @@ def chart(
     return {"scores": options, "series": series, "curves": curves}
 
 
-def _point(row: pd.Series, scores: list[Quantity]) -> dict[str, Any]:
-    names = [*(score.name for score in scores), *COSTS]
+def _point(row: pd.Series, scores: list[Column]) -> dict[str, Any]:
+    names = [*(score.name for score in scores), *(cost.name for cost in COSTS)]
     return {"views": int(row["views"]), "runs": int(row["runs"]), **{name: _plain(row[name]) for name in names}}
 
 

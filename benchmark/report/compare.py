@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.records.frame import row
 from benchmark.records.record import RunRecord
+from benchmark.report.columns import NARROW, Column, shown
 from benchmark.report.statistics import Difference, paired_difference
-from benchmark.report.summary import COLUMNS, Column, section_title, shown
+from benchmark.report.summary import section_title
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
 
-SHOWN = tuple(column for column in COLUMNS if column.name != "fit_ssim")  # as many as fit beside each other
 MACHINE = ("platform", "processor", "cores")
 CODE = ("benchmark", "git")
 INCIDENTAL = ("process", "worker")  # never the same twice
@@ -22,7 +22,7 @@ _UNSET = {"data_digest": "", "dataset_revision": 1, "method_revision": 1}
 
 _VERDICTS = (
     "Paired differences over cases (data and number of views) and seeds; the interval is the wider of a bootstrap over both and\n"
-    "Student's t over seeds. 'higher' and 'lower' are real at 95%; a single pair says nothing about seeds."
+    "Student's t over seeds. 'higher' and 'lower' are significant at 95%; a single pair says nothing about seeds."
 )
 
 
@@ -107,7 +107,7 @@ class Comparison:
         blocks = [f"A: {self.name_a}\nB: {self.name_b}\n\n{counts}"]
         if self.matches:
             blocks.append("## Mean change per method (B - A)\n\n" + _table(*self._means()))
-            blocks.append("## Which differences are real\n\n" + _table(*self._verdicts()) + f"\n\n{_VERDICTS}")
+            blocks.append("## Which differences are statistically significant\n\n" + _table(*self._verdicts()) + f"\n\n{_VERDICTS}")
         for title in dict.fromkeys(match.key.section for match in self.matches):
             members = [match for match in self.matches if match.key.section == title]
             blocks.append(f"## {title}: B, and B - A in brackets\n\n" + _table(*_scores(members)))
@@ -120,7 +120,7 @@ class Comparison:
     __str__ = markdown
 
     def _means(self) -> tuple[list[str], list[list[str]]]:
-        columns = [column for column in SHOWN if any(match.change(column.name) is not None for match in self.matches)]
+        columns = [column for column in NARROW if any(match.change(column.name) is not None for match in self.matches)]
         rows = []
         for label in dict.fromkeys(match.key.label for match in self.matches):
             members = [match for match in self.matches if match.key.label == label]
@@ -138,7 +138,7 @@ class Comparison:
     def _verdicts(self) -> tuple[list[str], list[list[str]]]:
         rows = []
         for label in dict.fromkeys(match.key.label for match in self.matches):
-            for column in (column for column in SHOWN if column.ranked):
+            for column in (column for column in NARROW if column.ranked):
                 change = self.difference(label, column.name)
                 if change is not None:
                     bounds = "" if change.low is None else f"{_signed(change.low, column)} to {_signed(change.high, column)}"
@@ -240,7 +240,7 @@ def _mean_change(members: Sequence[Match], column: Column) -> str:
 
 def _scores(members: Sequence[Match]) -> tuple[list[str], list[list[str]]]:
     """One row a run: for each quantity, B and in brackets the change from A."""
-    columns = [column for column in SHOWN if any(value is not None for match in members for value in match.values(column.name))]
+    columns = [column for column in NARROW if any(value is not None for match in members for value in match.values(column.name))]
     rows = []
     for match in members:
         cells = [str(match.key.views), match.key.label, str(match.key.seed)]

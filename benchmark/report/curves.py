@@ -39,16 +39,16 @@ def times_to_quality(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*IDENTITY, *columns])
 
 
-def mean_times(times: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `times_to_quality` as means over seeds: one row per number of views and method (`label`).
+def mean_times(times: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `times_to_quality` as means over seeds: one row per number of views and method (`label`), as `part` of a summary orders them.
 
     A level that one of the runs never reached stays empty, and one that no run of the table reached is left out.
     """
     values = [name for name in times.columns if name not in IDENTITY]
     groups = times.groupby(["views", "label"], sort=False)
     means = groups[values].agg(lambda column: column.mean(skipna=False)).assign(runs=groups.size())
-    means = means.reset_index().sort_values(["views", "best_psnr"], ascending=[True, False], kind="stable")
-    return means.drop(columns=[name for name in values if times[name].isna().all()])
+    order = [key for key in zip(part["views"], part["method"], strict=True) if key in means.index]
+    return means.loc[order].reset_index().drop(columns=[name for name in values if times[name].isna().all()])
 
 
 def seconds_to(points: list[CurvePoint], level: float) -> float | None:

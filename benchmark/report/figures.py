@@ -15,10 +15,11 @@ from benchmark.records.record import RunRecord
 from benchmark.report import splats
 from benchmark.report.canvas import Palette, Picture, save, styled
 from benchmark.report.convergence import convergence
-from benchmark.report.costs import costs
-from benchmark.report.mosaics import ERROR_SHARE, UNITS, Column, central_slices, projection_mosaic, slice_mosaic
-from benchmark.report.summary import GROUP, labelled, section_title, sections, slug, summarise
-from benchmark.report.trends import trends
+from benchmark.report.images import ERROR_SHARE, UNITS, central_slices
+from benchmark.report.mosaics import Strip, projection_mosaic, slice_mosaic
+from benchmark.report.ranking import GROUP, method_order
+from benchmark.report.summary import labelled, section_title, sections, slug, summarise
+from benchmark.report.trends import costs, trends
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results, StoredCase
@@ -63,23 +64,15 @@ def write_figures(results: Results) -> list[Picture]:
         ]
 
 
-def ranking(table: pd.DataFrame) -> list[str]:
-    """All labels, the best mean volume PSNR first; those without one last, by name. Pretrained methods stand after all others."""
-    means = table[table["status"] == "ok"].groupby("label")["volume_psnr"].mean().dropna()
-    ranked = list(means.sort_values(ascending=False, kind="stable").index)
-    pretrained = set(table.loc[table["pretrained"] != "", "label"])
-    return sorted(ranked + sorted(set(table["label"]) - set(ranked)), key=lambda label: label in pretrained)
-
-
 def _drafts(results: Results) -> Iterator[_Draft]:
-    table = labelled(results)
-    order = ranking(table)
+    table = labelled(results.records)
     palette = Palette(table.loc[table["status"] == "ok", "label"])
     names = dict(zip(table["run_id"], table["label"], strict=True))
     means = dict(sections(summarise(table)))
     for key, part in table.groupby(GROUP, sort=True, dropna=False):
         section = section_title(*key)
         key = key if key[2] != "none" else key[:2]  # noise-free is what nothing needs to be said about
+        order = method_order(means[section])
         figure = trends(means[section], palette, order, section)
         if figure is not None:
             yield _Draft(section, slug("views", *key), "Score against views", _TRENDS, figure)
@@ -95,7 +88,7 @@ def _drafts(results: Results) -> Iterator[_Draft]:
             if figure is not None:
                 yield _Draft(section, slug("convergence", *key, *own), f"Convergence: {case}", _CONVERGENCE, figure)
             for views in sorted({record.views for record in records}):
-                shown = one_per_label([record for record in records if record.views == views], names, order)
+                shown = one_per_label([record for record in records if record.views == views], names, means[section])
                 named = slug(*key, *own, f"{views}-views")
                 yield from _images(results, shown, names, section, named, f"{title}, {views} views")
                 for record in shown:
@@ -105,12 +98,13 @@ def _drafts(results: Results) -> Iterator[_Draft]:
                         yield _Draft(section, where, f"Gaussians: {heading}", caption, figure, shown=True)
 
 
-def one_per_label(records: list[RunRecord], names: dict[str, str], order: list[str]) -> list[RunRecord]:
-    """The finished run of the lowest seed of every method, in the order of the ranking."""
+def one_per_label(records: list[RunRecord], names: dict[str, str], part: pd.DataFrame) -> list[RunRecord]:
+    """The finished run of the lowest seed of every method, of runs of one number of views, in the order of their section of a summary."""
     found: dict[str, RunRecord] = {}
     for record in sorted(records, key=lambda record: record.spec.seed):
         if record.status == "ok":
             found.setdefault(names[record.run_id], record)
+    order = method_order(part[part["views"].isin({record.views for record in records})])
     return [found[label] for label in order if label in found]
 
 
@@ -130,7 +124,7 @@ def _images(results: Results, records: list[RunRecord], names: dict[str, str], s
 
 
 def _slices(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names: dict[str, str], title: str) -> tuple[Figure, str]:
-    columns = [Column(names[r.run_id], central_slices(volume), r.metrics.get("volume_psnr")) for r, volume in volumes]
+    columns = [Strip(names[r.run_id], central_slices(volume), r.metrics.get("volume_psnr")) for r, volume in volumes]
     spacing, unit = case.geometry.volume_spacing, "attenuation [1/mm]" if case.composite == "sum" else "intensity"
     if case.truth is None:
         return slice_mosaic(volumes[0][1], spacing, columns, title, known=False, unit=unit), _GALLERY
@@ -151,7 +145,7 @@ def _projections(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], 
     except MissingDependency:
         return None
     records = [record for record, _ in volumes]
-    columns = [Column(names[r.run_id], [image], r.metrics.get("projection_psnr")) for r, image in zip(records, images, strict=True)]
+    columns = [Strip(names[r.run_id], [image], r.metrics.get("projection_psnr")) for r, image in zip(records, images, strict=True)]
     aspect = geometry.detector_pitch[0] / geometry.detector_pitch[1]
     number = case.heldout_views[view] if case.heldout_views else view
     return projection_mosaic(heldout[view], number, aspect, columns, title, UNITS[case.composite])

@@ -6,6 +6,9 @@ All panels of a mosaic are images in one pair of axes measured in inches: exact 
 from __future__ import annotations
 
 import dataclasses
+import io
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,18 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from benchmark.report.canvas import canvas, wrapped
-from benchmark.scan.scan import Composite
-from benchmark.storage import mapped
+from benchmark.report.canvas import canvas, styled, wrapped
+from benchmark.report.images import ERROR_SHARE, PLANES, Window, central_slices, window
+from benchmark.storage import atomic
 
-PLANES = ("axial", "coronal", "sagittal")  # across z, y and x
-ERROR_SHARE = 0.2  # of the grey window: the error map saturates there
 ERROR_COLOURS = "RdBu_r"
 GAP, MARGIN, TITLE, BAR = 0.06, 0.3, 0.34, 0.95  # [inch] between panels, left, above for the title, right for the colour bars
-
-UNITS: dict[Composite, str] = {"sum": "line integral", "max": "maximum", "over": "opacity"}  # of a pixel of a view
-
-Window = tuple[float, float]
+MOST_VIEWS = 24  # panels of a picture of projections
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +41,8 @@ class Reference:
 
 
 @dataclasses.dataclass(frozen=True)
-class Column:
-    """One method of a mosaic: its label, one image per row, and its score [dB]."""
+class Strip:
+    """One method's column of a mosaic: its label, one image per row, and its score [dB]."""
 
     label: str
     images: list[np.ndarray]
@@ -55,26 +53,10 @@ class Column:
         return wrapped(self.label, 16) + ("" if self.psnr is None else f"\n{self.psnr:.2f} dB")
 
 
-def window(truth: np.ndarray) -> Window:
-    """The grey values of a case: the 0.1 and 99.9 percentiles of its truth (of a large one in a file, of every so many planes)."""
-    apart = -(-truth.nbytes // mapped.WHOLE)
-    planes = np.concatenate([truth[part][::apart] for part in mapped.pieces(truth)]) if mapped.file_map(truth) is not None else truth
-    low, high = (float(x) for x in np.percentile(planes, (0.1, 99.9)))
-    low = 0.0 if abs(low) < 1e-6 * high else low  # rounding errors about air
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
-
-
-def central_slices(volume: np.ndarray) -> list[np.ndarray]:
-    """The three slices through the middle of a volume [z, y, x]: [y, x], [z, x], [z, y]."""
-    z, y, x = (count // 2 for count in volume.shape)
-    across = [(volume[part, y], volume[part][:, :, x].copy()) for part in mapped.pieces(volume)]
-    return [volume[z], *(np.concatenate(parts) for parts in zip(*across, strict=True))]
-
-
 def slice_mosaic(
     truth: np.ndarray,
     spacing: tuple[float, float, float],
-    columns: list[Column],
+    columns: list[Strip],
     title: str,
     known: bool = True,
     unit: str = "attenuation [1/mm]",
@@ -89,13 +71,13 @@ def slice_mosaic(
     return mosaic(rows, columns, window(truth), title, "truth" if known else None, unit)
 
 
-def projection_mosaic(measured: np.ndarray, view: int, aspect: float, columns: list[Column], title: str, unit: str) -> Figure:
+def projection_mosaic(measured: np.ndarray, view: int, aspect: float, columns: list[Strip], title: str, unit: str) -> Figure:
     """One held-out view [v, u] as measured and as every method's volume renders it, with the errors below."""
     span = (min(0.0, float(measured.min())), max(float(measured.max()), 1e-12))
     return mosaic([Reference(f"view {view}", measured, aspect)], columns, span, title, "measured", unit)
 
 
-def mosaic(rows: list[Reference], columns: list[Column], grey: Window, title: str, reference: str | None, unit: str) -> Figure:
+def mosaic(rows: list[Reference], columns: list[Strip], grey: Window, title: str, reference: str | None, unit: str) -> Figure:
     """Panels of equal width. `reference` names the first column; without it, neither that column nor the errors are drawn."""
     count, tiers = len(columns) + (reference is not None), 2 if reference is not None else 1
     side = max(1.3, min(1.8, 9.0 / count))  # [inch]
@@ -162,3 +144,21 @@ def _bar(figure: Figure, image: AxesImage, name: str, box: tuple[float, float, f
     bar.ax.tick_params(labelsize=7)
     bar.ax.ticklabel_format(useOffset=False)
     bar.outline.set_linewidth(0.5)
+
+
+def save_views(views: np.ndarray, degrees: np.ndarray, path: Path) -> Path:
+    """Write a PNG of projections [view, v, u] in one window, row 0 below; of many, evenly chosen ones."""
+    chosen = np.unique(np.linspace(0, len(views) - 1, min(len(views), MOST_VIEWS)).round().astype(int))
+    columns = min(6, len(chosen))
+    rows = math.ceil(len(chosen) / columns)
+    with styled():
+        figure = canvas(1.9 * columns, 2.0 * rows)
+        for panel, view in enumerate(chosen, 1):
+            axes = figure.add_subplot(rows, columns, panel)
+            axes.imshow(views[view], origin="lower", cmap="gray", vmin=0, vmax=max(float(views.max()), 1e-9))
+            axes.set_title(f"{degrees[view]:g}\N{DEGREE SIGN}")
+            axes.set_axis_off()
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    atomic.replace(path, buffer.getvalue())
+    return path

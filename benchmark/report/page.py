@@ -16,14 +16,14 @@ import pandas as pd
 
 from benchmark.report.canvas import Palette
 from benchmark.report.charts import chart
+from benchmark.report.columns import PROTOCOLS, Column, scores, words
 from benchmark.report.curves import mean_times, times_to_quality
-from benchmark.report.figures import one_per_label, ranking
+from benchmark.report.figures import one_per_label
 from benchmark.report.provenance import cases, environment, methods
 from benchmark.report.published import side_by_side
-from benchmark.report.quantity import PROTOCOLS, Quantity, quantities, words
+from benchmark.report.ranking import GROUP
 from benchmark.report.sheet import published_sheet, runs_sheet, summary_sheet, times_sheet
-from benchmark.report.summary import GROUP, labelled, section_title, sections, summarise
-from benchmark.report.tables import remark
+from benchmark.report.summary import labelled, remark, section_title, sections, summarise
 from benchmark.report.viewers import Shown, Viewers
 from benchmark.storage import atomic
 from benchmark.storage.json_values import plain
@@ -49,20 +49,20 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
 
     templates = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pictures = list(figures)
-    table = labelled(results)
+    table = labelled(results.records)
     summary = summarise(table)
-    scores = [score for score in quantities(summary.columns) if summary[score.name].notna().any()]
+    known = [score for score in scores(summary.columns) if summary[score.name].notna().any()]
     names = dict(zip(table["run_id"], table["label"], strict=True))
-    viewers = Viewers(results, names, _shown(results, table, names))
-    charts = _charts(results, table, summary, names, scores)
-    times = {section_title(*key): mean_times(part) for key, part in times_to_quality(results).groupby(GROUP, sort=False, dropna=False)}
+    viewers = Viewers(results, names, _shown(results, table, summary, names))
+    charts = _charts(results, table, summary, names, known)
+    times = {section_title(*key): part for key, part in times_to_quality(results).groupby(GROUP, sort=False, dropna=False)}
     beside = side_by_side(results)
     blocks: list[dict[str, Any]] = [
         {
             "title": title,
-            "table": summary_sheet(part, scores),
+            "table": summary_sheet(part, known),
             "remark": remark(part),
-            "times": times_sheet(times[title]) if title in times else None,
+            "times": times_sheet(mean_times(times[title], part)) if title in times else None,
             "chart": charts[title],
             "viewers": viewers.by_section.get(title, []),
             "figures": [_named(picture, results.folder) for picture in pictures if picture.section == title],
@@ -82,7 +82,7 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
         data=_script_text(facts),
         stacks=viewers.stacks,
         facts=_facts(table),
-        switches=_switches(scores, table),
+        switches=_switches(known, table),
         blocks=blocks,
         published=published_sheet(beside) if len(beside) else None,
         failures=_failures(results, names),
@@ -94,27 +94,28 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
     )
 
 
-def _shown(results: Results, table: pd.DataFrame, names: dict[str, str]) -> list[Shown]:
+def _shown(results: Results, table: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str]) -> list[Shown]:
     """The runs that stand side by side in each viewer: one of each method, the best first."""
-    order = ranking(table)
+    means = dict(sections(summary))
     found = []
     for key, part in table.groupby(GROUP, sort=True, dropna=False):
+        section = section_title(*key)
         for case, runs in part.groupby("case", sort=True):
             identities = set(runs["run_id"])
             records = [record for record in results.records if record.run_id in identities]
             counts = sorted({record.views for record in records})
-            groups = {views: one_per_label([r for r in records if r.views == views], names, order) for views in counts}
-            found.append(Shown(section_title(*key), str(case), groups))
+            groups = {views: one_per_label([r for r in records if r.views == views], names, means[section]) for views in counts}
+            found.append(Shown(section, str(case), groups))
     return found
 
 
 def _charts(
-    results: Results, table: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str], scores: list[Quantity]
+    results: Results, table: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str], known: list[Column]
 ) -> dict[str, dict[str, Any]]:
     palette = Palette(table.loc[table["status"] == "ok", "label"])
     members = {section_title(*key): set(part["run_id"]) for key, part in table.groupby(GROUP, sort=False, dropna=False)}
     return {
-        title: chart(part, [record for record in results.records if record.run_id in members[title]], names, palette, scores)
+        title: chart(part, [record for record in results.records if record.run_id in members[title]], names, palette, known)
         for title, part in sections(summary)
     }
 
@@ -135,10 +136,10 @@ def _facts(table: pd.DataFrame) -> list[tuple[str, str]]:
     return [*names, ("method time", minutes)] if len(table) else [("runs", "none yet")]
 
 
-def _switches(scores: list[Quantity], table: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
+def _switches(known: list[Column], table: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
     """What the tables can be switched between: (value, text) of every protocol, metric and number of views there is."""
-    protocols = {score.protocol for score in scores}
-    metrics = dict.fromkeys(score.metric for score in scores)
+    protocols = {score.protocol for score in known}
+    metrics = dict.fromkeys(score.metric for score in known)
     return {
         "protocols": [(name, name) for name in PROTOCOLS if name in protocols],
         "metrics": [(name, words(name).partition(" [")[0]) for name in metrics],

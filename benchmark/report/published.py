@@ -54,7 +54,7 @@ def side_by_side(results: Results) -> pd.DataFrame:
 
 def _ours(results: Results) -> pd.DataFrame:
     """Finished, noise-free-as-delivered runs of data that say which published data they are."""
-    table = labelled(results)
+    table = labelled(results.records)
     table = table[(table["status"] == "ok") & (table["noise"] == "none")]
     facts = {}
     for record in results.records:

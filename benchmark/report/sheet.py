@@ -8,46 +8,38 @@ from typing import Any
 import pandas as pd
 
 from benchmark.records.frame import COST, METRICS
-from benchmark.report.quantity import STRICT, Quantity
-from benchmark.report.summary import COLUMNS, best, shown
-from benchmark.report.tables import cell, counted, has_notes, has_pretrained
+from benchmark.report.columns import COSTS, STRICT, Column, shown
+from benchmark.report.ranking import leads
+from benchmark.report.summary import cell, counted, has_notes, has_pretrained, has_ranks
 
-STRICT_COLUMNS = {column.name: column for column in COLUMNS}
 HEADS = {"label": "method"}  # of columns whose name says too little
 WIDTHS = {"noise": "narrow", "status": "narrow", "engine": "narrow", "device": "narrow", "reason": "wide", "run_id": "whole"}
 RUN_COLUMNS = ("case", "label", "size", "noise", "views", "seed", "status", *METRICS, *COST, "engine", "device", "reason", "run_id")
 
 
-def summary_sheet(part: pd.DataFrame, scores: Iterable[Quantity]) -> dict[str, Any]:
+def summary_sheet(part: pd.DataFrame, scores: Iterable[Column]) -> dict[str, Any]:
     """One section of a summary, with a column for every score of every protocol; the strict one is what shows at first."""
-    marks = best(part)
-    known = [score for score in scores if score.name in part and part[score.name].notna().any()]
-    costs = [column for column in COLUMNS if column.name in ("seconds", "peak_memory_mb")]
-    ranks, fitted = "rank" in part and bool((part["rank"] != "").any()), has_pretrained(part)
-    columns = [column("Views"), column("Method", word=True), *([column("Pretrained", word=True)] if fitted else [])]
-    columns += [column("Rank", word=True, width="narrow")] if ranks else []
-    columns += [column(_heading(score), kind=score.kind, metric=score.metric, protocol=score.protocol) for score in known]
-    columns += [column(cost.heading, kind="cost") for cost in costs]
-    columns += [column("Runs"), *([column("Note", word=True, width="wide")] if has_notes(part) else [])]
+    known = [*(score for score in scores if score.name in part and part[score.name].notna().any()), *COSTS]
+    ranks, fitted, notes = has_ranks(part), has_pretrained(part), has_notes(part)
+    heads = [head("Views"), head("Method", word=True), *([head("Pretrained", word=True)] if fitted else [])]
+    heads += [head("Rank", word=True, width="narrow")] if ranks else []
+    heads += [head(_heading(column), kind=column.kind, metric=column.metric, protocol=column.protocol) for column in known]
+    heads += [head("Runs"), *([head("Note", word=True, width="wide")] if notes else [])]
     rows = []
-    for index, row in part.iterrows():
+    for _, row in part.iterrows():
         cells = [number(row["views"], 0), word(row["method"]), *([word(row["pretrained"])] if fitted else [])]
-        cells += [word(str(row["rank"]))] if ranks else []
-        for score in known:
-            strict = STRICT_COLUMNS.get(score.name)
-            text = cell(row, strict) if strict else None
-            cells.append(number(row[score.name], score.decimals, text=text, bold=marks.get((index, score.name), False)))
-        cells += [number(row[cost.name], cost.decimals) for cost in costs]
-        cells += [number(row["runs"], 0, text=counted(row)), *([word(row["note"])] if has_notes(part) else [])]
+        cells += [word(row["rank"])] if ranks else []
+        cells += [number(row[column.name], column.decimals, text=cell(row, column), bold=leads(row, column)) for column in known]
+        cells += [number(row["runs"], 0, text=counted(row)), *([word(row["note"])] if notes else [])]
         rows.append({"cells": cells, "failed": row["status"] != "ok", "views": int(row["views"])})
-    return {"columns": columns, "rows": rows}
+    return {"columns": heads, "rows": rows}
 
 
 def times_sheet(times: pd.DataFrame) -> dict[str, Any]:
     """Mean seconds to each quality, from `curves.mean_times`."""
     levels = [name for name in times.columns if name.startswith("seconds_to_")]
     heads = [f"To {_level(name)} [s]" for name in levels]
-    columns = [column("Views"), column("Method", word=True), column("Best volume PSNR [dB]"), *map(column, heads), column("Runs")]
+    columns = [head("Views"), head("Method", word=True), head("Best volume PSNR [dB]"), *map(head, heads), head("Runs")]
     rows = []
     for _, row in times.iterrows():
         cells = [number(row["views"], 0), word(row["label"]), number(row["best_psnr"], 2)]
@@ -64,8 +56,8 @@ def _level(name: str) -> str:
 def published_sheet(table: pd.DataFrame) -> dict[str, Any]:
     """Our rows among those of papers, from `published.side_by_side`."""
     heads = ("Data", "Scene", "Method", "Source")
-    columns = [column("Views"), *(column(head, word=True) for head in heads)]
-    columns += [column("Protocol", word=True), column("PSNR [dB]"), column("SSIM"), column("Time [s]", word=True)]
+    columns = [head("Views"), *(head(name, word=True) for name in heads)]
+    columns += [head("Protocol", word=True), head("PSNR [dB]"), head("SSIM"), head("Time [s]", word=True)]
     rows = []
     for _, row in table.iterrows():
         source = "ours" if row["whose"] == "ours" else "; ".join(filter(None, [row["source"], row["note"]]))
@@ -83,11 +75,11 @@ def runs_sheet(table: pd.DataFrame) -> dict[str, Any]:
     for _, row in table.iterrows():
         cells = [word(str(row[n])) if n in words else number(row[n], _decimals(n)) for n in names]
         rows.append({"cells": cells, "failed": row["status"] != "ok", "views": int(row["views"])})
-    columns = [column(HEADS.get(n, n.replace("_", " ")), word=n in words, width=WIDTHS.get(n, "")) for n in names]
+    columns = [head(HEADS.get(n, n.replace("_", " ")), word=n in words, width=WIDTHS.get(n, "")) for n in names]
     return {"columns": columns, "rows": rows}
 
 
-def column(heading: str, *, word: bool = False, width: str = "", kind: str = "", metric: str = "", protocol: str = "") -> dict[str, Any]:
+def head(heading: str, *, word: bool = False, width: str = "", kind: str = "", metric: str = "", protocol: str = "") -> dict[str, Any]:
     """A heading; `kind`, `metric` and `protocol` are what the page's switches go by, and only the strict protocol shows at first.
 
     The width of words is 'narrow' (a word or two), 'wide' (sentences), 'whole' (never broken) or '' (a name).
@@ -117,8 +109,8 @@ def word(text: str) -> dict[str, Any]:
     return {"text": text, "sort": None, "bold": False}
 
 
-def _heading(score: Quantity) -> str:
-    return score.heading if score.protocol == STRICT else f"{score.heading}, {score.protocol}"
+def _heading(column: Column) -> str:
+    return column.heading if column.protocol in ("", STRICT) else f"{column.heading}, {column.protocol}"
 
 
 def _decimals(name: str) -> int:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from benchmark.metrics import photographs
 from benchmark.report.canvas import canvas
-from benchmark.report.mosaics import PLANES, central_slices, window
+from benchmark.report.images import PLANES, central_slices, window
 from benchmark.scan.geometry import ConeBeamGeometry
 
 if TYPE_CHECKING:

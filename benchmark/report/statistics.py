@@ -1,6 +1,6 @@
-"""What several runs say together: means with intervals, differences between methods, and which ranks the data can tell apart.
+"""Statistics of several runs: means with intervals, paired differences between methods, and ranks where a difference is significant.
 
-Seeds are the random part. One seed is one number: it has no interval, is never separable and has no rank.
+Seeds are the random part. One seed is one number: it has no interval, no significant difference and no rank.
 Values in and out are plain numbers and frozen dataclasses; nothing here knows records, tables or files.
 """
 
@@ -34,7 +34,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether a difference is real at this level."""
+        """Whether a difference is statistically significant at this level."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
@@ -117,8 +117,8 @@ def _t_quantile(freedom: int) -> float:
 def rank_ranges(names: Sequence[str], difference: Callable[[str, str], Interval | None]) -> dict[str, tuple[int, int] | None]:
     """The ranks that each name can hold: (1, 1) is better than all others, (2, 3) shares two places with another.
 
-    `difference(a, b)` is the interval of a - b, higher being better. A name that cannot be told apart from any other has no
-    rank (None), and so has one that nothing could be compared with.
+    `difference(a, b)` is the interval of a - b, higher being better. A name that is not distinguishable from any other has
+    no rank (None), nor has one that nothing could be compared with.
     """
     found: dict[str, tuple[int, int] | None] = {}
     for name in names:

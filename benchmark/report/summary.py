@@ -1,52 +1,25 @@
-"""The mean over seeds of every method, per dataset, size, noise and number of views."""
+"""The mean over seeds of every method, per dataset, size, noise and number of views; and the words and cells of its rows."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
 from benchmark.records.frame import BUDGETS, COST, IDENTITY, METRICS, dataset_names, frame, labels
-from benchmark.report.separation import Separation, seed_interval
-
-if TYPE_CHECKING:
-    from benchmark.records.store import Results
-
-GROUP = ["dataset", "size", "noise"]  # what shares one table and one figure
-RANKED = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim")  # higher is better; fit and cost are shown, not ranked
+from benchmark.records.record import RunRecord
+from benchmark.report.columns import RANKED, Column, shown
+from benchmark.report.ranking import GROUP, ranked
+from benchmark.report.statistics import Interval, mean_interval
 
 
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """How a number is shown: heading, decimals, and whether the best of a table is set in bold."""
-
-    name: str
-    heading: str
-    decimals: int
-    ranked: bool = False
-
-
-COLUMNS = (
-    Column("volume_psnr", "Volume PSNR [dB]", 2, True),
-    Column("volume_ssim", "Volume SSIM", 3, True),
-    Column("projection_psnr", "Held-out PSNR [dB]", 2, True),
-    Column("projection_ssim", "Held-out SSIM", 3, True),
-    Column("fit_psnr", "Fit PSNR [dB]", 2),
-    Column("fit_ssim", "Fit SSIM", 3),
-    Column("seconds", "Time [s]", 1),
-    Column("peak_memory_mb", "Peak memory [MiB]", 0),
-)
-DECIMALS = {column.name: column.decimals for column in COLUMNS}
-
-
-def labelled(results: Results) -> pd.DataFrame:
-    """The frame of all runs with a column `label`: the method, its preset and whatever else tells it apart; so for `dataset`."""
-    table = frame(results.records)
-    names, datasets = labels(results.records), dataset_names(results.records)
+def labelled(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """The frame of runs with a column `label`: the method, its preset and whatever else tells it apart; so for `dataset`."""
+    records = list(records)
+    table = frame(records)
+    names, datasets = labels(records), dataset_names(records)
     run_ids = list(table["run_id"])
     return table.assign(label=[names[run_id] for run_id in run_ids], dataset=[datasets[run_id] for run_id in run_ids])
 
@@ -58,16 +31,14 @@ def metric_columns(table: pd.DataFrame) -> list[str]:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per dataset, size, noise, number of views and label, best volume PSNR first (held-out PSNR where there is no truth),
-    pretrained methods after the others.
+    """Return one row per dataset, size, noise, number of views and label, ordered and compared by the rule of `ranking`.
 
     Means are over the runs that are 'ok'; `runs` counts those, `planned` all of them, `cases` and `seeds` what they span.
     `*_sd` is the standard deviation over the runs, `*_half` half the 95% interval of the mean over seeds (empty for one seed, and
     where a seed lacks a case that another has).
-    `pretrained` says what a method was fitted to beforehand; such rows are compared with nothing: no rank, no lead.
-    `rank` says what the seeds can tell apart ('1', '2-3', or nothing), `*_leads` whom no other is better than (for one seed false
-    if it has other cases or seeds than the rest, else empty). `budget` says what each run could use ('300 s', '' for no limit). A row
-    without any finished run has its reason in `note` and no numbers.
+    `pretrained` says what a method was fitted to beforehand, `competes` whether the method is compared with others, `rank` its places
+    ('1', '2-3', or nothing), `*_leads` whether the number is set in bold. `budget` says what each run could use ('300 s', '' for no
+    limit). A row without any finished run has its reason in `note` and no numbers.
     """
     values = [*metric_columns(table), "seconds", "cpu_seconds", "peak_memory_mb"]
     rows = []
@@ -86,28 +57,16 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         rows.append(row)
     heads = [*GROUP, "views", "method", "pretrained", "status", "runs", "planned", "cases", "seeds", "note", "budget"]
     columns = [*heads, *values, *(f"{name}_{what}" for what in ("sd", "half") for name in RANKED)]
-    summary = _with_ranks(pd.DataFrame(rows, columns=columns), table)
+    summary = pd.DataFrame(rows, columns=columns)
     for name in RANKED:
         summary[f"{name}_half"] = pd.to_numeric(summary[f"{name}_half"]).astype(float)
-    order = summary.assign(rank=summary["volume_psnr"].fillna(-1e9), second=summary["projection_psnr"].fillna(-1e9))
-    order["last"] = order["pretrained"] != ""
-    keys = [*GROUP, "views", "last", "rank", "second", "method"]
-    order = order.sort_values(keys, ascending=[True] * 5 + [False, False, True], kind="stable")
-    return summary.loc[order.index].reset_index(drop=True)
+    return ranked(summary, table)
 
 
-def _with_ranks(summary: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """The summary with the columns `rank` and `*_leads`."""
-    ranks, leads = {}, {}
-    for key, runs in table[(table["status"] == "ok") & (table["pretrained"] == "")].groupby([*GROUP, "views"], dropna=False):
-        separation = Separation(runs)
-        ranked_by = "volume_psnr" if runs["volume_psnr"].notna().any() else "projection_psnr"
-        ranks.update({(*key, label): rank for label, rank in separation.ranks(ranked_by, DECIMALS[ranked_by]).items()})
-        for name in RANKED:
-            leads.update({(*key, label, name): leading for label, leading in separation.leads(name, DECIMALS[name]).items()})
-    keys = list(summary[[*GROUP, "views", "method"]].itertuples(index=False, name=None))
-    added = {f"{name}_leads": [leads.get((*key, name)) for key in keys] for name in RANKED}
-    return summary.assign(rank=[ranks.get(key, "") for key in keys], **added)
+def seed_interval(good: pd.DataFrame, metric: str) -> Interval | None:
+    """The mean of a metric over seeds; a seed counts if it has every case (and is then the mean over them)."""
+    table = good.pivot_table(index="seed", columns="case", values=metric).dropna()
+    return mean_interval(table.mean(axis=1).tolist())
 
 
 def _budget(run: pd.Series) -> str:
@@ -115,13 +74,12 @@ def _budget(run: pd.Series) -> str:
 
 
 def _note(runs: pd.DataFrame) -> str:
-    """What went wrong, in one line."""
-    bad = runs[runs["status"] != "ok"]
-    if bad.empty:
-        return ""
+    """What went wrong, and what is doubtful about finished runs, in one line."""
+    bad, doubtful = runs[runs["status"] != "ok"], runs[(runs["status"] == "ok") & (runs["reason"] != "")]
     reasons = list(dict.fromkeys(f"{row.status}: {_first_line(row.reason)}" for row in bad.itertuples()))
     count = f"{len(bad)} of {len(runs)} " if len(runs) > 1 else ""
-    return count + "; ".join(reasons)
+    doubts = dict.fromkeys(map(_first_line, doubtful["reason"]))
+    return "; ".join([*([count + "; ".join(reasons)] if reasons else []), *doubts])
 
 
 def _first_line(reason: str) -> str:
@@ -149,24 +107,54 @@ def slug(*parts: object) -> str:
     return "-".join(filter(None, [name, hashlib.sha256("\n".join(texts).encode()).hexdigest()[:6]])) if lost else name
 
 
-def shown(value: float | None, decimals: int) -> str:
-    """A number as it stands in a table; empty if there is none."""
-    return "" if value is None or pd.isna(value) else f"{value:.{decimals}f}"
+def cell(row: pd.Series, column: Column) -> str:
+    """One number of a table, with half its 95% interval where there are several seeds."""
+    text = shown(row[column.name], column.decimals)
+    half = row.get(f"{column.name}_half")
+    return f"{text} ± {half:.{column.decimals}f}" if text and half is not None and pd.notna(half) else text
 
 
-def best(part: pd.DataFrame) -> dict[tuple[int, str], bool]:
-    """Which cells (row label, column) hold the best value of their number of views, ties at the shown decimals included.
+def counted(row: pd.Series) -> str:
+    """How many runs stand behind a row: '3', or '2/3' if some did not finish."""
+    return str(row["runs"]) if row["runs"] == row["planned"] else f"{row['runs']}/{row['planned']}"
 
-    With several seeds these are all that no other is better than. With one, only rows of the same cases and seeds compete, and
-    only where there are two: a lone method is not the best of anything. Pretrained methods do not compete.
-    """
-    found: dict[tuple[int, str], bool] = {}
-    for _, rows in part[part["pretrained"] == ""].groupby("views", sort=False):
-        for column in (column for column in COLUMNS if column.ranked):
-            leads = rows[f"{column.name}_leads"]
-            found.update({(index, column.name): True for index in rows.index[leads.eq(True)]})
-            texts = rows.loc[leads.isna(), column.name].map(lambda value, decimals=column.decimals: shown(value, decimals))
-            numbers = texts[texts != ""].astype(float)
-            if len(numbers) > 1:
-                found.update({(index, column.name): True for index in numbers.index[numbers == numbers.max()]})
-    return found
+
+def has_notes(part: pd.DataFrame) -> bool:
+    """Whether a table needs a column for what went wrong."""
+    return bool((part["note"] != "").any())
+
+
+def has_ranks(part: pd.DataFrame) -> bool:
+    """Whether a table needs a column for ranks: not if every method ran with one seed."""
+    return bool(part["seeds"].gt(1).any())
+
+
+def has_pretrained(part: pd.DataFrame) -> bool:
+    """Whether a table needs a column for what methods were fitted to beforehand."""
+    return bool((part["pretrained"] != "").any())
+
+
+def remark(part: pd.DataFrame) -> str:
+    """What the numbers of a table are: one seed, or means with intervals over several; what each run could use; who does not compete."""
+    apart = "Pretrained: fitted to other scans beforehand, so neither ranked nor set in bold among methods that know nothing but the scan."
+    return " ".join(filter(None, [_repetitions(part), apart if has_pretrained(part) else ""]))
+
+
+def _repetitions(part: pd.DataFrame) -> str:
+    good = part[part["status"] == "ok"]
+    seeds = sorted({int(count) for count in good["seeds"]})
+    if not seeds:
+        return ""
+    budgets = list(dict.fromkeys(part["budget"]))
+    allowed = "" if budgets == [""] else f" Each run could use {budgets[0]}." if len(budgets) == 1 else " The budgets differ: see runs.csv."
+    if seeds == [1]:
+        alike = good.loc[good["pretrained"] == "", "competes"].all()
+        bold = f" Bold: the highest number{'' if alike else ' of methods with the same cases and seeds'}."
+        compared = part[[f"{name}_leads" for name in RANKED]].any(axis=None)  # not a lone method
+        return f"One seed: no intervals and no ranks.{bold if compared else ''}{allowed}"
+    count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return (
+        f"Mean ± half of its 95% interval (Student's t over n = {count} seeds). Rank: by volume PSNR (held-out PSNR where there is no "
+        "truth); methods are ranked only where the paired difference over cases and seeds is statistically significant; blank: not "
+        "distinguishable from any other method. Bold: no other method is significantly better." + allowed
+    )

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.errors import MissingDependency
 from benchmark.records.record import RunRecord
-from benchmark.report.mosaics import ERROR_SHARE, PLANES, UNITS, window
+from benchmark.report.images import ERROR_SHARE, PLANES, UNITS, window
 from benchmark.report.stack import Packed, averaged, pack
 from benchmark.storage import mapped
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmark.report.canvas import canvas, styled, wrapped
-from benchmark.report.mosaics import PLANES, central_slices
+from benchmark.report.images import PLANES, central_slices
 from benchmark.storage import atomic
 from benchmark.validate.diagnosis import Candidate, Diagnosis
 
