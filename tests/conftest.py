@@ -1,6 +1,4 @@
-"""What every test may use. Before anything loads OpenMP: threads that wait do not spin, since test machines are small and shared, and
-each of several pytest workers has its share of the cores.
-"""
+"""What every test may use. Each of several pytest workers has its share of the cores."""
 
 import os
 import warnings
@@ -8,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+import benchmark  # noqa: F401  before torch, whose threads then do not spin: test machines are small and shared
+
 for size in ("COLUMNS", "LINES"):  # of a terminal that tests have not; their workers get them from somewhere
     os.environ.pop(size, None)
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

@@ -17,6 +17,7 @@ from tiny import Watcher, sweep, tiny_plan, tiny_registry
 
 from benchmark.errors import InputError
 from benchmark.execution.options import Options
+from benchmark.machine.threads import FOR_ALL, MARK, POLICY
 from benchmark.records.results import Results
 from benchmark.sweep.cluster import ClusterExecutor
 from benchmark.sweep.sweep import Sweep
@@ -56,7 +57,8 @@ def dask(tmp_path_factory):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[benchmark]\ntiny = tiny_plugin\n")
-    running = Dask(folder, {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"})
+    undecided = {key: value for key, value in os.environ.items() if key not in (*POLICY, FOR_ALL, MARK)}
+    running = Dask(folder, {**undecided, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"})
     yield running
     for process in running.processes:
         process.kill()
@@ -86,6 +88,13 @@ def test_a_cluster_makes_the_same_records_as_this_machine_and_resumes(dask, tmp_
     again = Watcher()
     clustered(dask, tmp_path / "there", "grey", seeds=[0, 1, 2], watcher=again)
     assert [spec.seed for spec in again.named("run_started")] == [2]
+
+
+def test_threads_of_a_run_on_a_cluster_sleep(dask, tmp_path):
+    if len(dask.processes) < 2:
+        dask.worker()
+    (record,) = clustered(dask, tmp_path, "waits").records
+    assert record.info["waiting"] == ["GOMP_SPINCOUNT=0", "KMP_BLOCKTIME=0", "KMP_BLOCKTIME=0"] and not record.info["late"]
 
 
 def test_a_worker_killed_in_the_middle_of_a_run_costs_that_attempt_only(dask, tmp_path):

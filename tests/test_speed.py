@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import itertools
 import json
+import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +33,7 @@ from benchmark.speed import cpu, gpu
 
 @pytest.fixture
 def small(monkeypatch) -> ConeBeamGeometry:
+    monkeypatch.setattr(cpu, "BUSY_STEPS", 2)
     geometry = ConeBeamGeometry(
         source_to_origin=1000.0,
         source_to_detector=1500.0,
@@ -108,10 +113,44 @@ def test_the_measurements_of_our_methods_can_be_had():
 def test_every_ratio_is_a_positive_number_with_a_name(small):
     ratios = cpu.measure(Registry())
     expected = {"projector_forward_over_plain", "projector_adjoint_over_plain", "march_over_torch", "composite_step_over_torch"}
-    expected |= {"gaussians_step_over_torch", "splat_step_over_torch"}
+    expected |= {"gaussians_step_over_torch", "splat_step_over_torch", "busy_machine_over_quiet"}
     assert expected <= set(ratios)
     assert all(isinstance(value, float) and 0 < value < 1000 for value in ratios.values())
     assert json.loads(json.dumps(ratios)) == ratios
+
+
+def test_the_busy_ratio_is_wall_time_beside_a_loop_for_each_core_over_quiet_on_all_threads(monkeypatch, one_thread):
+    """A clock that a step moves by 1 second, and by 3 while the loops run."""
+    now, loops, seen = [0.0], [], []
+
+    def step() -> None:
+        now[0] += 3.0 if loops else 1.0
+        seen.append(torch.get_num_threads())
+
+    @contextlib.contextmanager
+    def busy(count: int) -> Iterator[None]:
+        loops.extend(range(count))
+        yield
+        assert len(loops) == 5
+        loops.clear()
+
+    for name, value in {"_field_step": lambda: step, "_busy_loops": busy, "available_cores": lambda: 5, "REPEATS": 2}.items():
+        monkeypatch.setattr(cpu, name, value)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(cpu.time, "perf_counter", lambda: now[0])
+    assert cpu.busy_machine_over_quiet() == {"busy_machine_over_quiet": 3.0}
+    assert set(seen) == {5} and torch.get_num_threads() == 1
+
+
+def test_busy_loops_compute_and_end():
+    def seconds() -> float:
+        return sum(os.times()[2:4])  # of children that have ended
+
+    before = seconds()
+    with cpu._busy_loops(2) as loops:
+        time.sleep(0.3)
+    assert len(loops) == 2 and all(loop.returncode is not None for loop in loops)
+    assert seconds() > before
 
 
 def test_the_torch_march_that_ours_is_compared_with_does_the_same(small, monkeypatch):

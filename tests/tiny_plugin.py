@@ -145,6 +145,16 @@ def working(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
     return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32))
 
 
+def waits(scan: Scan, params: Params, run: Run) -> Reconstruction:
+    """Tells how the threads of this process wait for each other."""
+    import torch  # noqa: F401
+
+    from benchmark.machine import threads
+
+    info = {"waiting": [row.setting for row in threads.waiting()], "late": threads.late(), "loaded": threads.loaded_runtimes()}
+    return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32), info=info)
+
+
 class Walk:
     """A number of steps as the state of a checkpoint."""
 
@@ -247,6 +257,7 @@ def register_methods() -> list[MethodSpec]:
         MethodSpec(name="grey", target=grey, params=GreyParams, summary="one grey level", presets={"dark": {"level": 0.001}}),
         MethodSpec(name="bad", target=bad, params=BadParams),
         MethodSpec(name="working", target=working, params=BadParams),
+        MethodSpec(name="waits", target=waits, params=BadParams),
         MethodSpec(name="noisy", target=noisy, params=BadParams),
         MethodSpec(name="walker", target=walker, params=WalkParams),
         MethodSpec(name="spy", target="tiny_plugin:spy", params=BadParams),

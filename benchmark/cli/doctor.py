@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from benchmark.errors import InputError, MissingDependency
+from benchmark.machine import threads
 from benchmark.machine.environment import HOME, available_cores, git_state, install_hint, missing_modules, processor
 from benchmark.plugins.registry import Registry
 from benchmark.storage.writable import prove_folder
@@ -52,6 +53,7 @@ def examine(registry: Registry) -> Iterator[Check]:
     if library.status == "ok" and NO_GPU not in library.detail:
         yield _cuda()
     yield _cache()
+    yield _threads()
     yield from _plugins(registry)
     wanted = set(OPTIONAL)
     for required in [spec.requires for spec in registry.methods.values()] + [spec.requires for spec in registry.datasets.values()]:
@@ -125,6 +127,16 @@ def _cache() -> Check:
     except InputError as error:
         return Check("cache", "broken", f"{folder}: {error.found}", MOVE_CACHE)
     return Check("cache", "ok", f"{folder}, {shutil.disk_usage(folder).free / 2**30:.0f} GiB free")
+
+
+def _threads() -> Check:
+    """How OpenMP's threads wait, per runtime, and who decided it."""
+    rows = [f"{row.runtime} {row.setting or 'spins'} ({'set by you' if row.by_user else 'set by benchmark'})" for row in threads.waiting()]
+    detail = f"waiting policy: {', '.join(rows)}"
+    if not threads.late():
+        return Check("threads", "ok", detail)
+    detail += f"; loaded before that could be set, so that its threads spin: {', '.join(threads.late())}"
+    return Check("threads", "warning", detail, "Import benchmark before torch, or set OMP_WAIT_POLICY=passive before the program starts.")
 
 
 def _plugins(registry: Registry) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from benchmark.execution.attempt import RESULT, work
 from benchmark.execution.job import read_job
 from benchmark.execution.options import OnEvent, Options, Outcome, Stop, Stopped
 from benchmark.machine.environment import HOME
+from benchmark.machine.threads import set_variables
 from benchmark.storage.atomic import StorageError
 
 GRACE = 10.0  # [s] to finish a step and write a checkpoint
@@ -79,8 +80,7 @@ def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: S
 def _environment(options: Options) -> dict[str, str]:
     """Return the environment of a child: this process's own, with the harness in its path and the run's threads."""
     environment = dict(os.environ)
-    # Short kernels follow each other: threads that spin between them take the processor from whoever shares the machine.
-    environment.setdefault("GOMP_SPINCOUNT", "1000")
+    set_variables(environment)
     if options.memory_bytes:  # glibc would keep freed arrays of up to 32 MiB; in pieces there are many of them
         environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HOME), environment.get("PYTHONPATH")]))

@@ -2,22 +2,27 @@
 
 Every ratio is CPU seconds over CPU seconds, both on one thread (threads that wait for each other on a shared machine burn
 time that says nothing about the code): the two sides run alternately and the median of the pairwise ratios counts, so that
-a slow machine slows both. Below 1 means faster than what it is compared with.
+a slow machine slows both. Below 1 means faster than what it is compared with. One ratio is of another kind, `busy_machine_over_quiet`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from benchmark.fields import MLP, HashGrid, Mixture, MixtureProjector, Splats, mixture_line_integrals, splat, torch_twins
+from benchmark.machine.environment import available_cores
 from benchmark.plugins.registry import Registry
 from benchmark.plugins.specs import resolve
 from benchmark.projection.compositing import composite_rays_xray
@@ -28,6 +33,8 @@ from benchmark.scan.geometry import ConeBeamGeometry
 
 REPEATS = 5
 RAYS, SAMPLES = 1024, 192  # one training step of a field rendered by rays
+BUSY_STEPS = 100  # per repeat: a second or two, since a scheduler is fair in the long run only
+BUSY_LOOP = "import os\nwhile os.getppid() == {parent}:\n    for _ in range(10**6): pass"
 
 
 def measure(registry: Registry) -> dict[str, float]:
@@ -255,6 +262,67 @@ def _step_over_torch(parameters: Sequence[torch.Tensor], ours: Callable[[], torc
     return compare(lambda: step(ours), lambda: step(other), calls=3)
 
 
+# -- other work on the same machine -------------------------------------------------------------------------------------
+
+
+def busy_machine_over_quiet() -> dict[str, float]:
+    """Wall time of a training step with many short kernels on all cores, beside a busy loop for each core over the machine as it is.
+
+    A fair share of the cores is half of them: 2. Threads that spin while they wait make it 10 and more.
+    """
+    step, threads = _field_step(), torch.get_num_threads()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or available_cores()))
+    try:
+        step()
+        ratios = []
+        for _ in range(REPEATS):
+            quiet = _wall_seconds(step, BUSY_STEPS)
+            with _busy_loops(available_cores()):
+                ratios.append(_wall_seconds(step, BUSY_STEPS) / quiet)
+    finally:
+        torch.set_num_threads(threads)
+    return {"busy_machine_over_quiet": statistics.median(ratios)}
+
+
+def _field_step() -> Callable[[], None]:
+    """Forward and backward of a hash grid and a network, rendered along 256 rays of 96 samples: a few ms, most regions well below one."""
+    geometry, generator = standard_geometry(), torch.Generator().manual_seed(0)
+    grid = HashGrid(levels=8, base=8, finest=128, log2_entries=16, spread=0.1, generator=generator)
+    network = MLP(grid.out_features, hidden=32, layers=4, generator=generator)
+    pixels = [torch.randint(count, (256,), generator=generator) for count in geometry.projection_shape]
+    rays, bounds = view_rays(geometry, pixels=(pixels[0], pixels[1], pixels[2])), geometry.volume_bounds
+    lower, upper = torch.from_numpy(bounds).float()
+
+    def step() -> None:
+        samples = march(rays, bounds, samples=96, jitter=generator)
+        mu = network(grid((samples.positions - lower) / (upper - lower)))[:, 0]
+        composite_rays_xray(mu, samples.ts, samples.rays).sum().backward()
+        grid.table.grad = network.weights.grad = None
+
+    return step
+
+
+def _wall_seconds(function: Callable[[], Any], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        function()
+    return max(time.perf_counter() - start, 1e-9)
+
+
+@contextlib.contextmanager
+def _busy_loops(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that do nothing but compute. They end with this one, however it ends."""
+    command = [sys.executable, "-S", "-c", BUSY_LOOP.format(parent=os.getpid())]
+    loops = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        time.sleep(0.2)  # to start
+        yield loops
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
 # Each takes no argument and returns named ratios; append to this list to measure more.
 MEASUREMENTS: list[Callable[[], dict[str, float]]] = [
     projector_over_plain,
@@ -263,4 +331,5 @@ MEASUREMENTS: list[Callable[[], dict[str, float]]] = [
     hash_grid_over_torch,
     gaussians_over_torch,
     splat_over_torch,
+    busy_machine_over_quiet,
 ]
