@@ -12,10 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 
 class InputError(ValueError):
-    """A user's mistake (or a broken file): printed in one piece without a traceback, exit code 2.
+    """A user's mistake or a damaged file. The command line prints it in one piece, without a traceback, and exits with code 2.
 
-    Parameters: `where` names the field, file or option; `expected` and `found` say what was wrong;
-    `fix` says what to do. All but `where` may be empty.
+    `where` names the field, file or option; `expected` and `found` say what was wrong; `fix` says what to do.
     """
 
     def __init__(self, where: str, *, expected: str = "", found: str = "", fix: str = "") -> None:
@@ -28,7 +27,7 @@ class InputError(ValueError):
         return f"{text}. {self.fix}" if self.fix else text
 
     def at(self, place: str) -> InputError:
-        """The same error, its place inside of another; once where it says so already."""
+        """Return the same error with `place` put before its own place, once."""
         moved = copy.copy(self)
         moved.where = self.where if f"{self.where}:".startswith(f"{place}:") else f"{place}: {self.where}"
         return moved
@@ -45,11 +44,11 @@ def _rebuild(kind: type[InputError], fields: dict[str, str]) -> InputError:
 
 
 class MissingDependency(RuntimeError):
-    """An optional part is not installed or not usable; the text holds the line that installs it."""
+    """An optional dependency is missing or not usable; the text holds the command that installs it. A run that raises it is skipped."""
 
 
 def one_line(error: BaseException) -> str:
-    """Somebody else's error in at most 200 characters of one line; its type if it says nothing."""
+    """Return another library's error as one line of at most 200 characters; its type where it has no text."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

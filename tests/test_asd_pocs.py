@@ -10,12 +10,13 @@ import torch
 from balls import ball_scan, error, watched
 from pydantic import ValidationError
 
-from benchmark.api import Projector, Run, Scan, TotalVariation, noise_level
+from benchmark.api import Projector, Run, Scan, TotalVariation
 from benchmark.methods.asd_pocs import AsdPocsParams
 from benchmark.methods.asd_pocs.reconstruct import GRID, data_tolerance, descended, reconstruct
 from benchmark.methods.sart import SartParams
 from benchmark.methods.sart.reconstruct import reconstruct as sart
 from benchmark.records.budget import Budget
+from benchmark.scan.noise_level import noise_level
 
 
 def test_a_ball_from_ten_views() -> None:

@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
-from benchmark.api import InputError, Rays, importance_integral, importance_march, line_integral
+from benchmark.api import InputError, Rays, importance_integral, line_integral
 from benchmark.machine import counters
+from benchmark.projection.importance import importance_march
 
 BOX = [[-50.0, -40.0, -30.0], [50.0, 40.0, 30.0]]
 

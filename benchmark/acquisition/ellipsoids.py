@@ -14,10 +14,10 @@ _POINTS_AT_ONCE = 1 << 21  # bounds the memory of supersampling
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ellipsoids:
-    """A sum of homogeneous ellipsoids. Attenuation adds up where they overlap, so cavities have negative values.
+    """A sum of n homogeneous ellipsoids, whose projections are known in closed form. Attenuation adds up where they overlap.
 
-    centres: [n, 3] x, y, z [mm]. semi_axes: [n, 3] along the ellipsoid's own axes [mm]. attenuation: [n] [1/mm].
-    turns: [n], or one for all: rotation about z, counter-clockwise [rad] (0 unless given). Raises InputError for shapes that do not fit.
+    `centres` [n, 3] x y z [mm]; `semi_axes` [n, 3] along the ellipsoid's own axes [mm]; `attenuation` [n] [1/mm], negative for cavities;
+    `turns` [n], or one for all: rotation about z, counter-clockwise [rad]. Raises InputError for shapes that do not fit.
     """
 
     centres: np.ndarray
@@ -49,7 +49,7 @@ class Ellipsoids:
         return rotation / self.semi_axes[:, :, None]
 
     def project(self, geometry: ConeBeamGeometry, sub_rays: int = 1) -> np.ndarray:
-        """Exact projections, float32 [view, v, u]: mean over sub_rays x sub_rays rays per pixel of the summed chords.
+        """Return exact projections, float32 [view, v, u]: the mean over sub_rays x sub_rays rays per pixel of the summed chords.
 
         With o and d the source and the ray in the frame where the ellipsoid is the unit ball, the chord is
         2 sqrt((o.d)^2 - d.d (o.o - 1)) / d.d ray lengths, where that root is real.
@@ -76,9 +76,9 @@ class Ellipsoids:
         return total * np.linalg.norm(rays, axis=-1)
 
     def averaged(self, geometry: ConeBeamGeometry, supersample: int = 6) -> np.ndarray:
-        """The truth: mean attenuation in each voxel of the geometry's volume, float32 [z, y, x] 1/mm.
+        """Return the truth: mean attenuation in each voxel of the geometry's volume, float32 [z, y, x] [1/mm].
 
-        Voxels that a surface may cross are sampled at supersample^3 points; all others are exactly in or out.
+        Voxels that a surface may cross are sampled at supersample^3 points; all others are exact.
         """
         centres = [geometry.voxel_centres(axis) for axis in (2, 1, 0)]  # x, y, z
         spacing = np.array(geometry.volume_spacing[::-1])

@@ -25,7 +25,7 @@ NOISE_VIEWS = 8  # at most, to tell the noise of single pixels
 
 
 class MeasuredParams(DatasetParams):
-    """What every measured scan understands."""
+    """Parameters that every measured dataset understands. Added noise is an error: measured projections bring their own."""
 
     bin: int | None = Field(
         None, ge=1, description="detector pixels averaged along each direction; none = as many as leave at least `size` pixels a side"
@@ -40,14 +40,19 @@ class MeasuredParams(DatasetParams):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """A scan as it was measured, read view by view.
+    """A measured scan that is read view by view; `measured_case` makes a case of it.
 
-    geometry: all views, with the volume's box; `size` rescales its grid. view(i): line integrals float32 [v, u] of view i.
-    mask(i): bool [v, u], where the thing is in view i (none = nobody knows). noise: a pixel's standard deviation, where known.
-    truth: attenuation on a grid of its own and where its centre is (z, y, x), loaded when needed. training: the views that
-    training subsets are taken from, in order of measurement (all unless given); heldout: those that are held out (drawn
-    from the rest unless given). view_labels: see Scan. published: {"data": ..., "scene": ...} if the user says that it is that scene
-    of that collection.
+    - `geometry`: all views, and the volume's box; the parameter `size` rescales the grid in the box.
+    - `view(i)`: line integrals of view i, float32 [v, u].
+    - `mask(i)`: bool [v, u], the pixels of view i that show the object; None where unknown.
+    - `truth()`: attenuation as Voxels, loaded only when needed; `truth_note` says where it comes from.
+    - `photons`: per pixel of the unattenuated beam; `noise`: a pixel's standard deviation; None where unknown.
+    - `training`: the views that training subsets are taken from, in order of measurement (default: all).
+    - `heldout`: the held-out views (default: drawn from the views that do not train).
+    - `view_labels`: one number per view, by name (see Scan).
+    - `published`: {'data': ..., 'scene': ...} where the user declares that the scan is that scene of a published collection.
+
+    Raises InputError for view indices that the scan does not have.
     """
 
     name: str
@@ -71,7 +76,7 @@ class Measured:
                 raise InputError(f"views.{name}", expected=f"indices 0 .. {self.geometry.views - 1}", found=f"{wrong[0]}")
 
     def choose(self, params: DatasetParams) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Training and held-out views. Raises InputError for numbers that the scan does not have."""
+        """Return the indices of the training and of the held-out views. Raises InputError for more views than the scan has."""
         total, angles = self.geometry.views, self.geometry.angles
         pool = self.training
         if pool is None:
@@ -89,21 +94,21 @@ class Measured:
         return training, tuple(sorted(own[k] for k in order))
 
     def grid(self, size: int) -> ConeBeamGeometry:
-        """The geometry with `size` voxels along the box's longest edge, as many along the others as keep the voxels' proportions."""
+        """Return the geometry with `size` voxels along the box's longest edge and proportionate numbers along the others."""
         shape = self.geometry.volume_shape
         z, y, x = (max(1, round(count * size / max(shape))) for count in shape)
         return self.geometry.with_volume((z, y, x))
 
     def noise_after(self, views: Sequence[int], factor: int) -> float | None:
-        """Of means of factor x factor pixels: from what somebody knows of the single ones, or from what these show."""
+        """Return the standard deviation of means of factor x factor pixels, from `noise` if given, else from the views."""
         if self.noise is not None:
             return self.noise / factor
         return noise_of_means(map(self.view, views[:: -(-len(views) // NOISE_VIEWS)]), factor)
 
     def scan(self, views: Sequence[int], size: int, factor: int = 1, noise: float | None = None) -> Scan:
-        """These views with `factor` x `factor` pixels averaged, converted one after the other; where they are many, into a file.
+        """Return a Scan of these views with factor x factor pixels averaged, converted one at a time (into a file where they are large).
 
-        An averaged pixel is in the mask if one of its pixels is: a mask must not rule out what is there.
+        An averaged pixel is in the mask if any of its pixels is.
         """
         geometry = self.grid(size).binned(factor).subset(list(views))
 
@@ -123,7 +128,10 @@ class Measured:
 
 
 def measured_case(measured: Measured, params: MeasuredParams) -> Case:
-    """The case of a measured scan; a held-out view is never in the methods' scan."""
+    """Return the case of a measured scan: training views binned to the voxels' size, other views held out, voxel means as truth.
+
+    Raises InputError for more views than the scan has.
+    """
     training, heldout = measured.choose(params)
     factor = params.bin or usual_bin(measured.geometry.detector_shape, params.size)
     grid = measured.grid(params.size)
@@ -141,14 +149,14 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
 
 
 def usual_bin(detector_shape: tuple[int, int], size: int) -> int:
-    """The most pixels to average that divide both sides of the detector and leave at least `size` along the longer one."""
+    """Return the largest binning factor that divides both sides of the detector (v, u) and leaves `size` pixels on the longer one."""
     rows, columns = detector_shape
     longest = max(rows, columns)
     return max((n for n in range(1, longest // 4 + 1) if rows % n == 0 == columns % n and longest // n >= size), default=1)
 
 
 def binned(projections: np.ndarray, factor: int) -> np.ndarray:
-    """Means of factor x factor pixels, [view, v // factor, u // factor]; what does not fill a bin is cut at the end."""
+    """Return means of factor x factor pixels: [view, v, u] -> [view, v // factor, u // factor]. Incomplete bins at the end are dropped."""
     if factor == 1:
         return projections
     views, rows, columns = projections.shape

@@ -11,13 +11,13 @@ _MOST = 1e18  # [photons] beyond it NumPy's Poisson generator overflows
 
 
 def add_noise(projections: np.ndarray, photons: float, electronic: float, rng: np.random.Generator) -> np.ndarray:
-    """Line integrals as a noisy detector would give them, float32 of the same shape; never NaN or Inf at any dose.
+    """Return line integrals as a noisy detector measures them, float32 of the same shape, finite at any dose.
 
         N = Poisson(I0 exp(-p)) + Gaussian(0, electronic),   p_noisy = -log(max(N, 1/2) / I0)
 
-    projections: line integrals, any shape, dimensionless. photons: I0 > 0, mean count of the unattenuated beam per
-    pixel. electronic: standard deviation of the read-out noise [photons]. Pixels that count less than half a photon are
-    set to it: nothing above log(2 I0) can be measured. Raises InputError for values that describe no beam.
+    `photons` is I0 > 0, the mean count of the unattenuated beam per pixel; `electronic` the standard deviation of the read-out noise
+    [photons]. Counts below half a photon are set to half a photon: values above log(2 I0) cannot be measured. Raises InputError for
+    impossible values.
     """
     if not (np.isfinite(photons) and photons > 0):
         raise InputError("photons", expected="a positive number of photons per pixel", found=f"{photons}")

@@ -17,7 +17,10 @@ DENSITIES = (0.04, -0.02, 0.01, -0.012, 0.015, 0.03, 0.02)  # [1/mm], added wher
 
 
 def reference_scan(size: int, views: int) -> tuple[Scan, np.ndarray]:
-    """A head of ellipsoids in a cube of 200 mm with `size` voxels along an edge, and its truth, float32 [z, y, x] (1/mm)."""
+    """Return a noise-free scan of a head of ellipsoids in a cube of 200 mm, `size` voxels along an edge, and its truth.
+
+    For `MethodSpec.speed` and tests. The truth is float32 [z, y, x] [1/mm].
+    """
     pixels = size * 3 // 2
     geometry = ConeBeamGeometry(
         source_to_origin=500.0,
@@ -33,6 +36,6 @@ def reference_scan(size: int, views: int) -> tuple[Scan, np.ndarray]:
 
 
 def psnr_against(truth: np.ndarray) -> Callable[[torch.Tensor], float]:
-    """A function from a volume [z, y, x] to its PSNR [dB]; the range is the truth's."""
+    """Return a function from a volume [z, y, x] to its PSNR [dB] against `truth`; the data range is the truth's."""
     spread = float(truth.max() - truth.min())
     return lambda volume: 10 * float(np.log10(spread**2 / np.mean((volume.numpy() - truth) ** 2)))

@@ -24,7 +24,7 @@ BETWEEN = (5**0.5 - 1) / 2
 
 
 class SimulatedParams(DatasetParams):
-    """What every simulated dataset understands."""
+    """Parameters that every simulated dataset understands: the scanner, its orbit and its detector."""
 
     detector: int | None = Field(None, ge=1, le=8192, description="pixels along each side of the detector; none = 1.5 x size")
     sub_rays: int = Field(2, ge=1, le=16, description="rays per detector pixel and direction, whose line integrals are averaged")
@@ -52,7 +52,7 @@ class SimulatedParams(DatasetParams):
 
     @property
     def radians(self) -> float:
-        """The arc [rad]."""
+        """Arc of the views [rad]."""
         return 2 * np.pi * ((self.arc if self.arc is not None else SCANNERS[self.scanner].arc) / 360)
 
 
@@ -65,9 +65,10 @@ class Object(Protocol):
 
 
 def training_angles(views: int | tuple[int, ...], arc: float = 2 * np.pi) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Angles [rad] and indices into the nominal acquisition of 720 views over the arc (empty where the angles are not on it).
+    """Return the angles [rad] of the training views and their indices into the nominal acquisition of 720 views over the arc.
 
-    A number gives that many views evenly spaced over the arc from 0 (its end is no view); a list gives those nominal views.
+    A number gives that many views, evenly spaced from angle 0; the end of the arc is no view. A tuple gives those nominal views. The
+    indices are empty where the angles are not nominal ones. Raises InputError for no view and for indices outside 0 .. 719.
     """
     if isinstance(views, int):
         if views < 1:
@@ -82,7 +83,10 @@ def training_angles(views: int | tuple[int, ...], arc: float = 2 * np.pi) -> tup
 
 
 def heldout_angles(count: int, seed: int, arc: float = 2 * np.pi) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Angles [rad] of the held-out views and their indices, 720 + k for the one after nominal view k; the same for any training views."""
+    """Return the angles [rad] of `count` seeded held-out views and their indices: 720 + k for the view after nominal view k.
+
+    The views do not depend on the training views, and coincide with none of them. Raises InputError for more than 720.
+    """
     if count > CIRCLE:
         raise InputError("heldout", expected=f"at most {CIRCLE} held-out views", found=f"{count}")
     chosen = np.sort(np.random.default_rng([seed, 0]).choice(CIRCLE, count, replace=False))
@@ -122,11 +126,11 @@ def simulated_case(
     truth_note: str = "",
     facts: Mapping[str, Any] | None = None,
 ) -> Case:
-    """Scan the object in a cube of this side [mm]: noisy training views on request, noise-free held-out views, voxel means as truth.
+    """Scan an object in a cube of edge `side` [mm]: training views (noisy if `params.photons` is set), noise-free held-out views, truth.
 
-    `load` makes the object when something has to be computed. With an `identity` (which must change with the object)
-    noise-free projections and truth are kept in the cache folder and the next call does not load the object at all.
-    `facts` are the case's, such as {'mu_water': 0.0206}.
+    `load` makes the object (Ellipsoids, Voxels, or anything with `project(geometry, sub_rays)` and `averaged(geometry)`). With an
+    `identity`, which must change with the object, projections and truth are cached, and `load` is not called where both are found.
+    `facts` are the case's, such as {'mu_water': 0.0206}. The truth holds voxel means, float32 [z, y, x] [1/mm].
     """
     detector = params.detector if params.detector is not None else round(1.5 * params.size)
     angles, training_views = training_angles(params.views, params.radians)

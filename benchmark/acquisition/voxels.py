@@ -19,10 +19,10 @@ from benchmark.storage import mapped
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Voxels:
-    """Piecewise-constant attenuation on the grid where it was measured; outside is air (0).
+    """Piecewise-constant attenuation on the grid where it was measured; 0 outside.
 
-    values: float32 [z, y, x], 1/mm. spacing: (z, y, x) [mm], any three lengths. centre: (z, y, x) [mm], of the grid.
-    Raises InputError for anything else.
+    `values` float32 [z, y, x] [1/mm]; `spacing` (z, y, x) [mm]; `centre` of the grid (z, y, x) [mm]. Projections integrate the native
+    voxels exactly, by another discretisation than any method's. Raises InputError for other shapes and for values that are not finite.
     """
 
     values: np.ndarray
@@ -48,9 +48,9 @@ class Voxels:
         return (z, y, x)
 
     def averaged(self, geometry: ConeBeamGeometry) -> np.ndarray:
-        """The truth: mean attenuation in each voxel of the geometry's volume, float32 [z, y, x] 1/mm, by exact overlaps.
+        """Return the truth: mean attenuation in each voxel of the geometry's volume, float32 [z, y, x] [1/mm], by exact overlaps.
 
-        Where the values lie in a file, a few planes are made at a time: the same numbers to float rounding.
+        Values in a file are read a few planes at a time: the same numbers to float rounding.
         """
         shares = [self._shares(geometry, axis) for axis in range(3)]
         if mapped.file_map(self.values) is None:
@@ -75,17 +75,18 @@ class Voxels:
         return _overlaps(faces, native)
 
     def project(self, geometry: ConeBeamGeometry, sub_rays: int = 2) -> np.ndarray:
-        """Noise-free projections, float32 [view, v, u], of the part that lies in the geometry's reconstruction box.
+        """Return noise-free line integrals, float32 [view, v, u], of the part inside the geometry's reconstruction box.
 
-        A pixel is the mean LINE INTEGRAL over sub_rays x sub_rays rays, spread evenly over it. (A real pixel averages
-        intensities, which at edges gives slightly less than the mean integral: an error that no linear model can
-        explain. The data sets of the field leave it out, and so do we.) Raises InputError unless sub_rays >= 1.
+        A pixel is the mean line integral over sub_rays x sub_rays rays, spread evenly over it. (A real pixel averages intensities, which
+        at edges gives slightly less than the mean integral: an error that no linear model can explain. The data sets of the field leave
+        it out, and so does this one.) Raises InputError unless sub_rays >= 1.
         """
         return self._project("simulate_voxels", geometry, sub_rays)
 
     def maxima(self, geometry: ConeBeamGeometry, sub_rays: int = 2) -> np.ndarray:
-        """Maximum projections, float32 [view, v, u]: each ray's largest voxel within the reconstruction box (0 outside of it), averaged
-        over sub_rays x sub_rays rays per pixel. Raises InputError unless sub_rays >= 1.
+        """Return maximum projections, float32 [view, v, u] [1/mm]: each ray's largest voxel inside the reconstruction box, 0 outside.
+
+        A pixel is the mean over sub_rays x sub_rays rays. Raises InputError unless sub_rays >= 1.
         """
         return self._project("simulate_voxel_maxima", geometry, sub_rays)
 

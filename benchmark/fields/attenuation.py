@@ -13,7 +13,10 @@ SIGMOID_CEILING = 20.0  # densest tissue over the mean over the box that a sigmo
 
 
 class Attenuation:
-    """x -> mean * activation(x), 1/mm, with activation(0) = 1. 'exp' has TruncExp's bounded gradient."""
+    """Map from a network's output to attenuation: x -> mean * activation(x) [1/mm], with activation(0) = 1.
+
+    An untrained network thus starts at the scan's mean. `activation` is 'softplus', 'exp' (with a bounded gradient) or 'sigmoid'.
+    """
 
     def __init__(self, activation: Activation, mean: float) -> None:
         self.activation, self.mean = activation, mean

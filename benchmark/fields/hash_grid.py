@@ -37,11 +37,11 @@ def level_cells(levels: int, base: int, finest: int) -> list[int]:
 
 
 class HashGrid(nn.Module):
-    """Points in the unit cube [M, 3] -> features [M, 2 * levels].
+    """Multiresolution hash encoding (Mueller et al. 2022, doi 10.1145/3528223.3530127): points [M, 3] in the unit cube -> [M, 2 * levels].
 
-    Level l is a grid with `base * growth**l` cells along an edge, growing from `base` to `finest`; a level with more
-    than 2**log2_entries grid points shares rows by hashing. Deterministic for any number of CPU threads; gradients flow to
-    the table and, if they require them, to the points. Raises InputError for impossible sizes.
+    Level l has `base * growth**l` cells along an edge, growing from `base` to `finest`; levels with more than 2^log2_entries grid
+    points share rows by hashing. The table starts uniform in +-`spread`. Bitwise deterministic for any number of CPU threads.
+    Differentiable with respect to the table and the points. Raises InputError for impossible sizes.
     """
 
     def __init__(

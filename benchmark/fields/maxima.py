@@ -30,11 +30,11 @@ from benchmark.scan.geometry import ConeBeamGeometry
 
 
 class MixtureMaxima:
-    """Maximum projections of a mixture for every pixel of a geometry's views: maxima(mixture, views) -> [view, v, u], in 1/mm.
+    """Maximum projections of a mixture through every pixel: maxima(mixture, views) -> [view, v, u] [1/mm].
 
-    `temperature` [1/mm]: 0 gives exact maxima, without gradients. A ray sees a Gaussian where its largest value there is more than `cutoff`
-    times its amplitude; those whose mean lies behind the source are not seen. What a Gaussian has outside the box counts.
-    Gradients flow to all four parameters. Deterministic for any number of threads.
+    `temperature` [1/mm] is that of the soft maximum; 0 gives exact maxima, without gradients. A ray sees a Gaussian where its largest
+    value there is more than `cutoff` times its amplitude; Gaussians whose mean lies behind the source are not seen. Parts outside the
+    box count. Differentiable with respect to all four parameters. Bitwise deterministic for any number of threads.
     """
 
     def __init__(self, geometry: ConeBeamGeometry, temperature: float, cutoff: float = CUTOFF) -> None:
@@ -57,7 +57,10 @@ def voxelise_maxima(
     supersample: int = 1,
     cutoff: float = CUTOFF,
 ) -> torch.Tensor:
-    """The soft maximum of a mixture on the geometry's voxels, or on a block of them: as `voxelise` for the sum."""
+    """Sample the soft maximum of a mixture on the geometry's voxels, or on a block of them: float32 [z, y, x] [1/mm]; see `voxelise`.
+
+    `temperature` [1/mm] is that of the soft maximum.
+    """
     mixture.check()
     reach, parts = reach_of(cutoff), []
     for grid in grids(geometry, block, supersample):

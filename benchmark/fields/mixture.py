@@ -24,12 +24,16 @@ from benchmark.projection.rays import Rays
 from benchmark.scan.geometry import ConeBeamGeometry
 
 CUTOFF = 1e-4
+"""Default cut-off of mixtures: a Gaussian is left out where it is less than this share of its amplitude."""
 RAY_PAIRS = 1 << 22  # rays times Gaussians at once
 Block = tuple[slice, slice, slice]
 
 
 class Mixture(NamedTuple):
-    """The parameters of K Gaussians, each a float32 tensor that may require gradients."""
+    """K Gaussians, V(x) = sum_k a_k exp(-(x - mu_k)^T S_k^-1 (x - mu_k) / 2), S_k = R_k diag(s_k^2) R_k^T.
+
+    Tensors are float32 and may require gradients.
+    """
 
     means: torch.Tensor  # [K, 3] x y z [mm]
     quaternions: torch.Tensor  # [K, 4] w x y z of the rotation R, of any length but 0
@@ -38,7 +42,7 @@ class Mixture(NamedTuple):
 
     @property
     def size(self) -> int:
-        """K."""
+        """Number of Gaussians."""
         return self.means.shape[0]
 
     def check(self) -> None:
@@ -54,7 +58,7 @@ class Mixture(NamedTuple):
 
 
 def rotations(quaternions: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices [K, 3, 3] of quaternions [K, 4] (w x y z) of any length."""
+    """Return the rotation matrices [K, 3, 3] of quaternions [K, 4] (w x y z) of any length."""
     w, x, y, z = torch.nn.functional.normalize(quaternions, dim=1).unbind(1)
     rows = (
         1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
@@ -70,12 +74,11 @@ def whitening(mixture: Mixture) -> torch.Tensor:
 
 
 class MixtureProjector:
-    """Line integrals of a mixture for every pixel of a geometry's views: projector(mixture, views) -> [view, v, u].
+    """Closed-form line integrals of a mixture through every pixel: projector(mixture, views) -> [view, v, u], on `device`.
 
-    Exact up to the cut-off: a ray sees a Gaussian where its integral is more than `cutoff` times that through the mean
-    (so that each Gaussian keeps all but about this part of its mass). The integral is over the whole line; Gaussians whose
-    mean lies behind the source are not seen. Gradients flow to all four parameters. Deterministic for any number of CPU threads.
-    Mixtures lie on `device`.
+    A ray sees a Gaussian where its integral is more than `cutoff` times that through the mean, so that each keeps all but about this
+    share of its mass. The integral covers the whole line; Gaussians whose mean lies behind the source are not seen. Differentiable
+    with respect to all four parameters. Bitwise deterministic for any number of CPU threads.
     """
 
     def __init__(self, geometry: ConeBeamGeometry, cutoff: float = CUTOFF, device: torch.device | str = "cpu") -> None:
@@ -98,7 +101,7 @@ class MixtureProjector:
 
 
 def mixture_line_integrals(mixture: Mixture, rays: Rays) -> torch.Tensor:
-    """Line integrals [N] along any rays, by plain torch operations: every Gaussian for every ray, so for some thousands of rays."""
+    """Return the line integrals [N] of a mixture along any rays, by plain torch: every Gaussian for every ray, so for few rays."""
     mixture.check()
     matrices, weights = whitening(mixture), math.sqrt(2 * math.pi) * mixture.log_amplitudes.exp()
     parts = []
@@ -115,10 +118,10 @@ def mixture_line_integrals(mixture: Mixture, rays: Rays) -> torch.Tensor:
 def voxelise(
     mixture: Mixture, geometry: ConeBeamGeometry, *, block: Block | None = None, supersample: int = 1, cutoff: float = CUTOFF
 ) -> torch.Tensor:
-    """The mixture on the geometry's voxels, or on a block (z, y, x slices) of them: float32 [z, y, x], 1/mm.
+    """Sample a mixture on the geometry's voxels, or on a block (z, y, x slices) of them: float32 [z, y, x] [1/mm].
 
-    Values at the voxel centres, or means over supersample^3 points in each voxel. A Gaussian counts where it is more than
-    `cutoff` times its amplitude. Gradients flow to all four parameters. Deterministic for any number of CPU threads.
+    Values at the voxel centres, or means over supersample^3 points per voxel. A Gaussian counts where it is more than `cutoff` times
+    its amplitude. Differentiable with respect to all four parameters. Bitwise deterministic for any number of CPU threads.
     """
     mixture.check()
     matrices, amplitudes, reach = whitening(mixture), mixture.log_amplitudes.exp(), reach_of(cutoff)

@@ -16,10 +16,10 @@ GAUSSIANS_A_CELL = 2.0  # if they were spread evenly
 
 @torch.no_grad()
 def mixture_values(mixture: Mixture, positions: torch.Tensor, temperature: float | None = None, cutoff: float = CUTOFF) -> torch.Tensor:
-    """The mixture at positions [M, 3] (x y z [mm]): float32 [M], 1/mm. The sum of the Gaussians, or their soft maximum at a
-    temperature (see maxima.py; 0: their maximum). A Gaussian counts where it is more than `cutoff` times its amplitude.
+    """Evaluate a mixture at positions [M, 3] (x y z [mm]): float32 [M] [1/mm].
 
-    A point looks only at the Gaussians that reach its cell of a grid over the points. Raises InputError for other shapes.
+    The sum of the Gaussians, or with a `temperature` [1/mm] their soft maximum (0: the maximum). A Gaussian counts where it is more than
+    `cutoff` times its amplitude. Raises InputError for other shapes.
     """
     mixture.check()
     if positions.ndim != 2 or positions.shape[1] != 3:

@@ -15,11 +15,11 @@ from benchmark.kernels.dispatch import call
 
 
 class MLP(nn.Module):
-    """[M, inputs] -> [M, outputs] through `layers` linear maps with `hidden` units between them.
+    """Small fused multilayer perceptron: [M, inputs] -> [M, outputs] through `layers` linear maps with `hidden` units between them.
 
-    `slope` is that of the leaky rectifier (0: ReLU). `skip` names a layer that also sees the network's input (NAF: 2).
-    Weights start uniform in +-1/sqrt(inputs of the layer), as torch's Linear. Fused, and deterministic for any number of threads, on
-    the CPU in float32; layer by layer on a GPU and in half precision (see `products_in`), whose outputs are in that.
+    `slope` is that of the leaky rectifier (0 = ReLU). `skip` names a layer that also gets the network's input (NAF: 2). Weights start
+    uniform in +-1/sqrt(inputs of the layer), as torch's Linear. Fused and bitwise deterministic for any number of threads on the CPU in
+    float32; layer by layer on a GPU and in half precision (see `products_in`), whose outputs are half precision, too.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class MLP(nn.Module):
         self.weights = nn.Parameter(torch.cat(matrices))  # layer by layer: weight [out, in], bias [out]
 
     def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Views of one layer's weight [out, in] and bias [out]."""
+        """Return views of one layer's weight [out, in] and bias [out]."""
         at = 0
         for layer, outs in enumerate(self.widths[1:]):
             ins = self.widths[layer] + (self.widths[0] if layer == self.skip else 0)

@@ -25,7 +25,7 @@ OPAQUE = 0.99  # most of a pixel that one Gaussian covers, so that what is behin
 
 
 class Splats(NamedTuple):
-    """The parameters of K Gaussians, each a float32 tensor that may require gradients."""
+    """K coloured Gaussians. Tensors are float32 and may require gradients."""
 
     means: torch.Tensor  # [K, 3] x y z [mm]
     quaternions: torch.Tensor  # [K, 4] w x y z of the rotation R, of any length but 0
@@ -41,9 +41,10 @@ class Splats(NamedTuple):
 
 
 def splat(splats: Splats, geometry: ConeBeamGeometry, views: Sequence[int] | None = None) -> torch.Tensor:
-    """Colour (over black) and opacity of every pixel, float32 [view, v, u, 4]. Gaussians whose mean is behind the camera are not seen.
+    """Render coloured Gaussians by alpha blending, nearest first: colour (over black) and opacity, float32 [view, v, u, 4].
 
-    Gradients flow to all five parameters. Deterministic for any number of CPU threads. On the splats' device.
+    On the splats' device. Gaussians whose mean is behind the camera are not seen. Differentiable with respect to all five parameters.
+    Bitwise deterministic for any number of CPU threads (blending of Kerbl et al. 2023, arXiv 2308.04079; footprints are exact).
     """
     splats.check()
     vectors = geometry.vectors()  # [view, 4, 3]

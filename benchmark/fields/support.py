@@ -14,9 +14,9 @@ THRESHOLD = 2e-3  # of the largest line integral; a pixel below it is empty
 
 
 class Support:
-    """Voxels of a grid that may hold matter: mask (bool [z, y, x]) and the same as runs along x.
+    """Voxels of a grid that may hold matter: `mask` (bool [z, y, x]) and the same as `runs` along x.
 
-    runs is int64 [n, 5]: z, y, first x, length, voxels in the runs before.
+    `runs` is int64 [n, 5]: z, y, first x, length, number of voxels in the runs before. `count` is the number of voxels.
     """
 
     def __init__(self, mask: torch.Tensor) -> None:
@@ -33,15 +33,14 @@ class Support:
 
     @classmethod
     def everywhere(cls, shape: tuple[int, int, int], device: torch.device | str = "cpu") -> Support:
-        """All voxels of a grid."""
+        """Return the support of all voxels of a grid [z, y, x]."""
         return cls(torch.ones(shape, dtype=torch.bool, device=device))
 
     @classmethod
     def of(cls, scan: Scan, threshold: float = THRESHOLD, device: torch.device | str = "cpu") -> Support:
-        """Without the voxels that some view sees with nothing but empty pixels under their footprint (outside the visual hull).
+        """Return the visual hull of a scan: all voxels but those whose footprint is empty in some view.
 
-        A pixel is empty below `threshold` times the scan's largest value. Noise can only keep more voxels: an empty pixel above the
-        threshold rules nothing out.
+        A pixel is empty below `threshold` times the scan's largest value. Voxels that no view sees stay in. Noise can only add voxels.
         """
         measured = torch.tensor(scan.projections, device=device)
         return cls.hull(measured > threshold * measured.max(), scan.geometry)
@@ -61,17 +60,17 @@ class Support:
         return cls(mask)
 
     def points(self) -> torch.Tensor:
-        """Centres of the support's voxels, in order: [count, 3] (x, y, z in the unit cube)."""
+        """Return the centres of the support's voxels, in order: [count, 3] (x y z in the unit cube)."""
         return (self.mask.nonzero().flip(1) + 0.5) / torch.tensor(self.shape[::-1], device=self.mask.device)
 
     def at(self, points: torch.Tensor) -> torch.Tensor:
-        """Whether points [M, 3] (x, y, z in the unit cube) lie in the support, bool [M]."""
+        """Return whether points [M, 3] (x y z in the unit cube) lie in the support: bool [M]."""
         counts = torch.tensor(self.shape[::-1], device=points.device)
         x, y, z = (points * counts).long().clamp(min=0).minimum(counts - 1).unbind(1)
         return self.mask[z, y, x]
 
     def fill(self, values: torch.Tensor) -> torch.Tensor:
-        """Volume [z, y, x] with these values [count] in the support's voxels, in order, and 0 elsewhere."""
+        """Return a volume [z, y, x] with `values` [count] in the support's voxels, in order, and 0 elsewhere."""
         empty = torch.zeros(self.mask.numel(), device=values.device)
         return empty.index_copy(0, self._index, values).view(self.mask.shape)
 

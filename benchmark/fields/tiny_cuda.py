@@ -13,10 +13,10 @@ FUSED = (16, 32, 64, 128)  # hidden units that its fused network takes
 
 
 class TinyCudaField(nn.Module):
-    """Points in the unit cube [M, 3] -> one number each, float32 [M, 1]; parameters are float32, products float16.
+    """Hash grid and network by tiny-cuda-nn (Mueller 2021, github.com/NVlabs/tiny-cuda-nn): points [M, 3] in the unit cube -> [M, 1].
 
-    Sizes are those of HashGrid and MLP. Its grid points lie half a cell beside ours and its layers have no bias, so that the two
-    agree in what they can fit, not in their numbers. Raises MissingDependency without tiny-cuda-nn or a CUDA device.
+    Sizes are those of HashGrid and MLP. Parameters are float32, products float16. Its grid points lie half a cell beside HashGrid's and
+    its layers have no bias: the two can fit the same fields, with other numbers. Raises MissingDependency without tiny-cuda-nn or CUDA.
     """
 
     def __init__(self, *, levels: int, base: int, finest: int, log2_entries: int, hidden: int, layers: int, device: str, seed: int) -> None:
@@ -46,5 +46,5 @@ class TinyCudaField(nn.Module):
 
 
 def tiny_cuda_name() -> str:
-    """'tinycudann 1.7', for the record."""
+    """Return the name and version of tiny-cuda-nn for the record, such as 'tinycudann 1.7'."""
     return f"tinycudann {version('tinycudann')}".strip()

@@ -1,4 +1,4 @@
-"""Twins of the fields' kernels by torch operations alone: `speed` compares times with them, tests compare values."""
+"""Plain-torch twins of the kernels: the reference for their values (tests) and their speed, and the network on a GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.scan.geometry import ConeBeamGeometry
 
 
 def hash_grid(grid: HashGrid, points: torch.Tensor) -> torch.Tensor:
-    """HashGrid's features [M, 2 * levels] at points [M, 3] in the unit cube."""
+    """Return HashGrid's features [M, 2 * levels] at points [M, 3] in the unit cube."""
     return torch.cat([_level(grid.table, level, points) for level in grid.levels], 1)
 
 
@@ -37,12 +37,12 @@ def _level(table: torch.Tensor, level: Any, points: torch.Tensor) -> torch.Tenso
 
 
 def mlp(network: MLP, features: torch.Tensor) -> torch.Tensor:
-    """The network by linear layers: [M, inputs] -> [M, outputs]."""
+    """Return an MLP's outputs by torch's linear layers: [M, inputs] -> [M, outputs]."""
     return network.by_layers(features)
 
 
 def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Vector-matrix features [M, 3 * channels] at points [M, 3] in the unit cube."""
+    """Return the features of benchmark.fields.vm_encode [M, 3 * channels] at points [M, 3] in the unit cube."""
     x, y, z = (points * 2 - 1).unbind(1)
     how: dict[str, Any] = {"align_corners": False, "padding_mode": "border"}
     parts = []
@@ -54,14 +54,17 @@ def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Seque
 
 
 def vm_grid(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The same at every voxel, [z * y * x, 3 * channels]."""
+    """Return the features of benchmark.fields.vm_grid at every voxel: [z * y * x, 3 * channels]."""
     (yx, zy, zx), (z, x, y) = planes, lines
     products = [yx[:, None] * z[:, :, None, None], zy[..., None] * x[:, None, None], zx[:, :, None] * y[:, None, :, None]]
     return torch.cat(products).flatten(1).t()
 
 
 def splat(splats: Splats, geometry: ConeBeamGeometry) -> torch.Tensor:
-    """The splatter's pictures [view, v, u, 4] in the splats' own precision: every Gaussian for every pixel, so for small ones."""
+    """Return the pictures of benchmark.fields.splat [view, v, u, 4], in the splats' own precision.
+
+    Every Gaussian is evaluated for every pixel: for small pictures.
+    """
     matrices = whitening(Mixture(splats.means, splats.quaternions, splats.log_scales, splats.opacities))
     vectors = torch.from_numpy(geometry.vectors()).to(splats.means)
     return torch.stack([_picture(splats, matrices, view, geometry.detector_shape) for view in vectors])

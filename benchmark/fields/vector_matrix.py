@@ -20,17 +20,20 @@ from benchmark.kernels.dispatch import call
 
 
 def vm_encode(points: torch.Tensor, planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Features [M, 3 * channels] at points [M, 3] (x, y, z in the unit cube).
+    """Return vector-matrix features [M, 3 * channels] at points [M, 3] (x y z in the unit cube).
 
-    planes[k] are [channels, rows, columns], lines[k] [channels, n]. Gradients flow to both and, if they require them, to the points.
+    `planes[k]` are [channels, rows, columns] (yx, zy, zx), `lines[k]` [channels, n] (z, x, y); the features are the products of a
+    plane's and its line's interpolated values (Chen et al. 2022, doi 10.1007/978-3-031-19824-3_20). Differentiable with respect to
+    planes, lines and points.
     """
     return _Encode.apply(points, *planes, *lines)
 
 
 def vm_grid(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor], support: Support | None = None) -> torch.Tensor:
-    """The same at the voxels of the grid that planes and lines sample: all [z * y * x, 3 * channels], or those of the support.
+    """Return the features of `vm_encode` at the voxels of the grid that planes and lines sample, or at those of the support.
 
-    Raises InputError for planes, lines and support of different grids.
+    All voxels: [z * y * x, 3 * channels]; with a `support`: [count, 3 * channels]. Differentiable with respect to planes and lines. Raises
+    InputError for planes, lines and support of different grids.
     """
     channels, ny, nx = planes[0].shape
     nz = lines[0].shape[1]

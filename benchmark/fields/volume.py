@@ -12,7 +12,7 @@ from benchmark.scan.geometry import ConeBeamGeometry
 def voxel_positions(
     geometry: ConeBeamGeometry, shift: tuple[float, float, float] = (0.0, 0.0, 0.0), device: torch.device | str = "cpu"
 ) -> torch.Tensor:
-    """Voxel centres, moved by `shift` voxels along z, y, x: float32 [z * y * x, 3], x y z [mm]."""
+    """Return the voxel centres, moved by `shift` voxels along z, y, x: float32 [z * y * x, 3], x y z [mm]."""
     axes = [
         torch.tensor(geometry.voxel_centres(axis) + shift[axis] * geometry.volume_spacing[axis], dtype=torch.float32, device=device)
         for axis in range(3)
@@ -29,7 +29,10 @@ def field_volume(
     chunk: int = 1 << 18,
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Mean of the field over each voxel (supersample^3 points in it): float32 [z, y, x], 1/mm. `field`: [M, 3] (mm) -> [M]."""
+    """Sample a field on a geometry's voxels: the mean over supersample^3 points in each, float32 [z, y, x] [1/mm].
+
+    `field` maps positions [M, 3] (x y z [mm], on `device`) to attenuation [M] [1/mm]; one call gets at most `chunk` of them.
+    """
     steps = [(i + 0.5) / supersample - 0.5 for i in range(supersample)]
     total = torch.zeros(geometry.volume_shape, device=device).view(-1)
     for dz in steps:

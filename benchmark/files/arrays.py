@@ -18,7 +18,7 @@ from benchmark.storage.atomic import StorageError
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """A .npy file, mapped. Raises InputError for objects (which could run code), truncated or oversized files."""
+    """Map a .npy file read-only. Raises InputError for object arrays (which could run code) and for truncated or oversized files."""
     with _readable(str(path)):
         with path.open("rb") as file:
             shape, _, dtype = _npy_header(file)

@@ -134,7 +134,7 @@ class _Reader(_PYTHON_READER):
 
 
 def read_plain_pickle(path: Path) -> dict[str, Any]:
-    """The dict in a pickle: numbers, texts, lists, dicts, arrays of real numbers. Runs nothing; raises InputError for all else."""
+    """Read a pickled dict of numbers, texts, lists, dicts and arrays of real numbers; runs no code. Raises InputError for all else."""
     where = str(path)
     try:
         size = path.stat().st_size

@@ -16,8 +16,10 @@ ROOT = -1  # the parent of a node that has none
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Morphology:
-    """Trees of nodes: positions float64 [node, 3] x y z and radii [node] in the file's unit (micrometres by the format's custom),
-    parents int64 [node] (indices of nodes; -1: a root).
+    """Trees of nodes, such as a neuron, as `read_swc` returns them.
+
+    `positions` float64 [node, 3] x y z and `radii` [node] in the file's unit (micrometres by convention); `parents` int64 [node]:
+    index of each node's parent, -1 for a root.
     """
 
     positions: np.ndarray
@@ -26,17 +28,17 @@ class Morphology:
 
     @property
     def edges(self) -> np.ndarray:
-        """[edge, 2]: a node and its parent; of a lone root, the node and itself."""
+        """Pairs [edge, 2] of a node and its parent; a lone root is paired with itself."""
         nodes = np.arange(len(self.parents))
         lone = (self.parents == ROOT) & ~np.isin(nodes, self.parents)
         return np.stack([nodes, np.where(lone, nodes, self.parents)], 1)[(self.parents != ROOT) | lone]
 
 
 def read_swc(path: Path) -> Morphology:
-    """The nodes of an SWC file, in its order. A parent may stand anywhere in the file.
+    """Read the nodes of an SWC file, in its order; parents may come after their children.
 
-    Raises InputError, naming the line, for other than seven columns, what is no number, radii that are not positive, a
-    number used twice, parents that are not there, and cycles.
+    Raises InputError, naming the line, for other than seven columns, text in place of numbers, radii that are not positive, repeated
+    node numbers, missing parents, and cycles.
     """
     if not path.is_file():
         raise InputError(str(path), expected="an SWC file", found="none")

@@ -13,7 +13,7 @@ from benchmark.files.upright import Triple, upright
 
 
 def volume_format(path: Path) -> str:
-    """What a path is: 'dicom', 'images', an ending such as '.nii.gz', or '' for nothing that can be read."""
+    """Return the format of a file or folder: 'dicom', 'images', a suffix such as '.nii.gz', or '' for none that can be read."""
     if path.is_dir():
         if any(dicom.is_dicom(child) for child in path.iterdir()):
             return "dicom"
@@ -26,10 +26,11 @@ def volume_format(path: Path) -> str:
 def read_volume_file(
     path: Path, *, key: str | None = None, spacing: float | Triple | None = None, outside: float = 0.0
 ) -> tuple[np.ndarray, Triple, str]:
-    """Values [z, y, x] as stored (DICOM and NIfTI rescaled), spacing (z, y, x) [mm], and what had to be done, in words.
+    """Read a volume: values [z, y, x] as stored (DICOM and NIfTI rescaled), spacing (z, y, x) [mm], and a note on conversions.
 
-    Medical formats are turned upright (oblique ones interpolated, `outside` where they end). Other arrays are taken as
-    [z, y, x] and need a `spacing`. A DICOM file stands for its folder. Raises InputError for everything else.
+    DICOM, NIfTI, NRRD and MetaImage are turned upright; oblique volumes are interpolated, with `outside` beyond their edges. TIFF,
+    PNG, .npy and .npz (`key` names the array) are taken as [z, y, x] and need a `spacing`. A DICOM file stands for its folder. Raises
+    InputError for all else, MissingDependency where a format's reader is not installed.
     """
     found = volume_format(path)
     if not found:

@@ -6,10 +6,9 @@ import torch
 
 
 def to_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-    """A tensor of the CPU on a device; itself where that is the CPU.
+    """Move a tensor from the CPU to a device; return it unchanged where the device is the CPU.
 
-    A GPU gets it from page-locked memory, so that the host goes on at once; from any other it would first wait until the device
-    has done everything it was given before.
+    A GPU copies from page-locked memory in the background; from ordinary memory the host would wait for all earlier work of the GPU.
     """
     if torch.device(device).type == "cpu":
         return tensor

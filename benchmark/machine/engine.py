@@ -11,3 +11,4 @@ Engine = Annotated[
     Literal["auto", "native", "tigre"],
     Field(description="whose A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"),
 ]
+"""Type of a parameter that chooses the projector: 'auto' and 'native' = this project's kernels, 'tigre' = TIGRE's (needs CUDA)."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PROJECT = "benchmark"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Decorator that marks a function as a plug-in's implementation of a hook, such as `register_methods`; docs/hooks.md lists the hooks."""
 
 
 @hookspec

@@ -13,16 +13,20 @@ from benchmark.scan.scan import Composite
 
 
 class Params(BaseModel):
-    """Base of every parameter model: unknown keys are errors, values are frozen. Give each field a description with its unit."""
+    """Base class of every parameter model (pydantic): values are frozen, unknown keys are errors.
+
+    Give each field a type, a default, bounds and a description with its unit; plans and `--set` are checked against them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
+"""Type of a parameter that weighs total variation: a pure number 0 .. 1000 (see TvProblem), or 'auto' to choose it from the scan alone."""
 
 
 class DatasetParams(Params):
-    """What every dataset understands. A dataset subclasses this, adds its own keys and may change defaults."""
+    """Parameters that every dataset understands. Subclass it, add keys, and change defaults where the dataset needs others."""
 
     size: int = Field(64, ge=4, le=4096, description="voxels along the longest edge of the reconstruction grid")
     views: int | tuple[int, ...] = Field(
@@ -50,18 +54,22 @@ def resolve(target: Target) -> Callable[..., Any]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MethodSpec:
-    """A reconstruction method. `target(scan, params, run) -> Reconstruction`.
+    """Declaration of a reconstruction method, returned by the hook `register_methods`.
 
-    `presets` maps a name to parameter values that replace the defaults; `skip(scan, params) -> str | None` returns the
-    reason why a scan cannot be reconstructed by this method; `composites` says which kinds of views it understands (line
-    integrals unless it says so): scans of another kind are skipped before it sees them; `requires` lists modules that must be
-    importable. `pieces` says that the method keeps to `run.memory_bytes`: others are skipped where `--memory` is less than scan
-    and volume take.
-    `field(state, params, geometry)` makes of a checkpoint's state a function from positions [M, 3] (x y z [mm]) to attenuation
-    [M], for `render` and `volume`. `fit(scans, params, run) -> dict` trains on other scans beforehand (`fit`); what it returns is
-    handed to runs whose parameter `weights` (which such a method must have) names the file, as `run.weights`, and these count as
-    pretrained.
-    Raise `revision` whenever results change: it is part of each run's identity.
+    A target is a callable or 'package.module:name', which is imported only when a run needs it.
+
+    - `target(scan, params, run) -> Reconstruction` reconstructs.
+    - `presets` maps a preset's name to the parameter values that replace the defaults.
+    - `skip(scan, params) -> str | None` returns the reason why the method cannot reconstruct a scan; the run is then skipped.
+    - `requires` lists modules that must be importable; the run is skipped where one is missing.
+    - `composites` lists the kinds of views that the method understands (see Composite); scans of other kinds are skipped.
+    - `pieces` declares that the method stays within `run.memory_bytes`. Other methods are skipped where `--memory` is less than the
+      scan and the volume need.
+    - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`). A run whose parameter `weights` names the resulting
+      file finds its content in `run.weights` and counts as pretrained.
+    - `field(state, params, geometry)` turns a checkpoint's state into a function from positions [M, 3] (x y z [mm]) to attenuation
+      [M] [1/mm], for the commands `render` and `volume`.
+    - `revision` must be raised whenever results change: it is part of each run's identity.
     """
 
     name: str
@@ -81,11 +89,15 @@ class MethodSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """A source of cases. `target(params) -> Case`; `prepare(params, progress) -> None` downloads and converts ahead.
+    """Declaration of a dataset, returned by the hook `register_datasets`.
 
-    `progress(done, total, what)` reports bytes or steps. `params` must derive from DatasetParams. A dataset that reads files
-    of the user's names in `opens` what it is offered (`scan` for --scan PATH, `volume` for --volume PATH) with a function
-    that looks at a path and says whether it is one of its own; its params then have the key `path`.
+    - `target(params) -> Case` loads or simulates a case; `params` is a subclass of DatasetParams.
+    - `prepare(params, progress) -> None` downloads and converts in advance; it reports with `progress(done, total, text)`.
+    - `opens` maps `scan` (for `--scan PATH`) or `volume` (for `--volume PATH`) to a function `(path) -> bool` that recognises the
+      dataset's own files. The params then need a key `path`.
+    - `requires` lists modules that must be importable.
+    - `licence` and `cite` are shown wherever the data are.
+    - `revision` must be raised whenever the data change: it is part of each run's identity.
     """
 
     name: str
@@ -102,12 +114,14 @@ class DatasetSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MetricSpec:
-    """A score. kind 'volume': `target(prediction, truth)`, both [z, y, x]; kind 'projection': both [view, v, u].
+    """Declaration of a score, returned by the hook `register_metrics`.
 
-    The data range must come from the truth, never from the prediction. `needs` names what the target also gets, by keyword:
-    'geometry' (of the volume and of the views), 'silhouettes' (of photographs: as rendered, and true), or one of the case's facts,
-    such as 'mu_water' [1/mm] or 'sphere' (centre x y z and radius [mm]); cases without it are not scored. Raise `revision` whenever
-    values change.
+    - `target(prediction, truth) -> float | None` scores volumes [z, y, x] (kind 'volume') or projections [view, v, u] (kind
+      'projection'); None means that the score does not apply. Take the data range from the truth, never from the prediction.
+    - `needs` names further keyword arguments of the target: 'geometry' (of the volume and of the views), 'silhouettes' (of
+      photographs: rendered and true), or one of the case's facts, such as 'mu_water' [1/mm] or 'sphere' (centre x y z and radius [mm]).
+      Cases without them are not scored.
+    - `revision` must be raised whenever values change.
     """
 
     name: str  # the column, e.g. 'psnr' becomes volume_psnr
@@ -123,7 +137,10 @@ class MetricSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReporterSpec:
-    """Writes something from finished records: `target(results) -> list[Path]`, where results is a benchmark.records.store.Results."""
+    """Declaration of a reporter, returned by the hook `register_reporters`.
+
+    `target(results) -> list[Path]` writes files from finished runs and returns their paths; `results` is a Results.
+    """
 
     name: str
     target: Target

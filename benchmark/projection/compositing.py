@@ -13,9 +13,9 @@ Mode = Literal["sum", "max"]
 
 
 def composite_rays_xray(mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
-    """Attenuation p_r = sum_i mu_i dt_i over the samples of ray r: mu [M], ts [M, 2] = (t, dt), rays [N, 2] -> [N].
+    """Return the line integral p_r = sum_i mu_i dt_i of each ray's samples: mu [M], ts [M, 2] = (t, dt), rays [N, 2] -> [N].
 
-    d p_r / d mu_i = dt_i; there is no gradient to ts. Raises InputError for tables that are not packed.
+    `ts` and `rays` are those of Samples. Differentiable with respect to mu, not ts. Raises InputError for tables that are not packed.
     """
     _check_packed(mu, ts, rays)
     return composited("sum", mu, ts, rays)

@@ -32,9 +32,10 @@ def importance_integral(
     occupancy: torch.Tensor | None = None,
     chunk: int = 1 << 20,
 ) -> torch.Tensor:
-    """Line integrals or maxima of a field along rays, float32 [N], as `line_integral`, from samples + importance samples a ray.
+    """Return integrals or maxima as `line_integral` does, from `samples` even and `importance` adaptive samples per ray: float32 [N].
 
-    Gradients reach whatever the field depends on, but not through where the samples lie.
+    A first pass of the field in even bins, without gradients, places the adaptive ones where the field is large (Mildenhall et al.
+    2020, arXiv 2003.08934). With `jitter` the result is unbiased. Gradients do not pass through the positions of the samples.
     """
     rows = max(1, chunk // (samples + importance))
     parts = []

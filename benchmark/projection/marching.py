@@ -25,7 +25,11 @@ MOST_SAMPLES = 1 << 28  # in one ray table: more is a step in the wrong unit
 
 
 class Samples(NamedTuple):
-    """Packed samples: positions float32 [M, 3], ts float32 [M, 2] = (t, dt), rays int64 [N, 2] = (first, count)."""
+    """M samples along N rays, packed ray by ray, as `march` returns them.
+
+    `positions` float32 [M, 3] x y z [mm]; `ts` float32 [M, 2] = (t, dt), distance from the origin and length of the bin [mm]; `rays` int64
+    [N, 2] = (first sample, number of samples).
+    """
 
     positions: torch.Tensor
     ts: torch.Tensor
@@ -44,11 +48,11 @@ def line_integral(
     occupancy: torch.Tensor | None = None,
     chunk: int = 1 << 20,
 ) -> torch.Tensor:
-    """Line integrals (mode 'sum', dimensionless) or maxima ('max', 1/mm) of a field along rays, float32 [N].
+    """Return the integrals (mode 'sum', dimensionless) or maxima (mode 'max', 1/mm) of a field along rays: float32 [N].
 
-    `field` maps positions [M, 3] (x y z [mm], inside `bounds` = [lower, upper]) to mu [M] or [M, 1] in 1/mm. It is called
-    with at most about `chunk` samples at a time (always whole rays). The rest is as for `march`. Gradients reach
-    whatever the field depends on. Raises InputError for a field that answers in another shape.
+    `field` maps positions [M, 3] (x y z [mm], inside `bounds` = [lower, upper]) to attenuation [M] or [M, 1] [1/mm]; one call gets at
+    most about `chunk` samples, always whole rays. `samples`, `step`, `jitter` and `occupancy` are those of `march`. Differentiable
+    with respect to all that the field depends on. Raises InputError for a field that returns another shape.
     """
     marcher = _Marcher(rays, bounds, samples, step, jitter, occupancy)
     parts = []
@@ -67,11 +71,11 @@ def march(
     jitter: Jitter = None,
     occupancy: torch.Tensor | None = None,
 ) -> Samples:
-    """Cut what lies of each ray inside the box into bins of equal length dt, one sample each.
+    """Return one sample in each of the bins of equal length dt that divide the part of each ray inside the box `bounds` = [lower, upper].
 
-    Give either `samples` per ray or the longest `step` [mm]. With a `jitter` generator (torch or numpy; one number is drawn
-    from it) each sample lies anywhere in its bin with equal probability, which makes the sum unbiased; without it, in the
-    middle. `occupancy` [z, y, x] (bool, cells that fill the box) leaves out the samples in cells that are False.
+    Give the number of `samples` per ray, or the longest `step` [mm]. With a generator `jitter` (torch or NumPy; one number is drawn from
+    it) each sample is uniformly distributed in its bin, which makes the integral unbiased; without it, samples lie in the middle.
+    `occupancy` (bool [z, y, x], cells that fill the box) drops the samples in cells that are False.
     """
     return _Marcher(rays, bounds, samples, step, jitter, occupancy).fill(0, len(rays))
 

@@ -9,10 +9,13 @@ from benchmark.scan.geometry import ConeBeamGeometry
 
 
 def operators(geometry: ConeBeamGeometry, engine: Engine, device: str) -> Projector | tigre.TigreProjector:
-    """The projector of an engine. Raises MissingDependency for 'tigre' where it cannot be used."""
+    """Return the projector of an engine: `forward` and `adjoint` as those of Projector; TIGRE's are not differentiable.
+
+    Raises MissingDependency for 'tigre' where TIGRE or a CUDA device is missing, InputError for geometries that TIGRE does not support.
+    """
     return tigre.TigreProjector(geometry, device) if engine == "tigre" else Projector(geometry)
 
 
 def engine_name(engine: Engine) -> str:
-    """What the record says: 'native', or 'tigre' with its version."""
+    """Return the engine's name for the record: 'native', or 'tigre' with its version."""
     return tigre.name() if engine == "tigre" else "native"

@@ -20,12 +20,12 @@ from benchmark.scan.geometry import ConeBeamGeometry
 
 
 class Projector:
-    """A for one geometry: `forward` maps a volume [z, y, x] (1/mm) to line integrals [view, v, u], `adjoint` is its transpose.
+    """Linear operator A of one geometry: `forward` maps a volume to line integrals, `adjoint` is its transpose.
 
-    Both take float32 tensors on the CPU or a CUDA device, and work under autograd to any order. On the CPU they give the same bits
-    for any number of threads; on a GPU the last bits of `adjoint` differ from run to run, and `path` makes no difference.
-    `path` is 'separable' where every view's detector rows are parallel to z (about four times faster), else 'rays';
-    it is chosen from the geometry unless given. Raises InputError for tensors of another shape.
+    Both take float32 tensors on the CPU or a CUDA device and are differentiable to any order. CPU results are bitwise equal for any number
+    of threads; on a GPU the last bits of `adjoint` differ from run to run. `path` is 'separable' (for detector rows parallel to z,
+    about four times faster) or 'rays'; the default follows from the geometry. A is Joseph's method (1982, doi
+    10.1109/TMI.1982.4307572). Raises InputError for tensors of another shape.
     """
 
     def __init__(self, geometry: ConeBeamGeometry, path: str | None = None) -> None:
@@ -43,15 +43,15 @@ class Projector:
         return bool((rise <= np.abs(centre[:, :2] - source[:, :2]).max(1) * 0.7).all())
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> Projector:
-        """The projector of only these views."""
+        """Return the projector of only these views."""
         return Projector(self.geometry.subset(indices), self.path)
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
-        """A volume: [z, y, x] -> [view, v, u]."""
+        """Return A x: volume [z, y, x] [1/mm] -> line integrals [view, v, u] (dimensionless)."""
         return _Project.apply(self._checked("volume", volume, self.geometry.volume_shape), self)
 
     def adjoint(self, projections: torch.Tensor) -> torch.Tensor:
-        """A^T projections: [view, v, u] -> [z, y, x]."""
+        """Return A^T p: projections [view, v, u] -> [z, y, x]."""
         return _Backproject.apply(self._checked("projections", projections, self.geometry.projection_shape), self)
 
     def _checked(self, name: str, tensor: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:

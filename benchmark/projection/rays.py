@@ -17,10 +17,10 @@ Pixels = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rays:
-    """Half-lines origin + t direction, t >= 0 [mm]. Index or slice it along the first axis like a tensor.
+    """Half-lines origin + t direction, t >= 0 [mm]: float32 [N, 3] each, x y z [mm]. Index or slice them along the first axis.
 
-    origins and directions: float32 [N, 3], x y z [mm]. Directions of any length are taken (a vector from source to pixel,
-    say) and kept as unit vectors, so that t is always a distance in mm. Raises InputError for anything else.
+    Directions of any length are accepted and normalised, so that t is a distance in mm. Raises InputError for other shapes, for
+    numbers that are not finite, and for directions of length 0.
     """
 
     origins: torch.Tensor
@@ -61,12 +61,11 @@ def view_rays(
     pixels: Pixels | torch.Tensor | None = None,
     device: torch.device | str = "cpu",
 ) -> Rays:
-    """Rays from the source through pixel centres.
+    """Return the rays from the source through pixel centres, of all pixels of the chosen views or of the given pixels.
 
-    Without `pixels`: every pixel of the chosen views (default: all), in the order of projections[views].reshape(-1).
-    With `pixels`, three index tensors [N] (view, v, u) or one tensor [N, 3]: these pixels, so that the rays belong to
-    projections[view, v, u]. v and u may be fractions of a pixel. Rays of pixels are where those are, else on `device`.
-    Raises InputError for pixels that are not on the detector.
+    Without `pixels`: every pixel of `views` (default: all views) in the order of projections[views].reshape(-1), on `device`.
+    With `pixels` (three index tensors [N] view, v, u, or one tensor [N, 3]): the rays of projections[view, v, u], on the pixels'
+    device; v and u may be fractions of a pixel. Raises InputError for pixels off the detector.
     """
     if pixels is not None:
         if views is not None:

@@ -134,7 +134,10 @@ class TigreProjector:
 
 
 def tigre_fdk(projections: np.ndarray, geometry: ConeBeamGeometry, filter: FilterName, device: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """TIGRE's own FDK: volume [z, y, x], and what the record should say about it. Raises as TigreProjector."""
+    """Reconstruct by TIGRE's own FDK: the volume [z, y, x] [1/mm], and notes for the record.
+
+    Raises MissingDependency where TIGRE or a CUDA device is missing, InputError for geometries that TIGRE does not support.
+    """
     tigre, gpu = _loaded(device)
     values, angles = described(tigre, geometry)
     # Its weights of displaced detectors look at both offsets, but would cut the detector in half for one along v alone.

@@ -11,8 +11,10 @@ from benchmark.scan.scan import Scan
 
 
 def upper_bound(scan: Scan, device: torch.device | str = "cpu") -> torch.Tensor:
-    """The least of all views' values at each voxel's centre, float32 [z, y, x] on `device` (space carving, Kutulakos and Seitz 2000,
-    doi 10.1023/A:1008191222954, with values instead of silhouettes); the largest value of the scan where no view sees the voxel.
+    """Return the minimum over all views of the pixel that sees each voxel's centre, float32 [z, y, x] on `device`.
+
+    No field can exceed it where the views are maxima (space carving, Kutulakos & Seitz 2000, doi 10.1023/A:1008191222954, with values
+    in place of silhouettes). Voxels that no view sees get the scan's largest value.
     """
     geometry, views = scan.geometry, torch.tensor(scan.projections, device=device)
     bound = torch.full(geometry.volume_shape, torch.inf, device=device)

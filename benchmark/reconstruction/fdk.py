@@ -32,17 +32,16 @@ def filtered_backprojection(
     folder: Path | None = None,
     device: torch.device | str = "cpu",
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Volume [z, y, x] (1/mm) from line integrals [view, v, u], and what was done about redundant or missing rays.
+    """Reconstruct by FDK: the volume [z, y, x] [1/mm], and notes for the record about redundant or missing rays.
 
-    Cosine weights, the windowed ramp along u, redundancy weights and a 1 / U^2 backprojection (Feldkamp, Davis, Kress
-    1984, doi 10.1364/JOSAA.1.000612). Detector offsets, an axis off centre (Gullberg et al. 1986, doi
-    10.1109/TMI.1986.4307736), irregular angles, short scans and displaced detectors are taken into account.
-    `cutoff` (0 .. 1] is relative to Nyquist of the coarser of voxels and detector pixels (at the axis); `nonnegative` sets
-    negative values to 0.
-    Where this process would grow beyond `memory_bytes`, the volume is made slab by slab from a few views at a time: the same
-    numbers to float rounding. A volume that takes more than two thirds of what is left lies in a file in `folder`.
-    `device` does the work; the volume comes back to the host. Raises InputError for orbits that are not circular and for less memory
-    than the smallest pieces take.
+    Cosine weights, windowed ramp along u, redundancy weights, 1 / U^2 backprojection (Feldkamp, Davis, Kress 1984, doi
+    10.1364/JOSAA.1.000612); detector offsets, an axis off centre (Gullberg et al. 1986, doi 10.1109/TMI.1986.4307736), irregular
+    angles, short scans and displaced detectors are corrected for. `projections` are line integrals [view, v, u]. `cutoff` (0 .. 1] is
+    relative to Nyquist of the coarser of voxels and detector pixels (at the axis). `nonnegative` sets negative values to 0.
+
+    Where this process would exceed `memory_bytes`, the volume is made slab by slab from a few views at a time: the same numbers to float
+    rounding; a volume larger than two thirds of the remaining memory lies in a file in `folder`. `device` does the work; the volume
+    comes back to the host. Raises InputError for orbits that are not circular and for less memory than the smallest pieces need.
     """
     why = not_circular(geometry)
     if why:
@@ -97,7 +96,7 @@ def _pieces(geometry: ConeBeamGeometry, room: Room, row: int) -> tuple[list[tupl
 
 
 def not_circular(geometry: ConeBeamGeometry) -> str | None:
-    """Why FDK cannot reconstruct this orbit, or None if it can."""
+    """Return the reason why FDK cannot reconstruct this orbit, or None if it can."""
     if geometry.is_circular:
         return None
     if geometry.view_vectors is not None:

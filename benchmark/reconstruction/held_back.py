@@ -14,19 +14,18 @@ BOXES = 3.5  # of a voxel's width, see blur_widths
 
 
 def held_back_views(angles: np.ndarray) -> np.ndarray:
-    """Indices of every fifth view or so, at most ten, spread over the arc and away from its ends."""
+    """Return the indices of about every fifth view, ten at most, spread over the arc [rad] and away from its ends."""
     count = min(10, max(1, round(angles.size / 5)))
     ordered = np.argsort(angles, kind="stable")
     return np.sort(ordered[((np.arange(count) + 0.5) * angles.size / count).astype(int)])
 
 
 class ViewError:
-    """Some views of a scan; `error` compares a volume's projections with them.
+    """Error of a volume on some views of a scan, made comparable to the error of the volume itself.
 
-    Two things make the error stand for the volume's. It passes through the ramp filter along u: an error of the volume at
-    frequency f reaches the projections divided by f (the central slice theorem). And the views are blurred to the resolution
-    of the voxels: a grid of voxel means, interpolated, cannot show what they show, and without the blur volumes that are
-    too sharp would match them best.
+    The residual passes through the ramp filter along u, because an error of the volume at frequency f reaches the projections divided by
+    f (central slice theorem). The views are blurred to the resolution of the voxels, because interpolated voxel means cannot show
+    finer detail; otherwise volumes that are too sharp would fit best. `projections` are [view, v, u], on the device of the volumes.
     """
 
     def __init__(self, geometry: ConeBeamGeometry, projections: torch.Tensor) -> None:
@@ -36,7 +35,7 @@ class ViewError:
         self.scale = max(self._energy(self.target), 1e-30)
 
     def error(self, x: torch.Tensor) -> float:
-        """Ramp-filtered error of a volume [z, y, x], relative to the views' ramp-filtered content (root mean square)."""
+        """Return the filtered residual of a volume [z, y, x] relative to the filtered views (root mean square, dimensionless)."""
         return math.sqrt(self._energy(self.projector.forward(x) - self.target) / self.scale)
 
     def _energy(self, projections: torch.Tensor) -> float:

@@ -20,14 +20,14 @@ KEPT = 4 << 30  # [bytes] of column sums, one volume a subset, where nobody says
 
 
 class OrderedSubsets:
-    """x <- x + relaxation C A^T R (p - A x) for each subset of `size` views in turn (Andersen & Kak 1984, doi 10.1177/016173468400600107).
+    """Corrections x <- x + relaxation C A^T R (p - A x) by subsets of `size` views (Andersen & Kak 1984, doi 10.1177/016173468400600107).
 
-    R and C are the inverse row and column sums of the subset's A, 0 for rays and voxels that are not met. Subsets follow
-    each other far apart in angle. Where this process would grow beyond `memory_bytes`, the volume is corrected slab by slab,
-    and R, C and p are made or read each time instead of kept: about twice the work, the same numbers to float rounding.
-    Without a limit they are kept up to KEPT bytes, and as far as a GPU has room. Volumes, and what is kept, lie on `device`;
-    `engine` says whose A and A^T are used.
-    Raises InputError for less memory than volume and smallest pieces take, and for pieces of another engine.
+    R and C are the inverse row and column sums of the subset's A, 0 for rays and voxels without contact. `len()` is the number of
+    subsets; consecutive ones are far apart in angle. Volumes lie on `device`; `engine` chooses the projector.
+
+    Where this process would exceed `memory_bytes`, the volume is corrected slab by slab, and R, C and p are computed or read again each
+    time: about twice the work, the same numbers to float rounding. Without a limit they are kept as far as a fixed size and the GPU
+    allow. Raises InputError for less memory than the smallest pieces need, and for pieces with another engine.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class OrderedSubsets:
         return len(self._subsets)
 
     def correct(self, volume: torch.Tensor, index: int, relaxation: float, nonnegative: bool = True) -> torch.Tensor:
-        """Correct the volume [z, y, x] in place with subset `index` (modulo their number); the mean squared residual before, a scalar."""
+        """Correct the volume [z, y, x] in place with subset `index` (modulo their number). Return the mean squared residual before."""
         return self._subsets[index % len(self)].correct(volume, relaxation, nonnegative)
 
 

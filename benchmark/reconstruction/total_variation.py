@@ -13,12 +13,11 @@ from benchmark.kernels.dispatch import call
 
 
 class TotalVariation:
-    """TV(x) = sum over voxels of w |G x|, G = forward differences, for volumes of one shape [z, y, x].
+    """Isotropic total variation TV(x) = sum over voxels of w |G x| (G = forward differences) of volumes of one shape [z, y, x].
 
-    `spacing` (z, y, x) weighs the differences of oblong voxels (its unit cancels: they are relative to the geometric
-    mean), so that for cubes TV has the unit of x. The proximal operator keeps its dual field from call to call: inside an
-    outer iteration, whose arguments change little, a few inner iterations are enough. Volumes lie on `device`, and so do the
-    `weights` w >= 0 of the voxels (float32 [z, y, x]; none = 1).
+    `spacing` (z, y, x) corrects the differences of oblong voxels relative to the geometric mean: its unit cancels, and TV has the unit of
+    x. `weights` w >= 0 are float32 [z, y, x] (default: 1). Volumes and weights lie on `device`. `prox` keeps its dual field between
+    calls: in an outer iteration, whose arguments change little, a few inner iterations are enough.
     """
 
     def __init__(
@@ -38,15 +37,14 @@ class TotalVariation:
         self._weights = None if weights is None else self._checked(weights)
 
     def value(self, x: torch.Tensor) -> float:
-        """TV(x), x float32 [z, y, x]."""
+        """Return TV(x) of x, float32 [z, y, x]."""
         call("tv_value", self._checked(x), self._shape, self._scale, self._weights, self._slices)
         return float(self._slices.sum())
 
     def gradient(self, x: torch.Tensor, smoothing: float) -> torch.Tensor:
-        """The gradient of TV [z, y, x] at x, in which lengths |G x| below `smoothing` (> 0, unit of x) count quadratically.
+        """Return the gradient of TV at x [z, y, x]; lengths |G x| below `smoothing` (> 0, unit of x) count quadratically (Huber).
 
-        That is Huber's function of each length, the Moreau envelope of the weighted TV: its gradient G^T p, p = G x / smoothing pulled
-        back into each voxel's ball, is what the two kernels of the proximal operator compute.
+        That is the gradient of the Moreau envelope of the weighted TV: G^T p with p = G x / smoothing projected onto each voxel's ball.
         """
         x, dual = self._checked(x), torch.zeros_like(self._dual)
         step, no_momentum = ctypes.c_float(1 / smoothing), ctypes.c_float(0)
@@ -56,8 +54,11 @@ class TotalVariation:
         return slope
 
     def prox(self, target: torch.Tensor, weight: float, *, iterations: int = 10, nonnegative: bool = True) -> torch.Tensor:
-        """argmin over x (>= 0 if nonnegative) of |x - target|^2 / 2 + weight TV(x), by `iterations` steps of the fast gradient
-        projection (Beck & Teboulle 2009, doi 10.1109/TIP.2009.2028250), from where the last call ended."""
+        """Return argmin over x (x >= 0 if `nonnegative`) of |x - target|^2 / 2 + weight TV(x).
+
+        Computed by `iterations` steps of the fast gradient projection (Beck & Teboulle 2009, doi 10.1109/TIP.2009.2028250), starting from
+        the dual field of the last call.
+        """
         floor = 0.0 if nonnegative else -math.inf
         if weight <= 0:
             return target.clamp(min=0) if nonnegative else target.clone()
@@ -78,7 +79,7 @@ class TotalVariation:
         return x
 
     def restart(self) -> None:
-        """Forget the dual field."""
+        """Forget the dual field of earlier calls."""
         self._dual.zero_()
 
     def _checked(self, volume: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 
@@ -15,12 +15,10 @@ from benchmark.scan.geometry import ConeBeamGeometry
 
 
 class TvProblem:
-    """F(x) = |A x - b|^2 / (2 kappa) + weight m TV(x), for x >= 0 if `nonnegative`.
+    """The problem min F(x) = |A x - b|^2 / (2 kappa) + weight m TV(x), x >= 0 if `nonnegative`; `fista` solves it.
 
-    kappa = mean of A^T A 1 over the voxels (so that |A x|^2 / kappa is of the size of |x|^2) and m = the mean attenuation
-    of the data (the constant volume's that fits them best) make `weight` a pure number: it means the same in any length unit, for
-    any contrast, and for any number of views or pixels. Everything lies where the projections lie; `engine` says
-    whose A and A^T are used.
+    kappa = the mean of A^T A 1 over the voxels and m = the attenuation [1/mm] of the constant volume that fits the data best make `weight`
+    a pure number: independent of length unit, contrast, and numbers of views and pixels. `projections` [view, v, u] determine the device.
     """
 
     def __init__(self, geometry: ConeBeamGeometry, projections: torch.Tensor, *, nonnegative: bool = True, engine: Engine = "auto") -> None:
@@ -34,18 +32,18 @@ class TvProblem:
         self.variation = TotalVariation(geometry.volume_shape, geometry.volume_spacing, projections.device)
 
     def weigh(self, weights: torch.Tensor) -> None:
-        """Let each voxel's gradient count by its weight, float32 [z, y, x], from now on."""
+        """Weigh each voxel's gradient by `weights`, float32 [z, y, x], from now on."""
         geometry = self.projector.geometry
         self.variation = TotalVariation(geometry.volume_shape, geometry.volume_spacing, self.data.device, weights)
 
     def misfit(self, projected: torch.Tensor) -> float:
-        """|A x - b|^2 / (2 kappa) from A x."""
+        """Return |A x - b|^2 / (2 kappa), given A x."""
         return float((projected - self.data).double().square().sum()) / (2 * self.kappa)
 
 
 @dataclasses.dataclass
 class Iterate:
-    """Where FISTA stands after `steps` steps: x, its objective, and by which part the objective fell over the last steps."""
+    """State of FISTA after `steps` steps: the volume x [z, y, x], F(x), and the relative decrease of F over the last ten steps."""
 
     x: torch.Tensor
     objective: float = math.inf
@@ -56,12 +54,14 @@ class Iterate:
 WINDOW = 10  # [steps] over which the objective's decrement is measured
 
 
-def fista(problem: TvProblem, weight: float, steps: Iterable[int], *, tolerance: float, inner: int, start: torch.Tensor | None = None):
-    """Yield the Iterate after every step of FISTA (Beck & Teboulle 2009, doi 10.1137/080716542) with adaptive restart
-    (O'Donoghue & Candes 2015, doi 10.1007/s10208-013-9150-3), until `steps` ends or the objective falls by less than
-    `tolerance` (relative) over ten steps.
+def fista(
+    problem: TvProblem, weight: float, steps: Iterable[int], *, tolerance: float, inner: int, start: torch.Tensor | None = None
+) -> Iterator[Iterate]:
+    """Minimise a TvProblem: yield an Iterate after every step of FISTA with adaptive restart.
 
-    One A and one A^T a step: A of the extrapolated point comes from linearity.
+    Ends when `steps` (such as `run.steps(100)`) ends, or when the objective falls by less than `tolerance` (relative) over ten steps.
+    `inner` is the number of iterations of each proximal step, `start` the first volume [z, y, x] (default: 0). One A and one A^T a
+    step (Beck & Teboulle 2009, doi 10.1137/080716542; O'Donoghue & Candes 2015, doi 10.1007/s10208-013-9150-3).
     """
     strength = weight * problem.attenuation
     x = torch.zeros(problem.projector.geometry.volume_shape, device=problem.data.device) if start is None else start

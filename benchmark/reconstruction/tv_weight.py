@@ -34,7 +34,7 @@ RISE = 1.01  # both errors must have risen by this factor from their minimum bef
 
 @dataclasses.dataclass
 class TvChoice:
-    """The chosen weight, the errors it was chosen from, and the volume of the last fit (a start for the next)."""
+    """Result of `choose_tv_weight`: the chosen weight, what was tried, the indices of the held-back views, and the last fit [z, y, x]."""
 
     weight: float = FALLBACK
     tried: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)  # weight, errors of held-back and fitted views
@@ -43,7 +43,12 @@ class TvChoice:
 
 
 def choose_tv_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: bool, inner: int, engine: Engine = "auto") -> TvChoice:
-    """Fit all views but the held-back ones with ever smaller weights until what the fits predict of those gets worse."""
+    """Choose the weight of a TvProblem from the scan alone, by fitting all but the held-back views with ever smaller weights.
+
+    The search ends when the fits predict the held-back views worse again (see `held_back_views`, ViewError). `data` are the projections
+    [view, v, u] on the device to use; `inner` is that of `fista`. The steps count as steps of `run`. A scan too short to hold views
+    back gets the default weight.
+    """
     choice = TvChoice(held_back=[int(i) for i in held_back_views(scan.geometry.angles)])
     kept = np.setdiff1d(np.arange(scan.geometry.views), choice.held_back)
     if kept.size < 2:

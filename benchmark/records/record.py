@@ -19,7 +19,7 @@ _LATER = {"budget_steps": None, "budget_samples": None, "budget_projections": No
 
 
 class RunSpec(BaseModel):
-    """One run, fully resolved: what to load, what to run, with which numbers. Its `id` is a hash of all of it."""
+    """One run, fully resolved: dataset, method, parameters, seed and budget. Observers of `run_started` get it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,12 +40,12 @@ class RunSpec(BaseModel):
 
     @property
     def budget(self) -> Budget:
-        """What the run may use up."""
+        """Limits of the run."""
         return Budget(self.budget_seconds, self.budget_steps, self.budget_samples, self.budget_projections)
 
     @property
     def id(self) -> str:
-        """Readable prefix + 12 hex digits of the hash of every field."""
+        """Identity of the run: a readable prefix and 12 hex digits of the hash of all fields."""
         later = {name for name, unset in _LATER.items() if getattr(self, name) == unset}
         content = self.model_dump(mode="json", exclude=later)
         if self.weights_digest:
@@ -66,7 +66,7 @@ class CurvePoint(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """What is kept of one attempt at one run; one JSON file each."""
+    """Record of one attempt at one run, stored as one JSON file. Observers of `run_finished` and reporters get it."""
 
     model_config = ConfigDict(extra="forbid")
 

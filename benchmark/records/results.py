@@ -104,7 +104,10 @@ class StoredCase:
 
 
 class Results:
-    """The latest record of every run of a folder, and the volumes and cases that belong to them."""
+    """A results folder: the latest record of every run, with its volume, truth and arrays. Reporters get it.
+
+    `folder` is the path, `records` the list of RunRecord, `problems` the files that could not be read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -118,36 +121,36 @@ class Results:
 
     @classmethod
     def open(cls, folder: str | Path) -> Results:
-        """Read a results folder. Raises InputError if it is none."""
+        """Open a results folder. Raises InputError if the path is none."""
         folder = Path(folder)
         if not (folder / "runs").is_dir():
             raise InputError(str(folder), expected="a results folder (with runs/ inside)", found="none", fix="Give the --output of a run.")
         return cls(folder)
 
     def record(self, run_id: str) -> RunRecord | None:
-        """The latest record of a run."""
+        """Return the latest record of a run, None if there is none."""
         return next((record for record in self.records if record.run_id == run_id), None)
 
     def folder_of(self, record: RunRecord) -> Path:
-        """Where the attempts and the volume of a run lie."""
+        """Return the folder of a run's attempts and volume."""
         return self.folder / "runs" / record.run_id
 
     def volume(self, record: RunRecord) -> np.ndarray | None:
-        """The reconstruction, float32 [z, y, x] [1/mm]; None for runs without one. Raises InputError for one that cannot be read."""
+        """Return the reconstruction, float32 [z, y, x] [1/mm]; None for runs without one. Raises InputError for a damaged file."""
         path = self.volume_path(record)
         with _reading(path, self.remedy(record)):
             return nifti.read_volume(path) if record.status == "ok" and path.exists() else None
 
     def volume_path(self, record: RunRecord) -> Path:
-        """Where the reconstruction of a finished run lies."""
+        """Return the path of a finished run's volume."""
         return self.folder_of(record) / "volume.nii.gz"
 
     def remedy(self, record: RunRecord) -> str:
-        """What to do about a finished run whose files are damaged or gone."""
+        """Return advice on a finished run whose files are damaged or gone."""
         return f"To have it made again, remove {self.folder_of(record)} and repeat the `run` that wrote it."
 
     def arrays(self, record: RunRecord) -> dict[str, np.ndarray]:
-        """What the method kept beside the volume (see Reconstruction), by name. Raises InputError for a file that cannot be read."""
+        """Return the arrays kept beside the volume (see Reconstruction), by name. Raises InputError for a damaged file."""
         path = self.folder_of(record) / ARRAYS
         if record.status != "ok" or not path.exists():
             return {}
@@ -155,22 +158,22 @@ class Results:
             return _archive(path)
 
     def case(self, record: RunRecord) -> StoredCase | None:
-        """The problem that a run solved; None if it was never loaded."""
+        """Return the stored case of a run; None if it was never loaded."""
         return self.case_of(record.spec.data_digest)
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 (a Results lives as long as the program's one report)
     def case_of(self, digest: str) -> StoredCase | None:
-        """The stored case of a data digest."""
+        """Return the stored case of a data digest; None if there is none."""
         folder = self.folder / "cases" / digest
         return StoredCase(folder) if digest and (folder / "case.json").exists() else None
 
     def cases(self) -> list[StoredCase]:
-        """Every case that the records refer to, once each, in their order."""
+        """Return every case that the records refer to, once each, in their order."""
         digests = dict.fromkeys(record.spec.data_digest for record in self.records)
         return [case for digest in digests if (case := self.tried(self.case_of, digest)) is not None]
 
     def tried(self, read: Callable[..., T], *arguments: Any) -> T | None:
-        """What `read` returns; None, and one more problem, where a file cannot be read."""
+        """Return the result of `read`; None, and one more of `problems`, where a file is damaged."""
         try:
             return read(*arguments)
         except InputError as error:
@@ -178,7 +181,7 @@ class Results:
             return None
 
     def shown(self, records: list[RunRecord]) -> tuple[StoredCase | None, list[tuple[RunRecord, np.ndarray]]]:
-        """For pictures of runs on one case: the case, and the volumes there are; what cannot be read is left out, and a problem."""
+        """Return the case of runs that share it, and pairs of record and volume; damaged files are left out and become `problems`."""
         case = self.tried(self._whole_case, records[0]) if records else None
         return case, [(record, volume) for record in records if (volume := self.tried(self.volume, record)) is not None]
 
@@ -189,12 +192,12 @@ class Results:
         return case
 
     def truth(self, record: RunRecord) -> np.ndarray | None:
-        """The truth [z, y, x] of a run's case."""
+        """Return the truth of a run's case, float32 [z, y, x] [1/mm]; None if there is none."""
         case = self.case(record)
         return None if case is None else case.truth
 
     def frame(self) -> pd.DataFrame:
-        """One row a run: the content of tables/runs.csv."""
+        """Return a pandas table with one row a run: the content of tables/runs.csv."""
         from benchmark.records.frame import frame
 
         return frame(self.records)

@@ -20,11 +20,16 @@ class Interrupted(Exception):
 
 
 class Run:
-    """Handed to every method as its third argument.
+    """Third argument of every method: the run's facts, its randomness, its loop, its log. It knows no truth and no score.
 
-    seed, device ('cpu', 'cuda:0'), threads, budget, memory_bytes (the most that this process may take; None = no limit) and
-    scratch (a folder for files; None = the system's own) are facts, as are the weights that a fit to other scans gave (None =
-    there are none); `rng` is a numpy Generator seeded for this run.
+    - `seed`, `rng`: the run's seed, and a NumPy generator seeded with it. Use no other randomness.
+    - `device`: where to compute, such as 'cpu' or 'cuda:0'; `threads`: CPU threads, None = torch's default.
+    - `budget`: limits of the run (`steps` obeys them).
+    - `memory_bytes`: most memory that the process may take; None = no limit.
+    - `scratch`: folder for temporary files, removed after the run; None = the system's own.
+    - `weights`: result of an earlier fit to other scans (see MethodSpec.fit); None = none.
+
+    In a test, `Run()` is enough.
     """
 
     def __init__(
@@ -62,11 +67,11 @@ class Run:
         self._interrupted = False
 
     def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
-        """Yield 0 .. count - 1; ends early when the budget is spent. Counts steps for the record.
+        """Yield 0 .. count - 1, but end early when the budget is spent. Every iterative method loops over it.
 
-        With `state` (all that training changes, as `state_dict()` and `load_state_dict()`), checkpoints are written now and
-        then, and an interrupted run goes on from its last one: the first number yielded is then the next step's. Loops before
-        the checkpoint's, with a state or without, are then done again. A loop left by `break` keeps the checkpoint that it has.
+        With `state` (an object whose `state_dict()` and `load_state_dict()` cover everything that training changes), checkpoints are
+        written at intervals, and an interrupted run continues from the last one: the first number yielded is the next step's. Loops
+        before the checkpoint's are repeated. A loop left by `break` keeps its last checkpoint.
         """
         first = self.step
         self._loop = loop = self.budget.within(first + count)
@@ -94,12 +99,12 @@ class Run:
                 self._state = None
 
     def used(self) -> Used:
-        """What the run has used up by now."""
+        """Return the seconds, steps, ray samples and projections used so far."""
         work = counters.totals()
         return Used(self.clock.seconds, self.step, work.get("ray_samples", 0), work.get("forward_views", 0) / self.views)
 
     def interrupt(self) -> bool:
-        """Ask the run to write its checkpoint and end after the present step; False if it keeps none."""
+        """Ask the run to write its checkpoint and stop after the present step. Return False if it keeps no checkpoints."""
         self._interrupted = self._state is not None
         return self._interrupted
 
@@ -144,9 +149,9 @@ class Run:
             self._next_checkpoint = self.clock.seconds + self._checkpoints.every
 
     def log(self, **values: SupportsFloat) -> None:
-        """Report scalars (loss=..., psnr=...) of the current step to the progress display and the record.
+        """Report scalars of the current step, such as `loss=...`, to the progress display and the record.
 
-        Tensors of one element are welcome: a GPU is waited for here, not in every step that makes a loss.
+        Pass tensors of one element as they are, so that the device is waited for only when somebody displays or records them.
         """
         if self._on_log is None:
             return
@@ -157,7 +162,7 @@ class Run:
             self._on_log(facts | ({"seconds_left": left} if left else {}) | plain)
 
     def snapshot(self, volume: Callable[[], np.ndarray]) -> None:
-        """Offer the current volume ([z, y, x], 1/mm) for the convergence curve; called only when one is due, clock paused."""
+        """Offer the current volume for the convergence curve. `volume()` ([z, y, x], 1/mm) is called when due, with the clock paused."""
         if self._on_snapshot is None:
             return
         progress = self._loop.share(self._before, self._with_this_step())

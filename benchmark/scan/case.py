@@ -18,7 +18,11 @@ from benchmark.storage import mapped
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
-    """One problem of a dataset: the scan for the methods; truth (float32 [z, y, x], 1/mm) and held-out views for the harness only."""
+    """One problem of a dataset: the scan that methods see, and the truth and held-out views that only the harness sees.
+
+    `truth` is float32 [z, y, x] [1/mm] on the scan's grid. Raises InputError for a truth of another shape or not finite, for held-out
+    views of another kind, and for views that are both training and held-out views.
+    """
 
     name: str
     scan: Scan
@@ -47,7 +51,7 @@ class Case:
 
     @property
     def digest(self) -> str:
-        """Hash of both scans, of the truth, and of what numbers were published of it; not of names, notes, indices and other facts."""
+        """Hash of both scans, of the truth and of `facts['published']`; names, notes, view indices and other facts do not count."""
         content = hashlib.sha256(self.scan.digest.encode())
         if self.truth is not None:
             mapped.update(content, self.truth)

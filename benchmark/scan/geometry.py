@@ -23,13 +23,14 @@ Pair = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ConeBeamGeometry:
-    """Where source, detector and volume are, for every view. Lengths [mm], angles [rad].
+    """Position of source, detector and volume for every view: a frozen value. Lengths [mm], angles [rad].
 
-    `axis_shift` moves source and detector together along u (a rotation axis that is off centre);
-    `source_height` moves both along z (a helix); roll, pitch and yaw turn the detector about the central ray,
-    about u and about v. Each of these four (and `axis_shift`) is a number or one number per view.
-    `view_vectors` [view, 4, 3] (as `vectors()` gives them) replaces all of this for any other orbit: see `from_vectors`.
-    Raises InputError, naming the field, for values that describe no scanner.
+    The rotation axis is z. At angle a the source is at source_to_origin * (cos a, sin a, 0); columns run along u = (-sin a, cos a, 0),
+    rows along v = z, row 0 lowest. `axis_shift` moves source and detector along u (an axis off centre), `source_height` along z (a helix).
+    `detector_roll`, `detector_pitch_angle` and `detector_yaw` turn the detector about the central ray, about u and about v. Each of
+    these five is one number, or one per view. `view_vectors` replaces all of it for any other orbit (see `from_vectors`).
+
+    Raises InputError, naming the field, for impossible values.
     """
 
     source_to_origin: float  # [mm]
@@ -101,11 +102,12 @@ class ConeBeamGeometry:
 
     @property
     def views(self) -> int:
+        """Number of views."""
         return int(self.angles.size)
 
     @property
     def projection_shape(self) -> tuple[int, int, int]:
-        """[view, v, u]."""
+        """Shape of the projections (view, v, u)."""
         return (self.views, *self.detector_shape)
 
     @property
@@ -116,29 +118,30 @@ class ConeBeamGeometry:
 
     @property
     def volume_bounds(self) -> np.ndarray:
-        """[2, 3] lower and upper corner of the volume, faces included, in x, y, z order [mm]."""
+        """Lower and upper corner of the volume, faces included, [2, 3] x y z [mm]."""
         centre = np.array(self.volume_offset[::-1])
         half = np.array(self.volume_extent[::-1]) / 2
         return np.stack([centre - half, centre + half])
 
     @property
     def magnification(self) -> float:
+        """source_to_detector / source_to_origin."""
         return self.source_to_detector / self.source_to_origin
 
     def voxel_centres(self, axis: int) -> np.ndarray:
-        """Coordinates of the voxel centres along axis 0 (z), 1 (y) or 2 (x) [mm]."""
+        """Return the coordinates of the voxel centres along axis 0 (z), 1 (y) or 2 (x) [mm]."""
         n, d = self.volume_shape[axis], self.volume_spacing[axis]
         return (np.arange(n) - (n - 1) / 2) * d + self.volume_offset[axis]
 
     def voxel_vectors(self) -> np.ndarray:
-        """The same as `vectors`, in voxels: positions are counted from the centre of the first voxel."""
+        """Return `vectors` in voxels; positions count from the centre of the first voxel."""
         spacing = np.array(self.volume_spacing[::-1])
         vectors = self.vectors()
         vectors[:, :2] -= self.volume_bounds[0] + spacing / 2
         return np.ascontiguousarray(vectors / spacing)
 
     def vectors(self) -> np.ndarray:
-        """Per-view geometry, float64 [view, 4, 3]: source, detector centre, u step and v step (one pixel), x y z [mm].
+        """Return source, detector centre, u step and v step (one pixel) of every view: float64 [view, 4, 3], x y z [mm].
 
         Pixel (row j, column i) lies at centre + (i - (W - 1) / 2) u + (j - (H - 1) / 2) v.
         """
@@ -161,7 +164,7 @@ class ConeBeamGeometry:
 
     @property
     def is_circular(self) -> bool:
-        """True for a plain circular orbit with an upright detector (offsets and an axis shift allowed): what FDK can do."""
+        """True for a circular orbit with an upright detector, which FDK needs; offsets and an axis shift are allowed."""
         turned = (self.detector_roll, self.detector_pitch_angle, self.detector_yaw)
         return self.view_vectors is None and not (np.ptp(self.source_height) or any(np.any(angle) for angle in turned))
 
@@ -185,16 +188,16 @@ class ConeBeamGeometry:
 
     @classmethod
     def from_vectors(cls, vectors: np.ndarray, **grid: Any) -> ConeBeamGeometry:
-        """An orbit given view by view: source, detector centre, u step and v step (one pixel), x y z [mm], [view, 4, 3].
+        """Return a geometry of any orbit from `vectors` [view, 4, 3]: source, detector centre, u step and v step (one pixel), x y z [mm].
 
-        `grid` is the rest: detector_shape, volume_shape, volume_spacing, volume_offset. Angles, distances and pixel size
-        become the sources' angles about z and means over the views; what needs a circular orbit refuses.
+        `grid` holds the remaining fields: detector_shape, volume_shape, volume_spacing, volume_offset. Angles become those of the sources
+        about z; distances and pixel size become means over the views. Code that needs a circular orbit refuses the result.
         """
         return cls(**cls.nominal(vectors), **grid)
 
     @staticmethod
     def nominal(vectors: np.ndarray) -> dict[str, Any]:
-        """The fields that vectors [view, 4, 3] determine: themselves, and the angles, distances and pixel size nearest to them."""
+        """Return the fields that `vectors` [view, 4, 3] determine: view_vectors, and the nearest angles, distances and pixel size."""
         vectors = _checked_vectors(vectors, None)
         source, centre, u, v = vectors.transpose(1, 0, 2)
         return {
@@ -208,7 +211,7 @@ class ConeBeamGeometry:
     # -- other geometries from this one -----------------------------------------------------------------------------
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ConeBeamGeometry:
-        """The same scanner with only these views."""
+        """Return the same scanner with only these views."""
         indices = np.asarray(indices, dtype=np.int64)
         if indices.size == 0:
             raise InputError("views", expected="at least one view", found="none")
@@ -219,19 +222,19 @@ class ConeBeamGeometry:
         return dataclasses.replace(self, angles=self.angles[indices], view_vectors=vectors, **per_view)
 
     def with_angles(self, angles: Sequence[float] | np.ndarray) -> ConeBeamGeometry:
-        """The same scanner at other angles [rad]; what is given per view takes its mean, a table of vectors the circle nearest to it."""
+        """Return the same scanner at other angles [rad]. Values given per view become their mean, `view_vectors` the nearest circle."""
         per_view: dict[str, Any] = {n: float(np.mean(getattr(self, n))) for n in self.PER_VIEW}
         return dataclasses.replace(self, angles=np.array(angles, dtype=np.float64), view_vectors=None, **per_view)
 
     def with_volume(self, shape: tuple[int, int, int], spacing: Triple | None = None) -> ConeBeamGeometry:
-        """The same scanner and box sampled by another grid (the spacing that keeps the box, unless given)."""
+        """Return the same scanner with another grid [z, y, x] in the same box; a `spacing` (z, y, x) [mm] changes the box."""
         if spacing is None:
             z, y, x = (extent / n for extent, n in zip(self.volume_extent, shape, strict=True))
             spacing = (z, y, x)
         return dataclasses.replace(self, volume_shape=shape, volume_spacing=spacing)
 
     def binned(self, factor: int) -> ConeBeamGeometry:
-        """The same detector read out in factor x factor pixel bins (rows and columns that do not fill a bin are cut at the end)."""
+        """Return the same detector with factor x factor pixels averaged; incomplete bins at the end are dropped."""
         if factor == 1:
             return self
         rows, columns = self.detector_shape
@@ -254,7 +257,7 @@ class ConeBeamGeometry:
     # -- identity ---------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and lists, for JSON; `from_dict` is its inverse."""
+        """Return numbers and lists, for JSON; `from_dict` is the inverse."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         if self.view_vectors is None:  # as if the field did not exist
             del values["view_vectors"]
@@ -262,6 +265,7 @@ class ConeBeamGeometry:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ConeBeamGeometry:
+        """Return the geometry that `to_dict` described."""
         return cls(**values)
 
     @property
@@ -278,7 +282,7 @@ class ConeBeamGeometry:
     # -- checks -----------------------------------------------------------------------------------------------------
 
     def shadow(self) -> np.ndarray:
-        """Where the volume's box falls on the detector: lowest and highest pixel, counted from its centre, [view, (v, u), 2]."""
+        """Return the lowest and highest pixel that the volume's box reaches, counted from the detector's centre: [view, (v, u), 2]."""
         corners = np.stack(np.meshgrid(*self.volume_bounds.T, indexing="ij"), -1).reshape(-1, 3)
         source, centre, u, v = self.vectors().transpose(1, 0, 2)
         normal = np.cross(u, v)
@@ -305,8 +309,10 @@ class ConeBeamGeometry:
 
 
 def parallel_distances(detector_shape: tuple[int, int], detector_pitch: Pair) -> Pair:
-    """source_to_origin and source_to_detector [mm] of a parallel beam: a source so far away that at 512 pixels a side its rays
-    are parallel within a twentieth of a pixel (farther ones would cost float32 rays as much), and a detector put on the axis.
+    """Return (source_to_origin, source_to_detector) [mm] of a parallel beam for a ConeBeamGeometry; the detector stands on the axis.
+
+    The source is so far away that at 512 pixels a side rays are parallel within a twentieth of a pixel; farther would cost float32
+    rays that much accuracy. `detector_shape` and `detector_pitch` [mm] are (v, u).
     """
     diagonal = float(np.hypot(*np.multiply(detector_shape, detector_pitch)))
     return 2000 * diagonal, 2000 * diagonal * (1 + 1e-9)

@@ -8,7 +8,10 @@ MU_WATER = 0.0206  # [1/mm] attenuation of water near 60 keV
 
 
 def attenuation(hounsfield: np.ndarray, water: float, ceiling: float | None = None) -> np.ndarray:
-    """mu = mu_water (1 + HU / 1000), air clipped to 0 and metal to `ceiling` [HU]; float32 in water's unit."""
+    """Convert Hounsfield units to attenuation: mu = water (1 + HU / 1000), float32 in the unit of `water` (attenuation of water, 1/mm).
+
+    Values below air become 0, values above `ceiling` [HU] (metal) become those of `ceiling`.
+    """
     values = hounsfield.astype(np.float32)
     if ceiling is not None:
         np.minimum(values, np.float32(ceiling), out=values)

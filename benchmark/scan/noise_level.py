@@ -16,15 +16,20 @@ ORDERS = (1, 2, 3)  # of the differences along each direction
 
 
 def scan_noise(scan: Scan) -> float:
-    """Standard deviation of a typical pixel's noise: what its pixels show, or less where the scan knows better."""
+    """Return the standard deviation of a typical pixel's noise, in the projections' unit.
+
+    Estimated from the scan alone: from differences of neighbouring pixels (median absolute deviation, Donoho 1995, doi 10.1109/18.382009,
+    for wavelets), or `scan.noise` if that is less. Pixels behind much matter are noisier, those in air less; noise that neighbours
+    share is not seen, and structure as fine as the pixels counts as noise.
+    """
     shown = noise_level(scan.projections)
     return shown if scan.noise is None else min(shown, scan.noise)
 
 
 def noise_of_means(views: Iterable[np.ndarray], factor: int) -> float | None:
-    """Standard deviation of the noise of means of factor x factor pixels, as the single ones of these views [v, u] show it.
+    """Return the standard deviation of the noise of means of factor x factor pixels, estimated from the single pixels of views [v, u].
 
-    Means of pixels show their structure as if it were noise, the pixels themselves less of it. None for a factor of 1: ask the pixels.
+    Use it before binning: means show structure as if it were noise. Returns None for a factor of 1.
     """
     return None if factor == 1 else noise_level(views) / factor
 

@@ -14,12 +14,14 @@ from benchmark.storage import mapped
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """What a method returns: the volume (float32 [z, y, x] on the scan's grid, 1/mm), the engine that computed it, and notes.
+    """Result of a method.
 
-    `engine` names the code that did the work ('native', 'tigre 3.1.3', ...); `info` holds anything worth keeping in the
-    record (JSON values: a chosen weight, the number of iterations run); `arrays` what is worth keeping beside the volume, by name.
-    Known names are means, quaternions, log_scales of Gaussians with log_amplitudes or with opacities and colours (see Mixture and
-    Splats in benchmark.fields), and hull (bool [z, y, x]): pictures and `features` are made of them, photographs scored by them.
+    - `volume`: float32 [z, y, x] on the scan's grid [1/mm].
+    - `engine`: the code that did the work ('native', 'tigre 3.1.3', ...).
+    - `info`: JSON values worth recording, such as a chosen weight or the number of iterations.
+    - `arrays`: arrays worth keeping beside the volume, by name. Known names: `means`, `quaternions`, `log_scales` with `log_amplitudes`
+      (see Mixture) or with `opacities` and `colours` (see Splats), and `hull` (bool [z, y, x]). The page and the command `features` use
+      them; photographs are scored by them.
     """
 
     volume: np.ndarray

@@ -15,21 +15,22 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.storage import mapped
 
 Composite = Literal["sum", "max", "over"]  # what a pixel shows along its ray: the integral, the maximum, or what lies over the rest
+"""Kind of a scan's views: 'sum' = line integrals, 'max' = maximum projections, 'over' = photographs (silhouettes and colours)."""
 
 MEASURED: Mapping[Composite, str] = {"sum": "line integrals", "max": "maxima along the rays", "over": "silhouettes and colours"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scan:
-    """All that a method gets to see: measured line integrals (float32 [view, v, u], dimensionless) and their geometry.
+    """All that a method sees of a case: projections and their geometry. Arrays are read-only.
 
-    Where `composite` is 'max', the views are maximum projections instead: each pixel is the largest value of the field along its
-    ray, in the field's own unit. Where it is 'over', they are photographs: `projections` is the silhouette, how much of each pixel the
-    thing covers (0 .. 1), and `colours` its red, green and blue over black (0 .. 1). Only methods that declare it
-    (`MethodSpec.composites`) are given such a scan. `masks` say in which pixels of other views the thing is, where somebody knows.
-    `noise` is the standard deviation of a typical pixel's noise, where more is known of it than the pixels show (they are means of finer
-    ones): ask `scan_noise`. Raises InputError, naming the field, if the arrays do not fit the geometry, hold NaN or Inf, if a mask is
-    empty, or if the detector does not see the volume.
+    By `composite`, `projections` (float32 [view, v, u]) are line integrals (dimensionless), maxima along the rays (in the field's unit), or
+    silhouettes (the covered share of each pixel, 0 .. 1) beside `colours` (red, green, blue over black, 0 .. 1). Only methods that
+    declare a kind (`MethodSpec.composites`) get scans of it. `masks` mark the pixels that show the object; None where unknown. `noise`
+    is set only where more is known than the pixels show: ask `scan_noise`.
+
+    Raises InputError, naming the field, for arrays that do not fit the geometry or are not finite, for empty masks, and for a detector
+    that does not see the volume.
     """
 
     projections: np.ndarray
@@ -71,13 +72,13 @@ class Scan:
 
     @property
     def beside(self) -> dict[str, np.ndarray]:
-        """The arrays that it holds beside its projections, by name: colours or masks, where there are any."""
+        """Arrays kept beside the projections, by name: `colours` or `masks`, where present."""
         found = {"colours": self.colours, "masks": self.masks}
         return {name: array for name, array in found.items() if array is not None}
 
     @property
     def digest(self) -> str:
-        """Hash of the measured numbers, of the geometry, and of what else is known of the views."""
+        """Hash of the projections, the geometry, and all else that is known of the views."""
         content = hashlib.sha256()
         for view in self.projections:
             content.update(view.data)

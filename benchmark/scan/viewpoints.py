@@ -9,10 +9,11 @@ from benchmark.scan.geometry import ConeBeamGeometry, Triple, parallel_distances
 
 # From the middle to the camera, x y z: pictures of the XY plane (x to the right, y up), of XZ and of YZ.
 AXES = np.array([[0.0, 0.0, 1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
+"""Directions from the middle to three cameras that look at the XY, XZ and YZ planes, [3, 3] x y z; for `camera_geometry`."""
 
 
 def orbit_directions(angles: np.ndarray, elevation: float) -> np.ndarray:
-    """Unit vectors [view, 3] from the middle to cameras that stand around the z axis at angles [rad], raised by an elevation [rad]."""
+    """Return unit vectors [view, 3] from the middle to cameras around the z axis at `angles` [rad], raised by `elevation` [rad]."""
     level = np.cos(elevation)
     return np.stack([level * np.cos(angles), level * np.sin(angles), np.full(len(angles), np.sin(elevation))], -1)
 
@@ -20,12 +21,12 @@ def orbit_directions(angles: np.ndarray, elevation: float) -> np.ndarray:
 def camera_geometry(
     directions: np.ndarray, pixels: int, field_of_view: float | None, *, volume_shape: tuple[int, int, int], volume_spacing: Triple
 ) -> ConeBeamGeometry:
-    """Cameras of pixels x pixels that see the whole ball around the box, in these directions [view, 3] from its middle.
+    """Return cameras of pixels x pixels that see the ball around a box of voxels, from `directions` [view, 3] seen from its middle.
 
-    field_of_view: full angle of the picture along an edge [rad], from which the distance follows; none = orthographic (a source
-    so far away that its rays are parallel, see `parallel_distances`). z is up in the pictures; seen from above or below, y is.
-    The detector plane touches the ball from behind, so that rays from source to pixel cross all of the box. Raises InputError
-    for angles that no camera has and for directions of no length.
+    `field_of_view` is the full angle along an edge of the picture [rad] and determines the distance; None = orthographic (see
+    `parallel_distances`). z points up in the pictures, y in those from straight above or below. The detector touches the ball
+    from behind, so that rays from source to pixel cross the whole box. `volume_shape` and `volume_spacing` [mm] are (z, y, x). Raises
+    InputError for an impossible field of view and for directions of length 0.
     """
     length = np.linalg.norm(directions, axis=1, keepdims=True)
     if not len(directions) or not np.isfinite(length).all() or not length.all():

@@ -25,10 +25,10 @@ def evenly_spaced(total: int, count: int) -> tuple[int, ...]:
 
 
 def training_views(total: int, views: int | tuple[int, ...], angles: np.ndarray | None = None) -> tuple[int, ...]:
-    """Indices of the training views: evenly spaced over the arc for a number, themselves for a list.
+    """Return the indices of the training views: evenly spaced over the arc for a number, the given ones for a tuple.
 
-    `angles` [rad] are needed where the views are not taken at equal steps. For `count` views the arc (its last step included)
-    is cut into `count` equal parts and the view nearest to the start of each is taken, none twice: never the first `count`.
+    `angles` [rad] are needed where steps are unequal. For n views the arc (its last step included) is cut into n equal parts, and the
+    view nearest to the start of each is taken. Raises InputError for more than `total` views, and for indices out of range or repeated.
     """
     if isinstance(views, int):
         chosen = evenly_spaced(total, views)
@@ -44,11 +44,10 @@ def training_views(total: int, views: int | tuple[int, ...], angles: np.ndarray 
 
 
 def heldout_views(total: int, training: tuple[int, ...], count: int, seed: int, angles: np.ndarray | None = None) -> tuple[int, ...]:
-    """`count` views, seeded, none of them in training.
+    """Return the indices of `count` seeded held-out views, none of them in `training`.
 
-    They are drawn from the views that no usual subset (10, 50 or 100 evenly spaced) contains, in an order that depends
-    on the seed alone: the same views for every usual number of training views. Only a training set that takes some of
-    them itself gets others in their place.
+    They are drawn from the views that are in no usual training set (10, 50 or 100 evenly spaced views), in an order that depends on the
+    seed alone, so that all usual numbers of training views share them. Raises InputError if fewer than `count` views are free.
     """
     usual = {index for number in USUAL if number < total for index in training_views(total, number, angles)}
     shuffled = np.random.default_rng([seed, 0]).permutation(total).tolist()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def open_scan_folder(folder: Path) -> Measured:
-    """The scan that scan.yaml in this folder describes; projections are read when they are needed. Raises InputError."""
+    """Open the scan that scan.yaml in this folder describes (docs/data.md); projections are read when needed. Raises InputError."""
     description = read_description(folder)
     images = Images.open(description)
     views, rows, columns = images.stack.shape

@@ -20,11 +20,10 @@ Arrays = dict[str, np.ndarray]
 
 
 def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], *, compress: bool = False) -> Arrays:
-    """The arrays kept under `key` (JSON values) in the folder `kind` of the cache, computed first if they are not there.
+    """Return the arrays kept under `key` (JSON values) in the folder `kind` of the cache; compute and store them if absent.
 
-    Safe when several processes ask at once (one computes, the others wait) and when one is killed: a file appears only
-    complete. A file that cannot be read (a disk that filled up, an old format) is computed again. Raises InputError where the
-    folder cannot be written.
+    `compute()` returns a dict of arrays. Safe for concurrent processes (one computes, the others wait) and against kills: files
+    appear only complete. Damaged files are computed again. Raises InputError where the folder cannot be written.
     """
     name = hashlib.sha256(json.dumps(list(key), sort_keys=True).encode()).hexdigest()[:24]
     folder = cache_folder() / kind

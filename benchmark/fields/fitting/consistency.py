@@ -26,10 +26,10 @@ def data_consistent(
     relaxation: float = RELAXATION,
     memory_bytes: int | None = None,
 ) -> torch.Tensor:
-    """A copy of the volume [z, y, x] after `corrections` SART corrections by `views` views each, at least 0 everywhere; itself for 0.
+    """Return a copy of the volume [z, y, x] after `corrections` SART corrections by `views` views each, non-negative.
 
-    Only what the measured rays see changes; between them the field's own answer stays. No regulariser is involved. Maxima cannot be
-    put back that way: where the views are no line integrals the volume is unchanged, too. `memory_bytes` as in OrderedSubsets.
+    A last step of neural methods: only what the measured rays see changes. The volume itself is returned for 0 corrections and for views
+    that are not line integrals. `memory_bytes` is that of OrderedSubsets.
     """
     if not corrections or scan.composite != "sum":
         return volume
@@ -40,11 +40,10 @@ def data_consistent(
 
 
 def data_consistent_mean(sampled: Callable[[ConeBeamGeometry], torch.Tensor], scan: Scan, corrections: int, finer: int) -> torch.Tensor:
-    """A field's mean over each voxel [z, y, x], made consistent with the data on a grid `finer` times as fine.
+    """Return a field's mean over each voxel [z, y, x], corrected by the data on a grid `finer` times as fine.
 
-    `sampled` gives the field [z, y, x] on the grid of the geometry that it gets. What detail the scan shows that the field has not is
-    often finer than the voxels: corrected on those, it would be bent to fit what they cannot express. Corrections are by five views
-    each, for speed. What they keep and what they make again is a question of sizes alone, so that the numbers are the same on any machine.
+    `sampled(geometry)` samples the field [z, y, x] on that geometry's grid. Detail that the scan shows and the field lacks is often finer
+    than the voxels; corrected on the voxels, the volume would be bent to fit it. Corrections use five views each, for speed.
     """
     z, y, x = scan.geometry.volume_shape
     fine = dataclasses.replace(scan, geometry=scan.geometry.with_volume((finer * z, finer * y, finer * x)))

@@ -32,9 +32,10 @@ def edge_weights(volume: torch.Tensor, spacing: tuple[float, float, float], atte
 
 
 def guided_fit(guide: torch.Tensor, scan: Scan, weight: float, run: Run) -> torch.Tensor:
-    """Non-negative least squares with weight m sum_i w_i |grad x|_i, from the guide on, until it has converged or the budget is spent.
+    """Return the non-negative least-squares fit with weight m sum_i w_i |grad x|_i, started from `guide` [z, y, x] [1/mm].
 
-    `weight` is a pure number as in TvProblem, the one that suits total variation without a guide; 0 gives the guide back.
+    The voxel weights w_i are small at the guide's edges, so that total variation spares them. `weight` is that of a TvProblem without a
+    guide; 0 returns the guide. Ends when the fit has converged or the run's budget is spent.
     """
     if not weight:
         return guide

@@ -11,9 +11,10 @@ from benchmark.scan.scan import Scan
 
 
 class Measurements:
-    """rays (those that meet the volume), values (what was measured along them, [N]), both on `device`, and mean_attenuation [1/mm].
+    """A scan as training data: one ray per measured pixel that meets the volume, and the scale of its attenuation.
 
-    mean_attenuation is what a box that is the same everywhere would have: the mean line integral over the mean chord, or the mean maximum.
+    `rays` [N] and `values` [N] (measured along them) lie on `device`. `mean_attenuation` [1/mm] is that of a homogeneous box with the same
+    mean: the mean line integral over the mean chord, or the mean maximum.
     """
 
     def __init__(self, scan: Scan, device: torch.device | str = "cpu") -> None:
@@ -27,6 +28,6 @@ class Measurements:
         self.mean_attenuation = max(float(self.values.sum() / lengths.sum()), 1e-9)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Rays, torch.Tensor]:
-        """`count` random rays (with replacement) and their measured values."""
+        """Draw `count` random rays, with replacement, and their measured values [count]."""
         chosen = to_device(torch.randint(len(self.values), (count,), generator=generator), self.values.device)
         return self.rays[chosen], self.values[chosen]

@@ -27,7 +27,10 @@ def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """For parameters of two or more dimensions; the first is the output."""
+    """Optimiser for weight matrices: momentum whose update is made orthogonal (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+
+    Parameters need two or more dimensions, the first of which is the output; convolutions count as [out, in * kernel].
+    """
 
     def __init__(self, parameters: Iterable[torch.Tensor], lr: float = 0.02, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})

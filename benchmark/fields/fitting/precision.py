@@ -15,16 +15,16 @@ TYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def products_in(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Within it torch's convolutions and matrix products on this device are computed in the precision; parameters stay float32."""
+    """Return a context in which torch computes convolutions and matrix products on this device in `precision`; parameters stay float32."""
     return torch.autocast(device.type, TYPES.get(precision), enabled=precision in TYPES)
 
 
 class LossScale:
-    """What keeps float16 from rounding small gradients to 0 (Micikevicius et al. 2018, arXiv 1710.03740), by torch's GradScaler.
+    """Loss scaling that keeps float16 gradients from underflowing (Micikevicius et al. 2018, arXiv 1710.03740), by torch's GradScaler.
 
-    The loss is multiplied by a factor before the backward pass; the gradients are divided by it before they are clipped or used. A step
-    with gradients that are not finite moves no optimiser and halves the factor; 2000 others in a row double it. Where it is not
-    `enabled`, the loss is 1 times itself and every step is taken.
+    The loss is multiplied by a factor before the backward pass; gradients are divided by it before they are clipped or used. A step
+    with gradients that are not finite moves no optimiser and halves the factor; 2000 good steps in a row double it. Where not
+    `enabled`, all of it has no effect.
     """
 
     def __init__(self, enabled: bool, device: str) -> None:
@@ -33,22 +33,22 @@ class LossScale:
 
     @classmethod
     def of(cls, precision: Precision, device: str) -> LossScale:
-        """Enabled for float16. Raises MissingDependency for float16 on the CPU, which has no fast products of it: the run is skipped."""
+        """Return the scaling of a precision, enabled for float16. Raises MissingDependency for float16 on the CPU: the run is skipped."""
         if precision == "float16" and torch.device(device).type == "cpu":
             raise MissingDependency("precision=float16 needs a CUDA device (--device cuda:0); the CPU has bfloat16 and float32")
         return cls(precision == "float16", device)
 
     def backward(self, loss: torch.Tensor) -> None:
-        """Gradients of the loss times the factor."""
+        """Compute the gradients of the scaled loss."""
         self._scaler.scale(loss).backward()
 
     def unscale(self, optimisers: Sequence[torch.optim.Optimizer]) -> None:
-        """Gradients of the loss itself; once before each step."""
+        """Divide the optimisers' gradients by the factor; call it once before each step."""
         for optimiser in optimisers:
             self._scaler.unscale_(optimiser)
 
     def step(self, optimisers: Sequence[torch.optim.Optimizer]) -> None:
-        """A step of all optimisers, or of none."""
+        """Step all optimisers, or none if a gradient is not finite."""
         if self._scaler.is_enabled() and not _finite(optimisers):
             self.skipped += 1
         else:
@@ -57,13 +57,15 @@ class LossScale:
         self._scaler.update()
 
     def notes(self) -> dict[str, float]:
-        """For the record: the factor and the steps that were not taken; nothing where it is not enabled."""
+        """Return the factor and the number of skipped steps, for the record; nothing where not enabled."""
         return {"loss_scale": self._scaler.get_scale(), "skipped_steps": self.skipped} if self._scaler.is_enabled() else {}
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the state, for a checkpoint."""
         return {"scaler": self._scaler.state_dict(), "skipped": self.skipped}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint."""
         self._scaler.load_state_dict(state["scaler"])
         self.skipped = state["skipped"]
 

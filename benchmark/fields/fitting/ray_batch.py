@@ -22,7 +22,10 @@ def most_rays(gib: float) -> int:
 
 
 class RayBatch:
-    """The largest number of rays a step may have now, and what became of it (`notes`, for the record)."""
+    """Limit on the rays of a training step, from the free memory of the device; halved when memory runs out.
+
+    `notes` lists, for the record, when and why the number was reduced.
+    """
 
     def __init__(self, device: str = "cpu") -> None:
         gib = free_memory(device)
@@ -31,14 +34,14 @@ class RayBatch:
         self._limited = False
 
     def allowed(self, wanted: int) -> int:
-        """At most `wanted` rays; notes once when it must be fewer."""
+        """Return `wanted`, or the present limit if that is less."""
         if wanted > self.most and not self._limited:
             self._limited = True
             self._note(f"{self.most} rays a step instead of {wanted}: {self._free:.1f} GiB of memory are free")
         return min(wanted, self.most)
 
     def attempt(self, step: Callable[[], Result], rays: int) -> Result:
-        """The result of `step`, which has up to `rays` rays; after running out of memory it is called again with half of them."""
+        """Return the result of `step`, which uses at most `rays` rays; out of memory, halve the limit and call it again."""
         while True:
             try:
                 return step()

@@ -24,7 +24,11 @@ SAMPLES_PER_VOXEL = 1.5
 
 
 class RayLoss:
-    """Mean squared residual of random rays, marched with jitter through what may hold matter; `params.tv` must be a number here."""
+    """Training loss by random rays: the mean squared residual of jittered integrals through the support, plus total variation.
+
+    `loss(field, count, generator)` takes `count` rays, or as many as the memory allows (`batch`); `field` maps positions [M, 3]
+    (x y z [mm]) to attenuation [M] [1/mm]. `params.tv` must be a number: `variation_weight` resolves 'auto'.
+    """
 
     def __init__(self, scan: Scan, params: FieldParams, measurements: Measurements, support: Support, batch: RayBatch) -> None:
         self.params, self.measurements, self.batch = params, measurements, batch
@@ -42,7 +46,7 @@ class RayLoss:
         return loss + self.variation.of_field(field, generator) if self.variation else loss
 
     def rendered(self, field: Field, rays: Rays, generator: torch.Generator) -> torch.Tensor:
-        """Line integrals of the field along rays, or its maxima, as the scan has them: [N]."""
+        """Return the integrals or maxima of the field along rays, by the kind of the scan's views: [N]."""
         evaluate = recomputed(field) if self.params.checkpointing else field
         how: dict[str, Any] = {"samples": self.samples, "jitter": generator, "occupancy": self.occupancy, "mode": self.mode}
         if self.params.importance:
@@ -51,7 +55,7 @@ class RayLoss:
 
 
 def rendering(scan: Scan, wanted: Literal["rays", "grid"]) -> Literal["rays", "grid"]:
-    """How a field is held against a scan: as wanted, but always by rays where the views are maxima, which a projected grid has not."""
+    """Return how to compare a field with a scan: 'rays' or 'grid' as `wanted`, but 'rays' for views that are not line integrals."""
     return wanted if scan.composite == "sum" else "rays"
 
 

@@ -10,10 +10,11 @@ from benchmark.plugins.specs import Params, TvWeight
 from benchmark.scan.scan import Scan
 
 Precision = Literal["float32", "bfloat16", "float16"]
+"""Type of a parameter that chooses the precision of products in training: 'float32', 'bfloat16' or 'float16'."""
 
 
 class FieldParams(Params):
-    """How a field is sampled along rays, regularised, weighted and made consistent with the data."""
+    """Parameters of methods that fit a field to a scan: sampling, regularisation, weighting and final corrections."""
 
     samples: int | None = Field(None, ge=2, description="samples a ray; none = 1.5 times the voxels along the longest edge (render: rays)")
     importance: int = Field(0, ge=0, description="further samples a ray, more of them where the field is dense (render: rays)")
@@ -29,8 +30,11 @@ class FieldParams(Params):
     refine: int = Field(200, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
 
 
-def why_not(scan: Scan, params: FieldParams) -> str:
-    """Why a fit with these parameters skips a scan; '' if it does not: total variation is weighed against line integrals."""
+def skip_reason(scan: Scan, params: FieldParams) -> str:
+    """Return the reason why a fit with these parameters cannot take a scan, '' if it can; a target for `MethodSpec.skip`.
+
+    Total variation is weighed against line integrals, so that other views need a weight of 0.
+    """
     given = [name for name, field in type(params).model_fields.items() if field.annotation == TvWeight and getattr(params, name)]
     if scan.composite == "sum" or not given:
         return ""

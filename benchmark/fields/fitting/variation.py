@@ -20,9 +20,9 @@ POINTS = 1024  # where the gradient of a field is taken in a step
 
 
 def variation_weight(weight: TvWeight, scan: Scan, run: Run) -> float:
-    """A weight given as a number, or for "auto" the one that `choose_tv_weight` chooses from the scan alone.
+    """Return a weight given as a number, or the one that `choose_tv_weight` chooses for 'auto'.
 
-    Raises InputError for a weight on views that are no line integrals: its scale comes from how those are made.
+    Raises InputError for a weight on views that are not line integrals.
     """
     if weight and scan.composite != "sum":
         raise InputError("weight of the total variation", expected="0 where the views are maxima", found=f"{weight}")
@@ -33,9 +33,9 @@ def variation_weight(weight: TvWeight, scan: Scan, run: Run) -> float:
 
 
 def total_variation(block: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
-    """Mean length of the gradient of [..., z, y, x] with voxels of this spacing (z, y, x); smooth where it is 0.
+    """Return the mean length of the gradient of [..., z, y, x] with voxels of this spacing (z, y, x), smoothed near 0.
 
-    Forward differences of all voxels but the last along each axis; an axis of a single voxel has no gradient.
+    Forward differences of all voxels but the last along each axis; an axis of one voxel has no gradient.
     """
     z, y, x = (slice(0, max(1, count - 1)) for count in block.shape[-3:])
     inside, later = block[..., z, y, x], slice(1, None)
@@ -51,13 +51,12 @@ def _mean_length(slopes: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 
 
 class Variation:
-    """What the total variation adds to a mean squared residual over `pixels` measured pixels.
+    """Total variation as a term of a training loss whose data term is the mean squared residual over `pixels` measured pixels.
 
-    TvProblem minimises |A x - b|^2 / (2 kappa) + w m TV(x). The same minimum has
-    |A x - b|^2 / pixels + (2 w m kappa / pixels) TV(x), and TV(x) is the mean length of the gradient times the voxels:
-    random points of a field tell it without bias.
-    The mean is taken per voxel of the scan's own grid: it does not change with the grid that a volume is sampled on.
-    `weight` must be a number here: `variation_weight` makes one of "auto". Volumes and fields lie on `device`.
+    `weight` is that of TvProblem, which minimises |A x - b|^2 / (2 kappa) + w m TV(x); so does
+    |A x - b|^2 / pixels + (2 w m kappa / pixels) TV(x), where TV(x) is the mean length of the gradient times the number of voxels, which
+    random points of a field estimate without bias. The mean is per voxel of the scan's own grid, whatever grid a volume is sampled on.
+    `weight` must be a number: `variation_weight` resolves 'auto'. Volumes and fields lie on `device`.
     """
 
     def __init__(self, scan: Scan, weight: TvWeight, pixels: int, device: torch.device | str = "cpu") -> None:
@@ -69,12 +68,12 @@ class Variation:
         self.factor = 2 * float(weight) * problem.attenuation * problem.kappa * voxels / pixels
 
     def of_volume(self, volume: torch.Tensor) -> torch.Tensor:
-        """Of the whole box, sampled on any grid [z, y, x]."""
+        """Return the term of the whole box, sampled on any grid [z, y, x]."""
         spacing = [length / count for length, count in zip(self.extent, volume.shape, strict=True)]
         return self.factor * total_variation(volume, spacing)
 
     def of_field(self, field: Callable[[torch.Tensor], torch.Tensor], generator: torch.Generator) -> torch.Tensor:
-        """Of a field, [M, 3] (x y z [mm]) -> [M], by differences over a voxel's edge from random points anywhere in the box."""
+        """Return the term of a field ([M, 3] x y z [mm] -> [M]), from differences over a voxel's edge at random points of the box."""
         counts = torch.tensor(self.geometry.volume_shape)
         several = (counts > 1).float()
         ahead = torch.cat([torch.zeros(1, 3), torch.diag(several)])

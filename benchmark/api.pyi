@@ -1,0 +1,204 @@
+# Written by docs/api.py (make docs) from the table in api.py.
+# ruff: noqa
+
+# Declaring plug-ins
+from benchmark.plugins.hooks import hookimpl as hookimpl
+from benchmark.plugins.specs import MethodSpec as MethodSpec
+from benchmark.plugins.specs import DatasetSpec as DatasetSpec
+from benchmark.plugins.specs import MetricSpec as MetricSpec
+from benchmark.plugins.specs import ReporterSpec as ReporterSpec
+from benchmark.plugins.specs import SpeedSpec as SpeedSpec
+
+# Parameters
+from benchmark.plugins.specs import Params as Params
+from pydantic import Field as Field
+from benchmark.plugins.specs import DatasetParams as DatasetParams
+from benchmark.acquisition.simulated import SimulatedParams as SimulatedParams
+from benchmark.acquisition.measured import MeasuredParams as MeasuredParams
+from benchmark.machine.engine import Engine as Engine
+from benchmark.plugins.specs import TvWeight as TvWeight
+
+# The run and its result
+from benchmark.runtime.context import Run as Run
+from benchmark.scan.reconstruction import Reconstruction as Reconstruction
+
+# The scan and its geometry
+from benchmark.scan.scan import Scan as Scan
+from benchmark.scan.scan import Composite as Composite
+from benchmark.scan.geometry import ConeBeamGeometry as ConeBeamGeometry
+from benchmark.scan.geometry import parallel_distances as parallel_distances
+from benchmark.scan.viewpoints import camera_geometry as camera_geometry
+from benchmark.scan.viewpoints import orbit_directions as orbit_directions
+from benchmark.scan.viewpoints import AXES as AXES
+
+# Projecting volumes
+from benchmark.projection.projector import Projector as Projector
+from benchmark.projection.operators import operators as operators
+from benchmark.projection.operators import engine_name as engine_name
+
+# Integrating fields along rays
+from benchmark.projection.rays import Rays as Rays
+from benchmark.projection.rays import view_rays as view_rays
+from benchmark.projection.marching import line_integral as line_integral
+from benchmark.projection.importance import importance_integral as importance_integral
+from benchmark.projection.marching import march as march
+from benchmark.projection.marching import Samples as Samples
+from benchmark.projection.compositing import composite_rays_xray as composite_rays_xray
+
+# Solvers
+from benchmark.reconstruction.fdk import filtered_backprojection as filtered_backprojection
+from benchmark.reconstruction.fdk import not_circular as not_circular
+from benchmark.projection.tigre import tigre_fdk as tigre_fdk
+from benchmark.reconstruction.ordered_subsets import OrderedSubsets as OrderedSubsets
+from benchmark.reconstruction.total_variation import TotalVariation as TotalVariation
+from benchmark.reconstruction.tv_problem import TvProblem as TvProblem
+from benchmark.reconstruction.tv_problem import fista as fista
+from benchmark.reconstruction.tv_problem import Iterate as Iterate
+from benchmark.reconstruction.tv_weight import choose_tv_weight as choose_tv_weight
+from benchmark.reconstruction.tv_weight import TvChoice as TvChoice
+from benchmark.reconstruction.held_back import held_back_views as held_back_views
+from benchmark.reconstruction.held_back import ViewError as ViewError
+from benchmark.reconstruction.bound import upper_bound as upper_bound
+
+# Noise
+from benchmark.scan.noise_level import scan_noise as scan_noise
+from benchmark.scan.noise_level import noise_of_means as noise_of_means
+from benchmark.acquisition.noise import add_noise as add_noise
+
+# Making test data
+from benchmark.scan.case import Case as Case
+from benchmark.acquisition.ellipsoids import Ellipsoids as Ellipsoids
+from benchmark.acquisition.voxels import Voxels as Voxels
+from benchmark.scan.hounsfield import attenuation as attenuation
+from benchmark.scan.hounsfield import MU_WATER as MU_WATER
+from benchmark.acquisition.simulated import simulated_case as simulated_case
+from benchmark.acquisition.simulated import training_angles as training_angles
+from benchmark.acquisition.simulated import heldout_angles as heldout_angles
+from benchmark.acquisition.measured import Measured as Measured
+from benchmark.acquisition.measured import measured_case as measured_case
+from benchmark.scan.views import training_views as training_views
+from benchmark.scan.views import heldout_views as heldout_views
+from benchmark.acquisition.measured import binned as binned
+from benchmark.acquisition.measured import usual_bin as usual_bin
+
+# Reading files
+from benchmark.files.volume import read_volume_file as read_volume_file
+from benchmark.files.volume import volume_format as volume_format
+from benchmark.scan_folder.load import open_scan_folder as open_scan_folder
+from benchmark.exchange.naf import read_naf as read_naf
+from benchmark.exchange.r2 import read_r2 as read_r2
+from benchmark.files.arrays import read_npy as read_npy
+from benchmark.files.pickles import read_plain_pickle as read_plain_pickle
+from benchmark.files.swc import read_swc as read_swc
+from benchmark.files.swc import Morphology as Morphology
+
+# Downloads and the cache
+from benchmark.storage.download import Package as Package
+from benchmark.storage.download import fetch_member as fetch_member
+from benchmark.storage.download import Progress as Progress
+from benchmark.storage.cache import cached_arrays as cached_arrays
+
+# Runs and results
+from benchmark.records.record import RunSpec as RunSpec
+from benchmark.records.record import RunRecord as RunRecord
+from benchmark.records.results import Results as Results
+
+# Devices and speed
+from benchmark.kernels.transfer import to_device as to_device
+from benchmark.acquisition.reference import reference_scan as reference_scan
+from benchmark.acquisition.reference import psnr_against as psnr_against
+
+# Errors
+from benchmark.errors import InputError as InputError
+from benchmark.errors import MissingDependency as MissingDependency
+from benchmark.errors import one_line as one_line
+
+from benchmark.plugins.exports import Exports
+
+EXPORTS: Exports
+__all__ = [
+    "AXES",
+    "Case",
+    "Composite",
+    "ConeBeamGeometry",
+    "DatasetParams",
+    "DatasetSpec",
+    "Ellipsoids",
+    "Engine",
+    "Field",
+    "InputError",
+    "Iterate",
+    "MU_WATER",
+    "Measured",
+    "MeasuredParams",
+    "MethodSpec",
+    "MetricSpec",
+    "MissingDependency",
+    "Morphology",
+    "OrderedSubsets",
+    "Package",
+    "Params",
+    "Progress",
+    "Projector",
+    "Rays",
+    "Reconstruction",
+    "ReporterSpec",
+    "Results",
+    "Run",
+    "RunRecord",
+    "RunSpec",
+    "Samples",
+    "Scan",
+    "SimulatedParams",
+    "SpeedSpec",
+    "TotalVariation",
+    "TvChoice",
+    "TvProblem",
+    "TvWeight",
+    "ViewError",
+    "Voxels",
+    "add_noise",
+    "attenuation",
+    "binned",
+    "cached_arrays",
+    "camera_geometry",
+    "choose_tv_weight",
+    "composite_rays_xray",
+    "engine_name",
+    "fetch_member",
+    "filtered_backprojection",
+    "fista",
+    "held_back_views",
+    "heldout_angles",
+    "heldout_views",
+    "hookimpl",
+    "importance_integral",
+    "line_integral",
+    "march",
+    "measured_case",
+    "noise_of_means",
+    "not_circular",
+    "one_line",
+    "open_scan_folder",
+    "operators",
+    "orbit_directions",
+    "parallel_distances",
+    "psnr_against",
+    "read_naf",
+    "read_npy",
+    "read_plain_pickle",
+    "read_r2",
+    "read_swc",
+    "read_volume_file",
+    "reference_scan",
+    "scan_noise",
+    "simulated_case",
+    "tigre_fdk",
+    "to_device",
+    "training_angles",
+    "training_views",
+    "upper_bound",
+    "usual_bin",
+    "view_rays",
+    "volume_format",
+]
