@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test gpu-check install lint clean
+.PHONY: run test gpu-check install lint docs clean
 
 run: $(INSTALLED)
 	$(BIN)/python -m benchmark prepare chest walnut
@@ -25,6 +25,11 @@ gpu-check: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# What is written from the code: the reference of the plug-in interface, and the picture of the floors.
+docs: $(INSTALLED)
+	$(BIN)/python docs/api.py
+	$(BIN)/python docs/architecture.py
 
 install: $(INSTALLED)
 

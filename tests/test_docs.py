@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 import typer
 
-from benchmark import fields
 from benchmark.cli import main
 from benchmark.cli.examples import EXAMPLES
 from benchmark.plugins import hooks
@@ -152,12 +151,6 @@ def test_every_hook_is_documented_with_its_arguments():
     text = (ROOT / "docs" / "hooks.md").read_text()
     assert "register_methods" in found
     assert re.findall(r"^### `(.*)`$", text, re.MULTILINE) == list(found.values())
-
-
-def test_every_name_of_the_fields_is_documented():
-    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "fields.md").read_text(), re.MULTILINE)
-    names = [name for row in rows for name in re.findall(r"`(\w+)", row)]
-    assert sorted(names) == sorted(fields.__all__)
 
 
 def test_every_command_is_in_the_docs():
