@@ -35,8 +35,7 @@ WIDTH = 100
 FOREIGN = {  # names that another library defines, and documents in its own way
     "Field": (
         'Field(default, *, description="", ge=None, gt=None, le=None, lt=None, ...)',
-        "pydantic's `Field`: default, bounds and description of a parameter "
-        "([pydantic's documentation](https://docs.pydantic.dev/latest/concepts/fields/)).",
+        "pydantic's `Field`: default, bounds and description of a parameter (docs.pydantic.dev, Fields).",
     ),
 }
 TYPES = {  # types that signatures name and nobody exports

@@ -158,7 +158,7 @@ class Results:
             return _archive(path)
 
     def case(self, record: RunRecord) -> StoredCase | None:
-        """Return the stored case of a run; None if it was never loaded."""
+        """Return the stored case of a run, with `truth`, `training` and `heldout` views and `load()`; None if it was never loaded."""
         return self.case_of(record.spec.data_digest)
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 (a Results lives as long as the program's one report)
