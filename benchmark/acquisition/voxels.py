@@ -95,11 +95,10 @@ class Voxels:
             raise InputError("sub_rays", expected="at least 1 ray per pixel and direction", found=f"{sub_rays}")
         low, high = np.ascontiguousarray(geometry.volume_bounds)
         spacing = np.array(self.spacing[::-1])
-        count = np.array(self.values.shape[::-1], dtype=np.int64)
         corner = np.array(self.centre[::-1]) - np.array(self.extent[::-1]) / 2
         vectors = np.ascontiguousarray(geometry.vectors())
         projections = np.empty(geometry.projection_shape, dtype=np.float32)
-        grid = (self.values, count, spacing, corner, low, high)
+        grid = (self.values, self.values.shape[::-1], spacing, corner, low, high)
         call(kernel, *grid, vectors, *geometry.projection_shape, sub_rays, projections)
         return projections
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from typing import Any
 
@@ -11,19 +10,10 @@ from torch import nn
 
 from benchmark.errors import InputError
 from benchmark.fields.layout import feature_major
+from benchmark.kernels.declarations import HashLevel
 from benchmark.kernels.dispatch import call
 
 FEATURES = 2
-
-
-class _Level(ctypes.Structure):
-    _fields_ = [
-        ("scale", ctypes.c_float),
-        ("resolution", ctypes.c_int),
-        ("entries", ctypes.c_uint32),
-        ("hashed", ctypes.c_int),
-        ("offset", ctypes.c_int64),
-    ]
 
 
 def growth(levels: int, base: int, finest: int) -> float:
@@ -62,7 +52,7 @@ class HashGrid(nn.Module):
                 found=f"levels={levels}, base={base}, finest={finest}, log2_entries={log2_entries}",
             )
         self.cells = level_cells(levels, base, finest)
-        self.levels = (_Level * levels)()
+        self.levels = (HashLevel * levels)()
         rows = 0
         for level, cells in zip(self.levels, self.cells, strict=True):
             points = (cells + 1) ** 3
@@ -71,7 +61,7 @@ class HashGrid(nn.Module):
             level.scale, level.resolution, level.entries, level.hashed, level.offset = cells, cells + 1, entries, hashed, rows
             rows += entries
         self.out_features = FEATURES * levels
-        self.table = nn.Parameter(torch.empty(rows, FEATURES).uniform_(-spread, spread, generator=generator))
+        self.table = nn.Parameter(torch.empty(rows, FEATURES, dtype=torch.float32).uniform_(-spread, spread, generator=generator))
 
     def forward(self, points: torch.Tensor) -> torch.Tensor:
         return _Encode.apply(points, self.table, self.levels)
@@ -83,8 +73,8 @@ class _Encode(torch.autograd.Function):
         points = points.contiguous()
         ctx.save_for_backward(points, table)
         ctx.levels = levels
-        out = torch.empty(FEATURES * len(levels), points.shape[0], device=points.device)
-        call("hash_encode", points.detach(), points.shape[0], levels, ctypes.c_int(len(levels)), table.detach(), out)
+        out = torch.empty(FEATURES * len(levels), points.shape[0], dtype=torch.float32, device=points.device)
+        call("hash_encode", points.detach(), points.shape[0], levels, len(levels), table.detach(), out)
         return out.t()
 
     @staticmethod
@@ -95,8 +85,8 @@ class _Encode(torch.autograd.Function):
         to_points = to_table = None
         if ctx.needs_input_grad[0]:
             to_points = torch.empty_like(points)
-            call("hash_encode_points", points.detach(), count, levels, ctypes.c_int(len(levels)), table.detach(), gradient, to_points)
+            call("hash_encode_points", points.detach(), count, levels, len(levels), table.detach(), gradient, to_points)
         if ctx.needs_input_grad[1]:
             to_table = torch.zeros_like(table)
-            call("hash_encode_backward", points.detach(), count, levels, ctypes.c_int(len(levels)), gradient, to_table)
+            call("hash_encode_backward", points.detach(), count, levels, len(levels), gradient, to_table)
         return to_points, to_table, None

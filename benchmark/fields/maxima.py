@@ -14,7 +14,6 @@ The gradient is soft, too: dS / dp_k = exp((p_k - S) / T), 1 for a Gaussian that
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import operator
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ import numpy as np
 import torch
 
 from benchmark.errors import InputError
-from benchmark.fields.mixture import CUTOFF, Block, Grid, Mixture, grids, reach_of, whitening
+from benchmark.fields.mixture import CUTOFF, Block, Mixture, grids, reach_of, whitening
 from benchmark.kernels.dispatch import call
 from benchmark.scan.geometry import ConeBeamGeometry
 
@@ -81,13 +80,6 @@ def _checked(temperature: float) -> float:
     return temperature
 
 
-def _setting(where: tuple[Any, ...], count: int) -> tuple[Any, ...]:
-    """A kernel's first arguments: a grid by address, or vectors and whole numbers as C ints; then the number of Gaussians."""
-    if isinstance(where[0], Grid):
-        return ctypes.byref(where[0]), count
-    return where[0], *map(ctypes.c_int, where[1:]), count
-
-
 class _Soft(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -102,9 +94,9 @@ class _Soft(torch.autograd.Function):
         shape: tuple[int, ...],
     ) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, amplitudes)]
-        numbers = (ctypes.c_float(reach), ctypes.c_float(temperature))
-        soft = torch.empty(shape, device=means.device)
-        call(kernel, *_setting(where, means.shape[0]), *inputs, *numbers, soft)
+        numbers = (reach, temperature)
+        soft = torch.empty(shape, dtype=torch.float32, device=means.device)
+        call(kernel, *where, means.shape[0], *inputs, *numbers, soft)
         ctx.save_for_backward(*inputs, soft)
         ctx.kernel, ctx.where, ctx.numbers = kernel, where, numbers
         return soft
@@ -113,6 +105,5 @@ class _Soft(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         *inputs, soft = ctx.saved_tensors
         answers = [torch.empty_like(tensor) for tensor in inputs]
-        setting = _setting(ctx.where, inputs[0].shape[0])
-        call(f"{ctx.kernel}_backward", *setting, *inputs, *ctx.numbers, soft, gradient.contiguous(), *answers)
+        call(f"{ctx.kernel}_backward", *ctx.where, inputs[0].shape[0], *inputs, *ctx.numbers, soft, gradient.contiguous(), *answers)
         return (*answers, None, None, None, None, None)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from benchmark.errors import InputError
+from benchmark.kernels.declarations import GaussianGrid
 from benchmark.kernels.dispatch import call
 from benchmark.kernels.transfer import to_device
 from benchmark.projection.rays import Rays
@@ -112,7 +113,7 @@ def mixture_line_integrals(mixture: Mixture, rays: Rays) -> torch.Tensor:
         squares = along.square().sum(-1)
         apart = torch.linalg.cross(towards, along).square().sum(-1) / squares
         parts.append((weights * squares.rsqrt() * (-0.5 * apart).exp()).sum(1))
-    return torch.cat(parts) if parts else torch.zeros(0, device=mixture.means.device)
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float32, device=mixture.means.device)
 
 
 def voxelise(
@@ -146,10 +147,8 @@ def reach_of(cutoff: float) -> float:
     return -2 * math.log(cutoff)
 
 
-class Grid(ctypes.Structure):
+class Grid(GaussianGrid):
     """Grid points as the kernels want them: their number, the first one and the step [mm], along x, y, z."""
-
-    _fields_ = [("n", ctypes.c_int * 3), ("lower", ctypes.c_float * 3), ("step", ctypes.c_float * 3)]
 
     @classmethod
     def of(cls, shape: Sequence[int], lower: Sequence[float], step: Sequence[float]) -> Grid:
@@ -175,10 +174,8 @@ class _Project(torch.autograd.Function):
     ) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, amplitudes)]
         ctx.save_for_backward(*inputs)
-        sizes = [ctypes.c_int(size) for size in shape]
-        ctx.setting = (vectors, *sizes, means.shape[0])
-        ctx.reach = ctypes.c_float(reach)
-        images = torch.empty(shape, device=means.device)
+        ctx.setting, ctx.reach = (vectors, *shape, means.shape[0]), reach
+        images = torch.empty(shape, dtype=torch.float32, device=means.device)
         call("gaussian_project", *ctx.setting, *inputs, ctx.reach, images)
         return images
 
@@ -195,14 +192,14 @@ class _Voxelise(torch.autograd.Function):
     def forward(ctx: Any, means: torch.Tensor, matrices: torch.Tensor, amplitudes: torch.Tensor, grid: Grid, reach: float) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, amplitudes)]
         ctx.save_for_backward(*inputs)
-        ctx.grid, ctx.reach = grid, ctypes.c_float(reach)
-        volume = torch.empty(grid.shape, device=means.device)
-        call("gaussian_voxelise", ctypes.byref(grid), means.shape[0], *inputs, ctx.reach, volume)
+        ctx.grid, ctx.reach = grid, reach
+        volume = torch.empty(grid.shape, dtype=torch.float32, device=means.device)
+        call("gaussian_voxelise", grid, means.shape[0], *inputs, ctx.reach, volume)
         return volume
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         inputs = ctx.saved_tensors
         answers = [torch.empty_like(tensor) for tensor in inputs]
-        call("gaussian_voxelise_backward", ctypes.byref(ctx.grid), inputs[0].shape[0], *inputs, ctx.reach, gradient.contiguous(), *answers)
+        call("gaussian_voxelise_backward", ctx.grid, inputs[0].shape[0], *inputs, ctx.reach, gradient.contiguous(), *answers)
         return (*answers, None, None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-
 import torch
 
 from benchmark.errors import InputError
@@ -24,13 +22,13 @@ def mixture_values(mixture: Mixture, positions: torch.Tensor, temperature: float
     mixture.check()
     if positions.ndim != 2 or positions.shape[1] != 3:
         raise InputError("positions", expected="[M, 3], x y z", found=f"{tuple(positions.shape)}")
-    values = torch.empty(len(positions), device=positions.device)
+    values = torch.empty(len(positions), dtype=torch.float32, device=positions.device)
     if not len(positions):
         return values
     points = positions.float().contiguous()
     inputs = [tensor.detach().contiguous() for tensor in (mixture.means, whitening(mixture), mixture.log_amplitudes.exp())]
-    numbers = (ctypes.c_float(reach_of(cutoff)), ctypes.c_float(-1.0 if temperature is None else temperature))
-    call("gaussian_values", ctypes.byref(_cells(points, mixture.size)), mixture.size, *inputs, *numbers, points, len(points), values)
+    numbers = (reach_of(cutoff), -1.0 if temperature is None else temperature)
+    call("gaussian_values", _cells(points, mixture.size), mixture.size, *inputs, *numbers, points, len(points), values)
     return values
 
 

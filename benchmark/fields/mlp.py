@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from typing import Any
 
@@ -39,7 +38,8 @@ class MLP(nn.Module):
         matrices = []
         for layer in range(layers):
             ins, outs = self.widths[layer] + (inputs if layer == self.skip else 0), self.widths[layer + 1]
-            matrices.append(torch.empty(outs * (ins + 1)).uniform_(-1 / math.sqrt(ins), 1 / math.sqrt(ins), generator=generator))
+            bound, weights = 1 / math.sqrt(ins), torch.empty(outs * (ins + 1), dtype=torch.float32)
+            matrices.append(weights.uniform_(-bound, bound, generator=generator))
         self.weights = nn.Parameter(torch.cat(matrices))  # layer by layer: weight [out, in], bias [out]
 
     def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,9 +74,9 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, values: torch.Tensor, weights: torch.Tensor, widths: list[int], skip: int, slope: float) -> torch.Tensor:
         major = feature_major(values)
         ctx.save_for_backward(major, weights)
-        ctx.network = ((ctypes.c_int * len(widths))(*widths), ctypes.c_int(len(widths) - 1), ctypes.c_int(skip), ctypes.c_float(slope))
-        out = torch.empty(widths[-1], major.shape[1])
-        call("mlp", major, major.shape[1], *ctx.network, weights.detach(), out)
+        ctx.network = (tuple(widths), len(widths) - 1, skip, slope)
+        out = torch.empty(widths[-1], major.shape[1], dtype=torch.float32)
+        call("mlp", major, major.shape[1], *ctx.network, weights.detach(), weights.numel(), out)
         return out.t()
 
     @staticmethod
@@ -84,5 +84,6 @@ class _Fused(torch.autograd.Function):
         major, weights = ctx.saved_tensors
         to_values = torch.empty_like(major) if ctx.needs_input_grad[0] else None
         to_weights = torch.empty_like(weights)
-        call("mlp_backward", major, major.shape[1], *ctx.network, weights.detach(), feature_major(gradient), to_values, to_weights)
+        setting = (major, major.shape[1], *ctx.network, weights.detach(), weights.numel())
+        call("mlp_backward", *setting, feature_major(gradient), to_values, to_weights)
         return None if to_values is None else to_values.t(), to_weights, None, None, None

@@ -8,7 +8,6 @@ of the means, C = sum_k c_k alpha_k prod_{j < k} (1 - alpha_j).
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -79,9 +78,9 @@ class _Splat(torch.autograd.Function):
     ) -> torch.Tensor:
         inputs = [tensor.detach().contiguous() for tensor in (means, matrices, opacities, colours)]
         shape = (len(vectors), *detector)
-        images, left = (torch.empty(size, device=means.device) for size in ((*shape, 4), shape))
+        images, left = (torch.empty(size, dtype=torch.float32, device=means.device) for size in ((*shape, 4), shape))
         last = torch.empty(shape, dtype=torch.int32, device=means.device)
-        ctx.setting = (vectors, *(ctypes.c_int(size) for size in shape), means.shape[0])
+        ctx.setting = (vectors, *shape, means.shape[0])
         ctx.save_for_backward(*inputs, order, left, last)
         call("splat", *ctx.setting, *inputs, order, images, left, last)
         return images

@@ -7,14 +7,13 @@ sample a voxel.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from benchmark.errors import InputError
-from benchmark.fields.layout import addresses, feature_major
+from benchmark.fields.layout import feature_major
 from benchmark.fields.support import Support
 from benchmark.kernels.dispatch import call
 
@@ -56,23 +55,23 @@ class _Encode(torch.autograd.Function):
         points = points.detach().contiguous()
         ctx.save_for_backward(points, *planes, *lines)
         channels = planes[0].shape[0]
-        shapes = [n for plane, line in zip(planes, lines, strict=True) for n in (*plane.shape[1:], line.shape[1])]
-        ctx.sizes = (points.shape[0], ctypes.c_int(channels), (ctypes.c_int * 9)(*shapes))
-        out = torch.empty(3 * channels, points.shape[0], device=points.device)
-        call("vm_encode", points, *ctx.sizes, addresses(planes), addresses(lines), out)
+        shapes = tuple(n for plane, line in zip(planes, lines, strict=True) for n in (*plane.shape[1:], line.shape[1]))
+        ctx.sizes = (points.shape[0], channels, shapes)
+        out = torch.empty(3 * channels, points.shape[0], dtype=torch.float32, device=points.device)
+        call("vm_encode", points, *ctx.sizes, planes, lines, out)
         return out.t()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         points, *tensors = ctx.saved_tensors
         planes, lines = _split(tensors)
-        known = (points, *ctx.sizes, addresses(planes), addresses(lines), feature_major(gradient))
+        known = (points, *ctx.sizes, planes, lines, feature_major(gradient))
         to_points = None
         if ctx.needs_input_grad[0]:
             to_points = torch.empty_like(points)
             call("vm_encode_points", *known, to_points)
         out = [torch.zeros_like(t) for t in tensors]
-        call("vm_encode_backward", *known, addresses(out[:3]), addresses(out[3:]))
+        call("vm_encode_backward", *known, out[:3], out[3:])
         return to_points, *out
 
 
@@ -82,23 +81,14 @@ class _Grid(torch.autograd.Function):
         planes, lines = _split(tensors)
         ctx.save_for_backward(*planes, *lines)
         channels = planes[0].shape[0]
-        shape = (ctypes.c_int(n) for n in support.mask.shape)
-        ctx.sizes = (*shape, ctypes.c_int(channels), support.runs, len(support.runs), support.count)
-        out = torch.empty(3 * channels, support.count, device=planes[0].device)
-        call("vm_grid", *ctx.sizes, addresses(planes), addresses(lines), out)
+        ctx.sizes = (*support.mask.shape, channels, support.runs, len(support.runs), support.count)
+        out = torch.empty(3 * channels, support.count, dtype=torch.float32, device=planes[0].device)
+        call("vm_grid", *ctx.sizes, planes, lines, out)
         return out.t()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         planes, lines = _split(ctx.saved_tensors)
         out = [torch.empty_like(t) for t in (*planes, *lines)]
-        call(
-            "vm_grid_backward",
-            *ctx.sizes,
-            addresses(planes),
-            addresses(lines),
-            feature_major(gradient),
-            addresses(out[:3]),
-            addresses(out[3:]),
-        )
+        call("vm_grid_backward", *ctx.sizes, planes, lines, feature_major(gradient), out[:3], out[3:])
         return None, *out

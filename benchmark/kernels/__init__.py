@@ -1,1 +1,1 @@
-"""Compiled kernels, on the CPU and on CUDA devices."""
+"""The compiled kernels: C++ with OpenMP for the CPU, the same device functions for CUDA through NVRTC."""

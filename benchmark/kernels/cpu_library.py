@@ -103,5 +103,10 @@ def _build_to(target: Path, command: list[str]) -> None:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The loaded kernels. Raises MissingDependency when there is no compiler or the build fails."""
-    return ctypes.CDLL(str(build()))
+    """The loaded kernels, with the types of their arguments. Raises MissingDependency when there is no compiler or the build fails."""
+    loaded = ctypes.CDLL(str(build()))
+    for name, kernel in CPU.items():
+        function = getattr(loaded, f"seed_{name}")
+        function.argtypes, function.restype = kernel.argtypes, ctypes.c_int
+    loaded.seed_error.argtypes, loaded.seed_error.restype = [], ctypes.c_char_p
+    return loaded

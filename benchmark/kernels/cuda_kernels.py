@@ -8,6 +8,7 @@ splatter differ in their last bits from run to run.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 
 from benchmark.errors import InputError
 from benchmark.kernels.cuda_module import launch
+from benchmark.kernels.declarations import GaussianGrid, HashLevel
 from benchmark.kernels.transfer import to_device
 
 TILE = (32, 8)  # rows and columns of the detector that a block of threads has: TILE_ROWS, TILE_COLUMNS of projector.cuh
@@ -22,7 +24,9 @@ COLUMN = 8  # voxels that a thread has: COLUMN of fdk.cuh
 MOST_LEVELS = 32  # of a hash grid: MOST_LEVELS of hash_grid.cuh
 SPLAT_TILE, SPLAT_NUMBERS, SUMS_NUMBERS = 16, 21, 16  # pixels along a tile's edge, floats of a Gaussian and of its sums: splatter.cuh
 
-Integer = ctypes.c_int
+Shape = tuple[int, ...]
+Tensors = Sequence[torch.Tensor]
+Levels = ctypes.Array[HashLevel]
 
 
 def _on(device: torch.device, array: np.ndarray) -> torch.Tensor:
@@ -34,12 +38,12 @@ def _on(device: torch.device, array: np.ndarray) -> torch.Tensor:
 
 def project_rays(
     volume: torch.Tensor,
-    shape: Any,
+    shape: Shape,
     spacing: np.ndarray,
     views: np.ndarray,
-    count: Integer,
-    rows: Integer,
-    columns: Integer,
+    count: int,
+    rows: int,
+    columns: int,
     projections: torch.Tensor,
 ) -> None:
     rimmed = torch.nn.functional.pad(volume.permute(1, 2, 0), (1,) * 6).contiguous()  # [y, x, z]
@@ -49,16 +53,16 @@ def project_rays(
 
 def backproject_rays(
     volume: torch.Tensor,
-    shape: Any,
+    shape: Shape,
     spacing: np.ndarray,
     views: np.ndarray,
-    count: Integer,
-    rows: Integer,
-    columns: Integer,
+    count: int,
+    rows: int,
+    columns: int,
     projections: torch.Tensor,
 ) -> None:
     z, y, x = volume.shape
-    rimmed = torch.zeros(y + 2, x + 2, z + 2, device=volume.device)
+    rimmed = torch.zeros(y + 2, x + 2, z + 2, dtype=torch.float32, device=volume.device)
     counts = (count, rows, columns)
     launch("backproject_rays", _pixels(*counts), rimmed, shape, spacing, _on(volume.device, views), *counts, projections)
     volume.copy_(rimmed[1:-1, 1:-1, 1:-1].permute(2, 0, 1))
@@ -67,20 +71,20 @@ def backproject_rays(
 project_separable, backproject_separable = project_rays, backproject_rays  # rows along neighbouring threads do what that path is for
 
 
-def _pixels(count: Integer, rows: Integer, columns: Integer) -> int:
+def _pixels(count: int, rows: int, columns: int) -> int:
     """Threads for whole tiles of every view."""
-    return count.value * -(-rows.value // TILE[0]) * -(-columns.value // TILE[1]) * TILE[0] * TILE[1]
+    return count * -(-rows // TILE[0]) * -(-columns // TILE[1]) * TILE[0] * TILE[1]
 
 
 def fdk_backproject(
     volume: torch.Tensor,
-    shape: Any,
+    shape: Shape,
     views: np.ndarray,
-    count: Integer,
-    rows: Integer,
-    columns: Integer,
+    count: int,
+    rows: int,
+    columns: int,
     filtered: torch.Tensor,
-    scale: ctypes.c_float,
+    scale: float,
 ) -> None:
     z, y, x = volume.shape
     views_there = _on(volume.device, views)
@@ -99,17 +103,17 @@ def march_count(
     directions: torch.Tensor,
     rays: int,
     box: np.ndarray,
-    samples: Integer,
-    step: ctypes.c_double,
-    seed: ctypes.c_int64,
+    samples: int,
+    step: float,
+    seed: int,
     cells: torch.Tensor | None,
-    cells_shape: Any,
+    cells_shape: Shape,
     table: torch.Tensor,
 ) -> int:
     """Waits for the device: how many samples there are decides how much memory they need."""
     if not rays:
         return 0
-    how = (box, samples, step, seed, cells, cells_shape or (ctypes.c_int * 3)())
+    how = (box, samples, step, seed, cells, cells_shape)
     launch("march_count", rays, origins, directions, rays, *how, table)
     ends = table[:, 1].cumsum(0)
     table[:, 0] = ends - table[:, 1]
@@ -119,20 +123,20 @@ def march_count(
 def march_fill(
     origins: torch.Tensor,
     directions: torch.Tensor,
-    begin: ctypes.c_int64,
-    end: ctypes.c_int64,
+    begin: int,
+    end: int,
     box: np.ndarray,
-    samples: Integer,
-    step: ctypes.c_double,
-    seed: ctypes.c_int64,
+    samples: int,
+    step: float,
+    seed: int,
     cells: torch.Tensor | None,
-    cells_shape: Any,
+    cells_shape: Shape,
     table: torch.Tensor,
     positions: torch.Tensor,
     ts: torch.Tensor,
 ) -> None:
-    how = (box, samples, step, seed, cells, cells_shape or (ctypes.c_int * 3)())
-    launch("march_fill", end.value - begin.value, origins, directions, begin, end, *how, table, positions, ts)
+    how = (box, samples, step, seed, cells, cells_shape)
+    launch("march_fill", end - begin, origins, directions, begin, end, *how, table, positions, ts)
 
 
 def march_places(rays: int, samples: int, seed: int, places: torch.Tensor) -> None:
@@ -170,21 +174,21 @@ def composite_pick_transpose(out: torch.Tensor, at: torch.Tensor, rays: int, mu:
 # -- fields: features [2 * levels, points] or [3 * channels, points] ----------------------------------------------------------
 
 
-def hash_encode(points: torch.Tensor, count: int, levels: Any, number: Integer, table: torch.Tensor, features: torch.Tensor) -> None:
-    launch("hash_encode", count * number.value, points, count, _all_levels(levels), number, table, features)
+def hash_encode(points: torch.Tensor, count: int, levels: Levels, number: int, table: torch.Tensor, features: torch.Tensor) -> None:
+    launch("hash_encode", count * number, points, count, _all_levels(levels), number, table, features)
 
 
 def hash_encode_backward(
-    points: torch.Tensor, count: int, levels: Any, number: Integer, gradient: torch.Tensor, table_gradient: torch.Tensor
+    points: torch.Tensor, count: int, levels: Levels, number: int, gradient: torch.Tensor, table_gradient: torch.Tensor
 ) -> None:
-    launch("hash_encode_backward", count * number.value, points, count, _all_levels(levels), number, gradient, table_gradient)
+    launch("hash_encode_backward", count * number, points, count, _all_levels(levels), number, gradient, table_gradient)
 
 
 def hash_encode_points(
     points: torch.Tensor,
     count: int,
-    levels: Any,
-    number: Integer,
+    levels: Levels,
+    number: int,
     table: torch.Tensor,
     gradient: torch.Tensor,
     point_gradient: torch.Tensor,
@@ -192,32 +196,34 @@ def hash_encode_points(
     launch("hash_encode_points", count, points, count, _all_levels(levels), number, table, gradient, point_gradient)
 
 
-def _all_levels(levels: Any) -> Any:
+def _all_levels(levels: Levels) -> Levels:
     """The levels in an array of the kernels' own length."""
     if len(levels) > MOST_LEVELS:
         raise InputError("HashGrid: levels", expected=f"at most {MOST_LEVELS} on a GPU", found=f"{len(levels)}")
-    return (levels._type_ * MOST_LEVELS)(*levels)
+    return (HashLevel * MOST_LEVELS)(*levels)
 
 
-def vm_encode(points: torch.Tensor, count: int, channels: Integer, shapes: Any, planes: Any, lines: Any, features: torch.Tensor) -> None:
-    launch("vm_encode", 3 * channels.value * count, points, count, channels, shapes, planes, lines, features)
+def vm_encode(
+    points: torch.Tensor, count: int, channels: int, shapes: Shape, planes: Tensors, lines: Tensors, features: torch.Tensor
+) -> None:
+    launch("vm_encode", 3 * channels * count, points, count, channels, shapes, planes, lines, features)
 
 
 def vm_encode_backward(
     points: torch.Tensor,
     count: int,
-    channels: Integer,
-    shapes: Any,
-    planes: Any,
-    lines: Any,
+    channels: int,
+    shapes: Shape,
+    planes: Tensors,
+    lines: Tensors,
     gradient: torch.Tensor,
-    plane_gradients: Any,
-    line_gradients: Any,
+    plane_gradients: Tensors,
+    line_gradients: Tensors,
 ) -> None:
     """Adds to the gradients, which must be zero before."""
     launch(
         "vm_encode_backward",
-        3 * channels.value * count,
+        3 * channels * count,
         points,
         count,
         channels,
@@ -233,10 +239,10 @@ def vm_encode_backward(
 def vm_encode_points(
     points: torch.Tensor,
     count: int,
-    channels: Integer,
-    shapes: Any,
-    planes: Any,
-    lines: Any,
+    channels: int,
+    shapes: Shape,
+    planes: Tensors,
+    lines: Tensors,
     gradient: torch.Tensor,
     point_gradients: torch.Tensor,
 ) -> None:
@@ -244,53 +250,51 @@ def vm_encode_points(
 
 
 def vm_grid(
-    nz: Integer,
-    ny: Integer,
-    nx: Integer,
-    channels: Integer,
+    nz: int,
+    ny: int,
+    nx: int,
+    channels: int,
     runs: torch.Tensor,
     count: int,
     voxels: int,
-    planes: Any,
-    lines: Any,
+    planes: Tensors,
+    lines: Tensors,
     features: torch.Tensor,
 ) -> None:
     grid, places = _places(nz, ny, nx, runs, voxels)
-    launch("vm_grid", 3 * channels.value * places.numel(), grid, channels, places, voxels, planes, lines, features)
+    launch("vm_grid", 3 * channels * places.numel(), grid, channels, places, voxels, planes, lines, features)
 
 
 def vm_grid_backward(
-    nz: Integer,
-    ny: Integer,
-    nx: Integer,
-    channels: Integer,
+    nz: int,
+    ny: int,
+    nx: int,
+    channels: int,
     runs: torch.Tensor,
     count: int,
     voxels: int,
-    planes: Any,
-    lines: Any,
+    planes: Tensors,
+    lines: Tensors,
     gradient: torch.Tensor,
-    plane_gradients: Any,
-    line_gradients: Any,
+    plane_gradients: Tensors,
+    line_gradients: Tensors,
 ) -> None:
     grid, places = _places(nz, ny, nx, runs, voxels)
-    z, y, x = grid
     setting = (grid, channels, places, voxels)
-    for k, (rows, columns, length) in enumerate(((y, x, z), (z, y, x), (z, x, y))):
-        plane, line, to_plane, to_line = (ctypes.c_void_p(at[k]) for at in (planes, lines, plane_gradients, line_gradients))
-        launch("vm_grid_to_plane", channels.value * rows * columns, *setting, Integer(k), line, gradient, to_plane)
-        partial = torch.empty(channels.value * length, rows, device=gradient.device)
-        launch("vm_grid_to_line", partial.numel(), *setting, Integer(k), plane, gradient, partial)
-        launch("sum_rows", len(partial), partial, len(partial), rows, to_line)
+    for k, (plane, line, to_plane, to_line) in enumerate(zip(planes, lines, plane_gradients, line_gradients, strict=True)):
+        launch("vm_grid_to_plane", plane.numel(), *setting, k, line, gradient, to_plane)
+        partial = torch.empty(*line.shape, plane.shape[1], dtype=torch.float32, device=gradient.device)
+        launch("vm_grid_to_line", partial.numel(), *setting, k, plane, gradient, partial)
+        launch("sum_rows", line.numel(), partial.view(-1, plane.shape[1]), line.numel(), plane.shape[1], to_line.view(-1))
 
 
-def _places(nz: Integer, ny: Integer, nx: Integer, runs: torch.Tensor, voxels: int) -> tuple[Any, torch.Tensor]:
+def _places(nz: int, ny: int, nx: int, runs: torch.Tensor, voxels: int) -> tuple[Shape, torch.Tensor]:
     """The grid's shape, and for each of its voxels which of the runs' voxels it is (-1: none), int64 [z, y, x]."""
-    grid = (ctypes.c_int * 3)(nz.value, ny.value, nx.value)
+    grid = (nz, ny, nx)
     z, y, x, lengths, before = runs.unbind(1)
     number = torch.arange(voxels, device=runs.device)
-    shift = torch.repeat_interleave((z * ny.value + y) * nx.value + x - before, lengths, output_size=voxels)
-    places = torch.full(tuple(grid), -1, dtype=torch.int64, device=runs.device)
+    shift = torch.repeat_interleave((z * ny + y) * nx + x - before, lengths, output_size=voxels)
+    places = torch.full(grid, -1, dtype=torch.int64, device=runs.device)
     places.view(-1)[shift + number] = number
     return grid, places
 
@@ -300,148 +304,148 @@ def _places(nz: Integer, ny: Integer, nx: Integer, runs: torch.Tensor, voxels: i
 
 def gaussian_project(
     vectors: np.ndarray,
-    views: Integer,
-    rows: Integer,
-    columns: Integer,
+    views: int,
+    rows: int,
+    columns: int,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
     amplitudes: torch.Tensor,
-    reach: ctypes.c_float,
+    reach: float,
     images: torch.Tensor,
 ) -> None:
     images.zero_()
     setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach)
-    launch("gaussian_project", count * views.value, *setting, images)
+    launch("gaussian_project", count * views, *setting, images)
 
 
 def gaussian_project_backward(
     vectors: np.ndarray,
-    views: Integer,
-    rows: Integer,
-    columns: Integer,
+    views: int,
+    rows: int,
+    columns: int,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
     amplitudes: torch.Tensor,
-    reach: ctypes.c_float,
+    reach: float,
     gradient: torch.Tensor,
     *answers: torch.Tensor,
 ) -> None:
     setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach)
-    launch("gaussian_project_backward", count * views.value, *setting, gradient, *(answer.zero_() for answer in answers))
+    launch("gaussian_project_backward", count * views, *setting, gradient, *(answer.zero_() for answer in answers))
 
 
 def gaussian_voxelise(
-    grid: Any,
+    grid: GaussianGrid,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
     amplitudes: torch.Tensor,
-    reach: ctypes.c_float,
+    reach: float,
     volume: torch.Tensor,
 ) -> None:
-    launch("gaussian_voxelise", count, grid._obj, count, means, matrices, amplitudes, reach, volume.zero_())
+    launch("gaussian_voxelise", count, grid, count, means, matrices, amplitudes, reach, volume.zero_())
 
 
 def gaussian_voxelise_backward(
-    grid: Any,
+    grid: GaussianGrid,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
     amplitudes: torch.Tensor,
-    reach: ctypes.c_float,
+    reach: float,
     gradient: torch.Tensor,
     *answers: torch.Tensor,
 ) -> None:
-    setting = (grid._obj, count, means, matrices, amplitudes, reach, gradient)
+    setting = (grid, count, means, matrices, amplitudes, reach, gradient)
     launch("gaussian_voxelise_backward", count, *setting, *(answer.zero_() for answer in answers))
 
 
 def gaussian_peaks(
     vectors: np.ndarray,
-    views: Integer,
-    rows: Integer,
-    columns: Integer,
+    views: int,
+    rows: int,
+    columns: int,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
     amplitudes: torch.Tensor,
-    reach: ctypes.c_float,
-    temperature: ctypes.c_float,
+    reach: float,
+    temperature: float,
     images: torch.Tensor,
 ) -> None:
     setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach)
-    launch("gaussian_peaks", count * views.value, *setting, images.zero_())
-    _soften("gaussian_soft_peaks", count * views.value, *setting, temperature=temperature, most=images)
+    launch("gaussian_peaks", count * views, *setting, images.zero_())
+    _soften("gaussian_soft_peaks", count * views, *setting, temperature=temperature, most=images)
 
 
 def gaussian_peaks_backward(
     vectors: np.ndarray,
-    views: Integer,
-    rows: Integer,
-    columns: Integer,
+    views: int,
+    rows: int,
+    columns: int,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
     amplitudes: torch.Tensor,
-    reach: ctypes.c_float,
-    temperature: ctypes.c_float,
+    reach: float,
+    temperature: float,
     images: torch.Tensor,
     gradient: torch.Tensor,
     *answers: torch.Tensor,
 ) -> None:
     setting = (_on(means.device, vectors), views, rows, columns, count, means, matrices, amplitudes, reach, temperature, images, gradient)
-    launch("gaussian_peaks_backward", count * views.value, *setting, *(answer.zero_() for answer in answers))
+    launch("gaussian_peaks_backward", count * views, *setting, *(answer.zero_() for answer in answers))
 
 
 def gaussian_soft_voxelise(
-    grid: Any,
+    grid: GaussianGrid,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
     amplitudes: torch.Tensor,
-    reach: ctypes.c_float,
-    temperature: ctypes.c_float,
+    reach: float,
+    temperature: float,
     volume: torch.Tensor,
 ) -> None:
-    setting = (grid._obj, count, means, matrices, amplitudes, reach)
+    setting = (grid, count, means, matrices, amplitudes, reach)
     launch("gaussian_voxel_peaks", count, *setting, volume.zero_())
     _soften("gaussian_soft_voxels", count, *setting, temperature=temperature, most=volume)
 
 
 def gaussian_soft_voxelise_backward(
-    grid: Any,
+    grid: GaussianGrid,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
     amplitudes: torch.Tensor,
-    reach: ctypes.c_float,
-    temperature: ctypes.c_float,
+    reach: float,
+    temperature: float,
     volume: torch.Tensor,
     gradient: torch.Tensor,
     *answers: torch.Tensor,
 ) -> None:
-    setting = (grid._obj, count, means, matrices, amplitudes, reach, temperature, volume, gradient)
+    setting = (grid, count, means, matrices, amplitudes, reach, temperature, volume, gradient)
     launch("gaussian_soft_voxels_backward", count, *setting, *(answer.zero_() for answer in answers))
 
 
-def _soften(excess_of: str, threads: int, *setting: Any, temperature: ctypes.c_float, most: torch.Tensor) -> None:
+def _soften(excess_of: str, threads: int, *setting: Any, temperature: float, most: torch.Tensor) -> None:
     """Turn maxima into soft maxima, by a kernel that sums up what all Gaussians exceed the maxima by; nothing at temperature 0."""
-    if temperature.value > 0:
+    if temperature > 0:
         excess = torch.zeros_like(most)
         launch(excess_of, threads, *setting, temperature, most, excess)
-        launch("gaussian_soften", most.numel(), excess, most.numel(), temperature, most)
+        launch("gaussian_soften", most.numel(), excess.view(-1), most.numel(), temperature, most.view(-1))
 
 
 def gaussian_values(
-    grid: Any,
+    grid: GaussianGrid,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
     amplitudes: torch.Tensor,
-    reach: ctypes.c_float,
-    temperature: ctypes.c_float,
+    reach: float,
+    temperature: float,
     points: torch.Tensor,
     number: int,
     values: torch.Tensor,
@@ -455,9 +459,9 @@ def gaussian_values(
 
 def splat(
     vectors: np.ndarray,
-    views: Integer,
-    rows: Integer,
-    columns: Integer,
+    views: int,
+    rows: int,
+    columns: int,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
@@ -474,9 +478,9 @@ def splat(
 
 def splat_backward(
     vectors: np.ndarray,
-    views: Integer,
-    rows: Integer,
-    columns: Integer,
+    views: int,
+    rows: int,
+    columns: int,
     count: int,
     means: torch.Tensor,
     matrices: torch.Tensor,
@@ -491,24 +495,27 @@ def splat_backward(
     vectors_there = _on(means.device, vectors)
     threads, *lists = _splat_lists(vectors_there, views, rows, columns, count, means, matrices, opacities, colours, order)
     splats = lists[4]
-    sums = torch.zeros(order.numel(), SUMS_NUMBERS, device=means.device)
+    sums = torch.zeros(order.numel(), SUMS_NUMBERS, dtype=torch.float32, device=means.device)
     launch("splat_sums", threads, *lists, left, last, gradient, sums)
     setting = (vectors_there, views, rows, columns, count, means, matrices, opacities, order, splats, sums)
     launch("splat_backward", order.numel(), *setting, *(answer.zero_() for answer in answers))
 
 
-def _splat_lists(vectors: torch.Tensor, views: Integer, rows: Integer, columns: Integer, count: int, *parameters: torch.Tensor) -> Any:
+def _splat_lists(vectors: torch.Tensor, views: int, rows: int, columns: int, count: int, *parameters: torch.Tensor) -> Any:
     """How many threads take a pixel each, and what they read: counts, Gaussians as each view has them, keys, and where a tile's begin.
 
     Waits for the device: how many tiles are reached decides how much memory they need.
     """
-    device, pairs = vectors.device, views.value * count
-    tiles = views.value * -(-rows.value // SPLAT_TILE) * -(-columns.value // SPLAT_TILE)
-    splats, reached = torch.empty(pairs, SPLAT_NUMBERS, device=device), torch.empty(pairs, dtype=torch.int64, device=device)
+    device, pairs = vectors.device, views * count
+    tiles = views * -(-rows // SPLAT_TILE) * -(-columns // SPLAT_TILE)
+    splats = torch.empty(pairs, SPLAT_NUMBERS, dtype=torch.float32, device=device)
+    reached = torch.empty(pairs, dtype=torch.int64, device=device)
     counts = (views, rows, columns, count)
     launch("splat_sight", pairs, vectors, *counts, *parameters, splats, reached)
     ends = reached.cumsum(0)
-    keys = torch.full((int(ends[-1]) if pairs else 0,), tiles * count, device=device)  # what is not filled is behind all tiles
+    keys = torch.full(
+        (int(ends[-1]) if pairs else 0,), tiles * count, dtype=torch.int64, device=device
+    )  # what is not filled is behind all tiles
     launch("splat_keys", pairs, *counts, splats, reached, ends, keys)
     keys = keys.sort().values
     starts = torch.searchsorted(keys, count * torch.arange(tiles + 1, device=device))
@@ -519,25 +526,25 @@ def _splat_lists(vectors: torch.Tensor, views: Integer, rows: Integer, columns: 
 
 
 def tv_primal(
-    target: torch.Tensor, dual: torch.Tensor, shape: Any, scale: np.ndarray, weight: ctypes.c_float, floor: ctypes.c_float, x: torch.Tensor
+    target: torch.Tensor, dual: torch.Tensor, shape: Shape, scale: np.ndarray, weight: float, floor: float, x: torch.Tensor
 ) -> None:
     launch("tv_primal", x.numel(), target, dual, shape, scale, weight, floor, x)
 
 
 def tv_dual(
     x: torch.Tensor,
-    shape: Any,
+    shape: Shape,
     scale: np.ndarray,
     weights: torch.Tensor | None,
-    step: ctypes.c_float,
-    momentum: ctypes.c_float,
+    step: float,
+    momentum: float,
     p: torch.Tensor,
     q: torch.Tensor,
 ) -> None:
     launch("tv_dual", x.numel(), x, shape, scale, weights, step, momentum, p, q)
 
 
-def tv_value(x: torch.Tensor, shape: Any, scale: np.ndarray, weights: torch.Tensor | None, slices: np.ndarray) -> None:
+def tv_value(x: torch.Tensor, shape: Shape, scale: np.ndarray, weights: torch.Tensor | None, slices: np.ndarray) -> None:
     """Waits for the device."""
     lengths = torch.empty_like(x)
     launch("tv_lengths", x.numel(), x, shape, scale, weights, lengths)

@@ -5,17 +5,17 @@ The kernels are compiled for the GPU at hand once, kept in the cache folder by a
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import hashlib
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmark.errors import InputError
 from benchmark.kernels import driver, nvrtc
-from benchmark.kernels.sources import CUDA, SHARED
+from benchmark.kernels.arguments import Arguments
+from benchmark.kernels.declarations import CUDA
+from benchmark.kernels.sources import SHARED
 from benchmark.storage import atomic
 from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
 from benchmark.storage.writable import prove_folder
@@ -24,26 +24,19 @@ from benchmark.storage.writable import prove_folder
 def launch(name: str, threads: int, *arguments: Any) -> None:
     """seed_<name>(arguments) by so many threads, on the device of the tensors among the arguments. Does not wait for it.
 
-    Tensors go by address (they must be C-contiguous), whole numbers as int64, None as a null pointer, numpy arrays and ctypes
-    values by value.
+    The arguments are those of the kernel's declaration; raises InputError for others.
     """
     if threads <= 0:
         return
-    device = next(argument.device for argument in arguments if isinstance(argument, torch.Tensor))
-    module(device).launch(f"seed_{name}", threads, stream(device), [packed(argument) for argument in arguments])
+    values, device = _takes(name).by_value(arguments)
+    assert device is not None, name  # every kernel has a tensor
+    module(device).launch(f"seed_{name}", threads, stream(device), values)
 
 
-def packed(argument: Any) -> Any:
-    """A kernel's argument as a ctypes value."""
-    if isinstance(argument, torch.Tensor):
-        if not argument.is_contiguous():
-            raise ValueError("kernel arguments must be C-contiguous")
-        return ctypes.c_void_p(argument.data_ptr())
-    if isinstance(argument, np.ndarray):
-        return (ctypes.c_char * argument.nbytes).from_buffer_copy(argument.tobytes())
-    if argument is None:
-        return ctypes.c_void_p()
-    return ctypes.c_int64(argument) if isinstance(argument, int) else argument
+@functools.cache
+def _takes(name: str) -> Arguments:
+    """What a CUDA kernel takes."""
+    return Arguments(CUDA[name])
 
 
 def full_precision() -> None:

@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmark.errors import InputError
+from benchmark.kernels.arguments import Arguments
 from benchmark.kernels.cpu_library import library
+from benchmark.kernels.declarations import CPU, CUDA
 
 DEVICES = frozenset({"cpu", "cuda"})  # where kernels run
+NO_MEMORY = 1  # status of a kernel: entry.hpp
 
 
 def call(name: str, *arguments: Any) -> int:
-    """seed_<name>(arguments) on torch's number of threads, or on a GPU; the kernel's int64 result, if it has one.
+    """seed_<name>(arguments) on torch's number of threads, or on a GPU; the kernel's whole number, if it answers with one.
 
-    Tensors and arrays go by address (they must be C-contiguous), whole numbers as int64, None as a null pointer; anything
-    else must be a ctypes value. Raises InputError for tensors on several devices, or where no kernel runs.
+    The arguments are those of the kernel's declaration. Raises InputError for others, for tensors on several devices, or where no kernel
+    runs; MemoryError where the kernel needs more memory than there is; RuntimeError with its own words for what else it refuses.
     """
-    devices = {argument.device for argument in arguments if isinstance(argument, torch.Tensor)}
-    if len(devices) > 1 or any(not runs_on(device) for device in devices):
-        found = " and ".join(sorted(map(str, devices)))
-        raise InputError(f"kernel {name}", expected="tensors on one device, the CPU or a CUDA device", found=found)
-    if devices and next(iter(devices)).type != "cpu":
-        from benchmark.kernels import cuda_kernels
+    takes = _takes(name)
+    values, device = takes.checked(arguments)
+    if device is None or device.type == "cpu":
+        return _on_cpu(takes, values)
+    if not runs_on(device):
+        raise InputError(f"kernel {name}", expected="tensors on one device, the CPU or a CUDA device", found=str(device))
+    from benchmark.kernels import cuda_kernels
 
-        there = getattr(cuda_kernels, name, None)
-        if there is None:
-            raise InputError(f"kernel {name}", expected="tensors on the CPU: it has no CUDA counterpart", found=str(next(iter(devices))))
-        return there(*arguments) or 0
-    lib = library()
-    lib.seed_set_threads(torch.get_num_threads())
-    function = getattr(lib, f"seed_{name}")
-    function.restype = ctypes.c_int64
-    return function(*(_argument(value) for value in arguments))
+    there = getattr(cuda_kernels, name, None)
+    if there is None:
+        raise InputError(f"kernel {name}", expected="tensors on the CPU: it has no CUDA counterpart", found=str(device))
+    return there(*arguments) or 0
 
 
 def runs_on(device: torch.device) -> bool:
@@ -43,13 +42,20 @@ def runs_on(device: torch.device) -> bool:
     return device.type in DEVICES
 
 
-def _argument(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        if not value.is_contiguous():
-            raise ValueError("kernel arguments must be C-contiguous")
-        return ctypes.c_void_p(value.data_ptr())
-    if isinstance(value, np.ndarray):
-        if not value.flags.c_contiguous:
-            raise ValueError("kernel arguments must be C-contiguous")
-        return ctypes.c_void_p(value.ctypes.data)
-    return ctypes.c_int64(value) if isinstance(value, int) else value
+@functools.cache
+def _takes(name: str) -> Arguments:
+    """What a kernel takes: on the CPU and a GPU alike, or on a GPU if it is there only."""
+    return Arguments(CPU[name] if name in CPU else CUDA[name])
+
+
+def _on_cpu(takes: Arguments, values: list[Any]) -> int:
+    name, lib = takes.kernel.name, library()
+    if name not in CPU:
+        raise InputError(f"kernel {name}", expected="tensors on a CUDA device: it has no counterpart on the CPU", found="the CPU")
+    lib.seed_set_threads(torch.get_num_threads())
+    function, answer = getattr(lib, f"seed_{name}"), ctypes.c_int64()
+    status = function(*values, ctypes.byref(answer)) if takes.kernel.answers else function(*values)
+    if status:
+        words = lib.seed_error().decode(errors="replace")
+        raise MemoryError(f"kernel {name}: out of memory") if status == NO_MEMORY else RuntimeError(f"kernel {name}: {words}")
+    return answer.value

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmark.errors import MissingDependency
+from benchmark.kernels.declarations import CUDA
 
 THREADS = 256  # of a block
 UNSUPPORTED = ("CUDA_ERROR_INVALID_IMAGE", "CUDA_ERROR_NO_BINARY_FOR_GPU", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION")
@@ -33,7 +34,7 @@ class Module:
         self.function = functools.cache(self._function)
 
     def _function(self, name: str) -> tuple[ctypes.c_void_p, tuple[int, ...]]:
-        """A kernel and the sizes of its parameters [bytes] (empty where the driver is too old to tell)."""
+        """A kernel and the sizes of its parameters [bytes]: as the driver says or, where it is too old to, as they are declared."""
         found, sizes = ctypes.c_void_p(), list[int]()
         with self._current():
             check(self._driver, self._driver.cuModuleGetFunction(ctypes.byref(found), self._module, name.encode()))
@@ -41,13 +42,13 @@ class Module:
         ask = getattr(self._driver, "cuFuncGetParamInfo", None)  # since CUDA 12.4
         while ask is not None and ask(found, ctypes.c_size_t(len(sizes)), ctypes.byref(offset), ctypes.byref(size)) == 0:
             sizes.append(size.value)
-        return found, tuple(sizes)
+        return found, tuple(sizes) if sizes else CUDA[name.removeprefix("seed_")].bytes
 
     def launch(self, name: str, threads: int, stream: int, arguments: Sequence[Any]) -> None:
         """Queue at least `threads` threads of a kernel on a stream; arguments are ctypes values. Nothing is waited for."""
         function, sizes = self.function(name)
         found = tuple(ctypes.sizeof(argument) for argument in arguments)
-        if sizes and found != sizes:
+        if found != sizes:
             raise RuntimeError(f"{name}: takes arguments of {sizes} bytes, was given {found}")
         pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(argument) for argument in arguments))
         blocks = ctypes.c_uint(-(-threads // THREADS))

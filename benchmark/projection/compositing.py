@@ -65,7 +65,7 @@ class _Sum(torch.autograd.Function):
     def forward(ctx: Any, mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
         ts, rays = ts.detach().contiguous(), rays.contiguous()
         ctx.save_for_backward(ts, rays)
-        out = torch.empty(rays.shape[0], device=mu.device)
+        out = torch.empty(rays.shape[0], dtype=torch.float32, device=mu.device)
         call("composite_sum", mu.detach().contiguous(), ts, rays, rays.shape[0], out)
         return out
 
@@ -78,7 +78,7 @@ class _SumTranspose(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(ts, rays)
-        mu = torch.zeros(ts.shape[0], device=ts.device)
+        mu = torch.zeros(ts.shape[0], dtype=torch.float32, device=ts.device)
         call("composite_sum_transpose", values.detach().contiguous(), ts, rays, rays.shape[0], mu)
         return mu
 
@@ -90,7 +90,7 @@ class _SumTranspose(torch.autograd.Function):
 class _Max(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, mu: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
-        out = torch.empty(rays.shape[0], device=mu.device)
+        out = torch.empty(rays.shape[0], dtype=torch.float32, device=mu.device)
         at = torch.empty(rays.shape[0], dtype=torch.int64, device=mu.device)
         call("composite_max", mu.detach().contiguous(), rays.contiguous(), rays.shape[0], out, at)
         ctx.save_for_backward(at)
@@ -109,7 +109,7 @@ class _Pick(torch.autograd.Function):
     def forward(ctx: Any, mu: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(at)
         ctx.samples = mu.shape[0]
-        out = torch.empty(at.shape[0], device=mu.device)
+        out = torch.empty(at.shape[0], dtype=torch.float32, device=mu.device)
         call("composite_pick", mu.detach().contiguous(), at, at.shape[0], out)
         return out
 
@@ -124,7 +124,7 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, at: torch.Tensor, samples: int) -> torch.Tensor:
         ctx.save_for_backward(at)
-        mu = torch.zeros(samples, device=at.device)
+        mu = torch.zeros(samples, dtype=torch.float32, device=at.device)
         call("composite_pick_transpose", values.detach().contiguous(), at, at.shape[0], mu)
         return mu
 

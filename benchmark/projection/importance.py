@@ -68,7 +68,7 @@ def importance_march(
     if samples < 1 or importance < 0:
         raise InputError("importance_march", expected="samples >= 1, importance >= 0", found=f"{samples}, {importance}")
     near, far = clip(rays, bounds).unsqueeze(-1).unbind(1)  # [N, 1]
-    equal = torch.linspace(0, 1, samples + 1, device=near.device)
+    equal = torch.linspace(0, 1, samples + 1, dtype=torch.float32, device=near.device)
     with torch.no_grad():
         middles = near + (far - near) * ((equal[1:] + equal[:-1]) / 2)
         hits = (far > near).squeeze(1)
@@ -94,7 +94,9 @@ def _quantiles(density: torch.Tensor, count: int) -> torch.Tensor:
     part = density / density.sum(1, keepdim=True).clamp(min=1e-30) * (1 - UNIFORM) + UNIFORM / bins
     part = part / part.sum(1, keepdim=True)  # where the density is 0 everywhere
     cumulative = torch.nn.functional.pad(part.cumsum(1), (1, 0))
-    targets = ((torch.arange(count, device=density.device) + 0.5) / max(1, count)).expand(len(density), -1).contiguous()
+    targets = (
+        ((torch.arange(count, dtype=torch.float32, device=density.device) + 0.5) / max(1, count)).expand(len(density), -1).contiguous()
+    )
     low = (torch.searchsorted(cumulative, targets, right=True) - 1).clamp(0, bins - 1)
     within = (targets - cumulative.gather(1, low)) / part.gather(1, low)
     return ((low + within) / bins).clamp(0, 1)
@@ -103,7 +105,7 @@ def _quantiles(density: torch.Tensor, count: int) -> torch.Tensor:
 def _anywhere(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Places in 0 .. 1 [N, n]. On a GPU the generator decides one seed, and the kernels' own jitter the rest."""
     if like.device.type == "cpu":
-        return torch.rand(like.shape, generator=generator)
+        return torch.rand(like.shape, dtype=torch.float32, generator=generator)
     places = torch.empty_like(like)
     call("march_places", *like.shape, int(torch.randint(1 << 31, (), generator=generator)), places)
     return places

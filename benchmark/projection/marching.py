@@ -6,7 +6,6 @@ ts[:, 1] IS the length dt that a sample stands for. Outside the box a ray has no
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -82,7 +81,7 @@ def march(
 
 def clip(rays: Rays, bounds: Any) -> torch.Tensor:
     """Where each ray enters and leaves the box, float32 [N, 2] [mm]; both 0 where it misses."""
-    spans = torch.empty(len(rays), 2, device=rays.origins.device)
+    spans = torch.empty(len(rays), 2, dtype=torch.float32, device=rays.origins.device)
     call("clip_rays", rays.origins, rays.directions, len(rays), box(bounds), spans)
     return spans
 
@@ -103,7 +102,7 @@ class _Marcher:
             raise InputError("march: rays", expected="rays on the CPU or a CUDA device", found=f"rays on {rays.origins.device}")
         self.rays, self.box = rays, box(bounds)
         cells, shape = _cells(occupancy)
-        self._how = (self.box, ctypes.c_int(samples or 0), ctypes.c_double(step or 0.0), ctypes.c_int64(_seed(jitter)), cells, shape)
+        self._how = (self.box, samples or 0, step or 0.0, _seed(jitter), cells, shape)
         self.table = torch.empty(len(rays), 2, dtype=torch.int64, device=rays.origins.device)
         self.total = call("march_count", rays.origins, rays.directions, len(rays), *self._how, self.table)
         if self.total > MOST_SAMPLES and step is not None:
@@ -129,10 +128,10 @@ class _Marcher:
             table[:, 0] -= self.table[begin, 0]
         count = self.total if end - begin == len(self.rays) else int(table[-1].sum())
         counters.count("ray_samples", count)
-        samples = Samples(torch.empty(count, 3, device=table.device), torch.empty(count, 2, device=table.device), table)
-        how = (ctypes.c_int64(begin), ctypes.c_int64(end), *self._how, self.table, samples.positions, samples.ts)
+        positions, ts = (torch.empty(count, n, dtype=torch.float32, device=table.device) for n in (3, 2))
+        how = (begin, end, *self._how, self.table, positions, ts)
         call("march_fill", self.rays.origins, self.rays.directions, *how)
-        return samples
+        return Samples(positions, ts, table)
 
 
 def evaluated(field: Field, positions: torch.Tensor) -> torch.Tensor:
@@ -153,10 +152,10 @@ def _seed(jitter: Jitter) -> int:
     return int(torch.randint(1 << 31, (), generator=jitter, dtype=torch.int64))
 
 
-def _cells(occupancy: torch.Tensor | None) -> tuple[torch.Tensor | None, Any]:
+def _cells(occupancy: torch.Tensor | None) -> tuple[torch.Tensor | None, tuple[int, ...]]:
     if occupancy is None:
-        return None, None
+        return None, (0, 0, 0)
     if occupancy.ndim != 3 or occupancy.numel() == 0:
         raise InputError("march: occupancy", expected="cells [z, y, x]", found=f"{tuple(occupancy.shape)}")
     cells = occupancy if occupancy.dtype == torch.bool else occupancy.ne(0)
-    return cells.contiguous().view(torch.uint8), (ctypes.c_int * 3)(*occupancy.shape)
+    return cells.contiguous().view(torch.uint8), tuple(occupancy.shape)

@@ -6,7 +6,6 @@ A is Joseph's method (1982, doi 10.1109/TMI.1982.4307572); the transpose uses th
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,8 +60,7 @@ class Projector:
         return tensor
 
     def _call(self, kernel: str, volume: torch.Tensor, projections: torch.Tensor) -> None:
-        shape = (ctypes.c_int * 3)(*self.geometry.volume_shape)
-        counts = map(ctypes.c_int, self.geometry.projection_shape)
+        shape, counts = self.geometry.volume_shape, self.geometry.projection_shape
         counters.count("forward_views" if kernel == "project" else "adjoint_views", self.geometry.views)
         call(f"{kernel}_{self.path}", volume, shape, self._spacing, self._views, *counts, projections)
 
@@ -71,7 +69,7 @@ class _Project(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, volume: torch.Tensor, projector: Projector) -> torch.Tensor:
         ctx.projector = projector
-        out = torch.empty(projector.geometry.projection_shape, device=volume.device)
+        out = torch.empty(projector.geometry.projection_shape, dtype=torch.float32, device=volume.device)
         projector._call("project", volume.detach().contiguous(), out)
         return out
 
@@ -84,7 +82,7 @@ class _Backproject(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, projections: torch.Tensor, projector: Projector) -> torch.Tensor:
         ctx.projector = projector
-        out = torch.empty(projector.geometry.volume_shape, device=projections.device)
+        out = torch.empty(projector.geometry.volume_shape, dtype=torch.float32, device=projections.device)
         projector._call("backproject", out, projections.detach().contiguous())
         return out
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import math
 from pathlib import Path
@@ -146,11 +145,11 @@ def _widened(geometry: ConeBeamGeometry, before: int, after: int) -> ConeBeamGeo
 
 def backproject(filtered: torch.Tensor, geometry: ConeBeamGeometry) -> torch.Tensor:
     """Sum over views of filtered [view, u, v] (rows last) times (source_to_origin / U)^2; float32 [z, y, x]."""
-    volume = torch.empty(geometry.volume_shape, device=filtered.device)
-    shape = (ctypes.c_int * 3)(*geometry.volume_shape)
-    counts = map(ctypes.c_int, geometry.projection_shape)
+    volume = torch.empty(geometry.volume_shape, dtype=torch.float32, device=filtered.device)
     counters.count("adjoint_views", geometry.views)
-    call("fdk_backproject", volume, shape, _feet(geometry), *counts, filtered, ctypes.c_float(geometry.magnification**-2))
+    call(
+        "fdk_backproject", volume, geometry.volume_shape, _feet(geometry), *geometry.projection_shape, filtered, geometry.magnification**-2
+    )
     return volume
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 
 import numpy as np
@@ -31,14 +30,13 @@ class TotalVariation:
         self.shape = tuple(shape)
         self._scale = np.array([mean / s if n > 1 else 0.0 for s, n in zip(spacing, shape, strict=True)], dtype=np.float32)
         self._lipschitz = max(float(4 * (self._scale**2).sum()), 1e-12)  # of G G^T
-        self._shape = (ctypes.c_int * 3)(*shape)
-        self._dual = torch.zeros(3, *shape, device=device)  # p of the last call
+        self._dual = torch.zeros(3, *shape, dtype=torch.float32, device=device)  # p of the last call
         self._slices = np.zeros(shape[0])
         self._weights = None if weights is None else self._checked(weights)
 
     def value(self, x: torch.Tensor) -> float:
         """Return TV(x) of x, float32 [z, y, x]."""
-        call("tv_value", self._checked(x), self._shape, self._scale, self._weights, self._slices)
+        call("tv_value", self._checked(x), self.shape, self._scale, self._weights, self._slices)
         return float(self._slices.sum())
 
     def gradient(self, x: torch.Tensor, smoothing: float) -> torch.Tensor:
@@ -47,10 +45,9 @@ class TotalVariation:
         That is the gradient of the Moreau envelope of the weighted TV: G^T p with p = G x / smoothing projected onto each voxel's ball.
         """
         x, dual = self._checked(x), torch.zeros_like(self._dual)
-        step, no_momentum = ctypes.c_float(1 / smoothing), ctypes.c_float(0)
-        call("tv_dual", x, self._shape, self._scale, self._weights, step, no_momentum, dual, dual)  # without momentum p is q
+        call("tv_dual", x, self.shape, self._scale, self._weights, 1 / smoothing, 0.0, dual, dual)  # without momentum p is q
         slope, nothing = torch.empty_like(x), torch.zeros_like(x)
-        call("tv_primal", nothing, dual, self._shape, self._scale, ctypes.c_float(-1), ctypes.c_float(-math.inf), slope)
+        call("tv_primal", nothing, dual, self.shape, self._scale, -1.0, -math.inf, slope)
         return slope
 
     def prox(self, target: torch.Tensor, weight: float, *, iterations: int = 10, nonnegative: bool = True) -> torch.Tensor:
@@ -62,18 +59,17 @@ class TotalVariation:
         floor = 0.0 if nonnegative else -math.inf
         if weight <= 0:
             return target.clamp(min=0) if nonnegative else target.clone()
-        target, x = self._checked(target), torch.empty(self.shape, device=target.device)
+        target, x = self._checked(target), torch.empty(self.shape, dtype=torch.float32, device=target.device)
         p, q, t = self._dual, self._dual.clone(), 1.0
 
         def primal(dual: torch.Tensor) -> None:
-            call("tv_primal", target, dual, self._shape, self._scale, ctypes.c_float(weight), ctypes.c_float(floor), x)
+            call("tv_primal", target, dual, self.shape, self._scale, weight, floor, x)
 
-        step = ctypes.c_float(1 / (self._lipschitz * weight))
+        step = 1 / (self._lipschitz * weight)
         for _ in range(iterations):
             primal(q)
             t_next = (1 + math.sqrt(1 + 4 * t * t)) / 2
-            momentum = ctypes.c_float((t - 1) / t_next)
-            call("tv_dual", x, self._shape, self._scale, self._weights, step, momentum, p, q)
+            call("tv_dual", x, self.shape, self._scale, self._weights, step, (t - 1) / t_next, p, q)
             t = t_next
         primal(p)
         return x

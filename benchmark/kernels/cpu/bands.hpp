@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 #include "gaussians.h"
 
@@ -54,3 +55,10 @@ struct RowsColumns {
 
     int from[BAND], to[BAND];
 };
+
+// Rows of `count` floats followed by LANES zeros, so that whole lanes may be read from anywhere in them.
+inline std::vector<float> padded(const float* rows, int64_t number, int count) {
+    std::vector<float> out(number * (count + LANES), 0.0f);
+    for (int64_t r = 0; r < number; ++r) std::memcpy(&out[r * (count + LANES)], rows + r * count, sizeof(float) * count);
+    return out;
+}

@@ -2,22 +2,21 @@
 // detector, weight 1 / U^2. The detector's rows are parallel to z, so one (x, y) column of voxels meets one vertical line
 // of the detector, and runs along it evenly.
 #include <algorithm>
-#include <vector>
+#include "entry.hpp"
 #include "fdk.h"
-
-extern "C" {
 
 // volume[z][y][x] = sum over views of filtered[view][u][v] (rows last, as the inner loop walks them) at the foot of each
 // voxel times scale / depth^2.
-void seed_fdk_backproject(float* volume, const int* shape, const FdkView* views, int count, int rows, int columns, const float* filtered,
-                          float scale) {
+SEED_ENTRY seed_fdk_backproject(float* volume, const int* shape, const FdkView* views, int count, int rows, int columns,
+                                const float* filtered, float scale) try {
     const int nz = shape[0], ny = shape[1], nx = shape[2];
+    PerThread<float> slabs((size_t)nx * nz), lines(rows + 4);
 #pragma omp parallel
     {
-        std::vector<float> slab((size_t)nx * nz), line(rows + 4, 0.0f);
+        float* const line = lines.mine();
 #pragma omp for schedule(dynamic, 1)
         for (int y = 0; y < ny; ++y) {
-            std::fill(slab.begin(), slab.end(), 0.0f);
+            float* const slab = slabs.filled(0.0f);
             for (int n = 0; n < count; ++n) {
                 for (int x = 0; x < nx; ++x) {
                     const FdkFoot at = fdk_foot(views + n, x, y, rows, columns);
@@ -35,7 +34,7 @@ void seed_fdk_backproject(float* volume, const int* shape, const FdkView* views,
                     // Two zeros at either end of the line: a voxel on the very edge may round to outside in float.
                     const int begin = std::max(0, (int)std::ceil(first - 1e-6)), end = std::min(nz, (int)std::floor(last + 1e-6) + 1);
                     const float a = at.a + 2, b = at.b;
-                    float* sum = slab.data() + (size_t)x * nz;
+                    float* sum = slab + (size_t)x * nz;
 #pragma omp simd
                     for (int z = begin; z < end; ++z) {
                         const float j = a + z * b;
@@ -49,6 +48,5 @@ void seed_fdk_backproject(float* volume, const int* shape, const FdkView* views,
                 for (int x = 0; x < nx; ++x) volume[((int64_t)z * ny + y) * nx + x] = slab[(size_t)x * nz + z];
         }
     }
-}
-
-}  // extern "C"
+    return SEED_DONE;
+} SEED_CATCH

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <vector>
 #include "bands.hpp"
+#include "entry.hpp"
 #include "gaussians.h"
-#include "pixels.hpp"
 
 namespace {
 
@@ -16,22 +16,22 @@ constexpr int64_t CHUNK = 64;   // Gaussians of a task
 
 void add_row(const GaussianRow& row, float i, float amplitude, float reach, int first, int last, float* out) {
     for (int start = first; start <= last; start += LANES) {
-        Pixels q, inverse;
-        add(out + start, amplitude * gaussian_pixel(row, distances((float)start - i, 1.0f), reach, q, inverse));
+        Floats q, inverse;
+        add_floats(out + start, amplitude * gaussian_pixel(row, step_floats((float)start - i, 1.0f), reach, q, inverse));
     }
 }
 
 void sum_row(const GaussianRow& row, float i, float dj, float reach, int first, int last, const float* gradient,
-             GaussianSums<Pixels>& sums) {
+             GaussianSums<Floats>& sums) {
     for (int start = first; start <= last; start += LANES)
-        gaussian_pixel_sums(row, distances((float)start - i, 1.0f), dj, reach, load(gradient + start), sums);
+        gaussian_pixel_sums(row, step_floats((float)start - i, 1.0f), dj, reach, load_floats(gradient + start), sums);
 }
 
 void sum_grid_row(const GaussianGrid& grid, float mean, float q0, float q1, float xx, float dy, float dz, float reach, int first, int last,
-                  const float* gradient, GaussianMoments<Pixels>& sums) {
+                  const float* gradient, GaussianMoments<Floats>& sums) {
     for (int start = first; start <= last; start += LANES) {
-        const Pixels dx = distances(grid.lower[0] + (float)start * grid.step[0] - mean, grid.step[0]);
-        gaussian_point_moments(q0, q1, xx, dx, dy, dz, reach, load(gradient + start), sums);
+        const Floats dx = step_floats(grid.lower[0] + (float)start * grid.step[0] - mean, grid.step[0]);
+        gaussian_point_moments(q0, q1, xx, dx, dy, dz, reach, load_floats(gradient + start), sums);
     }
 }
 
@@ -51,8 +51,8 @@ void visit_slice(const GaussianBall& b, const GaussianGrid& grid, const float* m
 template <class Visit>
 void each_peak(const GaussianRow& row, float i, float amplitude, float reach, int first, int last, Visit visit) {
     for (int start = first; start <= last; start += LANES) {
-        Pixels q, root;
-        visit(start, amplitude * gaussian_peak(row, distances((float)start - i, 1.0f), reach, q, root));
+        Floats q, root;
+        visit(start, amplitude * gaussian_peak(row, step_floats((float)start - i, 1.0f), reach, q, root));
     }
 }
 
@@ -69,7 +69,7 @@ template <class Visit>
 void each_point(const GaussianGrid& grid, float mean, float amplitude, float q0, float q1, float xx, float reach, int first, int last,
                 Visit visit) {
     for (int start = first; start <= last; start += LANES) {
-        const Pixels dx = distances(grid.lower[0] + (float)start * grid.step[0] - mean, grid.step[0]);
+        const Floats dx = step_floats(grid.lower[0] + (float)start * grid.step[0] - mean, grid.step[0]);
         visit(start, amplitude * gaussian_point(q0, q1, xx, dx, reach));
     }
 }
@@ -147,6 +147,7 @@ void visit_views(const Scene& scene, float* images, Row visit) {
     std::vector<GaussianFootprint> footprints(scene.count);
     Bands bands(rows);
     const int width = columns + LANES;
+    PerThread<float> room((size_t)BAND * width);
     for (int n = 0; n < scene.views; ++n) {
         const GaussianView view = gaussian_view(scene.vectors + 12 * n, rows, columns);
 #pragma omp parallel for simd schedule(static)
@@ -155,7 +156,7 @@ void visit_views(const Scene& scene, float* images, Row visit) {
         bands.fill(scene.count, [&](int64_t k) -> const GaussianFootprint& { return footprints[k]; });
 #pragma omp parallel for schedule(dynamic, 1)
         for (int band = 0; band < bands.count; ++band) {
-            std::vector<float> out(BAND * width, 0.0f);
+            float* const out = room.filled(0.0f);
             for (int64_t at = bands.starts[band]; at < bands.starts[band + 1]; ++at) {
                 const int64_t k = bands.members[at];
                 const GaussianFootprint& g = footprints[k];
@@ -195,7 +196,7 @@ void collect_gradients(const Scene& scene, const float* amplitudes, float* to_me
             for (int k = 0; k < size; ++k) footprints[k] = gaussian_footprint(view, mean + 3 * k, matrix + 9 * k, scene.reach, rows);
             for (int k = 0; k < size; ++k) {
                 const GaussianFootprint& g = footprints[k];
-                GaussianSums<Pixels> lanes{};
+                GaussianSums<Floats> lanes{};
                 const int last = (int)std::floor(g.last);
                 for (int first = (int)std::ceil(g.first); first <= last; first += BAND) {
                     const RowsColumns reached(g, first, scene.reach, columns);
@@ -226,9 +227,10 @@ void visit_grid(const GaussianGrid* grid, int64_t count, const float* means, con
     for (int64_t k = 0; k < count; ++k) balls[k] = gaussian_ball(*grid, means + 3 * k, matrices + 9 * k, reach);
     Bands bands(slices);
     bands.fill(count, [&](int64_t k) -> const GaussianBall& { return balls[k]; });
+    PerThread<float> room((size_t)BAND * rows * width);
 #pragma omp parallel for schedule(dynamic, 1)
     for (int band = 0; band < bands.count; ++band) {
-        std::vector<float> out((int64_t)BAND * rows * width, 0.0f);
+        float* const out = room.filled(0.0f);
         for (int64_t at = bands.starts[band]; at < bands.starts[band + 1]; ++at) {
             const int64_t k = bands.members[at];
             const GaussianBall& b = balls[k];
@@ -261,7 +263,7 @@ void collect_moments(const GaussianGrid* grid, int64_t count, const float* means
     for (int64_t k = 0; k < count; ++k) {
         const float* mean = means + 3 * k;
         const GaussianBall b = gaussian_ball(*grid, mean, matrices + 9 * k, reach);
-        GaussianMoments<Pixels> moments{};
+        GaussianMoments<Floats> moments{};
         for (int z = (int)std::ceil(b.first); z <= (int)std::floor(b.last); ++z) {
             const float dz = grid->lower[2] + (float)z * grid->step[2] - mean[2];
             visit_slice(b, *grid, mean, dz, reach, [&](int j, float dy, float q0, float q1, int from, int to) {
@@ -274,131 +276,137 @@ void collect_moments(const GaussianGrid* grid, int64_t count, const float* means
 
 }  // namespace
 
-extern "C" {
-
 // images[view][row][column] = sum over Gaussians of amplitude exp(-C / W / 2) / |w| (see gaussians.h). vectors[view][4][3],
 // means[count][3], matrices[count][3][3], amplitudes[count].
-void seed_gaussian_project(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
-                           const float* matrices, const float* amplitudes, float reach, float* images) {
+SEED_ENTRY seed_gaussian_project(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
+                                 const float* matrices, const float* amplitudes, float reach, float* images) try {
     visit_views({vectors, views, rows, columns, count, means, matrices, reach}, images,
                 [&](int64_t k, int64_t, const GaussianRow& row, float i, int from, int to, float* out) {
                     add_row(row, i, amplitudes[k], reach, from, to, out);
                 });
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // Derivatives of sum(gradient * images), written: by means [count][3], matrices [count][3][3] and amplitudes [count].
-void seed_gaussian_project_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
-                                    const float* matrices, const float* amplitudes, float reach, const float* gradient, float* to_means,
-                                    float* to_matrices, float* to_amplitudes) {
+SEED_ENTRY seed_gaussian_project_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
+                                          const float* matrices, const float* amplitudes, float reach, const float* gradient,
+                                          float* to_means, float* to_matrices, float* to_amplitudes) try {
     const std::vector<float> images = padded(gradient, (int64_t)views * rows, columns);
     collect_gradients({vectors, views, rows, columns, count, means, matrices, reach}, amplitudes, to_means, to_matrices, to_amplitudes,
-                      [&](int64_t, int64_t j, const GaussianRow& row, float i, float dj, int from, int to, GaussianSums<Pixels>& sums) {
+                      [&](int64_t, int64_t j, const GaussianRow& row, float i, float dj, int from, int to, GaussianSums<Floats>& sums) {
                           sum_row(row, i, dj, reach, from, to, &images[j * (columns + LANES)], sums);
                       });
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // images = the soft maximum over Gaussians of amplitude exp(-C / W / 2), their largest values on each ray; the exact maximum where the
 // temperature is 0.
-void seed_gaussian_peaks(const double* vectors, int views, int rows, int columns, int64_t count, const float* means, const float* matrices,
-                         const float* amplitudes, float reach, float temperature, float* images) {
+SEED_ENTRY seed_gaussian_peaks(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
+                               const float* matrices, const float* amplitudes, float reach, float temperature, float* images) try {
     const Scene scene = {vectors, views, rows, columns, count, means, matrices, reach};
     visit_views(scene, images, [&](int64_t k, int64_t, const GaussianRow& row, float i, int from, int to, float* out) {
-        each_peak(row, i, amplitudes[k], reach, from, to, [&](int at, Pixels peak) { raise(out + at, peak); });
+        each_peak(row, i, amplitudes[k], reach, from, to, [&](int at, Floats peak) { raise_floats(out + at, peak); });
     });
-    if (!(temperature > 0)) return;
+    if (!(temperature > 0)) return SEED_DONE;
     const std::vector<float> most = padded(images, (int64_t)views * rows, columns);
     visit_views(scene, images, [&](int64_t k, int64_t j, const GaussianRow& row, float i, int from, int to, float* out) {
         const float* tops = &most[j * (columns + LANES)];
         each_peak(row, i, amplitudes[k], reach, from, to,
-                  [&](int at, Pixels peak) { add(out + at, gaussian_excess(peak, load(tops + at), 1 / temperature)); });
+                  [&](int at, Floats peak) { add_floats(out + at, gaussian_excess(peak, load_floats(tops + at), 1 / temperature)); });
     });
     soften(most, (int64_t)views * rows, columns, temperature, images);
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // Derivatives of sum(gradient * images), written; `images` are the soft maxima, the temperature is more than 0.
-void seed_gaussian_peaks_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
-                                  const float* matrices, const float* amplitudes, float reach, float temperature, const float* images,
-                                  const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) {
+SEED_ENTRY seed_gaussian_peaks_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
+                                        const float* matrices, const float* amplitudes, float reach, float temperature, const float* images,
+                                        const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) try {
     const std::vector<float> soft = padded(images, (int64_t)views * rows, columns);
     const std::vector<float> slopes = padded(gradient, (int64_t)views * rows, columns);
     collect_gradients({vectors, views, rows, columns, count, means, matrices, reach}, amplitudes, to_means, to_matrices, to_amplitudes,
-                      [&](int64_t k, int64_t j, const GaussianRow& row, float i, float dj, int from, int to, GaussianSums<Pixels>& sums) {
+                      [&](int64_t k, int64_t j, const GaussianRow& row, float i, float dj, int from, int to, GaussianSums<Floats>& sums) {
                           const int64_t line = j * (columns + LANES);
                           for (int start = from; start <= to; start += LANES)
-                              gaussian_peak_sums(row, distances((float)start - i, 1.0f), dj, reach, amplitudes[k], 1 / temperature,
-                                                 load(&soft[line + start]), load(&slopes[line + start]), sums);
+                              gaussian_peak_sums(row, step_floats((float)start - i, 1.0f), dj, reach, amplitudes[k], 1 / temperature,
+                                                 load_floats(&soft[line + start]), load_floats(&slopes[line + start]), sums);
                       });
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // volume[z][y][x] = sum over Gaussians of amplitude exp(-|M (x - mean)|^2 / 2) at the grid's points.
-void seed_gaussian_voxelise(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
-                            float reach, float* volume) {
+SEED_ENTRY seed_gaussian_voxelise(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
+                                  const float* amplitudes, float reach, float* volume) try {
     visit_grid(grid, count, means, matrices, reach, volume,
                [&](int64_t k, int64_t, float q0, float q1, float xx, int from, int to, float* out) {
                    each_point(*grid, means[3 * k], amplitudes[k], q0, q1, xx, reach, from, to,
-                              [&](int at, Pixels value) { add(out + at, value); });
+                              [&](int at, Floats value) { add_floats(out + at, value); });
                });
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // Derivatives of sum(gradient * volume), written.
-void seed_gaussian_voxelise_backward(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
-                                     const float* amplitudes, float reach, const float* gradient, float* to_means, float* to_matrices,
-                                     float* to_amplitudes) {
+SEED_ENTRY seed_gaussian_voxelise_backward(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
+                                           const float* amplitudes, float reach, const float* gradient, float* to_means, float* to_matrices,
+                                           float* to_amplitudes) try {
     const int columns = grid->n[0];
     const std::vector<float> values = padded(gradient, (int64_t)grid->n[2] * grid->n[1], columns);
     collect_moments(grid, count, means, matrices, amplitudes, reach, to_means, to_matrices, to_amplitudes,
                     [&](int64_t k, int64_t j, float q0, float q1, float xx, float dy, float dz, int from, int to,
-                        GaussianMoments<Pixels>& moments) {
+                        GaussianMoments<Floats>& moments) {
                         sum_grid_row(*grid, means[3 * k], q0, q1, xx, dy, dz, reach, from, to, &values[j * (columns + LANES)], moments);
                     });
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // volume = the soft maximum over Gaussians of their values at the grid's points; the exact maximum where the temperature is 0.
-void seed_gaussian_soft_voxelise(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
-                                 const float* amplitudes, float reach, float temperature, float* volume) {
+SEED_ENTRY seed_gaussian_soft_voxelise(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
+                                       const float* amplitudes, float reach, float temperature, float* volume) try {
     const int64_t rows = (int64_t)grid->n[2] * grid->n[1];
     const int columns = grid->n[0];
     visit_grid(grid, count, means, matrices, reach, volume,
                [&](int64_t k, int64_t, float q0, float q1, float xx, int from, int to, float* out) {
                    each_point(*grid, means[3 * k], amplitudes[k], q0, q1, xx, reach, from, to,
-                              [&](int at, Pixels value) { raise(out + at, value); });
+                              [&](int at, Floats value) { raise_floats(out + at, value); });
                });
-    if (!(temperature > 0)) return;
+    if (!(temperature > 0)) return SEED_DONE;
     const std::vector<float> most = padded(volume, rows, columns);
     visit_grid(grid, count, means, matrices, reach, volume,
                [&](int64_t k, int64_t j, float q0, float q1, float xx, int from, int to, float* out) {
                    const float* tops = &most[j * (columns + LANES)];
                    each_point(*grid, means[3 * k], amplitudes[k], q0, q1, xx, reach, from, to,
-                              [&](int at, Pixels value) { add(out + at, gaussian_excess(value, load(tops + at), 1 / temperature)); });
+                              [&](int at, Floats value) { add_floats(out + at, gaussian_excess(value, load_floats(tops + at), 1 / temperature)); });
                });
     soften(most, rows, columns, temperature, volume);
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // Derivatives of sum(gradient * volume), written; `volume` holds the soft maxima, the temperature is more than 0.
-void seed_gaussian_soft_voxelise_backward(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
-                                          const float* amplitudes, float reach, float temperature, const float* volume,
-                                          const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) {
+SEED_ENTRY seed_gaussian_soft_voxelise_backward(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
+                                                const float* amplitudes, float reach, float temperature, const float* volume,
+                                                const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) try {
     const int columns = grid->n[0];
     const int64_t rows = (int64_t)grid->n[2] * grid->n[1];
     const std::vector<float> soft = padded(volume, rows, columns), slopes = padded(gradient, rows, columns);
     collect_moments(grid, count, means, matrices, amplitudes, reach, to_means, to_matrices, to_amplitudes,
                     [&](int64_t k, int64_t j, float q0, float q1, float xx, float dy, float dz, int from, int to,
-                        GaussianMoments<Pixels>& moments) {
+                        GaussianMoments<Floats>& moments) {
                         const int64_t line = j * (columns + LANES);
                         for (int start = from; start <= to; start += LANES) {
-                            const Pixels dx = distances(grid->lower[0] + (float)start * grid->step[0] - means[3 * k], grid->step[0]);
-                            const Pixels value = amplitudes[k] * gaussian_point(q0, q1, xx, dx, reach);
-                            const Pixels share = gaussian_share((value - load(&soft[line + start])) / temperature);
-                            gaussian_point_moments(q0, q1, xx, dx, dy, dz, reach, share * load(&slopes[line + start]), moments);
+                            const Floats dx = step_floats(grid->lower[0] + (float)start * grid->step[0] - means[3 * k], grid->step[0]);
+                            const Floats value = amplitudes[k] * gaussian_point(q0, q1, xx, dx, reach);
+                            const Floats share = gaussian_share((value - load_floats(&soft[line + start])) / temperature);
+                            gaussian_point_moments(q0, q1, xx, dx, dy, dz, reach, share * load_floats(&slopes[line + start]), moments);
                         }
                     });
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // values[n] = the mixture at points[n][3] (x y z [mm]): the sum over Gaussians, or their soft maximum where the temperature is
 // more than 0, or their maximum where it is 0; a negative one stands for the sum. The grid's points are the lower corners of cells
 // that hold all points: a point looks at the Gaussians whose boxes meet its cell.
-void seed_gaussian_values(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
-                          float reach, float temperature, const float* points, int64_t number, float* values) {
+SEED_ENTRY seed_gaussian_values(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
+                                float reach, float temperature, const float* points, int64_t number, float* values) try {
     const Cells cells(*grid, count, means, matrices, reach);
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < number; ++n) {
@@ -411,6 +419,5 @@ void seed_gaussian_values(const GaussianGrid* grid, int64_t count, const float* 
         if (temperature > 0) each([&](float value) { excess += gaussian_excess(value, most, 1 / temperature); });
         values[n] = temperature < 0 ? sum : temperature > 0 ? gaussian_soft(most, excess, temperature) : most;
     }
-}
-
-}  // extern "C"
+    return SEED_DONE;
+} SEED_CATCH

@@ -3,9 +3,7 @@
 // The gradient has no atomics: a task owns a range of one level's rows and adds its points in order, so that the result
 // is the same to the last bit for any number of threads.
 #include <algorithm>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include "entry.hpp"
 #include "hash_grid.h"
 
 namespace {
@@ -43,10 +41,9 @@ struct Corners {
 
 }  // namespace
 
-extern "C" {
-
 // points[count][3] in the unit cube; table[rows][2]; features[2 * levels][count].
-void seed_hash_encode(const float* points, int64_t count, const HashLevel* levels, int level_count, const float* table, float* features) {
+SEED_ENTRY seed_hash_encode(const float* points, int64_t count, const HashLevel* levels, int level_count, const float* table,
+                            float* features) try {
     const int64_t blocks = (count + BLOCK - 1) / BLOCK;
 #pragma omp parallel for schedule(static)
     for (int64_t block = 0; block < blocks; ++block) {
@@ -70,16 +67,13 @@ void seed_hash_encode(const float* points, int64_t count, const HashLevel* level
             }
         }
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // table_gradient += transpose of seed_hash_encode applied to gradient[2 * levels][count]. The caller zeroes it.
-void seed_hash_encode_backward(const float* points, int64_t count, const HashLevel* levels, int level_count, const float* gradient,
-                               float* table_gradient) {
-    int threads = 1;
-#ifdef _OPENMP
-    threads = omp_get_max_threads();
-#endif
-    const int ranges = (threads + level_count - 1) / level_count;  // does not change the result: each row is summed in point order
+SEED_ENTRY seed_hash_encode_backward(const float* points, int64_t count, const HashLevel* levels, int level_count, const float* gradient,
+                                     float* table_gradient) try {
+    const int ranges = (most_threads() + level_count - 1) / level_count;  // does not change the result: each row is summed in point order
 #pragma omp parallel for schedule(dynamic, 1)
     for (int task = 0; task < level_count * ranges; ++task) {
         const HashLevel& level = levels[task / ranges];
@@ -103,13 +97,13 @@ void seed_hash_encode_backward(const float* points, int64_t count, const HashLev
             }
         }
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // point_gradient[count][3]: derivative of the features with respect to the position in the unit cube.
-void seed_hash_encode_points(const float* points, int64_t count, const HashLevel* levels, int level_count, const float* table,
-                             const float* gradient, float* point_gradient) {
+SEED_ENTRY seed_hash_encode_points(const float* points, int64_t count, const HashLevel* levels, int level_count, const float* table,
+                                   const float* gradient, float* point_gradient) try {
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < count; ++i) hash_point_gradient(points, count, i, levels, level_count, table, gradient, point_gradient);
-}
-
-}  // extern "C"
+    return SEED_DONE;
+} SEED_CATCH

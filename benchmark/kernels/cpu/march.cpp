@@ -1,5 +1,6 @@
 // Field <-> projections on the CPU: march rays through a box into packed samples and composite what the field answers.
 // Every ray is done by one thread and writes only its own samples: the same bits for any number of threads.
+#include "entry.hpp"
 #include "march.h"
 
 namespace {
@@ -26,10 +27,8 @@ float composite_sum(const float* mu, const float* ts, int64_t count) {
 
 }  // namespace
 
-extern "C" {
-
 // spans[rays][2] = where each ray enters and leaves the box [mm]; both 0 where it misses.
-void seed_clip_rays(const float* origins, const float* directions, int64_t rays, const double* box, float* spans) {
+SEED_ENTRY seed_clip_rays(const float* origins, const float* directions, int64_t rays, const double* box, float* spans) try {
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rays; ++r) {
         const MarchSpan span = march_span(origins + 3 * r, directions + 3 * r, box);
@@ -37,11 +36,12 @@ void seed_clip_rays(const float* origins, const float* directions, int64_t rays,
         spans[2 * r] = hit ? (float)span.near : 0.0f;
         spans[2 * r + 1] = hit ? (float)span.far : 0.0f;
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
-// table[rays][2] = (first sample, count); returns the number of samples. seed < 0 means no jitter (samples at bin centres).
-int64_t seed_march_count(const float* origins, const float* directions, int64_t rays, const double* box, int samples, double step, int64_t seed,
-                         const unsigned char* cells, const int* cells_shape, int64_t* table) {
+// table[rays][2] = (first sample, count); the answer is the number of samples. seed < 0 means no jitter (samples at bin centres).
+SEED_ENTRY seed_march_count(const float* origins, const float* directions, int64_t rays, const double* box, int samples, double step,
+                            int64_t seed, const unsigned char* cells, const int* cells_shape, int64_t* table, int64_t* answer) try {
     const Box bounds(box);
     const MarchOccupancy occupancy = march_occupancy(cells, cells_shape, box);
 #pragma omp parallel for schedule(static, RAYS)
@@ -51,12 +51,14 @@ int64_t seed_march_count(const float* origins, const float* directions, int64_t 
     }
     int64_t total = 0;
     for (int64_t r = 0; r < rays; total += table[2 * r + 1], ++r) table[2 * r] = total;
-    return total;
-}
+    *answer = total;
+    return SEED_DONE;
+} SEED_CATCH
 
 // The samples of rays begin .. end - 1 of that table: positions[M][3] and ts[M][2] start with the first of them.
-void seed_march_fill(const float* origins, const float* directions, int64_t begin, int64_t end, const double* box, int samples, double step,
-                     int64_t seed, const unsigned char* cells, const int* cells_shape, const int64_t* table, float* positions, float* ts) {
+SEED_ENTRY seed_march_fill(const float* origins, const float* directions, int64_t begin, int64_t end, const double* box, int samples,
+                           double step, int64_t seed, const unsigned char* cells, const int* cells_shape, const int64_t* table,
+                           float* positions, float* ts) try {
     const Box bounds(box);
     const MarchOccupancy occupancy = march_occupancy(cells, cells_shape, box);
 #pragma omp parallel for schedule(static, RAYS)
@@ -65,49 +67,57 @@ void seed_march_fill(const float* origins, const float* directions, int64_t begi
         const int64_t at = table[2 * r] - table[2 * begin];
         march_fill(ray, seed >= 0, occupancy, bounds.rounded, positions + 3 * at, ts + 2 * at);
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
-// The first ray whose samples do not follow those of the ray before it, or lie outside 0 .. samples - 1; -1 when all is well.
-int64_t seed_check_packed(const int64_t* table, int64_t rays, int64_t samples) {
+// The answer is the first ray whose samples do not follow those of the ray before it, or lie outside 0 .. samples - 1; -1 when all is well.
+SEED_ENTRY seed_check_packed(const int64_t* table, int64_t rays, int64_t samples, int64_t* answer) try {
+    *answer = -1;
     int64_t end = 0;
     for (int64_t r = 0; r < rays; ++r) {
         const int64_t first = table[2 * r], count = table[2 * r + 1];
-        if (count < 0 || first < end || count > samples - first) return r;
+        if (count < 0 || first < end || count > samples - first) {
+            *answer = r;
+            break;
+        }
         end = first + count;
     }
-    return -1;
-}
+    return SEED_DONE;
+} SEED_CATCH
 
-void seed_composite_sum(const float* mu, const float* ts, const int64_t* table, int64_t rays, float* out) {
+SEED_ENTRY seed_composite_sum(const float* mu, const float* ts, const int64_t* table, int64_t rays, float* out) try {
 #pragma omp parallel for schedule(static, RAYS)
     for (int64_t r = 0; r < rays; ++r) out[r] = composite_sum(mu + table[2 * r], ts + 2 * table[2 * r], table[2 * r + 1]);
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // gradient[samples] must be zero where no ray has a sample.
-void seed_composite_sum_transpose(const float* values, const float* ts, const int64_t* table, int64_t rays, float* gradient) {
+SEED_ENTRY seed_composite_sum_transpose(const float* values, const float* ts, const int64_t* table, int64_t rays, float* gradient) try {
 #pragma omp parallel for schedule(static, RAYS)
     for (int64_t r = 0; r < rays; ++r)
         composite_sum_transpose(values[r], ts + 2 * table[2 * r], table[2 * r + 1], gradient + table[2 * r]);
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // out = the largest mu of each ray (0 without samples), at = its index among all samples (-1 without).
-void seed_composite_max(const float* mu, const int64_t* table, int64_t rays, float* out, int64_t* at) {
+SEED_ENTRY seed_composite_max(const float* mu, const int64_t* table, int64_t rays, float* out, int64_t* at) try {
 #pragma omp parallel for schedule(static, RAYS)
     for (int64_t r = 0; r < rays; ++r) {
         const int64_t best = composite_arg_max(mu + table[2 * r], table[2 * r + 1]);
         at[r] = best < 0 ? -1 : table[2 * r] + best;
         out[r] = best < 0 ? 0.0f : mu[at[r]];
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // out[r] = mu[at[r]], and its transpose: mu[at[r]] = out[r] on a zeroed mu.
-void seed_composite_pick(const float* mu, const int64_t* at, int64_t rays, float* out) {
+SEED_ENTRY seed_composite_pick(const float* mu, const int64_t* at, int64_t rays, float* out) try {
     for (int64_t r = 0; r < rays; ++r) out[r] = at[r] < 0 ? 0.0f : mu[at[r]];
-}
+    return SEED_DONE;
+} SEED_CATCH
 
-void seed_composite_pick_transpose(const float* out, const int64_t* at, int64_t rays, float* mu) {
+SEED_ENTRY seed_composite_pick_transpose(const float* out, const int64_t* at, int64_t rays, float* mu) try {
     for (int64_t r = 0; r < rays; ++r)
         if (at[r] >= 0) mu[at[r]] = out[r];
-}
-
-}  // extern "C"
+    return SEED_DONE;
+} SEED_CATCH

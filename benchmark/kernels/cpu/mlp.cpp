@@ -6,47 +6,36 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 #include <vector>
+#include "entry.hpp"
+#include "lanes.h"
 
 namespace {
 
-#ifdef __AVX512F__
-constexpr int LANES = 16, WIDE = 4;
-#else
-constexpr int LANES = 8, WIDE = 2;
-#endif
+constexpr int WIDE = LANES == 16 ? 4 : 2;  // vectors of points computed together
 constexpr int NARROW = 4;                  // outputs computed together
 constexpr int TILE = 256;                  // points in cache at a time
 constexpr int CHUNKS = 32;                 // partial sums of the weight gradients
-typedef float vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-
-inline vec load(const float* at) { return *(const vec*)at; }
-inline void store(float* at, vec value) { *(vec*)at = value; }
-inline void add(float* at, vec value) { *(vec*)at += value; }
-
-inline float sum_of_lanes(vec value) {
-    float sum = 0;
-    for (int lane = 0; lane < LANES; ++lane) sum += value[lane];
-    return sum;
-}
 
 // out[o][p] = bias[o] + sum_i weight[o * row + i * column] in[i][p] for a tile; in and out are [feature][TILE].
 template <int OUTS>
 void product_block(const float* weight, int64_t row, int64_t column, const float* bias, const float* in, int ins, float* out) {
     for (int p = 0; p < TILE; p += LANES * WIDE) {
-        vec sum[OUTS][WIDE];
+        Floats sum[OUTS][WIDE];
         for (int o = 0; o < OUTS; ++o)
-            for (int w = 0; w < WIDE; ++w) sum[o][w] = (vec){} + (bias ? bias[o] : 0.0f);
+            for (int w = 0; w < WIDE; ++w) sum[o][w] = (Floats){} + (bias ? bias[o] : 0.0f);
         for (int i = 0; i < ins; ++i) {
-            vec x[WIDE];
-            for (int w = 0; w < WIDE; ++w) x[w] = load(in + i * TILE + p + w * LANES);
+            Floats x[WIDE];
+            for (int w = 0; w < WIDE; ++w) x[w] = load_floats(in + i * TILE + p + w * LANES);
             for (int o = 0; o < OUTS; ++o) {
                 const float factor = weight[o * row + i * column];
                 for (int w = 0; w < WIDE; ++w) sum[o][w] += factor * x[w];
             }
         }
         for (int o = 0; o < OUTS; ++o)
-            for (int w = 0; w < WIDE; ++w) store(out + o * TILE + p + w * LANES, sum[o][w]);
+            for (int w = 0; w < WIDE; ++w) store_floats(out + o * TILE + p + w * LANES, sum[o][w]);
     }
 }
 
@@ -59,17 +48,17 @@ void product(const float* weight, int64_t row, int64_t column, const float* bias
 // weight_gradient[o][i] += sum_p gradient[o][p] in[i][p], a vector of partial sums for each weight (added up at the end only).
 template <int OUTS, int INS>
 void outer_block(const float* gradient, const float* in, float* weight_gradient, int ins) {
-    vec sum[OUTS][INS] = {};
+    Floats sum[OUTS][INS] = {};
     for (int p = 0; p < TILE; p += LANES) {
-        vec x[INS];
-        for (int i = 0; i < INS; ++i) x[i] = load(in + i * TILE + p);
+        Floats x[INS];
+        for (int i = 0; i < INS; ++i) x[i] = load_floats(in + i * TILE + p);
         for (int o = 0; o < OUTS; ++o) {
-            const vec g = load(gradient + o * TILE + p);
+            const Floats g = load_floats(gradient + o * TILE + p);
             for (int i = 0; i < INS; ++i) sum[o][i] += g * x[i];
         }
     }
     for (int o = 0; o < OUTS; ++o)
-        for (int i = 0; i < INS; ++i) add(weight_gradient + (o * ins + i) * LANES, sum[o][i]);
+        for (int i = 0; i < INS; ++i) add_floats(weight_gradient + (o * ins + i) * LANES, sum[o][i]);
 }
 
 template <int OUTS>
@@ -106,6 +95,10 @@ struct Network {
         int64_t sum = 0;
         for (int l = 0; l < layers; ++l) sum += (int64_t)widths[l + 1] * (inputs(l) + 1);
         return sum;
+    }
+    void check(int64_t parameters) const {
+        if (parameters == weights()) return;
+        throw std::invalid_argument("expected " + std::to_string(weights()) + " weights and biases, found " + std::to_string(parameters));
     }
     int64_t activations() const {  // floats for the input of every layer and the output of the last
         int64_t sum = widths[layers];
@@ -152,72 +145,74 @@ float* forward_tile(const Network& net, const float* weights, float* work) {
 
 }  // namespace
 
-extern "C" {
-
 // out[outputs][count] from in[inputs][count].
-void seed_mlp(const float* in, int64_t count, const int* widths, int layers, int skip, float slope, const float* weights, float* out) {
+SEED_ENTRY seed_mlp(const float* in, int64_t count, const int* widths, int layers, int skip, float slope, const float* weights,
+                    int64_t parameters, float* out) try {
     const Network net{widths, layers, skip, slope};
+    net.check(parameters);
     const int64_t tiles = (count + TILE - 1) / TILE;
+    PerThread<float> works(net.activations());
 #pragma omp parallel
     {
-        std::vector<float> work(net.activations());
+        float* const work = works.mine();
 #pragma omp for schedule(static)
         for (int64_t tile = 0; tile < tiles; ++tile) {
             const int64_t first = tile * TILE;
             const int size = (int)std::min<int64_t>(TILE, count - first);
-            load_tile(in, count, first, size, widths[0], work.data());
-            const float* result = forward_tile(net, weights, work.data());
+            load_tile(in, count, first, size, widths[0], work);
+            const float* result = forward_tile(net, weights, work);
             for (int o = 0; o < widths[layers]; ++o) std::memcpy(out + o * count + first, result + o * TILE, sizeof(float) * size);
         }
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // Gradients of seed_mlp: in_gradient[inputs][count] (may be null) and weight_gradient (overwritten).
-void seed_mlp_backward(const float* in, int64_t count, const int* widths, int layers, int skip, float slope, const float* weights,
-                       const float* out_gradient, float* in_gradient, float* weight_gradient) {
+SEED_ENTRY seed_mlp_backward(const float* in, int64_t count, const int* widths, int layers, int skip, float slope, const float* weights,
+                             int64_t parameters, const float* out_gradient, float* in_gradient, float* weight_gradient) try {
     const Network net{widths, layers, skip, slope};
     const int64_t tiles = (count + TILE - 1) / TILE, size_of_weights = net.weights();
+    net.check(parameters);
+    const int64_t wide = (int64_t)net.widest() * TILE;
     std::vector<float> partial(CHUNKS * size_of_weights);
+    PerThread<float> works(net.activations()), uppers(wide), lowers(wide), skips((int64_t)widths[0] * TILE), lanes(size_of_weights * LANES);
 #pragma omp parallel
     {
-        const int64_t wide = (int64_t)net.widest() * TILE;
-        std::vector<float> work(net.activations()), upper(wide), lower(wide), skipped((int64_t)widths[0] * TILE);
-        std::vector<float> lanes(size_of_weights * LANES);
-        float* sums = lanes.data();
+        float *const work = works.mine(), *const skipped = skips.mine();
+        float *upper = uppers.mine(), *lower = lowers.mine();
 #pragma omp for schedule(dynamic, 1)
         for (int chunk = 0; chunk < CHUNKS; ++chunk) {
-            std::fill(lanes.begin(), lanes.end(), 0.0f);
+            float* const sums = lanes.filled(0.0f);
             for (int64_t tile = tiles * chunk / CHUNKS; tile < tiles * (chunk + 1) / CHUNKS; ++tile) {
                 const int64_t first = tile * TILE;
                 const int size = (int)std::min<int64_t>(TILE, count - first);
-                load_tile(in, count, first, size, widths[0], work.data());
-                const float* at = forward_tile(net, weights, work.data());
-                load_tile(out_gradient, count, first, size, widths[layers], upper.data());
+                load_tile(in, count, first, size, widths[0], work);
+                const float* at = forward_tile(net, weights, work);
+                load_tile(out_gradient, count, first, size, widths[layers], upper);
                 int64_t offset = size_of_weights;
                 for (int l = layers - 1; l >= 0; --l) {
                     const int ins = net.inputs(l), outs = widths[l + 1];
                     offset -= (int64_t)outs * (ins + 1);
                     at -= (int64_t)ins * TILE;
-                    outer(upper.data(), outs, at, ins, sums + offset * LANES);
+                    outer(upper, outs, at, ins, sums + offset * LANES);
                     for (int o = 0; o < outs; ++o) {
-                        vec sum = {};
-                        for (int p = 0; p < TILE; p += LANES) sum += load(upper.data() + o * TILE + p);
-                        add(sums + (offset + (int64_t)outs * ins + o) * LANES, sum);
+                        Floats sum = {};
+                        for (int p = 0; p < TILE; p += LANES) sum += load_floats(upper + o * TILE + p);
+                        add_floats(sums + (offset + (int64_t)outs * ins + o) * LANES, sum);
                     }
                     if (l == 0 && !in_gradient) break;
-                    product(weights + offset, 1, ins, nullptr, upper.data(), outs, lower.data(), ins);
-                    if (l == skip && l > 0) std::copy_n(lower.data() + widths[l] * TILE, widths[0] * TILE, skipped.data());
-                    if (l > 0) activate_backward(at, lower.data(), (int64_t)widths[l] * TILE, slope);
+                    product(weights + offset, 1, ins, nullptr, upper, outs, lower, ins);
+                    if (l == skip && l > 0) std::copy_n(lower + widths[l] * TILE, widths[0] * TILE, skipped);
+                    if (l > 0) activate_backward(at, lower, (int64_t)widths[l] * TILE, slope);
                     std::swap(upper, lower);
                 }
-                if (in_gradient) store_tile(upper.data(), skip > 0 ? skipped.data() : nullptr, count, first, size, widths[0], in_gradient);
+                if (in_gradient) store_tile(upper, skip > 0 ? skipped : nullptr, count, first, size, widths[0], in_gradient);
             }
-            for (int64_t w = 0; w < size_of_weights; ++w) partial[chunk * size_of_weights + w] = sum_of_lanes(load(sums + w * LANES));
+            for (int64_t w = 0; w < size_of_weights; ++w) partial[chunk * size_of_weights + w] = sum_in_order(load_floats(sums + w * LANES));
         }
     }
     std::copy_n(partial.data(), size_of_weights, weight_gradient);
     for (int chunk = 1; chunk < CHUNKS; ++chunk)
         for (int64_t w = 0; w < size_of_weights; ++w) weight_gradient[w] += partial[chunk * size_of_weights + w];
-}
-
-}  // extern "C"
+    return SEED_DONE;
+} SEED_CATCH

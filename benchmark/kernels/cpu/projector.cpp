@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <vector>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include "entry.hpp"
 #include "joseph.h"
 #include "lanes.h"
 
@@ -99,21 +97,19 @@ void gather_rows(const Plane& plane, const float* volume, int rows, int nz, floa
     const float* low = volume + plane.offset;
     const float* high = low + plane.next;
     const float w = plane.weight, za = plane.za, zb = plane.zb;
-#ifdef SEED_LANES
-    if (zb > 0 && (SEED_LANES - 1) * zb < 2 * SEED_LANES - 3) {  // all that a vector of rows needs is in two vectors of z
+    if (PICKS && zb > 0 && (LANES - 1) * zb < 2 * LANES - 3) {  // all that a vector of rows needs is in two vectors of z
         const Floats lane = count_floats();
-        for (int j = begin / SEED_LANES * SEED_LANES; j < end; j += SEED_LANES) {  // rows outside the range read zeros
+        for (int j = begin / LANES * LANES; j < end; j += LANES) {  // rows outside the range read zeros
             const Floats z = (lane + (float)j) * zb + za, floor = floor_floats(z);
             const int base = (int)floor[0];
             const Ints index = to_ints(floor) - base;
-            const Floats l0 = load_floats(low + base), l1 = load_floats(low + base + SEED_LANES);
-            const Floats c0 = l0 + w * (load_floats(high + base) - l0), c1 = l1 + w * (load_floats(high + base + SEED_LANES) - l1);
+            const Floats l0 = load_floats(low + base), l1 = load_floats(low + base + LANES);
+            const Floats c0 = l0 + w * (load_floats(high + base) - l0), c1 = l1 + w * (load_floats(high + base + LANES) - l1);
             const Floats here = pick_floats(c0, c1, index), next = pick_floats(c0, c1, index + 1);
             add_floats(sums + j, here + (z - floor) * (next - here));
         }
         return;
     }
-#endif
     // Interpolate the two z columns once, as far as the rows reach, then only along z for each row.
     const float z_begin = za + begin * zb, z_end = za + (end - 1) * zb;
     const int first = (int)std::floor(std::min(z_begin, z_end)), last = (int)std::floor(std::max(z_begin, z_end)) + 1;
@@ -134,17 +130,16 @@ void scatter_rows(const Plane& plane, float* volume, int rows, int nz, const flo
     float* low = volume + plane.offset;
     float* high = low + plane.next;
     const float w = plane.weight, za = plane.za, zb = plane.zb;
-#ifdef SEED_LANES
     const int reach = zb > 0 ? (int)std::ceil(2.0f / zb) + 1 : 1000;  // rows that can touch one voxel, one to spare
-    if (zb > 0 && (SEED_LANES - 1) / zb + reach < 2 * SEED_LANES - 2) {
+    if (PICKS && zb > 0 && (LANES - 1) / zb + reach < 2 * LANES - 2) {
         const Floats lane = count_floats(), zero = lane - lane;
-        const int z_begin = std::max(0, (int)std::floor(za + begin * zb)) / SEED_LANES * SEED_LANES;
+        const int z_begin = std::max(0, (int)std::floor(za + begin * zb)) / LANES * LANES;
         const int z_end = std::min(nz, (int)std::floor(za + (end - 1) * zb) + 2);
-        for (int z = z_begin; z < z_end; z += SEED_LANES) {
+        for (int z = z_begin; z < z_end; z += LANES) {
             const Floats vz = lane + (float)z;
             Floats row = floor_floats((vz - 1.0f - za) / zb), sum = zero;
             const int base = (int)row[0];
-            const Floats v0 = load_floats(values + base), v1 = load_floats(values + base + SEED_LANES);
+            const Floats v0 = load_floats(values + base), v1 = load_floats(values + base + LANES);
             Ints index = to_ints(row) - base;
             for (int m = 0; m <= reach; ++m, row += 1.0f, index += 1) {
                 const Floats distance = abs_floats(row * zb + za - vz);
@@ -156,7 +151,6 @@ void scatter_rows(const Plane& plane, float* volume, int rows, int nz, const flo
         }
         return;
     }
-#endif
     for (int row = begin; row < end; ++row) {
         const float z = za + row * zb, floor = std::floor(z), frac = z - floor;
         const int at = (int)floor;
@@ -207,46 +201,37 @@ void for_rows(const SeedGrid& grid, const Padded& padded, Move move) {
 
 }  // namespace
 
-extern "C" {
-
-void seed_set_threads(int threads) {
-#ifdef _OPENMP
-    omp_set_num_threads(threads);
-#else
-    (void)threads;
-#endif
-}
-
 // projections[view][v][u] = A volume[z][y][x]; views[view][4][3] in index space, detector rows parallel to z.
-void seed_project_separable(const float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
-                            int columns, float* projections) {
+SEED_ENTRY seed_project_separable(const float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
+                                  int columns, float* projections) try {
     const SeedGrid grid = make_grid(shape, spacing);
     const Layout layout(grid);
     std::vector<float> copy(layout.size(grid), 0.0f);
     transpose(grid, layout, [&](int64_t from, int64_t to) { copy[to] = volume[from]; });
     constexpr int GROUP = 16;  // columns written out together, so that no two threads share a cache line
     const int groups = (columns + GROUP - 1) / GROUP;
+    PerThread<float> room((size_t)GROUP * (rows + 32)), room_for_lengths(rows), room_for_z(layout.line);
 #pragma omp parallel
     {
-        std::vector<float> sums(GROUP * (rows + 32)), lengths(rows), line_of_z(layout.line);
+        float *const lengths = room_for_lengths.mine(), *const line_of_z = room_for_z.mine();
 #pragma omp for schedule(dynamic, 4)
         for (int64_t task = 0; task < (int64_t)count * groups; ++task) {
             const int64_t n = task / groups;
             const int first = (int)(task % groups) * GROUP, last = std::min(columns, first + GROUP);
             const double* view = views + 12 * n;
-            std::fill(sums.begin(), sums.end(), 0.0f);
+            float* const sums = room.filled(0.0f);
             Column paths[GROUP];
             for (int column = first; column < last; ++column) paths[column - first] = column_path(grid, view, column - (columns - 1) * CENTRE);
             for (int k = 0; k < std::max(grid.n[0], grid.n[1]); ++k)  // plane by plane: neighbouring columns read the same voxels
                 for (int column = first; column < last; ++column) {
                     const Column& path = paths[column - first];
                     if (k < path.first || k > path.last) continue;
-                    float* into = sums.data() + (column - first) * (rows + 32);
-                    gather_rows(column_plane(path, grid, layout, view, rows, k), copy.data(), rows, grid.n[2], line_of_z.data(), into);
+                    float* into = sums + (column - first) * (rows + 32);
+                    gather_rows(column_plane(path, grid, layout, view, rows, k), copy.data(), rows, grid.n[2], line_of_z, into);
                 }
             for (int column = first; column < last; ++column) {
-                float* into = sums.data() + (column - first) * (rows + 32);
-                step_lengths(grid, view, paths[column - first], column - (columns - 1) * CENTRE, rows, lengths.data());
+                float* into = sums + (column - first) * (rows + 32);
+                step_lengths(grid, view, paths[column - first], column - (columns - 1) * CENTRE, rows, lengths);
                 for (int j = 0; j < rows; ++j) into[j] *= lengths[j];
             }
             for (int j = 0; j < rows; ++j)
@@ -254,27 +239,29 @@ void seed_project_separable(const float* volume, const int* shape, const double*
                     projections[(n * rows + j) * columns + column] = sums[(column - first) * (rows + 32) + j];
         }
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // volume = A^T projections, the exact transpose of seed_project_separable.
-void seed_backproject_separable(float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
-                                int columns, const float* projections) {
+SEED_ENTRY seed_backproject_separable(float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
+                                      int columns, const float* projections) try {
     const SeedGrid grid = make_grid(shape, spacing);
     const Layout layout(grid);
     std::vector<float> sum(layout.size(grid), 0.0f);
     const int64_t line = rows + 2 * PAD;
     std::vector<float> values((size_t)count * columns * line, 0.0f);  // [view][u][v] times the step length, padded with zeros
     std::vector<Column> paths((size_t)count * columns);
+    PerThread<float> room_for_lengths(rows);
 #pragma omp parallel
     {
-        std::vector<float> lengths(rows);
+        float* const lengths = room_for_lengths.mine();
 #pragma omp for schedule(static)
         for (int64_t task = 0; task < (int64_t)count * columns; ++task) {
             const int64_t n = task / columns;
             const int column = (int)(task % columns);
             const double i = column - (columns - 1) * CENTRE;
             paths[task] = column_path(grid, views + 12 * n, i);
-            step_lengths(grid, views + 12 * n, paths[task], i, rows, lengths.data());
+            step_lengths(grid, views + 12 * n, paths[task], i, rows, lengths);
             float* into = values.data() + task * line + PAD;
             for (int j = 0; j < rows; ++j) into[j] = projections[(n * rows + j) * columns + column] * lengths[j];
         }
@@ -293,11 +280,12 @@ void seed_backproject_separable(float* volume, const int* shape, const double* s
             }
     }
     transpose(grid, layout, [&](int64_t to, int64_t from) { volume[to] = sum[from]; });
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // The same for any orientation of source and detector: one plain Joseph loop a ray.
-void seed_project_rays(const float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
-                       int columns, float* projections) {
+SEED_ENTRY seed_project_rays(const float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
+                             int columns, float* projections) try {
     const SeedGrid grid = make_grid(shape, spacing);
     const Padded padded(grid);
     std::vector<float> copy(padded.size, 0.0f);
@@ -309,10 +297,11 @@ void seed_project_rays(const float* volume, const int* shape, const double* spac
                                                   (double)(line % rows) - (rows - 1) * CENTRE);
             projections[line * columns + column] = joseph_sum(ray, copy.data(), padded.stride);
         }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
-void seed_backproject_rays(float* volume, const int* shape, const double* spacing, const double* views, int count, int rows, int columns,
-                           const float* projections) {
+SEED_ENTRY seed_backproject_rays(float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
+                                 int columns, const float* projections) try {
     const SeedGrid grid = make_grid(shape, spacing);
     const Padded padded(grid);
     std::vector<float> sum(padded.size, 0.0f);
@@ -340,6 +329,5 @@ void seed_backproject_rays(float* volume, const int* shape, const double* spacin
         }
     }
     for_rows(grid, padded, [&](int64_t to, int64_t from) { std::memcpy(volume + to, &sum[from], sizeof(float) * grid.n[0]); });
-}
-
-}  // extern "C"
+    return SEED_DONE;
+} SEED_CATCH

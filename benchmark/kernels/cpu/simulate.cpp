@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include "entry.hpp"
 
 namespace {
 
@@ -122,20 +123,19 @@ void project(const float* voxels, const int64_t* count, const double* spacing, c
 
 }  // namespace
 
-extern "C" {
-
 // voxels float32 [z, y, x] 1/mm; count, spacing, corner, low, high in x, y, z order; vectors float64 [view, 4, 3] (source,
 // detector centre, u step, v step); sub_rays x sub_rays rays per pixel are averaged; out float32 [view, v, u].
-void seed_simulate_voxels(const float* voxels, const int64_t* count, const double* spacing, const double* corner, const double* low,
-                          const double* high, const double* vectors, int64_t views, int64_t rows, int64_t columns, int64_t sub_rays, float* out) {
+SEED_ENTRY seed_simulate_voxels(const float* voxels, const int64_t* count, const double* spacing, const double* corner, const double* low,
+                                const double* high, const double* vectors, int64_t views, int64_t rows, int64_t columns, int64_t sub_rays,
+                                float* out) try {
     project(voxels, count, spacing, corner, low, high, vectors, views, rows, columns, sub_rays, out, integral);
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // The same of the largest value along each ray.
-void seed_simulate_voxel_maxima(const float* voxels, const int64_t* count, const double* spacing, const double* corner, const double* low,
-                                const double* high, const double* vectors, int64_t views, int64_t rows, int64_t columns, int64_t sub_rays,
-                                float* out) {
+SEED_ENTRY seed_simulate_voxel_maxima(const float* voxels, const int64_t* count, const double* spacing, const double* corner,
+                                      const double* low, const double* high, const double* vectors, int64_t views, int64_t rows,
+                                      int64_t columns, int64_t sub_rays, float* out) try {
     project(voxels, count, spacing, corner, low, high, vectors, views, rows, columns, sub_rays, out, maximum);
-}
-
-}  // extern "C"
+    return SEED_DONE;
+} SEED_CATCH

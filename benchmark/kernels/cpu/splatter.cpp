@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 #include "bands.hpp"
-#include "pixels.hpp"
+#include "entry.hpp"
 #include "splatter.h"
 
 namespace {
@@ -58,7 +58,7 @@ struct Rows {
 
 template <class To, class From>
 void move(To* to, const From* from) {
-    std::memcpy(to, from, sizeof(Pixels));
+    std::memcpy(to, from, sizeof(Floats));
 }
 
 // Calls visit(row within the band, dj, row's quadratics, first, last column) for each row of a band that a Gaussian reaches.
@@ -83,11 +83,11 @@ void blend_band(const Scene& scene, const Sight& sight, int n, int band, float* 
         const Splat& s = sight.splats[place];
         visit_rows(s, band, rows, columns, [&](int row, float, const GaussianRow& quadratics, int from, int to) {
             for (int start = from; start <= to; start += LANES) {
-                SplatPixel<Pixels, Wholes> pixel;
+                SplatPixel<Floats, Ints> pixel;
                 for (int k = 0; k < 3; ++k) move(&pixel.colour[k], colour[k].at(row, start));
                 move(&pixel.left, through.at(row, start));
                 move(&pixel.last, latest.at(row, start));
-                splat_blend(s, quadratics, distances((float)start - s.footprint.i, 1.0f), place, pixel);
+                splat_blend(s, quadratics, step_floats((float)start - s.footprint.i, 1.0f), place, pixel);
                 for (int k = 0; k < 3; ++k) move(colour[k].at(row, start), &pixel.colour[k]);
                 move(through.at(row, start), &pixel.left);
                 move(latest.at(row, start), &pixel.last);
@@ -122,16 +122,16 @@ void unblend_band(const Scene& scene, const Sight& sight, int n, int band, const
     for (int64_t at = sight.bands.starts[band + 1]; at-- > sight.bands.starts[band];) {
         const int place = (int)sight.bands.members[at];
         const Splat& s = sight.splats[place];
-        SplatSums<Pixels> sums{};
+        SplatSums<Floats> sums{};
         visit_rows(s, band, rows, columns, [&](int row, float dj, const GaussianRow& quadratics, int from, int to) {
             for (int start = from; start <= to; start += LANES) {
-                SplatSlope<Pixels, Wholes> pixel;
+                SplatSlope<Floats, Ints> pixel;
                 for (int k = 0; k < 3; ++k) move(&pixel.colour[k], slope[k].at(row, start));
                 move(&pixel.opacity, slope[3].at(row, start));
                 move(&pixel.left, through.at(row, start));
                 move(&pixel.behind, behind.at(row, start));
                 move(&pixel.last, latest.at(row, start));
-                splat_unblend(s, quadratics, distances((float)start - s.footprint.i, 1.0f), dj, place, pixel, sums);
+                splat_unblend(s, quadratics, step_floats((float)start - s.footprint.i, 1.0f), dj, place, pixel, sums);
                 move(through.at(row, start), &pixel.left);
                 move(behind.at(row, start), &pixel.behind);
             }
@@ -154,37 +154,41 @@ SplatSums<float> gathered(const Sight& sight, int64_t place, const std::vector<S
 
 }  // namespace
 
-extern "C" {
-
 // images[view][row][column][4]: colour over black and opacity. left[view][row][column] and last[view][row][column] are for the gradients:
 // what the opacity leaves, and the place of the last Gaussian seen in the view's order (-1: none).
-void seed_splat(const double* vectors, int views, int rows, int columns, int64_t count, const float* means, const float* matrices,
-                const float* opacities, const float* colours, const int64_t* order, float* images, float* left, int32_t* last) {
+SEED_ENTRY seed_splat(const double* vectors, int views, int rows, int columns, int64_t count, const float* means, const float* matrices,
+                      const float* opacities, const float* colours, const int64_t* order, float* images, float* left, int32_t* last) try {
     const Scene scene = {vectors, views, rows, columns, count, means, matrices, opacities, colours, order};
     Sight sight(scene);
+    Guard guard;
     for (int n = 0; n < views; ++n) {
         sight.look(scene, n);
 #pragma omp parallel for schedule(dynamic, 1)
-        for (int band = 0; band < sight.bands.count; ++band) blend_band(scene, sight, n, band, images, left, last);
+        for (int band = 0; band < sight.bands.count; ++band) guard.run([&] { blend_band(scene, sight, n, band, images, left, last); });
+        guard.rethrow();
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // Derivatives of sum(gradient * images), written.
-void seed_splat_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means, const float* matrices,
-                         const float* opacities, const float* colours, const int64_t* order, const float* left, const int32_t* last,
-                         const float* gradient, float* to_means, float* to_matrices, float* to_opacities, float* to_colours) {
+SEED_ENTRY seed_splat_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
+                               const float* matrices, const float* opacities, const float* colours, const int64_t* order, const float* left,
+                               const int32_t* last, const float* gradient, float* to_means, float* to_matrices, float* to_opacities,
+                               float* to_colours) try {
     const Scene scene = {vectors, views, rows, columns, count, means, matrices, opacities, colours, order};
     std::fill(to_means, to_means + 3 * count, 0.0f);
     std::fill(to_matrices, to_matrices + 9 * count, 0.0f);
     std::fill(to_opacities, to_opacities + count, 0.0f);
     std::fill(to_colours, to_colours + 3 * count, 0.0f);
     Sight sight(scene);
+    Guard guard;
     std::vector<SplatSums<float>> slots;
     for (int n = 0; n < views; ++n) {
         sight.look(scene, n);
         slots.resize(sight.bands.members.size());
 #pragma omp parallel for schedule(dynamic, 1)
-        for (int band = 0; band < sight.bands.count; ++band) unblend_band(scene, sight, n, band, left, last, gradient, slots);
+        for (int band = 0; band < sight.bands.count; ++band) guard.run([&] { unblend_band(scene, sight, n, band, left, last, gradient, slots); });
+        guard.rethrow();
 #pragma omp parallel for schedule(dynamic, CHUNK)
         for (int64_t place = 0; place < count; ++place) {
             if (!(sight.splats[place].footprint.first <= sight.splats[place].footprint.last)) continue;
@@ -195,6 +199,5 @@ void seed_splat_backward(const double* vectors, int views, int rows, int columns
             for (int channel = 0; channel < 3; ++channel) to_colours[3 * k + channel] += sums.colour[channel];
         }
     }
-}
-
-}  // extern "C"
+    return SEED_DONE;
+} SEED_CATCH

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include "entry.hpp"
 
 namespace {
 
@@ -45,10 +46,9 @@ void tv_dual(const float* x, const int* shape, const float* scale, Radius radius
 
 }  // namespace
 
-extern "C" {
-
 // x = max(z - lambda G^T q, floor); scale[3] weighs the three differences.
-void seed_tv_primal(const float* target, const float* dual, const int* shape, const float* scale, float lambda, float floor, float* x) {
+SEED_ENTRY seed_tv_primal(const float* target, const float* dual, const int* shape, const float* scale, float lambda, float floor,
+                          float* x) try {
     const Grid grid{shape[0], shape[1], shape[2]};
     const float wz = lambda * scale[0], wy = lambda * scale[1], wx = lambda * scale[2];
 #pragma omp parallel for schedule(static)
@@ -68,17 +68,20 @@ void seed_tv_primal(const float* target, const float* dual, const int* shape, co
                 to[i] = value > floor ? value : floor;
             }
         }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // p_new = q + step G x, pulled back into each voxel's ball, of radius weights[z][y][x] (null: 1);
 // q = p_new + momentum (p_new - p); p = p_new.
-void seed_tv_dual(const float* x, const int* shape, const float* scale, const float* weights, float step, float momentum, float* p, float* q) {
+SEED_ENTRY seed_tv_dual(const float* x, const int* shape, const float* scale, const float* weights, float step, float momentum, float* p,
+                        float* q) try {
     if (weights) tv_dual(x, shape, scale, [=](int64_t voxel) { return weights[voxel]; }, step, momentum, p, q);
     else tv_dual(x, shape, scale, [](int64_t) { return 1.0f; }, step, momentum, p, q);
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // slices[z] = sum over the slice of weights |G x| (weights null: 1).
-void seed_tv_value(const float* x, const int* shape, const float* scale, const float* weights, double* slices) {
+SEED_ENTRY seed_tv_value(const float* x, const int* shape, const float* scale, const float* weights, double* slices) try {
     const Grid grid{shape[0], shape[1], shape[2]};
 #pragma omp parallel for schedule(static)
     for (int z = 0; z < grid.nz; ++z) {
@@ -97,6 +100,5 @@ void seed_tv_value(const float* x, const int* shape, const float* scale, const f
             slices[z] += sum;
         }
     }
-}
-
-}  // extern "C"
+    return SEED_DONE;
+} SEED_CATCH

@@ -2,6 +2,7 @@
 // pairs, a plane value times a line value per channel.
 // Features are [plane * channels + channel][point]. A task owns one channel of one plane and its line: no atomics.
 #include <algorithm>
+#include "entry.hpp"
 #include "vector_matrix.h"
 
 namespace {
@@ -27,11 +28,9 @@ struct Places {                                         // of a block of points 
 
 }  // namespace
 
-extern "C" {
-
 // planes[k]: [channels][rows][columns], lines[k]: [channels][length]; shapes[3][3] = rows, columns, length.
-void seed_vm_encode(const float* points, int64_t count, int channels, const int* shapes, const float* const* planes,
-                    const float* const* lines, float* features) {
+SEED_ENTRY seed_vm_encode(const float* points, int64_t count, int channels, const int* shapes, const float* const* planes,
+                          const float* const* lines, float* features) try {
     const int64_t blocks = (count + BLOCK - 1) / BLOCK;
 #pragma omp parallel for schedule(static)
     for (int64_t block = 0; block < blocks; ++block) {
@@ -50,11 +49,13 @@ void seed_vm_encode(const float* points, int64_t count, int channels, const int*
             }
         }
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // plane_gradients and line_gradients (overwritten) from gradient[3 * channels][count].
-void seed_vm_encode_backward(const float* points, int64_t count, int channels, const int* shapes, const float* const* planes,
-                             const float* const* lines, const float* gradient, float* const* plane_gradients, float* const* line_gradients) {
+SEED_ENTRY seed_vm_encode_backward(const float* points, int64_t count, int channels, const int* shapes, const float* const* planes,
+                                   const float* const* lines, const float* gradient, float* const* plane_gradients,
+                                   float* const* line_gradients) try {
 #pragma omp parallel for schedule(dynamic, 1)
     for (int task = 0; task < 3 * channels; ++task) {
         const int k = task / channels, c = task % channels;
@@ -73,11 +74,12 @@ void seed_vm_encode_backward(const float* points, int64_t count, int channels, c
             for (int64_t i = 0; i < size; ++i) vm_add(plane, line, at[i], steps, g[i], plane_sum, line_sum);
         }
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // point_gradients[count][3] (overwritten; x, y, z in the unit cube) from gradient[3 * channels][count].
-void seed_vm_encode_points(const float* points, int64_t count, int channels, const int* shapes, const float* const* planes,
-                           const float* const* lines, const float* gradient, float* point_gradients) {
+SEED_ENTRY seed_vm_encode_points(const float* points, int64_t count, int channels, const int* shapes, const float* const* planes,
+                                 const float* const* lines, const float* gradient, float* point_gradients) try {
     const int64_t blocks = (count + BLOCK - 1) / BLOCK;
 #pragma omp parallel for schedule(static)
     for (int64_t block = 0; block < blocks; ++block) {
@@ -107,12 +109,13 @@ void seed_vm_encode_points(const float* points, int64_t count, int channels, con
                               point_gradients + 3 * i);
         }
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
 // The same on the voxel grid itself, where plane and line samples are the voxels, for runs of voxels along x:
 // runs[count][5] = z, y, first x, length, voxels before. features[3 * channels][voxels], the voxels of all runs in order.
-void seed_vm_grid(int nz, int ny, int nx, int channels, const int64_t* runs, int64_t count, int64_t voxels, const float* const* planes,
-                  const float* const* lines, float* features) {
+SEED_ENTRY seed_vm_grid(int nz, int ny, int nx, int channels, const int64_t* runs, int64_t count, int64_t voxels,
+                        const float* const* planes, const float* const* lines, float* features) try {
 #pragma omp parallel for schedule(static)
     for (int task = 0; task < 3 * channels; ++task) {
         const int k = task / channels, c = task % channels;
@@ -130,11 +133,12 @@ void seed_vm_grid(int nz, int ny, int nx, int channels, const int64_t* runs, int
             for (int64_t i = 0; i < length; ++i) out[i] = row[i] * factor;
         }
     }
-}
+    return SEED_DONE;
+} SEED_CATCH
 
-void seed_vm_grid_backward(int nz, int ny, int nx, int channels, const int64_t* runs, int64_t count, int64_t voxels,
-                           const float* const* planes, const float* const* lines, const float* gradient, float* const* plane_gradients,
-                           float* const* line_gradients) {
+SEED_ENTRY seed_vm_grid_backward(int nz, int ny, int nx, int channels, const int64_t* runs, int64_t count, int64_t voxels,
+                                 const float* const* planes, const float* const* lines, const float* gradient,
+                                 float* const* plane_gradients, float* const* line_gradients) try {
 #pragma omp parallel for schedule(dynamic, 1)
     for (int task = 0; task < 3 * channels; ++task) {
         const int k = task / channels, c = task % channels;
@@ -163,6 +167,5 @@ void seed_vm_grid_backward(int nz, int ny, int nx, int channels, const int64_t* 
             (k == 1 ? plane_sum : line_sum)[single] += sum;
         }
     }
-}
-
-}  // extern "C"
+    return SEED_DONE;
+} SEED_CATCH

@@ -50,7 +50,7 @@ SEED_FN float gaussian_inverse_root(float x) { return 1.0f / sqrtf(x); }
 SEED_FN float gaussian_share(float x) { return expf(seed_min(x, 0.0f)); }
 SEED_FN float gaussian_within(float value, float q, float reach) { return q <= reach ? value : 0.0f; }
 
-#ifdef SEED_LANES  // the same for several pixels at once
+#ifndef __CUDACC__  // the same for several pixels at once
 SEED_FN Floats gaussian_exp(Floats x) {
     const Floats t = max_floats(x, Floats{} - 80.0f) * 1.44269504f, whole = floor_floats(t + 0.5f), y = (t - whole) * 0.69314718f;
     const Floats y2 = y * y, low = (1.0f + y) + y2 * (0.5f + y * 0.166666667f);

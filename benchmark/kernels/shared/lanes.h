@@ -1,19 +1,23 @@
-// Sixteen floats at once with AVX-512, eight with AVX2, in the compiler's own vector types (g++ and clang++): arithmetic is
-// written with + - * as usual. SEED_LANES is defined where the processor has either.
+// Several floats at once on the CPU, in the compiler's own vector types (g++ and clang++): arithmetic is written with + - * as usual.
+// Sixteen with AVX-512, else eight; where the processor has less, the compiler takes them in parts.
 #pragma once
 
-#if defined(__AVX512F__)
-#define SEED_LANES 16
-#elif defined(__AVX2__) && defined(__FMA__)
-#define SEED_LANES 8
+#ifndef __CUDACC__
+#include <cstddef>
+#include <cstring>
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+#include <immintrin.h>
+#define SEED_AVX
 #endif
 
-#ifdef SEED_LANES
-#include <immintrin.h>
-#include <cstring>
+#ifdef __AVX512F__
+constexpr int LANES = 16;
+#else
+constexpr int LANES = 8;
+#endif
 
-typedef float Floats __attribute__((vector_size(4 * SEED_LANES)));
-typedef int Ints __attribute__((vector_size(4 * SEED_LANES)));
+typedef float Floats __attribute__((vector_size(4 * LANES)));
+typedef int Ints __attribute__((vector_size(4 * LANES)));
 
 static inline Floats load_floats(const float* from) {
     Floats out;
@@ -21,17 +25,19 @@ static inline Floats load_floats(const float* from) {
     return out;
 }
 
-static inline void add_floats(float* to, Floats value) {
-    value += load_floats(to);
-    std::memcpy(to, &value, sizeof value);
-}
+static inline void store_floats(float* to, Floats value) { std::memcpy(to, &value, sizeof value); }
+
+static inline void add_floats(float* to, Floats value) { store_floats(to, load_floats(to) + value); }
 
 // 0, 1, 2, ...
 static inline Floats count_floats() {
     Floats out;
-    for (int lane = 0; lane < SEED_LANES; ++lane) out[lane] = (float)lane;
+    for (int lane = 0; lane < LANES; ++lane) out[lane] = (float)lane;
     return out;
 }
+
+// first, first + step, first + 2 step, ...
+static inline Floats step_floats(float first, float step) { return first + step * count_floats(); }
 
 static inline Floats abs_floats(Floats x) { return (Floats)((Ints)x & 0x7fffffff); }
 
@@ -40,40 +46,81 @@ static inline Ints to_ints(Floats whole) { return __builtin_convertvector(whole,
 // x where the mask is set (all bits), else 0.
 static inline Floats keep_floats(Floats x, Ints mask) { return (Floats)((Ints)x & mask); }
 
-#if SEED_LANES == 16
+// What the processor has instructions for. pick_floats: lane i is element index[i] of `low` and `high` together, 0 .. 2 LANES - 1;
+// PICKS says whether that is fast. rough_inverse_root: 1 / sqrt(x), to 4e-4 or better.
+#if defined(__AVX512F__)
 static inline Floats floor_floats(Floats x) { return (Floats)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 static inline Floats max_floats(Floats x, Floats y) { return (Floats)_mm512_max_ps((__m512)x, (__m512)y); }
 static inline Floats rough_inverse_root(Floats x) { return (Floats)_mm512_rsqrt14_ps((__m512)x); }
-
-// Lane i is element index[i] of `low` and `high` together: 0 .. 2 SEED_LANES - 1.
 static inline Floats pick_floats(Floats low, Floats high, Ints index) {
     return (Floats)_mm512_permutex2var_ps((__m512)low, (__m512i)index, (__m512)high);
 }
-#else
+#elif defined(SEED_AVX)
 static inline Floats floor_floats(Floats x) { return (Floats)_mm256_floor_ps((__m256)x); }
 static inline Floats max_floats(Floats x, Floats y) { return (Floats)_mm256_max_ps((__m256)x, (__m256)y); }
 static inline Floats rough_inverse_root(Floats x) { return (Floats)_mm256_rsqrt_ps((__m256)x); }
-
 static inline Floats pick_floats(Floats low, Floats high, Ints index) {
     const __m256 one = _mm256_permutevar8x32_ps((__m256)low, (__m256i)index), two = _mm256_permutevar8x32_ps((__m256)high, (__m256i)index);
     return (Floats)_mm256_blendv_ps(one, two, (__m256)(index << 28));  // bit 3 of the index, moved to the sign, chooses
 }
+#else
+static inline Floats floor_floats(Floats x) {  // of numbers that an int holds
+    const Floats whole = __builtin_convertvector(to_ints(x), Floats);
+    return whole + __builtin_convertvector(whole > x, Floats);  // -1 where that was rounded up
+}
+static inline Floats max_floats(Floats x, Floats y) { return x > y ? x : y; }
+static inline Floats rough_inverse_root(Floats x) {
+    for (int lane = 0; lane < LANES; ++lane) x[lane] = 1.0f / __builtin_sqrtf(x[lane]);
+    return x;
+}
+static inline Floats pick_floats(Floats low, Floats high, Ints index) {
+    Floats out;
+    for (int lane = 0; lane < LANES; ++lane) out[lane] = index[lane] < LANES ? low[index[lane]] : high[index[lane] - LANES];
+    return out;
+}
+#endif
+#ifdef SEED_AVX
+constexpr bool PICKS = true;
+#else
+constexpr bool PICKS = false;
 #endif
 
+// *to = the larger of *to and value, lane by lane.
+static inline void raise_floats(float* to, Floats value) { store_floats(to, max_floats(load_floats(to), value)); }
+
 // The sum of all lanes: halves onto halves, always in the same order.
-#if SEED_LANES == 16
+#if defined(__AVX512F__)
 static inline float sum_floats(Floats x) { return _mm512_reduce_add_ps((__m512)x); }
-#else
+#elif defined(SEED_AVX)
 static inline float sum_floats(Floats x) {
     __m128 part = _mm_add_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1));
     part = _mm_add_ps(part, _mm_movehl_ps(part, part));
     return _mm_cvtss_f32(_mm_add_ss(part, _mm_shuffle_ps(part, part, 1)));
 }
+#else
+static inline float sum_floats(Floats x) { return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])); }
 #endif
 
-// 1 / sqrt(x) for x > 0, to 4e-7: the processor's estimate and a Newton step.
+// The sum of all lanes, from the first to the last.
+static inline float sum_in_order(Floats x) {
+    float sum = 0;
+    for (int lane = 0; lane < LANES; ++lane) sum += x[lane];
+    return sum;
+}
+
+// 1 / sqrt(x) for x > 0, to 4e-7: an estimate and a Newton step.
 static inline Floats inverse_root_floats(Floats x) {
     const Floats y = rough_inverse_root(x);
     return y * (1.5f - 0.5f * x * y * y);
+}
+
+// Sums<float> from Sums<Floats>, which has the same members.
+template <template <class> class Sums>
+Sums<float> over_lanes(const Sums<Floats>& lanes) {
+    Sums<float> out;
+    static_assert(sizeof lanes == sizeof out * LANES, "only numbers in it");
+    const Floats* from = (const Floats*)&lanes;
+    for (size_t n = 0; n < sizeof out / sizeof(float); ++n) ((float*)&out)[n] = sum_floats(from[n]);
+    return out;
 }
 #endif
