@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from benchmark.kernels import cpu_library, cuda_module, dispatch, driver
-from benchmark.kernels.sources import CUDA, SHARED
+from benchmark.kernels.sources import CUDA_SOURCES, SHARED_SOURCES
 from benchmark.storage.cache_folder import cache_folder
 
 DEVICE = "pretend:0"
@@ -158,7 +158,7 @@ def pretending(monkeypatch: Any) -> Iterator[str]:
 def emulated_driver() -> ctypes.CDLL:
     """The driver whose kernels run on the CPU."""
     compiler = cpu_library.find_compiler()
-    options = [*cpu_library.OPTIMISE, *cpu_library.tuning_flags(compiler), "-Wno-unused", f"-I{SHARED}", f"-I{CUDA}"]
+    options = [*cpu_library.OPTIMISE, *cpu_library.tuning_flags(compiler), "-Wno-unused", f"-I{SHARED_SOURCES}", f"-I{CUDA_SOURCES}"]
     loaded = ctypes.CDLL(str(_built("emulated_driver.cpp", [compiler, *options])))
     loaded.emulated_name.restype = ctypes.c_char_p
     return loaded
@@ -186,7 +186,7 @@ def register() -> None:
 
 def _built(source: str, command: list[str]) -> Path:
     """A shared library from a source beside this file, built once for each version of everything it is made from."""
-    sources = [HERE / source, *sorted([*SHARED.glob("*.h"), *CUDA.glob("*.cu*")])]
+    sources = [HERE / source, *sorted([*SHARED_SOURCES.glob("*.h"), *CUDA_SOURCES.glob("*.cu*")])]
     text = f"{command}{torch.__version__}" + "".join(path.read_text(encoding="utf-8") for path in sources)
     target = cache_folder() / "kernels" / f"{Path(source).stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"
     target.parent.mkdir(parents=True, exist_ok=True)

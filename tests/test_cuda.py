@@ -19,9 +19,11 @@ from pretend import emulated_driver, pretending
 from benchmark.errors import InputError, MissingDependency
 from benchmark.fields import HashGrid
 from benchmark.kernels import cuda_kernels, cuda_module, driver, nvrtc
+from benchmark.kernels.arguments import Arguments
 from benchmark.kernels.cpu_library import library
+from benchmark.kernels.declarations import CUDA
 from benchmark.kernels.dispatch import call
-from benchmark.kernels.sources import CPU, CUDA, SHARED
+from benchmark.kernels.sources import CPU_SOURCES, CUDA_SOURCES, SHARED_SOURCES
 from benchmark.projection.marching import march
 from benchmark.projection.rays import Rays
 
@@ -59,7 +61,7 @@ def test_spills_are_seen():
     assert nvrtc.parsed(report)["spills"].stack >= 800
 
 
-@pytest.mark.parametrize("header", sorted(path.name for path in SHARED.glob("*.h")))
+@pytest.mark.parametrize("header", sorted(path.name for path in SHARED_SOURCES.glob("*.h")))
 def test_every_shared_header_compiles_alone(header):
     source = f'#include "{header}"\nextern "C" __global__ void nothing() {{}}\n'
     assert nvrtc.compile_cubin("sm_80", source)[:4] == b"\x7fELF"
@@ -163,6 +165,20 @@ def test_arguments_of_another_size_are_refused_before_the_launch():
         module.launch("seed_march_places", 4, 0, [ctypes.c_int(4), ctypes.c_int64(1), ctypes.c_int64(7), address])
 
 
+def test_where_the_driver_is_too_old_to_tell_the_sizes_are_the_declared_ones():
+    class Old:
+        def __getattr__(self, name: str) -> Any:
+            if name == "cuFuncGetParamInfo":
+                raise AttributeError(name)
+            return getattr(emulated_driver(), name)
+
+    module = driver.Module(Old(), 0, b"\x7fELF")  # type: ignore[arg-type]
+    for name in kernels():
+        assert module.function(name)[1] == emulated_module().function(name)[1] == CUDA[name.removeprefix("seed_")].bytes
+    with pytest.raises(RuntimeError, match=r"seed_march_places: takes arguments of \(8, 8, 8, 8\) bytes, was given \(8,\)"):
+        module.launch("seed_march_places", 4, 0, [ctypes.c_int64(4)])
+
+
 def test_the_driver_says_what_is_wrong():
     with pytest.raises(RuntimeError, match="CUDA: CUDA_ERROR_NOT_FOUND"):
         emulated_module().launch("seed_nothing", 1, 0, [])
@@ -181,13 +197,15 @@ def test_without_a_driver_the_error_says_so(monkeypatch):
 
 
 def test_arguments_are_packed_by_kind(monkeypatch):
+    scale, shape = np.array([1.0, 2.0, 3.0], dtype=np.float32), (2, 3, 4)
     with pretending(monkeypatch) as device:
-        tensor = torch.zeros(3, device=device)
-        assert cuda_module.packed(tensor).value == tensor.data_ptr()
-        with pytest.raises(ValueError, match="C-contiguous"):
-            cuda_module.packed(torch.zeros(3, 4, device=device).t())
-    assert bytes(cuda_module.packed(np.array([1.0, 2.0]))) == struct.pack("<2d", 1, 2)
-    assert cuda_module.packed(None).value is None and ctypes.sizeof(cuda_module.packed(5)) == 8
+        x, dual = torch.zeros(shape, device=device), torch.zeros(3, *shape, device=device)
+        values, where = Arguments(CUDA["tv_dual"]).by_value((x, shape, scale, None, 0.5, 2, dual, dual))
+        assert where == x.device and [values[at].value for at in (0, 3, 4, 5, 6)] == [x.data_ptr(), None, 0.5, 2.0, dual.data_ptr()]
+        assert bytes(values[1]) == struct.pack("<3i", *shape) and bytes(values[2]) == struct.pack("<3f", 1, 2, 3)
+        assert tuple(map(ctypes.sizeof, values)) == CUDA["tv_dual"].bytes
+        with pytest.raises(InputError, match="kernel tv_dual: p: .*C-contiguous tensor.*found a tensor.*not C-contiguous"):
+            cuda_module.launch("tv_dual", 24, x, shape, scale, None, 0.5, 2, dual.transpose(2, 3).contiguous().transpose(2, 3), dual)
 
 
 def test_tensors_on_two_devices_are_one_clear_error(monkeypatch):
@@ -196,7 +214,7 @@ def test_tensors_on_two_devices_are_one_clear_error(monkeypatch):
         with pytest.raises(InputError, match="kernel march_count: expected tensors on one device.*found cpu and pretend:0"):
             march(rays, [[-1, -1, -1], [1, 1, 1]], samples=3, occupancy=torch.ones(1, 1, 1))
     with pytest.raises(InputError, match="kernel tv_value: .*found meta"):
-        call("tv_value", torch.zeros(1, 1, 1, device="meta"))
+        call("tv_value", torch.zeros(1, 1, 1, device="meta"), (1, 1, 1), np.ones(3, dtype=np.float32), None, np.zeros(1))
 
 
 def test_nothing_to_do_is_not_launched(monkeypatch):
@@ -212,7 +230,7 @@ def test_more_levels_than_a_kernel_takes_are_refused(monkeypatch):
 
 
 def test_the_launcher_knows_the_kernels_own_numbers():
-    text = "".join(path.read_text() for path in CUDA.glob("*.cuh"))
+    text = "".join(path.read_text() for path in CUDA_SOURCES.glob("*.cuh"))
     stated = {name: int(value) for name, value in re.findall(r"\b([A-Z_]+) = (\d+)[,;]", text)}
     assert (stated["TILE_ROWS"], stated["TILE_COLUMNS"]) == cuda_kernels.TILE
     assert (stated["COLUMN"], stated["MOST_LEVELS"]) == (cuda_kernels.COLUMN, cuda_kernels.MOST_LEVELS)
@@ -222,8 +240,8 @@ def test_the_launcher_knows_the_kernels_own_numbers():
 
 def test_every_kernel_of_the_library_has_its_counterpart():
     """But for simulation, which works on numpy arrays and stays on the CPU."""
-    text = "".join(path.read_text() for path in CPU.glob("*.cpp") if path.stem != "simulate")
-    names = set(re.findall(r"^(?:void|int64_t) seed_(\w+)\(", text, re.MULTILINE))
+    text = "".join(path.read_text() for path in CPU_SOURCES.glob("*.cpp") if path.stem != "simulate")
+    names = set(re.findall(r"^SEED_ENTRY seed_(\w+)\(", text, re.MULTILINE))
     assert len(names) > 30 and names > CPU_ONLY
     for name in names - CPU_ONLY:
         assert callable(getattr(cuda_kernels, name)), name
@@ -232,7 +250,10 @@ def test_every_kernel_of_the_library_has_its_counterpart():
 
 def test_a_kernel_without_counterpart_is_one_clear_error(monkeypatch):
     with pretending(monkeypatch) as device, pytest.raises(InputError, match="kernel mlp: expected tensors on the CPU.*found pretend:0"):
-        call("mlp", torch.zeros(1, device=device))
+        numbers = torch.zeros(1, 2, device=device)
+        call("mlp", numbers, 2, (1, 1), 1, -1, 0.0, numbers[0], 2, torch.zeros_like(numbers))
+    with pytest.raises(InputError, match="kernel march_places: expected tensors on a CUDA device: it has no counterpart on the CPU"):
+        call("march_places", 1, 2, 3, torch.zeros(1, 2))
 
 
 def test_places_in_bins_are_those_of_marching(device: str):

@@ -13,7 +13,7 @@ from benchmark.api import ConeBeamGeometry, InputError
 from benchmark.datasets.multiview.frames import ring
 from benchmark.fields import Splats, splat, torch_twins
 from benchmark.fields.splatter import FAINTEST, OPAQUE, nearest_first
-from benchmark.kernels.sources import SHARED
+from benchmark.kernels.sources import SHARED_SOURCES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -195,6 +195,6 @@ def test_gaussians_that_are_none() -> None:
 
 
 def test_the_kernels_have_the_same_limits() -> None:
-    text = (SHARED / "splatter.h").read_text()
+    text = (SHARED_SOURCES / "splatter.h").read_text()
     found = re.search(r"SPLAT_FAINTEST = 1.0f / (\d+).0f, SPLAT_OPAQUE = ([\d.]+)f", text)
     assert found is not None and (1 / int(found[1]), float(found[2])) == (FAINTEST, OPAQUE)

@@ -18,11 +18,11 @@ import tempfile
 from pathlib import Path
 
 from benchmark.errors import MissingDependency
-from benchmark.kernels.sources import CPU, SHARED
+from benchmark.kernels.sources import CPU_SOURCES, SHARED_SOURCES
 from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
 from benchmark.storage.writable import prove_folder
 
-INCLUDE = f"-I{SHARED}"
+INCLUDE = f"-I{SHARED_SOURCES}"
 # Contraction to FMA and dropping errno are safe; nothing that would break NaN checks or reorder sums is allowed.
 OPTIMISE = ("-O3", "-std=c++17", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-Wall")
 TUNE = (("-march=native", "-fopenmp"), ("-mcpu=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
@@ -71,9 +71,9 @@ def build() -> Path:
     """
     compiler = find_compiler()
     key = _machine_key(compiler)
-    headers = "".join(path.read_text() for path in [*sorted(SHARED.glob("*.h")), *sorted(CPU.glob("*.hpp"))])
+    headers = "".join(path.read_text() for path in [*sorted(SHARED_SOURCES.glob("*.h")), *sorted(CPU_SOURCES.glob("*.hpp"))])
     folder = cache_folder() / "kernels"
-    sources = sorted(CPU.glob("*.cpp"))
+    sources = sorted(CPU_SOURCES.glob("*.cpp"))
     digests = [hashlib.sha256((key + headers + source.read_text()).encode()).hexdigest()[:16] for source in sources]
     objects = [folder / f"{source.stem}-{digest}.o" for source, digest in zip(sources, digests, strict=True)]
     target = folder / f"seed-{hashlib.sha256(''.join(path.name for path in objects).encode()).hexdigest()[:16]}.so"

@@ -15,7 +15,7 @@ from benchmark.errors import InputError
 from benchmark.kernels import driver, nvrtc
 from benchmark.kernels.arguments import Arguments
 from benchmark.kernels.declarations import CUDA
-from benchmark.kernels.sources import SHARED
+from benchmark.kernels.sources import CUDA_SOURCES, SHARED_SOURCES
 from benchmark.storage import atomic
 from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
 from benchmark.storage.writable import prove_folder
@@ -62,7 +62,7 @@ def machine_code(arch: str) -> bytes:
 @functools.cache
 def source_digest() -> str:
     """Hash of all that decides the machine code, except for the architecture."""
-    sources = [*sorted(SHARED.glob("*.h")), *sorted(CUDA.glob("*.cuh")), *sorted(CUDA.glob("*.cu"))]
+    sources = [*sorted(SHARED_SOURCES.glob("*.h")), *sorted(CUDA_SOURCES.glob("*.cuh")), *sorted(CUDA_SOURCES.glob("*.cu"))]
     text = f"{nvrtc.OPTIONS}{nvrtc.nvrtc_version()}" + "".join(path.read_text(encoding="utf-8") for path in sources)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -145,7 +145,7 @@ PROTOTYPE = re.compile(r"(\w+)\((.*)\)( -> i64)?", re.DOTALL)
 def argument(text: str) -> Argument:
     """From 'name: type'. Raises ValueError for anything else."""
     found = ARGUMENT.fullmatch(text.strip())
-    if not found:
+    if not found or found[4] not in {**NUMBERS, **STRUCTS}:
         raise ValueError(f"no argument of a kernel: {text!r}")
     name, written, host, kind_of, square, round_, optional = found.groups()
     shapes = tuple(tuple(Size.of(size) for size in shape.split(",")) for shape in (square or round_ or "").split("|") if shape.strip())
@@ -188,7 +188,7 @@ PLANES = "f32[channels, rows0, columns0 | channels, rows1, columns1 | channels, 
 LINES = "f32[channels, length0 | channels, length1 | channels, length2]"
 GRID_PLANES = "f32[channels, ny, nx | channels, nz, ny | channels, nz, nx]"
 GRID_LINES = "f32[channels, nz | channels, nx | channels, ny]"
-NETWORK = """values: f32[inputs, count], count: i64, widths: i32(inputs, ..., outputs), layers: i32, skip: i32, slope: f32,
+NETWORK = """in: f32[inputs, count], count: i64, widths: i32(inputs, ..., outputs), layers: i32, skip: i32, slope: f32,
     weights: f32[parameters], parameters: i64"""
 VM = f"{POINTS}, channels: i32, {SHAPES}, planes: {PLANES}, lines: {LINES}"
 VM_GRID = f"channels: i32, runs: i64[count, 5], count: i64, voxels: i64, planes: {GRID_PLANES}, lines: {GRID_LINES}"
@@ -201,8 +201,8 @@ GRID = "grid: GaussianGrid(nx, ny, nz), count: i64"
 IMAGES = "f32[views, rows, columns]"
 SPLATS = f"{SHAPED}, opacities: f32[count], colours: f32[count, 3], order: i64[views, count]"
 OF_SPLATS = "to_means: out f32[count, 3], to_matrices: out f32[count, 3, 3], to_opacities: out f32[count], to_colours: out f32[count, 3]"
-VOXELS = f"""voxels: host {VOLUME}, number: i64(nx, ny, nz), spacing: host f64[3], corner: host f64[3], low: host f64[3], high: host f64[3],
-    vectors: host f64[views, 4, 3], views: i64, rows: i64, columns: i64, sub_rays: i64, projections: out host f32[views, rows, columns]"""
+VOXELS = f"""voxels: host {VOLUME}, count: i64(nx, ny, nz), spacing: host f64[3], corner: host f64[3], low: host f64[3], high: host f64[3],
+    vectors: host f64[views, 4, 3], views: i64, rows: i64, columns: i64, sub_rays: i64, out: out host f32[views, rows, columns]"""
 
 # -- C++ functions ----------------------------------------------------------------------------------------------------------
 
@@ -222,17 +222,17 @@ march_count({RAYS}, rays: i64, box: host f64[2, 3], {HOW}, table: out i64[rays, 
 march_fill({RAYS}, begin: i64, end: i64, box: host f64[2, 3], {HOW}, table: i64[rays, 2], positions: out f32[number, 3],
     ts: out f32[number, 2])
 check_packed(table: i64[rays, 2], rays: i64, samples: i64) -> i64
-composite_sum(mu: f32[samples], ts: f32[samples, 2], table: i64[rays, 2], rays: i64, sums: out f32[rays])
+composite_sum(mu: f32[samples], ts: f32[samples, 2], table: i64[rays, 2], rays: i64, out: out f32[rays])
 composite_sum_transpose(values: f32[rays], ts: f32[samples, 2], table: i64[rays, 2], rays: i64, mu: out f32[samples])
-composite_max(mu: f32[samples], table: i64[rays, 2], rays: i64, maxima: out f32[rays], at: out i64[rays])
-composite_pick(mu: f32[samples], at: i64[rays], rays: i64, picked: out f32[rays])
-composite_pick_transpose(values: f32[rays], at: i64[rays], rays: i64, mu: out f32[samples])
+composite_max(mu: f32[samples], table: i64[rays, 2], rays: i64, out: out f32[rays], at: out i64[rays])
+composite_pick(mu: f32[samples], at: i64[rays], rays: i64, out: out f32[rays])
+composite_pick_transpose(out: f32[rays], at: i64[rays], rays: i64, mu: out f32[samples])
 
 hash_encode({POINTS}, {LEVELS}, table: f32[entries, 2], features: out f32[2 * level_count, count])
 hash_encode_backward({POINTS}, {LEVELS}, gradient: f32[2 * level_count, count], table_gradient: out f32[entries, 2])
 hash_encode_points({POINTS}, {LEVELS}, table: f32[entries, 2], gradient: f32[2 * level_count, count], point_gradient: out f32[count, 3])
 mlp({NETWORK}, out: out f32[outputs, count])
-mlp_backward({NETWORK}, gradient: f32[outputs, count], to_values: out f32[inputs, count]?, to_weights: out f32[parameters])
+mlp_backward({NETWORK}, out_gradient: f32[outputs, count], in_gradient: out f32[inputs, count]?, weight_gradient: out f32[parameters])
 
 vm_encode({VM}, features: out f32[3 * channels, count])
 vm_encode_backward({VM}, gradient: f32[3 * channels, count], plane_gradients: out {PLANES}, line_gradients: out {LINES})
@@ -255,7 +255,7 @@ splat(vectors: host f64[views, 4, 3], {SCENE}, {SPLATS}, images: out f32[views, 
 splat_backward(vectors: host f64[views, 4, 3], {SCENE}, {SPLATS}, left: {IMAGES}, last: i32[views, rows, columns],
     gradient: f32[views, rows, columns, 4], {OF_SPLATS})
 
-tv_primal(target: {VOLUME}, dual: f32[3, nz, ny, nx], {SHAPE}, scale: host f32[3], weight: f32, floor: f32, x: out {VOLUME})
+tv_primal(target: {VOLUME}, dual: f32[3, nz, ny, nx], {SHAPE}, scale: host f32[3], lambda: f32, floor: f32, x: out {VOLUME})
 tv_dual(x: {VOLUME}, {SHAPE}, scale: host f32[3], weights: {VOLUME}?, step: f32, momentum: f32, p: out f32[3, nz, ny, nx],
     q: out f32[3, nz, ny, nx])
 tv_value(x: {VOLUME}, {SHAPE}, scale: host f32[3], weights: {VOLUME}?, slices: out host f64[nz])
@@ -281,11 +281,11 @@ march_count({RAYS}, rays: i64, box: host f64[2, 3], {HOW}, table: out i64[rays, 
 march_fill({RAYS}, begin: i64, end: i64, box: host f64[2, 3], {HOW}, table: i64[rays, 2], positions: out f32[number, 3],
     ts: out f32[number, 2])
 march_places(rays: i64, samples: i64, seed: i64, places: out f32[rays, samples])
-composite_sum(mu: f32[samples], ts: f32[samples, 2], table: i64[rays, 2], rays: i64, sums: out f32[rays])
+composite_sum(mu: f32[samples], ts: f32[samples, 2], table: i64[rays, 2], rays: i64, out: out f32[rays])
 composite_sum_transpose(values: f32[rays], ts: f32[samples, 2], table: i64[rays, 2], rays: i64, mu: out f32[samples])
-composite_max(mu: f32[samples], table: i64[rays, 2], rays: i64, maxima: out f32[rays], at: out i64[rays])
-composite_pick(mu: f32[samples], at: i64[rays], rays: i64, picked: out f32[rays])
-composite_pick_transpose(values: f32[rays], at: i64[rays], rays: i64, mu: out f32[samples])
+composite_max(mu: f32[samples], table: i64[rays, 2], rays: i64, out: out f32[rays], at: out i64[rays])
+composite_pick(mu: f32[samples], at: i64[rays], rays: i64, out: out f32[rays])
+composite_pick_transpose(out: f32[rays], at: i64[rays], rays: i64, mu: out f32[samples])
 
 hash_encode({POINTS}, {ALL_LEVELS}, table: f32[entries, 2], features: out f32[2 * level_count, count])
 hash_encode_backward({POINTS}, {ALL_LEVELS}, gradient: f32[2 * level_count, count], table_gradient: out f32[entries, 2])
@@ -298,7 +298,7 @@ vm_grid({PLACES}, planes: {GRID_PLANES}, lines: {GRID_LINES}, features: out f32[
 vm_grid_to_plane({PLACES}, k: i32, line: f32[channels, length], gradient: f32[3 * channels, voxels],
     plane_gradient: out f32[channels, r, s])
 vm_grid_to_line({PLACES}, k: i32, plane: f32[channels, r, s], gradient: f32[3 * channels, voxels], partial: out f32[channels, length, r])
-sum_rows(partial: f32[count, rows], count: i64, rows: i64, sums: out f32[count])
+sum_rows(partial: f32[count, rows], count: i64, rows: i64, out: out f32[count])
 
 gaussian_project({SEEN}, {MIXTURE}, images: out {IMAGES})
 gaussian_project_backward({SEEN}, {MIXTURE}, gradient: {IMAGES}, {OF_MIXTURE})
@@ -319,7 +319,7 @@ splat({LISTS}, images: out f32[views, rows, columns, 4], left: out {IMAGES}, las
 splat_sums({LISTS}, left: {IMAGES}, last: i32[views, rows, columns], gradient: f32[views, rows, columns, 4], sums: out {SUMS})
 splat_backward({SEEN}, {SHAPED}, opacities: f32[count], order: i64[views, count], splats: {SPLAT}, sums: {SUMS}, {OF_SPLATS})
 
-tv_primal(target: {VOLUME}, dual: f32[3, nz, ny, nx], {SHAPE}, scale: host f32[3], weight: f32, floor: f32, x: out {VOLUME})
+tv_primal(target: {VOLUME}, dual: f32[3, nz, ny, nx], {SHAPE}, scale: host f32[3], lambda: f32, floor: f32, x: out {VOLUME})
 tv_dual(x: {VOLUME}, {SHAPE}, scale: host f32[3], weights: {VOLUME}?, step: f32, momentum: f32, p: out f32[3, nz, ny, nx],
     q: out f32[3, nz, ny, nx])
 tv_lengths(x: {VOLUME}, {SHAPE}, scale: host f32[3], weights: {VOLUME}?, lengths: out {VOLUME})

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.errors import InputError, MissingDependency
-from benchmark.kernels.sources import CUDA, SHARED
+from benchmark.kernels.sources import CUDA_SOURCES, SHARED_SOURCES
 
 # Contraction as on the CPU; nothing that would break NaN checks.
 OPTIONS = ("--std=c++17", "--fmad=true")
-INCLUDE = (f"--include-path={SHARED}", f"--include-path={CUDA}")
+INCLUDE = (f"--include-path={SHARED_SOURCES}", f"--include-path={CUDA_SOURCES}")
 INSTALL = "pip install nvidia-cuda-nvrtc"
 
 
@@ -64,7 +64,7 @@ def _compile(arch: str, source: str | None, *more: str) -> tuple[bytes, str]:
     known = supported_architectures()
     if arch not in known:
         raise InputError("cuda: arch", expected=f"one of {', '.join(known)}", found=f"'{arch}'")
-    text = (CUDA / "kernels.cu").read_text(encoding="utf-8") if source is None else source
+    text = (CUDA_SOURCES / "kernels.cu").read_text(encoding="utf-8") if source is None else source
     program = ctypes.c_void_p()
     _check(nvrtc, nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None))
     try:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from pathlib import Path
 
-CPU, CUDA, SHARED = (Path(__file__).parent / name for name in ("cpu", "cuda", "shared"))
+CPU_SOURCES, CUDA_SOURCES, SHARED_SOURCES = (Path(__file__).parent / name for name in ("cpu", "cuda", "shared"))

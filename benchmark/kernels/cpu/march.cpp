@@ -91,11 +91,11 @@ SEED_ENTRY seed_composite_sum(const float* mu, const float* ts, const int64_t* t
     return SEED_DONE;
 } SEED_CATCH
 
-// gradient[samples] must be zero where no ray has a sample.
-SEED_ENTRY seed_composite_sum_transpose(const float* values, const float* ts, const int64_t* table, int64_t rays, float* gradient) try {
+// mu[samples] must be zero where no ray has a sample.
+SEED_ENTRY seed_composite_sum_transpose(const float* values, const float* ts, const int64_t* table, int64_t rays, float* mu) try {
 #pragma omp parallel for schedule(static, RAYS)
     for (int64_t r = 0; r < rays; ++r)
-        composite_sum_transpose(values[r], ts + 2 * table[2 * r], table[2 * r + 1], gradient + table[2 * r]);
+        composite_sum_transpose(values[r], ts + 2 * table[2 * r], table[2 * r + 1], mu + table[2 * r]);
     return SEED_DONE;
 } SEED_CATCH
 
