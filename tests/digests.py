@@ -31,27 +31,32 @@ from benchmark.projection.rays import view_rays
 from benchmark.reconstruction.fdk import filtered_backprojection
 from benchmark.reconstruction.total_variation import TotalVariation
 
-METHODS: dict[str, dict[str, Any]] = {
-    "fdk": {},
-    "sart": {"iterations": 2},
-    "cgls": {"most": 3},
-    "asd_pocs": {"iterations": 2},
-    "fista_tv": {"iterations": 3, "weight": 0.01},
-    "naf": {"steps": 3, "base": 4, "log2_entries": 10, "hidden": 8, "rays": 64, "refine": 2, "tv": 0.01},
-    "zerorf": {
-        "steps": 2,
-        "members": 1,
-        "channels": (8, 8),
-        "features": 3,
-        "hidden": 8,
-        "rays": 64,
-        "rays_end": 64,
-        "refine": 2,
-        "tv": 0.01,
-    },
-    "gaussians": {"steps": 4, "every": 2, "until": 1.0, "gaussians": 40, "tv_block": 6, "ssim": 0.2, "refine": 2},
-    "carve": {"voxels": 8, "channels": 2, "levels": 2, "networks": 1, "steps": 2, "views": 3},
-}
+NAF: dict[str, Any] = {"steps": 3, "base": 4, "log2_entries": 10, "hidden": 8, "rays": 64, "refine": 2, "tv": 0.01}
+ZERORF: dict[str, Any] = {
+    "steps": 2, "members": 1, "channels": (8, 8), "features": 3, "hidden": 8, "rays": 64, "rays_end": 64, "refine": 2, "tv": 0.01,
+}  # fmt: skip
+GAUSSIANS: dict[str, Any] = {"steps": 4, "every": 2, "until": 1.0, "gaussians": 40, "tv_block": 6, "ssim": 0.2, "refine": 2}
+CARVE: dict[str, Any] = {"voxels": 8, "channels": 2, "levels": 2, "networks": 1, "steps": 2, "views": 3}
+METHODS: list[tuple[str, dict[str, Any]]] = [
+    ("fdk", {}),
+    ("sart", {"iterations": 2}),
+    ("cgls", {"most": 3}),
+    ("asd_pocs", {"iterations": 2}),
+    ("fista_tv", {"iterations": 3, "weight": 0.01}),
+    ("fista_tv", {"iterations": 2}),
+    ("naf", NAF),
+    ("naf", {**NAF, "render": "grid", "views": 3, "skip": 2, "layers": 4, "weighting": "photons"}),
+    ("zerorf", ZERORF),
+    (
+        "zerorf",
+        {**ZERORF, "render": "rays", "attention": True, "muon": 0.0, "importance": 6, "samples": 8, "finetune": 1, "finetune_rays": 64},
+    ),
+    ("zerorf", {**ZERORF, "tensors": "xyz xyz", "bands": (None, 1.0)}),
+    ("gaussians", GAUSSIANS),
+    ("gaussians", {**GAUSSIANS, "start": "random", "loss": "l2"}),
+    ("carve", CARVE),
+    ("carve", {**CARVE, "values": "plain", "loss": "l2", "ssim": 0.2}),
+]
 
 
 def numbers(*shape: int) -> torch.Tensor:
@@ -80,7 +85,7 @@ def parts() -> Iterator[tuple[str, Any]]:
     yield "simulation", [voxels.project(geometry), voxels.maxima(geometry), voxels.averaged(geometry)]
     variation = TotalVariation((5, 6, 7), (1.0, 2.0, 3.0), weights=numbers(5, 6, 7))
     noise = numbers(5, 6, 7)
-    yield "total variation", [variation.prox(noise, 0.1), variation.gradient(noise, 0.1), torch.tensor(variation.value(noise)).double()]
+    yield "total variation", [variation.prox(noise, 0.1), variation.gradient(noise, 0.1), np.float64(variation.value(noise))]
     yield from rendered(geometry)
     yield from of_fields(geometry)
 
@@ -134,10 +139,10 @@ def of_methods() -> Iterator[tuple[str, Any]]:
     scan, _ = ball_scan(views=6, size=10, noise=0.005)
     scan = Scan(scan.projections, scan.geometry, photons=1e5)
     registry = load()
-    for name, changes in METHODS.items():
+    for number, (name, changes) in enumerate(METHODS):
         torch.manual_seed(0)
         spec = registry.methods[name]
-        yield f"method {name}", resolve(spec.target)(scan, spec.params(**changes), Run(seed=3)).volume
+        yield f"method {number}, {name}", resolve(spec.target)(scan, spec.params(**changes), Run(seed=3)).volume
 
 
 def digest(found: Any) -> str:

@@ -53,7 +53,7 @@ def attenuation_unit(scan: Scan) -> float:
     z, y, x = (max(1, round(count * share)) for count in shape)
     geometry = scan.geometry.with_volume((z, y, x))
     subsets = OrderedSubsets(Scan(scan.projections, geometry), size=4)
-    volume = torch.zeros(geometry.volume_shape)
+    volume = torch.zeros(geometry.volume_shape, dtype=torch.float32)
     for index in range(PASSES * len(subsets)):
         subsets.correct(volume, index, 0.5)
     densest = float(volume.max())

@@ -14,7 +14,7 @@ def ssim(images: torch.Tensor, others: torch.Tensor, data_range: float) -> torch
     The Gaussian window stays inside the images; small images get a smaller one.
     """
     size = min(WINDOW, *images.shape[1:])
-    window = torch.exp(-0.5 * ((torch.arange(size, device=images.device) - (size - 1) / 2) / SIGMA) ** 2)
+    window = torch.exp(-0.5 * ((torch.arange(size, dtype=torch.float32, device=images.device) - (size - 1) / 2) / SIGMA) ** 2)
     window = window / window.sum()
 
     def blurred(stack: torch.Tensor) -> torch.Tensor:

@@ -87,7 +87,7 @@ class MixtureProjector:
         self._vectors = geometry.vectors()  # [view, 4, 3]
         source, centre, u, v = torch.from_numpy(self._vectors).unbind(1)
         rows, columns = geometry.detector_shape
-        i, j = torch.arange(columns) - (columns - 1) / 2, torch.arange(rows) - (rows - 1) / 2
+        i, j = (torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in (columns, rows))
         rays = (centre - source)[:, None, None] + j[:, None, None] * v[:, None, None] + i[:, None] * u[:, None, None]
         self._lengths = (math.sqrt(2 * math.pi) * rays.norm(dim=-1)).float().to(device)  # [view, v, u]
 

@@ -13,7 +13,7 @@ def ramp_filtered(residual: torch.Tensor, power: float) -> torch.Tensor:
     if not power:
         return residual
     count = residual.shape[-1]
-    frequency = torch.fft.rfftfreq(2 * count, device=residual.device) * 2 + 1 / (2 * count)  # the mean must still count
+    frequency = torch.fft.rfftfreq(2 * count, dtype=residual.dtype, device=residual.device) * 2 + 1 / (2 * count)  # for the mean to count
     gain = frequency**power
     gain = gain / gain.square().mean().sqrt()
     return torch.fft.irfft(torch.fft.rfft(residual, 2 * count) * gain, 2 * count)[..., :count]

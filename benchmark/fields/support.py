@@ -55,13 +55,13 @@ class Support:
         mask = torch.ones(geometry.volume_shape, dtype=torch.bool, device=device)
         for view in range(geometry.views):
             one = projector.subset([view])
-            seen = one.adjoint(torch.ones(one.geometry.projection_shape, device=device)) > 0
+            seen = one.adjoint(torch.ones(one.geometry.projection_shape, dtype=torch.float32, device=device)) > 0
             mask &= ~(seen & (one.adjoint(matter[view : view + 1]) == 0))
         return cls(mask)
 
     def points(self) -> torch.Tensor:
         """Return the centres of the support's voxels, in order: [count, 3] (x y z in the unit cube)."""
-        return (self.mask.nonzero().flip(1) + 0.5) / torch.tensor(self.shape[::-1], device=self.mask.device)
+        return (self.mask.nonzero().flip(1).float() + 0.5) / torch.tensor(self.shape[::-1], device=self.mask.device)
 
     def at(self, points: torch.Tensor) -> torch.Tensor:
         """Return whether points [M, 3] (x y z in the unit cube) lie in the support: bool [M]."""
@@ -71,7 +71,7 @@ class Support:
 
     def fill(self, values: torch.Tensor) -> torch.Tensor:
         """Return a volume [z, y, x] with `values` [count] in the support's voxels, in order, and 0 elsewhere."""
-        empty = torch.zeros(self.mask.numel(), device=values.device)
+        empty = torch.zeros(self.mask.numel(), dtype=torch.float32, device=values.device)
         return empty.index_copy(0, self._index, values).view(self.mask.shape)
 
     @functools.cached_property

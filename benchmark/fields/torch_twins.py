@@ -24,7 +24,7 @@ def _level(table: torch.Tensor, level: Any, points: torch.Tensor) -> torch.Tenso
     scaled = (points * level.scale).clamp(0, level.scale - 1e-3)
     low = scaled.floor()
     fraction, low = scaled - low, low.long()
-    features = torch.zeros(len(points), table.shape[1], device=points.device)
+    features = torch.zeros(len(points), table.shape[1], dtype=torch.float32, device=points.device)
     corners = torch.arange(8, device=points.device)
     for bits in torch.stack([corners & 1, corners >> 1 & 1, corners >> 2], 1):
         at = low + bits
@@ -76,7 +76,7 @@ def _picture(splats: Splats, matrices: torch.Tensor, vectors: torch.Tensor, shap
     depth = (splats.means.detach() - source) @ torch.linalg.inv(torch.stack([u, v, centre - source], 1))[2]  # the detector is at 1
     order = torch.argsort(depth, stable=True)
     order = order[depth[order] > 0]
-    steps = (torch.arange(count, device=u.device) - (count - 1) / 2 for count in shape)
+    steps = (torch.arange(count, dtype=u.dtype, device=u.device) - (count - 1) / 2 for count in shape)
     j, i = torch.meshgrid(*steps, indexing="ij")
     rays = centre - source + i[..., None] * u + j[..., None] * v
     along = torch.einsum("kij,vuj->vuki", matrices[order], rays)

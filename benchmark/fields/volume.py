@@ -34,7 +34,7 @@ def field_volume(
     `field` maps positions [M, 3] (x y z [mm], on `device`) to attenuation [M] [1/mm]; one call gets at most `chunk` of them.
     """
     steps = [(i + 0.5) / supersample - 0.5 for i in range(supersample)]
-    total = torch.zeros(geometry.volume_shape, device=device).view(-1)
+    total = torch.zeros(geometry.volume_shape, dtype=torch.float32, device=device).view(-1)
     for dz in steps:
         for dy in steps:
             for dx in steps:

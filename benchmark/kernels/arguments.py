@@ -191,20 +191,20 @@ def _named(names: list[str], values: tuple[int, ...], known: Known) -> bool:
     return len(names) == len(values) and all(known.setdefault(name, value) == value for name, value in zip(names, values, strict=True))
 
 
-def _shape_of(shape: Shape) -> list[str | Size]:
-    """Names as texts, anything else as a Size."""
-    return [size.name or size for size in shape]
+def _shape_of(shape: Shape) -> list[str | int | Size]:
+    """Names as texts, numbers as such, anything else as a Size."""
+    return [size.name or (size if size.names else size.factor + size.more) for size in shape]
 
 
-def _fits(shape: list[str | Size], found: tuple[int, ...], known: Known) -> bool:
+def _fits(shape: list[str | int | Size], found: tuple[int, ...], known: Known) -> bool:
     """Whether a shape is the one that is declared; notes the sizes of names that were not known yet."""
     if len(shape) != len(found):
         return False
-    for size, one in zip(shape, found, strict=True):
+    for size, one in zip(shape, found):  # noqa: B905 (as long as each other; this is called very often)
         if isinstance(size, str):
             if known.setdefault(size, one) != one:
                 return False
-        elif size.value(known) != one:
+        elif (size if isinstance(size, int) else size.value(known)) != one:
             return False
     return True
 

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 from benchmark.errors import MissingDependency
+from benchmark.kernels.declarations import CPU
 from benchmark.kernels.sources import CPU_SOURCES, SHARED_SOURCES
 from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
 from benchmark.storage.writable import prove_folder

@@ -77,9 +77,12 @@ class Size:
 
     def value(self, known: dict[str, int]) -> int | None:
         """The size, None where a name in it is not known yet."""
-        if any(name not in known for name in self.names):
-            return None
-        return self.factor * math.prod(known[name] for name in self.names) + self.more
+        value = self.factor
+        for name in self.names:
+            if name not in known:
+                return None
+            value *= known[name]
+        return value + self.more
 
 
 Shape = tuple[Size, ...]

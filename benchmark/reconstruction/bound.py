@@ -17,7 +17,7 @@ def upper_bound(scan: Scan, device: torch.device | str = "cpu") -> torch.Tensor:
     in place of silhouettes). Voxels that no view sees get the scan's largest value.
     """
     geometry, views = scan.geometry, torch.tensor(scan.projections, device=device)
-    bound = torch.full(geometry.volume_shape, torch.inf, device=device)
+    bound = torch.full(geometry.volume_shape, torch.inf, dtype=torch.float32, device=device)
     for view, places in enumerate(_pixels(geometry, device)):
         seen = (places.abs() <= 1).all(-1)
         values = torch.nn.functional.grid_sample(views[None, None, view], places[None], padding_mode="border", align_corners=False)

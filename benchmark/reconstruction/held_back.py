@@ -39,7 +39,7 @@ class ViewError:
         return math.sqrt(self._energy(self.projector.forward(x) - self.target) / self.scale)
 
     def _energy(self, projections: torch.Tensor) -> float:
-        ramp = torch.fft.rfftfreq(self.samples, device=projections.device)
+        ramp = torch.fft.rfftfreq(self.samples, dtype=torch.float32, device=projections.device)
         return float((torch.fft.rfft(projections, self.samples).abs() * ramp).double().square().sum())
 
 
@@ -65,7 +65,7 @@ def blur(projections: torch.Tensor, sigma_v: float, sigma_u: float) -> torch.Ten
         if sigma < 0.05:
             continue
         reach = math.ceil(4 * sigma)
-        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2)
+        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float32, device=images.device) / sigma) ** 2)
         kernel /= kernel.sum()
         pad = (0, 0, reach, reach) if vertical else (reach, reach, 0, 0)
         images = torch.nn.functional.conv2d(

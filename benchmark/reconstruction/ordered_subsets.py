@@ -88,11 +88,11 @@ class _Subset:
         return torch.from_numpy(mapped.take(self._projections, self._indices)).to(self._device)
 
     def _rows(self) -> torch.Tensor:
-        sums = self.projector.forward(torch.ones((), device=self._device).expand(self.projector.geometry.volume_shape))
+        sums = self.projector.forward(torch.ones((), dtype=torch.float32, device=self._device).expand(self.projector.geometry.volume_shape))
         return _inverse(sums, float(sums.max()))
 
     def _column_sums(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        return self.projector.adjoint(torch.ones(self.projector.geometry.projection_shape, device=self._device))
+        return self.projector.adjoint(torch.ones(self.projector.geometry.projection_shape, dtype=torch.float32, device=self._device))
 
     def _columns(self) -> Iterator[tuple[slice, torch.Tensor]]:
         return ((planes, _inverse(sums, self._most)) for planes, sums in self._column_sums())
@@ -106,4 +106,4 @@ def spread_order(angles: np.ndarray) -> np.ndarray:
 
 def _inverse(sums: torch.Tensor, most: float) -> torch.Tensor:
     met = sums > 1e-3 * most  # grazing rays would blow up
-    return torch.where(met, 1 / sums.clamp(min=1e-20), torch.zeros(()))
+    return torch.where(met, 1 / sums.clamp(min=1e-20), torch.zeros((), dtype=torch.float32))

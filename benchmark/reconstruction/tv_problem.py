@@ -24,7 +24,7 @@ class TvProblem:
     def __init__(self, geometry: ConeBeamGeometry, projections: torch.Tensor, *, nonnegative: bool = True, engine: Engine = "auto") -> None:
         self.projector = operators(geometry, engine, str(projections.device))
         self.data, self.nonnegative = projections, nonnegative
-        chords = self.projector.forward(torch.ones(geometry.volume_shape, device=projections.device))
+        chords = self.projector.forward(torch.ones(geometry.volume_shape, dtype=torch.float32, device=projections.device))
         reach = self.projector.adjoint(chords)
         self.kappa = float(reach.double().mean())
         self.lipschitz = float(reach.max()) / self.kappa  # A >= 0: the largest row sum of A^T A bounds its norm
@@ -64,7 +64,7 @@ def fista(
     step (Beck & Teboulle 2009, doi 10.1137/080716542; O'Donoghue & Candes 2015, doi 10.1007/s10208-013-9150-3).
     """
     strength = weight * problem.attenuation
-    x = torch.zeros(problem.projector.geometry.volume_shape, device=problem.data.device) if start is None else start
+    x = torch.zeros(problem.projector.geometry.volume_shape, dtype=torch.float32, device=problem.data.device) if start is None else start
     projected = problem.projector.forward(x)
     y, projected_y, t = x, projected, 1.0
     history: list[float] = []

@@ -80,7 +80,8 @@ def standard_geometry() -> ConeBeamGeometry:
 
 def _standard_data(geometry: ConeBeamGeometry) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(geometry.volume_shape, generator=generator), torch.rand(geometry.projection_shape, generator=generator)
+    volume = torch.rand(geometry.volume_shape, dtype=torch.float32, generator=generator)
+    return volume, torch.rand(geometry.projection_shape, dtype=torch.float32, generator=generator)
 
 
 # -- the projector ------------------------------------------------------------------------------------------------------
@@ -172,8 +173,8 @@ def renderer_over_torch() -> dict[str, float]:
     rays, bounds = view_rays(geometry, pixels=(pixels[0], pixels[1], pixels[2])), geometry.volume_bounds
     corners = torch.from_numpy(bounds).float()
     samples = march(rays, bounds, samples=SAMPLES)
-    mu = torch.rand(len(samples.positions), generator=generator, requires_grad=True)
-    weight = torch.rand(RAYS, generator=generator)
+    mu = torch.rand(len(samples.positions), dtype=torch.float32, generator=generator, requires_grad=True)
+    weight = torch.rand(RAYS, dtype=torch.float32, generator=generator)
     hit = samples.rays[:, 1] > 0
     dt = samples.ts[:, 1].reshape(-1, SAMPLES)
 
@@ -182,7 +183,7 @@ def renderer_over_torch() -> dict[str, float]:
         mu.grad = None
 
     def plain() -> None:
-        torch.zeros(RAYS).masked_scatter(hit, (mu.view(-1, SAMPLES) * dt).sum(1)).backward(weight)
+        torch.zeros(RAYS, dtype=torch.float32).masked_scatter(hit, (mu.view(-1, SAMPLES) * dt).sum(1)).backward(weight)
         mu.grad = None
 
     marching = compare(
@@ -197,7 +198,7 @@ def _torch_march(rays: Rays, corners: torch.Tensor, generator: torch.Generator) 
     near, far = crossings.amin(0).amax(1).clamp(min=0), crossings.amax(0).amin(1)
     hit = far > near
     near, dt = near[hit, None], (far - near)[hit, None] / SAMPLES
-    t = near + (torch.arange(SAMPLES) + torch.rand(len(near), SAMPLES, generator=generator)) * dt
+    t = near + (torch.arange(SAMPLES) + torch.rand(len(near), SAMPLES, dtype=torch.float32, generator=generator)) * dt
     positions = rays.origins[hit, None] + t[..., None] * rays.directions[hit, None]
     return positions.reshape(-1, 3), torch.stack([t, dt.expand_as(t)], -1).reshape(-1, 2)
 
@@ -210,7 +211,9 @@ def hash_grid_over_torch() -> dict[str, float]:
     generator = torch.Generator().manual_seed(0)
     grid = HashGrid(levels=16, base=16, finest=512, log2_entries=19, spread=0.1, generator=generator)
     network = MLP(grid.out_features, hidden=32, layers=4, generator=generator)
-    points = torch.rand(RAYS * SAMPLES // 8, 3, generator=generator)  # an eighth of a step: torch takes seconds for that
+    points = torch.rand(
+        RAYS * SAMPLES // 8, 3, dtype=torch.float32, generator=generator
+    )  # an eighth of a step: torch takes seconds for that
 
     def ours() -> torch.Tensor:
         return network(grid(points))
@@ -247,9 +250,14 @@ def _gaussians_seen() -> tuple[ConeBeamGeometry, tuple[torch.Tensor, ...]]:
     """Two views of 48 x 48 pixels, and means, quaternions, log scales and numbers 0 .. 1 of 200 Gaussians that they see."""
     geometry = dataclasses.replace(standard_geometry(), detector_shape=(48, 48), detector_pitch=(8.0, 8.0), angles=np.array([0.0, 1.0]))
     generator = torch.Generator().manual_seed(0)
-    means = 200 * torch.rand(200, 3, generator=generator) - 100
-    scales = 4 + 8 * torch.rand(200, 3, generator=generator)
-    return geometry, (means, torch.randn(200, 4, generator=generator), scales.log(), torch.rand(200, generator=generator))
+    means = 200 * torch.rand(200, 3, dtype=torch.float32, generator=generator) - 100
+    scales = 4 + 8 * torch.rand(200, 3, dtype=torch.float32, generator=generator)
+    return geometry, (
+        means,
+        torch.randn(200, 4, dtype=torch.float32, generator=generator),
+        scales.log(),
+        torch.rand(200, dtype=torch.float32, generator=generator),
+    )
 
 
 def _step_over_torch(parameters: Sequence[torch.Tensor], ours: Callable[[], torch.Tensor], other: Callable[[], torch.Tensor]) -> float:

@@ -87,7 +87,7 @@ def _projector(device: str, size: int, views: int) -> Iterator[Row]:
     """
     geometry = problem(size, views)
     projector = Projector(geometry)
-    volume = torch.rand(geometry.volume_shape, generator=torch.Generator().manual_seed(0)).to(device)
+    volume = torch.rand(geometry.volume_shape, dtype=torch.float32, generator=torch.Generator().manual_seed(0)).to(device)
     projections = projector.forward(volume)
     calls: dict[str, Callable[[], Any]] = {"A": lambda: projector.forward(volume), "A^T": lambda: projector.adjoint(projections)}
     times = {name: median(call, device) for name, call in calls.items()}
@@ -126,7 +126,7 @@ def _named(name: str, make: Callable[[], Callable[[], Any]]) -> dict[str, Callab
 def planes_crossed(projector: Projector, device: str) -> float:
     """Of voxel centres, by all rays of a projector of cubic voxels, along each ray's main axis."""
     geometry = projector.geometry
-    lengths, total = projector.forward(torch.ones(geometry.volume_shape, device=device)), 0.0  # [mm]
+    lengths, total = projector.forward(torch.ones(geometry.volume_shape, dtype=torch.float32, device=device)), 0.0  # [mm]
     for view in range(geometry.views):
         along = view_rays(geometry, [view], device=device).directions.abs().amax(1)
         total += float((along * lengths[view].flatten()).double().sum())
@@ -135,7 +135,7 @@ def planes_crossed(projector: Projector, device: str) -> float:
 
 def operations_per_millisecond(device: str) -> float:
     """Of float32 additions and multiplications, in a product of matrices."""
-    matrix = torch.rand(MATRIX, MATRIX, generator=torch.Generator().manual_seed(0)).to(device)
+    matrix = torch.rand(MATRIX, MATRIX, dtype=torch.float32, generator=torch.Generator().manual_seed(0)).to(device)
     return 2 * MATRIX**3 / median(lambda: matrix @ matrix, device)
 
 
@@ -155,7 +155,7 @@ def problem(size: int, views: int) -> ConeBeamGeometry:
 def difference_from_cpu(device: str = "cuda:0") -> float:
     """Largest difference between a small A on a device and on the CPU, relative to its largest value."""
     projector = Projector(problem(24, 5))
-    volume = torch.rand(projector.geometry.volume_shape, generator=torch.Generator().manual_seed(0))
+    volume = torch.rand(projector.geometry.volume_shape, dtype=torch.float32, generator=torch.Generator().manual_seed(0))
     expected = projector.forward(volume)
     return float((projector.forward(volume.to(device)).cpu() - expected).abs().max() / expected.max())
 

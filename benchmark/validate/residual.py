@@ -71,7 +71,7 @@ def _fit_blind(setup: Setup) -> Fit:
     fold = min(FOLD, small.geometry.views)
     seen, unseen = order[order % fold != fold - 1], order[order % fold == fold - 1]
     subsets = OrderedSubsets(Scan(small.measured[seen], small.geometry.subset(seen)), size=2)
-    volume = torch.zeros(small.geometry.volume_shape)
+    volume = torch.zeros(small.geometry.volume_shape, dtype=torch.float32)
     for index in range(UPDATES):
         subsets.correct(volume, index, 1.0)
     between = small.geometry.subset(unseen)

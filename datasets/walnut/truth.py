@@ -27,10 +27,10 @@ def best_fit(projections: np.ndarray, geometry: ConeBeamGeometry, progress: Prog
     projectors = [Projector(geometry.subset(part)) for part in parts]
     measured = [torch.from_numpy(projections[part]) for part in parts]
     everything = Projector(geometry)
-    curvature = everything.adjoint(everything.forward(torch.ones(geometry.volume_shape)))
+    curvature = everything.adjoint(everything.forward(torch.ones(geometry.volume_shape, dtype=torch.float32)))
     step = subsets / curvature.clamp(min=1e-3 * float(curvature.max()))
 
-    point = torch.zeros(geometry.volume_shape)
+    point = torch.zeros(geometry.volume_shape, dtype=torch.float32)
     volume, momentum = point.clone(), 1.0
     for done in range(PASSES):
         for projector, part in zip(projectors, measured, strict=True):

@@ -30,7 +30,7 @@ def reconstruct(scan: Scan, params: AsdPocsParams, run: Run) -> Reconstruction:
     measured = torch.from_numpy(np.array(scan.projections)).to(run.device)
     variation = TotalVariation(shape, scan.geometry.volume_spacing, run.device)
     epsilon = data_tolerance(scan) if params.epsilon is None else params.epsilon
-    corrected = smooth = torch.zeros(shape, device=run.device)
+    corrected = smooth = torch.zeros(shape, dtype=torch.float32, device=run.device)
     info: dict[str, float] = {"epsilon": epsilon, "passes": 0}
     beta, length = params.beta, None
     for done in run.steps(params.iterations):

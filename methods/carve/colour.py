@@ -34,7 +34,7 @@ class ColourCarving:
     def features(self, count: int) -> torch.Tensor:
         """[count, z, y, x]: logit of an opacity of one half, occupancy, logits of the colours, and zeros."""
         logits = torch.logit(self.colours, eps=EXTREME) * self.mask
-        opacity, empty = (torch.zeros(n, *self.mask.shape, device=self.mask.device) for n in (1, count - 2 - COLOURS))
+        opacity, empty = (torch.zeros(n, *self.mask.shape, dtype=torch.float32, device=self.mask.device) for n in (1, count - 2 - COLOURS))
         return torch.cat([opacity, self.mask[None].float(), logits, empty])
 
     def state_dict(self) -> dict[str, Any]:

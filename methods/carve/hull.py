@@ -33,7 +33,7 @@ class Carving:
     def features(self, count: int) -> torch.Tensor:
         """[count, z, y, x]: softplus^-1 of the values, occupancy, and zeros that the networks may fill."""
         logits = inverse_softplus(self.values.clamp(min=FAINTEST)) * self.mask
-        empty = torch.zeros(count - 2, *self.mask.shape, device=self.mask.device)
+        empty = torch.zeros(count - 2, *self.mask.shape, dtype=torch.float32, device=self.mask.device)
         return torch.cat([logits[None], self.mask[None].float(), empty])
 
     def state_dict(self) -> dict[str, Any]:
@@ -118,9 +118,9 @@ def back_projected(scan: Scan, kind: str, device: str) -> torch.Tensor:
         return torch.from_numpy(filtered_backprojection(scan.projections, geometry, device=device)[0]).clamp(min=0).to(device)
     if kind == "plain":
         projector = Projector(geometry)
-        rays = projector.adjoint(torch.ones(geometry.projection_shape, device=device))
+        rays = projector.adjoint(torch.ones(geometry.projection_shape, dtype=torch.float32, device=device))
         return (projector.adjoint(torch.tensor(scan.projections, device=device)) / rays.clamp(min=1e-6)).clamp(min=0)
-    volume, subsets = torch.zeros(geometry.volume_shape, device=device), OrderedSubsets(scan, device=device)
+    volume, subsets = torch.zeros(geometry.volume_shape, dtype=torch.float32, device=device), OrderedSubsets(scan, device=device)
     for index in range(max(len(subsets), CORRECTIONS)):
         subsets.correct(volume, index, 0.5)
     return volume

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from . import CarveParams
 
 LOOSE = 1.0  # natural logarithm of the most that a scale may change
 OUTPUTS = 11  # of the small network: quaternion 4, log scales 3, level 1, offset 3
+convolution, linear = functools.partial(nn.Conv3d, dtype=torch.float32), functools.partial(nn.Linear, dtype=torch.float32)
 
 
 class Carved(Protocol):
@@ -38,7 +40,7 @@ class UNet(nn.Module):
         widths = [channels << level for level in range(levels)]
         self.down = nn.ModuleList(_block(before, after) for before, after in zip([features, *widths], widths, strict=False))
         self.up = nn.ModuleList(_block(deep + wide, wide) for wide, deep in zip(widths, widths[1:], strict=False))
-        self.last = nn.Conv3d(widths[0], features, 1)
+        self.last = convolution(widths[0], features, 1)
         _silence(self.last)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -54,7 +56,7 @@ class UNet(nn.Module):
 
 
 def _block(before: int, after: int) -> nn.Module:
-    return nn.Sequential(nn.Conv3d(before, after, 3, padding=1), nn.SiLU(), nn.Conv3d(after, after, 3, padding=1), nn.SiLU())
+    return nn.Sequential(convolution(before, after, 3, padding=1), nn.SiLU(), convolution(after, after, 3, padding=1), nn.SiLU())
 
 
 def _silence(layer: nn.Conv3d | nn.Linear) -> None:
@@ -81,9 +83,9 @@ class Carver(nn.Module):
         super().__init__()
         self.params = params
         self.networks = nn.ModuleList(UNet(params.features, params.channels, params.levels) for _ in range(params.networks))
-        last = nn.Linear(params.hidden, OUTPUTS + more)
+        last = linear(params.hidden, OUTPUTS + more)
         _silence(last)
-        self.head = nn.Sequential(nn.Linear(params.features, params.hidden), nn.SiLU(), last)
+        self.head = nn.Sequential(linear(params.features, params.hidden), nn.SiLU(), last)
 
     def refined(self, features: torch.Tensor) -> torch.Tensor:
         """[F, z, y, x] -> [F, z, y, x]; the same before training."""
@@ -99,7 +101,7 @@ class Carver(nn.Module):
         edges = torch.tensor(carving.geometry.volume_spacing[::-1], dtype=torch.float32, device=inside.device)  # x y z [mm]
         return Shapes(
             means=centres(carving.geometry, carving.mask) + self.params.reach * edges * torch.tanh(offset),
-            quaternions=torch.tensor([1.0, 0.0, 0.0, 0.0], device=turn.device) + turn,
+            quaternions=torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float32, device=turn.device) + turn,
             log_scales=torch.log(self.params.width * edges) + LOOSE * torch.tanh(scales),
             level=inside[:, 0] + level[:, 0],
             others=others,
@@ -112,4 +114,4 @@ def centres(geometry: ConeBeamGeometry, mask: torch.Tensor) -> torch.Tensor:
     index = torch.nonzero(mask).flip(1)  # x y z
     lower = torch.tensor(geometry.volume_bounds[0], device=mask.device)
     spacing = torch.tensor(geometry.volume_spacing[::-1], dtype=torch.float64, device=mask.device)
-    return (lower + (index + 0.5) * spacing).float()
+    return (lower + (index.float() + 0.5) * spacing).float()

@@ -21,7 +21,7 @@ def reconstruct(scan: Scan, params: CglsParams, run: Run) -> Reconstruction:
     measured = torch.tensor(scan.projections, device=run.device)
     auto = params.iterations == "auto"
     choice = choose_iterations(scan, measured, params, run) if auto else Choice(int(params.iterations))
-    volume, done = torch.zeros(scan.geometry.volume_shape, device=run.device), 0
+    volume, done = torch.zeros(scan.geometry.volume_shape, dtype=torch.float32, device=run.device), 0
     for volume, loss in cgls(scan.geometry, measured, run.steps(choice.iterations), params.engine):
         done += 1
         run.log(loss=loss)
@@ -64,7 +64,7 @@ def cgls(
 ) -> Iterator[tuple[torch.Tensor, float]]:
     """Yield the volume [z, y, x] (the same tensor, updated in place) and the mean squared residual after each iteration."""
     projector = operators(geometry, engine, str(measured.device))
-    volume, residual = torch.zeros(geometry.volume_shape, device=measured.device), measured.clone()
+    volume, residual = torch.zeros(geometry.volume_shape, dtype=torch.float32, device=measured.device), measured.clone()
     gradient = projector.adjoint(residual)
     direction, power = gradient.clone(), gradient.double().square().sum()
     for _ in steps:

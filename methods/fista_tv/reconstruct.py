@@ -20,7 +20,7 @@ def reconstruct(scan: Scan, params: FistaTvParams, run: Run) -> Reconstruction:
         choice = choose_tv_weight(scan, data, run, nonnegative=params.nonnegative, inner=params.inner, engine=params.engine)
     else:
         choice = TvChoice(weight=params.weight)
-    start = torch.zeros(scan.geometry.volume_shape, device=run.device) if choice.volume is None else choice.volume
+    start = torch.zeros(scan.geometry.volume_shape, dtype=torch.float32, device=run.device) if choice.volume is None else choice.volume
     end = Iterate(start)
     steps = run.steps(params.iterations)
     for end in fista(problem, choice.weight, steps, tolerance=params.tolerance, inner=params.inner, start=start):

@@ -41,7 +41,8 @@ class Population:
         rates = (params.means_rate * edge, params.quaternions_rate, params.scales_rate, params.amplitudes_rate)
         self.rates, self.taken = [rate * (CALMER if composite == "max" else 1.0) for rate in rates], 0
         self.optimiser = self._new_optimiser()
-        self.pull = torch.zeros(mixture.size, device=mixture.means.device)  # summed length of the means' gradients since the last round
+        # Summed length of the means' gradients since the last round.
+        self.pull = torch.zeros(mixture.size, dtype=torch.float32, device=mixture.means.device)
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
         groups = [{"params": [tensor], "lr": rate} for tensor, rate in zip(self.mixture, self.rates, strict=True)]
@@ -91,12 +92,14 @@ class Population:
         wide = widest > math.log(self.params.split * self.edge)
         direction = rotations(quaternions).gather(2, axis[:, None, None].expand(-1, 3, 1))[:, :, 0]
         shift = APART * widest.exp()[:, None] * direction
-        random = JITTER * log_scales.exp().mean(1, keepdim=True) * torch.randn(len(parents), 3, generator=generator).to(means.device)
+        random = torch.randn(len(parents), 3, dtype=torch.float32, generator=generator).to(means.device)
+        random = JITTER * log_scales.exp().mean(1, keepdim=True) * random
         shift = torch.where(wide[:, None], shift, random)
-        narrowed = log_scales.scatter_add(1, axis[:, None], torch.full((len(parents), 1), math.log(NARROW), device=means.device))
+        less = torch.full((len(parents), 1), math.log(NARROW), dtype=torch.float32, device=means.device)
+        narrowed = log_scales.scatter_add(1, axis[:, None], less)
         log_scales = torch.where(wide[:, None], narrowed, log_scales)
         if self.composite == "sum":
-            log_amplitudes = log_amplitudes - torch.where(wide, math.log(2 * NARROW), math.log(2))
+            log_amplitudes = log_amplitudes - torch.full_like(widest, math.log(2)).masked_fill(wide, math.log(2 * NARROW))
         for tensor, values in zip(self.mixture, (means - shift, quaternions, log_scales, log_amplitudes), strict=True):
             tensor[parents] = values
         return Mixture(means + shift, quaternions, log_scales, log_amplitudes)

@@ -41,7 +41,7 @@ def along_neuron(scan: Scan, params: GaussiansParams) -> Mixture:
         torch.tensor(means, dtype=torch.float32),
         torch.tensor(turned_to(directions), dtype=torch.float32),
         torch.tensor(np.log(scales), dtype=torch.float32),
-        torch.full((len(means),), math.log(brightness)),
+        torch.full((len(means),), math.log(brightness), dtype=torch.float32),
     )
 
 

@@ -64,7 +64,7 @@ def start_volume(scan: Scan, kind: str, device: str = "cpu") -> torch.Tensor:
         return torch.from_numpy(filtered_backprojection(scan.projections, scan.geometry, device=device)[0]).clamp(min=0)
     if kind == "bound":
         return upper_bound(scan, device).clamp(min=0)
-    volume = torch.zeros(scan.geometry.volume_shape, device=device)
+    volume = torch.zeros(scan.geometry.volume_shape, dtype=torch.float32, device=device)
     if kind == "random":
         return volume + 1
     subsets = OrderedSubsets(scan, device=device)
@@ -80,12 +80,12 @@ def draw(volume: torch.Tensor, count: int, generator: torch.Generator) -> tuple[
     """
     values = volume.reshape(-1)
     bright = float(values.quantile(0.995)) if values.numel() < 1 << 24 else float(values.max())
-    weights = torch.where(values > FAINT * bright, values.clamp(max=bright), torch.zeros(()))
+    weights = torch.where(values > FAINT * bright, values.clamp(max=bright), torch.zeros((), dtype=torch.float32))
     if not float(weights.sum()) > 0:
         weights = torch.ones_like(values)  # a dark scan
     order = torch.from_numpy(morton_order(tuple(volume.shape)))
     expected = (weights / weights.double().sum() * count)[order]
-    at = (torch.arange(count) + torch.rand(count, generator=generator)).double()
+    at = (torch.arange(count) + torch.rand(count, dtype=torch.float32, generator=generator)).double()
     places = torch.searchsorted(expected.cumsum(0), at).clamp(max=len(order) - 1)
     return order[places], expected[places].float().clamp(min=1e-6)
 
@@ -108,8 +108,8 @@ def place(
     index = torch.stack([chosen % columns, chosen // columns % rows, chosen // (columns * rows)], 1)  # x y z
     lower = torch.tensor(geometry.volume_bounds[0])
     spacing = torch.tensor(geometry.volume_spacing[::-1], dtype=torch.float64)
-    means = (lower + (index + torch.rand(count, 3, generator=generator)) * spacing).float()
-    quaternions = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(count, 1)
+    means = (lower + (index + torch.rand(count, 3, dtype=torch.float32, generator=generator)) * spacing).float()
+    quaternions = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float32).repeat(count, 1)
     edge = math.prod(geometry.volume_spacing) ** (1 / 3)
     log_scales = (scales * edge).log()[:, None].repeat(1, 3)
     return Mixture(means, quaternions, log_scales, amplitudes.clamp(min=1e-12).log())

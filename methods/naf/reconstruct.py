@@ -80,7 +80,7 @@ class GridLoss:
 
     def __call__(self, field: AttenuationField, count: int, generator: torch.Generator) -> torch.Tensor:
         """Of as many views as the parameters say; `count` is for rays."""
-        shift = (torch.rand(3, generator=generator) - 0.5).tolist()
+        shift = (torch.rand(3, dtype=torch.float32, generator=generator) - 0.5).tolist()
         volume = field(voxel_positions(self.geometry, tuple(shift), self.device)).view(self.geometry.volume_shape)
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.views].sort().values
         rendered = self.projector.subset(chosen.numpy()).forward(volume)

@@ -23,7 +23,7 @@ def reconstruct(scan: Scan, params: SartParams, run: Run) -> Reconstruction:
     """Every pass corrects with each subset once."""
     subsets = OrderedSubsets(scan, params.subset, run.memory_bytes, run.device, params.engine)
     iterations = params.iterations or default_iterations(max(scan.geometry.volume_shape), len(subsets))
-    volume, relaxation = torch.zeros(scan.geometry.volume_shape, device=run.device), params.relaxation
+    volume, relaxation = torch.zeros(scan.geometry.volume_shape, dtype=torch.float32, device=run.device), params.relaxation
     for _ in run.steps(iterations):
         losses = [subsets.correct(volume, index, relaxation, params.nonnegative) for index in range(len(subsets))]
         relaxation *= params.decay

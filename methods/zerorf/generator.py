@@ -6,6 +6,7 @@ of points [M, 3] (x, y, z in the unit cube).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -20,14 +21,14 @@ from . import ZeroRFParams
 
 Shape = tuple[int, ...]
 Encoder = Callable[[torch.Tensor], torch.Tensor]
-CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+CONVOLUTION = {n: functools.partial(kind, dtype=torch.float32) for n, kind in enumerate((nn.Conv1d, nn.Conv2d, nn.Conv3d), 1)}
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 PIXELS_PER_CELL, FEWEST_CELLS, MOST_CELLS = 40, 4, 20  # of the published noise
 GROUPS = 8
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
+    return nn.GroupNorm(math.gcd(GROUPS, channels), channels, dtype=torch.float32)
 
 
 def _upsample(params: ZeroRFParams, dimensions: int) -> nn.Upsample:
@@ -78,7 +79,7 @@ class Decoder(nn.Module):
         dimensions, channels = len(shape), params.channels
         convolution, growth = CONVOLUTION[dimensions], 2 ** (len(channels) - 1)
         self.shape = shape
-        self.register_buffer("noise", torch.randn(1, params.noise_channels, *(-(-n // growth) for n in shape)))
+        self.register_buffer("noise", torch.randn(1, params.noise_channels, *(-(-n // growth) for n in shape), dtype=torch.float32))
         parts: list[nn.Module] = [convolution(params.noise_channels, channels[0], 3, padding=1)]
         ins = channels[0]
         if params.attention:

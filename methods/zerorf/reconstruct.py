@@ -47,7 +47,7 @@ class Ensemble:
         self.generating, self.finetuning = params.steps_for(scan.geometry.views), params.finetuning_for(scan.geometry.views)  # steps
         self.steps = len(self.seeds) * (self.generating + self.finetuning)
         self.finished: list[TensorialField] = []
-        self.total = torch.zeros(scan.geometry.volume_shape, device=device)  # of the finished ones
+        self.total = torch.zeros(scan.geometry.volume_shape, dtype=torch.float32, device=device)  # of the finished ones
         self.stage: Stage = self._new_member()
 
     @functools.cached_property

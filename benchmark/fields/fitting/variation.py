@@ -76,10 +76,11 @@ class Variation:
         """Return the term of a field ([M, 3] x y z [mm] -> [M]), from differences over a voxel's edge at random points of the box."""
         counts = torch.tensor(self.geometry.volume_shape)
         several = (counts > 1).float()
-        ahead = torch.cat([torch.zeros(1, 3), torch.diag(several)])
-        index = torch.rand(POINTS, 1, 3, generator=generator) * (counts - several) + ahead  # z y x in voxels from the lower corner
+        ahead = torch.cat([torch.zeros(1, 3, dtype=torch.float32), torch.diag(several)])
+        random = torch.rand(POINTS, 1, 3, dtype=torch.float32, generator=generator)
+        index = random * (counts - several) + ahead  # z y x in voxels from the lower corner
         spacing, lower = self.geometry.volume_spacing, self.geometry.volume_bounds[0]
-        positions = (index * torch.tensor(spacing)).flip(-1).view(-1, 3) + torch.tensor(lower, dtype=torch.float32)
+        positions = (index * torch.tensor(spacing, dtype=torch.float32)).flip(-1).view(-1, 3) + torch.tensor(lower, dtype=torch.float32)
         values = field(to_device(positions, self.device)).view(POINTS, 4)
-        edges = [length / count for length, count in zip(self.extent, counts.tolist(), strict=True)]
-        return self.factor * _mean_length(((values[:, 1:] - values[:, :1]) / to_device(torch.tensor(edges), values.device)).t(), values)
+        edges = torch.tensor([length / count for length, count in zip(self.extent, counts.tolist(), strict=True)], dtype=torch.float32)
+        return self.factor * _mean_length(((values[:, 1:] - values[:, :1]) / to_device(edges, values.device)).t(), values)
