@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
-#include <vector>
+#include <memory>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -60,28 +60,26 @@ private:
     std::exception_ptr caught;
 };
 
-// Room for `count` numbers for each thread of the parallel regions that follow, taken before they begin.
+// Room for `count` numbers for each thread of the parallel regions that follow, taken before they begin. It holds anything: a thread that
+// has nothing to do never touches its own.
 template <class Number>
 class PerThread {
 public:
-    explicit PerThread(size_t count, Number value = {}) : count(count) {
-        const size_t lines = (count * sizeof(Number) + LINE - 1) / LINE + 1;  // no two threads share a cache line
-        stride = lines * LINE / sizeof(Number);
-        numbers.assign(stride * most_threads(), value);
+    explicit PerThread(size_t count) : count(count), stride((count * sizeof(Number) / LINE + 2) * LINE / sizeof(Number)) {
+        numbers.reset(new Number[stride * most_threads()]);
     }
 
     // Those of the thread that asks.
-    Number* mine() { return numbers.data() + stride * thread_number(); }
+    Number* mine() const { return numbers.get() + stride * thread_number(); }
 
     // The same, each `value`.
-    Number* filled(Number value) {
-        Number* own = mine();
-        std::fill(own, own + count, value);
-        return own;
+    Number* filled(Number value) const {
+        std::fill_n(mine(), count, value);
+        return mine();
     }
 
 private:
-    static constexpr size_t LINE = 64;  // [bytes]
-    size_t count, stride;
-    std::vector<Number> numbers;
+    static constexpr size_t LINE = 64;  // [bytes] between what two threads write, at least
+    const size_t count, stride;
+    std::unique_ptr<Number[]> numbers;
 };

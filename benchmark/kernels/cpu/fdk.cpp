@@ -13,7 +13,7 @@ SEED_ENTRY seed_fdk_backproject(float* volume, const int* shape, const FdkView* 
     PerThread<float> slabs((size_t)nx * nz), lines(rows + 4);
 #pragma omp parallel
     {
-        float* const line = lines.mine();
+        float* const line = lines.filled(0.0f);
 #pragma omp for schedule(dynamic, 1)
         for (int y = 0; y < ny; ++y) {
             float* const slab = slabs.filled(0.0f);

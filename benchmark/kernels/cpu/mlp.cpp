@@ -96,7 +96,7 @@ struct Network {
         for (int l = 0; l < layers; ++l) sum += (int64_t)widths[l + 1] * (inputs(l) + 1);
         return sum;
     }
-    void check(int64_t parameters) const {
+    void check(int64_t parameters) const {  // throws where there are not as many
         if (parameters == weights()) return;
         throw std::invalid_argument("expected " + std::to_string(weights()) + " weights and biases, found " + std::to_string(parameters));
     }
@@ -154,7 +154,7 @@ SEED_ENTRY seed_mlp(const float* in, int64_t count, const int* widths, int layer
     PerThread<float> works(net.activations());
 #pragma omp parallel
     {
-        float* const work = works.mine();
+        float* const work = works.filled(0.0f);
 #pragma omp for schedule(static)
         for (int64_t tile = 0; tile < tiles; ++tile) {
             const int64_t first = tile * TILE;
@@ -178,7 +178,7 @@ SEED_ENTRY seed_mlp_backward(const float* in, int64_t count, const int* widths, 
     PerThread<float> works(net.activations()), uppers(wide), lowers(wide), skips((int64_t)widths[0] * TILE), lanes(size_of_weights * LANES);
 #pragma omp parallel
     {
-        float *const work = works.mine(), *const skipped = skips.mine();
+        float *const work = works.filled(0.0f), *const skipped = skips.mine();
         float *upper = uppers.mine(), *lower = lowers.mine();
 #pragma omp for schedule(dynamic, 1)
         for (int chunk = 0; chunk < CHUNKS; ++chunk) {

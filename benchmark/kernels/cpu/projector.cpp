@@ -213,7 +213,7 @@ SEED_ENTRY seed_project_separable(const float* volume, const int* shape, const d
     PerThread<float> room((size_t)GROUP * (rows + 32)), room_for_lengths(rows), room_for_z(layout.line);
 #pragma omp parallel
     {
-        float *const lengths = room_for_lengths.mine(), *const line_of_z = room_for_z.mine();
+        float *const lengths = room_for_lengths.mine(), *const line_of_z = room_for_z.filled(0.0f);
 #pragma omp for schedule(dynamic, 4)
         for (int64_t task = 0; task < (int64_t)count * groups; ++task) {
             const int64_t n = task / groups;
