@@ -32,6 +32,7 @@ BLOCK = re.compile(MARK + r"```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL
 README = {
     "make run": "installs everything and runs for minutes; `make -n` below",
     "python -m benchmark list": "downloads data and runs for minutes; understood below",
+    "python -m benchmark run --datasets walnut_sample": "tests/test_readme_scores.py executes it",
     "python -m benchmark new-scan": "needs a scan of your own; understood below",
     "import torch": "tests/test_outside_plugin.py installs and runs it",
     "[build-system]": "tests/test_outside_plugin.py installs it",
