@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -112,13 +113,18 @@ def check_volume(result: Reconstruction, scan: Scan) -> None:
 
 
 def check_fit(volume: np.ndarray, scan: Scan) -> None:
-    """Better than nothing, and than the best constant volume."""
+    """Much better than the best constant volume. Ask for it without `refine`: those corrections alone would fit any scan."""
     ones = Projector(scan.geometry).forward(torch.ones(volume.shape)).double()
     values = torch.tensor(scan.projections).double()
     best = float((ones * values).sum() / ones.square().sum())
-    constant = misfit(np.full_like(volume, best), scan)
-    assert constant < misfit(np.zeros_like(volume), scan)
-    assert misfit(volume, scan) < 0.5 * constant
+    assert misfit(volume, scan) < 0.2 * misfit(np.full_like(volume, best), scan)
+
+
+def turned(volume: np.ndarray) -> Iterator[np.ndarray]:
+    """A cube's 48 rotations and mirror images, itself first."""
+    for axes in itertools.permutations(range(3)):
+        for flips in itertools.product((1, -1), repeat=3):
+            yield volume.transpose(axes)[tuple(slice(None, None, flip) for flip in flips)]
 
 
 # -- the methods --------------------------------------------------------------------------------------------------------
@@ -127,11 +133,12 @@ def check_fit(volume: np.ndarray, scan: Scan) -> None:
 @pytest.mark.parametrize(("method", "render"), BOTH)
 def test_the_ball_is_fitted(method: str, render: str) -> None:
     case = ball()
-    result = reconstruct(method, case.scan, render=render)
+    result = reconstruct(method, case.scan, render=render, refine=0)
     check_volume(result, case.scan)
     check_fit(result.volume, case.scan)
     assert case.truth is not None
-    assert np.corrcoef(result.volume.ravel(), case.truth.ravel())[0, 1] > 0.8  # nothing is mirrored or swapped
+    alike, *others = (float(np.corrcoef(volume.ravel(), case.truth.ravel())[0, 1]) for volume in turned(result.volume))
+    assert alike > 0.9 and alike > max(others)  # nothing is mirrored or swapped
     info = json.loads(json.dumps(dict(result.info)))
     assert result.engine == "native" and info["render"] == render and info["parameters"] > 0
 
@@ -139,7 +146,7 @@ def test_the_ball_is_fitted(method: str, render: str) -> None:
 @pytest.mark.parametrize(("method", "render"), BOTH)
 def test_a_box_that_is_no_cube_and_an_offset_detector(method: str, render: str) -> None:
     scan = offset_scan()
-    result = reconstruct(method, scan, render=render)
+    result = reconstruct(method, scan, render=render, refine=0)
     check_volume(result, scan)
     check_fit(result.volume, scan)
 
