@@ -1,7 +1,21 @@
 """Seed: a benchmark harness for sparse-view cone-beam CT."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from benchmark.machine.threads import let_threads_sleep
 
-__version__ = "0.1.0"
-
 let_threads_sleep()  # here, since it works only before torch or the kernels load an OpenMP runtime
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """Version of this project as `benchmark.__version__`, read when first asked for: importing stays cheap."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from benchmark.machine.environment import project_version
+
+        return project_version()

@@ -23,9 +23,20 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from benchmark.machine.environment import DISTRIBUTION, project_version
+
+        typer.echo(f"{DISTRIBUTION} {project_version()}")
+        raise typer.Exit
+
+
 @app.callback(help="A benchmark for sparse-view cone-beam CT: one scan, many methods, one table.")
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks (may stand anywhere).")] = False) -> None:
-    pass  # main() has taken it out of the arguments
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks (may stand anywhere).")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    pass  # main() has taken --debug out of the arguments, and --version has ended the program
 
 
 for group in (run, fitting, catalogue, results, volumes, scans, validate, exports, features, checkpoints, machine, authors):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
@@ -30,10 +31,8 @@ def available_cores() -> int:
 @functools.cache
 def environment() -> dict[str, Any]:
     """Facts for the record, gathered once a process without importing anything heavy."""
-    import benchmark
-
     return {
-        "benchmark": benchmark.__version__,
+        "benchmark": project_version(),
         "git": git_state(HOME),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -41,6 +40,20 @@ def environment() -> dict[str, Any]:
         "cores": available_cores(),
         **{name: version(name) for name in _PACKAGES},
     }
+
+
+@functools.cache
+def project_version() -> str:
+    """Version of this project: in a checkout that of its pyproject.toml, else of the installed distribution; '0+unknown' without either.
+
+    The checkout goes first because an editable installation keeps the version it was installed with.
+    """
+    with contextlib.suppress(OSError):
+        text = (HOME / "pyproject.toml").read_text(encoding="utf-8")
+        found = re.search(rf'^name = "{DISTRIBUTION}"\nversion = "(.+)"$', text, re.MULTILINE)
+        if found:
+            return found.group(1)
+    return version(DISTRIBUTION) or "0+unknown"
 
 
 def version(distribution: str) -> str:
