@@ -65,3 +65,44 @@ def test_the_notice_names_every_dataset_that_others_made() -> None:
             assert spec.cite.partition("doi ")[2] in notice
     for path in [*ROOT.glob("datasets/**/*.np[yz]")]:
         assert path.relative_to(ROOT).as_posix() in notice
+
+
+def sources() -> list[Path]:
+    """Code and documents that may tell how to install something."""
+    folders = [folder for name in ("benchmark", "methods", "datasets", "docs", "configs") for folder in (ROOT / name).rglob("*")]
+    named = [path for path in folders if path.suffix in (".py", ".md", ".j2", ".yaml", ".toml")]
+    return [*named, *ROOT.glob("*.md"), ROOT / "Makefile", *(ROOT / ".ci").iterdir()]
+
+
+def test_every_extra_that_an_install_line_names_exists() -> None:
+    table = PYPROJECT.partition("[project.optional-dependencies]")[2].partition("\n\n[")[0]
+    extras = set(re.findall(r"^(\w+) = \[", table, re.MULTILINE))
+    lines = [(path, line) for path in sources() for line in path.read_text(encoding="utf-8").splitlines()]
+    named = [(path, name) for path, line in lines for name in re.findall(r"(?:seed-ct|[\"' ]\.)\[([\w,]+)\]['\"]", line)]
+    assert {"medical", "photographs", "zarr", "dask", "tensorboard"} < {name for _, name in named} and "dev" in extras
+    assert [(path.name, name) for path, names in named for name in names.split(",") if name not in extras] == []
+    # `pip install -e` works in a checkout alone: such lines belong to the development environment and to packages of one's own.
+    assert [path.name for path, line in lines if re.search(r"(-e|--editable) ['\"]\.\[(?!dev\])", line)] == []
+
+
+def test_dev_takes_every_other_extra() -> None:
+    table = PYPROJECT.partition("[project.optional-dependencies]")[2].partition("\n\n[")[0]
+    extras = set(re.findall(r"^(\w+) = \[", table, re.MULTILINE)) - {"dev"}
+    assert set(re.findall(r'"seed-ct\[(.*)\]"', table)[0].split(",")) == extras
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("distributed", "pip install 'seed-ct[dask]'"),
+        ("h5py", "pip install 'seed-ct[photographs]'"),
+        ("nowhere", "pip install nowhere"),
+        ("tigre", "pip install git+https://github.com/CERN/TIGRE.git"),
+    ],
+)
+def test_the_line_that_installs_a_module(module: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = ["dask>=2024; extra == 'dask'", "distributed>=2024; extra == 'dask'", "h5py; extra == 'photographs'", "h5py; extra == 'dev'"]
+    monkeypatch.setattr(metadata, "requires", lambda name: wanted)
+    environment._extras.cache_clear()
+    assert environment.install_hint(module) == line
+    environment._extras.cache_clear()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from hypothesis import given, settings
 from test_projector import geometries
 
 from benchmark.api import ConeBeamGeometry, InputError, MissingDependency, Run, filtered_backprojection
+from benchmark.cli import doctor
+from benchmark.machine import environment
 from benchmark.plugins.registry import load
 from benchmark.plugins.specs import resolve
 from benchmark.projection import tigre
@@ -163,6 +167,43 @@ def test_without_tigre_the_run_is_skipped_with_the_install_line(method: str, mon
         resolve(spec.target)(scan, spec.params(engine="tigre"), Run())
 
 
+@pytest.fixture
+def another_tigre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package by the name of tigre that is another program, as the package index has one."""
+    package = tmp_path / "tigre"
+    package.mkdir()
+    (package / "__init__.py").write_text("def algorithms(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    environment.try_import.cache_clear()
+    yield package / "__init__.py"
+    environment.try_import.cache_clear()
+
+
+def test_another_program_called_tigre_is_recognised(another_tigre: Path) -> None:
+    (scan, _) = ball_scan(views=4, size=8)
+    reason = f"TIGRE (tomography): the module tigre found here is not TIGRE (tomography): {another_tigre} has no geometry, Ax, Atb"
+    line = "(install: pip install git+https://github.com/CERN/TIGRE.git)"
+    with pytest.raises(MissingDependency) as caught:
+        tigre.TigreProjector(scan.geometry, "cuda:0")
+    assert str(caught.value) == f"engine tigre needs {reason} {line}"
+    assert environment.needs(["tigre"]) == f"needs {reason} {line}"
+    check = doctor._optional("tigre")
+    assert check.status == "warning" and str(another_tigre) in check.detail and "CERN/TIGRE" in check.fix
+
+
+def test_a_folder_or_a_broken_package_called_tigre_is_not_tigre(another_tigre: Path) -> None:
+    another_tigre.write_text("print 'Python 2'")
+    assert "SyntaxError" in environment.needs(["tigre"])
+    environment.try_import.cache_clear()
+    another_tigre.unlink()
+    assert f"{another_tigre.parent} has no geometry, Ax, Atb, algorithms" in environment.needs(["tigre"])
+
+
+def test_tigre_is_recognised_by_what_it_has(another_tigre: Path) -> None:
+    another_tigre.write_text("__version__ = '3.1'\nclass geometry: ...\ndef Ax(): ...\ndef Atb(): ...\nalgorithms = None\n")
+    assert environment.needs(["tigre"]) == "" and environment.try_import("tigre") == (True, "3.1")
+
+
 def fake_tigre() -> Any:
     """TIGRE's calls, answered by our projector: what is handed over, and in which order, not what TIGRE computes."""
     from benchmark.projection.projector import Projector
@@ -219,6 +260,11 @@ def test_a_short_scan_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ("note" in info) == noted
 
 
+def skip_without_tigre() -> None:
+    if reason := environment.needs(["tigre"]):
+        pytest.skip(reason)
+
+
 # -- with it ------------------------------------------------------------------------------------------------------------
 
 
@@ -226,7 +272,7 @@ def test_a_short_scan_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("default")  # TIGRE's own
 @pytest.mark.parametrize(("method", "changes", "bound"), [("fdk", {"filter": "ram-lak"}, 1e-3), ("sart", {"iterations": 1}, 1e-2)])
 def test_tigre_and_native_agree(method: str, changes: dict[str, Any], bound: float, cuda: str) -> None:
-    pytest.importorskip("tigre", exc_type=ImportError)
+    skip_without_tigre()
     spec, (scan, _) = load().methods[method], ball_scan(views=60, size=64)
     native, other = (
         resolve(spec.target)(scan, spec.params(engine=engine, **changes), Run(device=cuda)).volume for engine in ("native", "tigre")
@@ -238,7 +284,7 @@ def test_tigre_and_native_agree(method: str, changes: dict[str, Any], bound: flo
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("default")
 def test_tigres_operators_are_each_others_transpose(cuda: str) -> None:
-    pytest.importorskip("tigre", exc_type=ImportError)
+    skip_without_tigre()
     geometry = scanner(views=7, size=20, detector_offset=(12.0, -20.0), volume_offset=(8.0, -6.0, 4.0), detector_roll=0.1)
     projector = tigre.TigreProjector(geometry, cuda)
     generator = torch.Generator().manual_seed(0)

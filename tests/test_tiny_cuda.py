@@ -75,7 +75,8 @@ def test_naf_trains_it_and_names_it(installed: None, monkeypatch: pytest.MonkeyP
 def test_without_it_the_run_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     scan, _ = ball_scan(views=4, size=8)
     monkeypatch.setattr(tiny_cuda, "missing_modules", list)
-    with pytest.raises(MissingDependency, match=r"engine tinycudann needs tinycudann \(install: pip install 'git\+https://.*tiny-cuda-nn"):
+    line = r"pip install 'setuptools<81' ninja; pip install --no-build-isolation 'git\+https://.*tiny-cuda-nn"
+    with pytest.raises(MissingDependency, match=rf"engine tinycudann needs tinycudann \(install: {line}"):
         reconstruct(scan, NafParams(**TINY), Run())
     monkeypatch.setattr(tiny_cuda, "missing_modules", lambda names: [])
     with pytest.raises(MissingDependency, match="engine tinycudann needs a CUDA device, this run has 'cpu'"):

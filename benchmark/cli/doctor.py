@@ -13,13 +13,21 @@ from typing import Literal
 
 from benchmark.errors import InputError, MissingDependency
 from benchmark.machine import threads
-from benchmark.machine.environment import HOME, available_cores, git_state, install_hint, missing_modules, processor
+from benchmark.machine.environment import (
+    HOME,
+    available_cores,
+    git_state,
+    install_hint,
+    missing_modules,
+    processor,
+    try_import,
+    try_in_child,
+)
 from benchmark.plugins.registry import Registry
 from benchmark.storage.writable import prove_folder
 
 OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask", "h5py", "zarr")  # what the project's extras provide
 NO_GPU = "no CUDA device: everything runs on the CPU"
-LONGEST_TRY = 600  # [s]; building the kernels for the first time takes a while
 # torch's version, the GPU that it finds, and why it finds none although it was built for CUDA.
 ASK_TORCH = """
 import json, torch, warnings
@@ -60,20 +68,6 @@ def examine(registry: Registry) -> Iterator[Check]:
         wanted.update(required)
     for module in sorted(wanted):
         yield _optional(module)
-
-
-def try_in_child(code: str, timeout: float = LONGEST_TRY) -> tuple[bool, str]:
-    """Run Python code in a fresh process: whether it ended well, and its last line (of output, or of the traceback)."""
-    try:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, cwd=HOME)
-    except subprocess.TimeoutExpired:
-        return False, f"still busy after {timeout:g} s"
-    text = done.stdout if done.returncode == 0 else done.stderr
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    last = lines[-1] if lines else ""
-    if done.returncode < 0:
-        last = f"crashed (signal {-done.returncode})"
-    return done.returncode == 0, last
 
 
 def _python() -> Check:
@@ -149,5 +143,5 @@ def _plugins(registry: Registry) -> Iterator[Check]:
 def _optional(module: str) -> Check:
     if missing_modules([module]):
         return Check(module, "missing", "optional, not installed", install_hint(module))
-    good, text = try_in_child(f"import {module}; print(getattr({module}, '__version__', 'installed'))", timeout=120)
+    good, text = try_import(module)
     return Check(module, "ok", text) if good else Check(module, "warning", f"installed but not usable: {text}", install_hint(module))

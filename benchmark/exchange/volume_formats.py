@@ -38,7 +38,7 @@ def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
     format = FORMATS[kind]
     missing = missing_modules(format.requires)
     if missing:
-        raise MissingDependency(f"--format {kind} needs {missing[0]} (install: pip install -e '.[medical]')")
+        raise MissingDependency(f"--format {kind} needs {missing[0]} (install: pip install 'seed-ct[medical]')")
     if not path.name.endswith(format.suffix):
         raise InputError("--output", expected=f"a name that ends in {format.suffix}", found=f"'{path.name}'")
     paths = [path] if format.placed else [path, path.with_name(f"{path.name}.json")]

@@ -34,7 +34,7 @@ def read_series(folder: Path) -> Image:
     try:
         import pydicom
     except ImportError:
-        raise MissingDependency("DICOM needs pydicom (install: pip install -e '.[medical]')") from None
+        raise MissingDependency("DICOM needs pydicom (install: pip install 'seed-ct[medical]')") from None
     files = [path for path in sorted(folder.iterdir()) if is_dicom(path)][: MOST_FILES + 1]
     if not files or len(files) > MOST_FILES:
         raise InputError(str(folder), expected=f"1 .. {MOST_FILES} DICOM files", found=f"{len(files)}")

@@ -111,7 +111,7 @@ def simple_itk() -> Any:
     try:
         import SimpleITK
     except ImportError:
-        raise MissingDependency("NRRD, MetaImage and DICOM need SimpleITK and pydicom (install: pip install -e '.[medical]')") from None
+        raise MissingDependency("NRRD, MetaImage and DICOM need SimpleITK and pydicom (install: pip install 'seed-ct[medical]')") from None
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     return SimpleITK
 

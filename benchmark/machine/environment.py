@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,25 @@ from typing import Any
 DISTRIBUTION = "seed-ct"
 HOME = Path(__file__).resolve().parents[2]  # where the package lies: a clone, or site-packages
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image")
-REPOSITORIES = {  # what is built from its own repository, with CUDA's compiler
-    "tigre": "git+https://github.com/CERN/TIGRE.git",
-    "tinycudann": "'git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch'",
+_LINES = {  # of what is built from its own repository, with CUDA's compiler; tiny-cuda-nn's releases want a setuptools with pkg_resources
+    "tigre": "pip install git+https://github.com/CERN/TIGRE.git",
+    "tinycudann": "pip install 'setuptools<81' ninja; "
+    "pip install --no-build-isolation 'git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch'",
 }
+# By module: the program that is meant and names that it has. The package index has another program by the name of tigre.
+_MEANT = {"tigre": ("TIGRE (tomography)", ("geometry", "Ax", "Atb", "algorithms"))}
+LONGEST_IMPORT = 120.0  # [s]
+LONGEST_TRY = 600.0  # [s]; building the kernels for the first time takes a while
+_TRY = """
+import importlib, sys
+name, meant, *parts = sys.argv[1:]
+module = importlib.import_module(name)
+lacking = ", ".join(part for part in parts if not hasattr(module, part))
+if lacking:
+    place = getattr(module, "__file__", None) or ", ".join(module.__path__)
+    sys.exit(f"the module {name} found here is not {meant}: {place} has no {lacking}")
+print(getattr(module, "__version__", "installed"))
+"""
 
 
 def available_cores() -> int:
@@ -95,9 +111,43 @@ def missing_modules(modules: Iterable[str]) -> list[str]:
 
 
 def needs(modules: Iterable[str]) -> str:
-    """'needs a, b (install: ...)' for those of the modules that cannot be found; '' if all can."""
+    """'needs a, b (install: ...)' for those of the modules that cannot be found, or are another program; '' if all can be used."""
+    modules = list(modules)
     missing = missing_modules(modules)
-    return f"needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})" if missing else ""
+    if missing:
+        return f"needs {', '.join(missing)} (install: {'; '.join(map(install_hint, missing))})"
+    return next(filter(None, map(mistaken, modules)), "")
+
+
+def mistaken(module: str) -> str:
+    """'needs TIGRE (tomography): the module tigre found here is not ...' if that cannot be used as the program meant, else ''."""
+    if module not in _MEANT:
+        return ""
+    usable, text = try_import(module)
+    return "" if usable else f"needs {_MEANT[module][0]}: {text} (install: {install_hint(module)})"
+
+
+@functools.cache
+def try_import(module: str) -> tuple[bool, str]:
+    """Import a module in a child process: whether it is the program meant and usable, and its version, or why not."""
+    meant, parts = _MEANT.get(module, ("", ()))
+    return try_in_child(_TRY, module, meant, *parts, timeout=LONGEST_IMPORT)
+
+
+def try_in_child(code: str, *arguments: str, timeout: float = LONGEST_TRY) -> tuple[bool, str]:
+    """Run Python code in a fresh process: whether it ended well, and its last line (of output, or of the traceback)."""
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", code, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=HOME, env={**os.environ, **paths})
+    except subprocess.TimeoutExpired:
+        return False, f"still busy after {timeout:g} s"
+    text = done.stdout if done.returncode == 0 else done.stderr
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    if done.returncode < 0:
+        last = f"crashed (signal {-done.returncode})"
+    return done.returncode == 0, last
 
 
 def _exists(module: str) -> bool:
@@ -108,9 +158,12 @@ def _exists(module: str) -> bool:
 
 
 def install_hint(module: str) -> str:
-    """The line that installs a module: an extra of this project where one provides it, the module's repository where no index has it."""
+    """The line that installs a module: an extra of this project where one provides it, the module's repository where no index has it.
+
+    pip finds this project installed already, from wherever it came, and adds the extra's packages.
+    """
     extra = _extras().get(module)
-    return f"pip install -e '.[{extra}]'" if extra else f"pip install {REPOSITORIES.get(module, module)}"
+    return f"pip install '{DISTRIBUTION}[{extra}]'" if extra else _LINES.get(module, f"pip install {module}")
 
 
 @functools.cache

@@ -20,7 +20,7 @@ import torch
 
 from benchmark.errors import InputError, MissingDependency
 from benchmark.machine import counters
-from benchmark.machine.environment import install_hint, missing_modules, version
+from benchmark.machine.environment import install_hint, missing_modules, mistaken, version
 from benchmark.projection.filters import FilterName
 from benchmark.scan.geometry import ConeBeamGeometry
 
@@ -168,6 +168,8 @@ def _loaded(device: str) -> tuple[Any, Any]:
         raise MissingDependency(f"engine tigre needs tigre (install: {install_hint('tigre')})")
     if not device.startswith("cuda"):
         raise MissingDependency(f"engine tigre needs a CUDA device, this run has '{device}' (--device cuda:0)")
+    if reason := mistaken("tigre"):
+        raise MissingDependency(f"engine tigre {reason}")
     import tigre
     from tigre.utilities.gpu import GpuIds
 
