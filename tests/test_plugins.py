@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import types
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pydantic import Field
 from tiny import tiny_registry
 
 from benchmark.api import DatasetSpec, MethodSpec, MetricSpec, Params, SpeedSpec, hookimpl
+from benchmark.cli import doctor
 from benchmark.errors import InputError
 from benchmark.plugins import registry as plugins
 from benchmark.plugins.registry import Registry
@@ -244,6 +246,24 @@ def test_a_hook_that_raises_or_does_not_exist_is_set_aside():
     assert "grey" in registry.methods
     registry.add(methods(MethodSpec(name="later", target=print)), "later")
     assert "later" in registry.methods
+
+
+def test_a_plug_in_without_hooks_is_a_problem():
+    class Unmarked:
+        def register_methods(self):
+            return []
+
+    nothing, folder = types.ModuleType("nothing"), types.ModuleType("folder")
+    nothing.__file__, folder.__path__ = "/site/nothing.py", ["/work/folder"]
+    registry = tiny_registry()
+    for plugin in (nothing, folder, Unmarked()):
+        registry.add(plugin, "stranger")
+    assert [problem.reason for problem in registry.problems] == [
+        "no hook is implemented in /site/nothing.py: expected register_methods() or another one, marked with @hookimpl",
+        "a folder without __init__.py was imported: /work/folder",
+        "register_methods() is not marked with @hookimpl",
+    ]
+    assert "plug-in set aside" in {check.name for check in doctor._plugins(registry)}
 
 
 def test_asking_for_a_plug_in_that_was_set_aside_says_why():

@@ -15,17 +15,20 @@ TEMPLATES = Path(__file__).parent / "package"
 
 
 def write_package(name: str, folder: Path) -> list[Path]:
-    """Write <folder>/<name>/ with a method of this name; returns its files. Raises InputError for a bad name, or rather than overwrite."""
+    """Write <folder>/<name>/ with a method of this name; returns its files. Raises InputError for a bad name, or rather than overwrite.
+
+    The package itself lies in src/: from the folder above, Python would take the outer folder for a package of the same name.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     module = name.replace("-", "_")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", module) or keyword.iskeyword(module):
         raise InputError("name", expected="letters, digits, '-' and '_', a letter first", found=repr(name), fix="For example: my_method.")
-    if importlib.util.find_spec(module) is not None:
-        raise InputError("name", expected="a name that no installed module has", found=f"'{module}'", fix="Choose another name.")
     home = folder / module
     if home.exists():
         raise InputError(str(home), expected="a folder that does not exist yet", found="one", fix="Choose another name or DIR.")
+    if importlib.util.find_spec(module) is not None:
+        raise InputError("name", expected="a name that no installed module has", found=f"'{module}'", fix="Choose another name.")
     prove_folder(folder, str(folder), "Choose another DIR.")
     templates = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
     title = "".join(part.capitalize() for part in module.split("_"))

@@ -87,6 +87,10 @@ class Registry:
         except Exception as error:  # pluggy raises several kinds, a plug-in's own properties any
             self._quarantine(source, error)
             return
+        if not self.manager.get_hookcallers(plugin):
+            self.manager.unregister(plugin)
+            self.problems.append(Problem(source, _without_hooks(plugin)))
+            return
         for what, kind in KINDS.items():
             for implementation in self._implementations(f"register_{what}", plugin):
                 try:
@@ -161,6 +165,17 @@ def load() -> Registry:
         source = f"{point.name} ({point.dist.name if point.dist else point.value})"
         _import(registry, source, functools.partial(_load, point))
     return registry
+
+
+def _without_hooks(plugin: Any) -> str:
+    """Why a plug-in that implements no hook does nothing."""
+    unmarked = [name for name in vars(hooks) if hasattr(getattr(hooks, name), f"{hooks.PROJECT}_spec") and hasattr(plugin, name)]
+    if unmarked:
+        return f"{', '.join(f'{name}()' for name in unmarked)} is not marked with @hookimpl"
+    place = getattr(plugin, "__file__", None)
+    if place is None and hasattr(plugin, "__path__"):
+        return f"a folder without __init__.py was imported: {', '.join(plugin.__path__)}"
+    return f"no hook is implemented in {place or type(plugin).__name__}: expected register_methods() or another one, marked with @hookimpl"
 
 
 def _load(point: importlib.metadata.EntryPoint) -> Any:
