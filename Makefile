@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test gpu-check install lint docs clean
+.PHONY: run test gpu-check install lint docs resolve clean
 
 run: $(INSTALLED)
 	$(BIN)/python -m benchmark prepare chest walnut
@@ -22,14 +22,22 @@ gpu-check: $(INSTALLED)
 	$(BIN)/python -m pytest -m gpu $(ARGS)
 	$(BIN)/python -m benchmark speed --device cuda --write docs/performance.md
 
+# The fast ones first. .pre-commit-config.yaml runs the same before a commit.
 lint: $(INSTALLED)
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/codespell
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 # What is written from the code: the reference of the plug-in interface, and the picture of the floors.
 docs: $(INSTALLED)
 	$(BIN)/python docs/api.py
 	$(BIN)/python docs/architecture.py
+
+# That constraints.txt resolves on every Python: asks the package index, installs nothing.
+resolve: $(INSTALLED)
+	$(BIN)/python .ci/resolve.py
 
 install: $(INSTALLED)
 

@@ -37,6 +37,7 @@ class Browser:
             os.dup2(spare_out, 4)
 
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run", "--hide-scrollbars"]
+        options += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]  # all stays here
         self._process = subprocess.Popen(
             [program, *options, f"--user-data-dir={profile}", "about:blank"],
             preexec_fn=connect,
