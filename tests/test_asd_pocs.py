@@ -49,7 +49,7 @@ def test_without_descent_it_is_sart() -> None:
 
 def test_descent_lowers_the_total_variation_by_steps_of_one_length() -> None:
     volume = torch.rand(7, 8, 9, generator=torch.Generator().manual_seed(0))
-    variation = TotalVariation(volume.shape)
+    variation = TotalVariation(volume.shape)  # type: ignore[arg-type]
     values = [variation.value(volume)]
     for _ in range(4):
         after = descended(volume, variation, 0.05, AsdPocsParams(ng=1))
@@ -61,7 +61,7 @@ def test_descent_lowers_the_total_variation_by_steps_of_one_length() -> None:
 
 def test_what_is_flat_stays() -> None:
     for flat in (torch.zeros(4, 5, 6), torch.full((4, 5, 6), 0.3)):
-        assert torch.equal(descended(flat, TotalVariation(flat.shape), 0.1, AsdPocsParams()), flat)
+        assert torch.equal(descended(flat, TotalVariation(flat.shape), 0.1, AsdPocsParams()), flat)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("epsilon", "rmax", "shrinks"), [(0.0, 1e-6, True), (0.0, 1e6, False), (1e6, 1e-6, False)])

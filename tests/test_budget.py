@@ -81,7 +81,7 @@ def test_projections_end_the_loop_before_the_step_that_would_be_one_too_many(geo
 
 
 def test_ray_samples_end_the_loop(geometry) -> None:
-    run, rays = Run(budget=Budget(samples=1000), views=6), view_rays(geometry, 0)
+    run, rays = Run(budget=Budget(samples=1000), views=6), view_rays(geometry, [0])
     for _ in run.steps(100):
         line_integral(lambda positions: positions[:, 0] * 0, rays, geometry.volume_bounds, samples=4)
     per_step = counters.totals()["ray_samples"] / run.step
@@ -107,7 +107,7 @@ def test_a_step_in_which_a_loop_is_left_counts_once() -> None:
     left = run.steps(4)
     next(left)
     assert len(list(run.steps(4))) == 3 and run.step == 5
-    left.close()  # late
+    left.close()  # type: ignore[attr-defined]  # late
     assert run.step == 5
 
 
@@ -131,7 +131,8 @@ def test_the_total_is_that_of_the_present_loop_and_what_earlier_ones_did() -> No
 
 def test_the_time_to_go_is_at_the_pace_of_the_present_loop(monkeypatch) -> None:
     """Ten fast steps in an earlier loop say nothing about four slow ones."""
-    run, left = Run(on_log=lambda values: left.append(values.get("seconds_left"))), []
+    left: list[float | None] = []
+    run = Run(on_log=lambda values: left.append(values.get("seconds_left")))
     now = [0.0]
     monkeypatch.setattr(type(run.clock), "seconds", property(lambda clock: now[0]))
     for pace, count in ((0.1, 10), (8.0, 4)):

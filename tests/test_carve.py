@@ -112,7 +112,7 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
     scan, _ = ball_scan(views=6)
     example = Shadows(scan, scan, params(views=6, loss="l2", tv=0.0))  # smooth, unlike absolute values
     carver = Training([example], params(), 0).carver
-    head = carver.head[-1]
+    head: Any = carver.head[-1]
 
     def loss() -> torch.Tensor:
         return example.loss(carver, 1.0, torch.Generator().manual_seed(0))[0]

@@ -30,7 +30,8 @@ class Dask:
     """A scheduler and its workers, each a process."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder, self.environment, self.processes = folder, environment, []
+        self.folder, self.environment = folder, environment
+        self.processes: list[subprocess.Popen[bytes]] = []
         self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", "scheduler.json", "--no-dashboard")
         deadline = time.monotonic() + 60
         while not (folder / "scheduler.json").exists() and time.monotonic() < deadline:

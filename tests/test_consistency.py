@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def test_what_is_kept_is_a_question_of_sizes(monkeypatch: pytest.MonkeyPatch) ->
     expected, rooms = data_consistent_mean(ramp, scan, 3, 2), []
     of = consistency.OrderedSubsets
 
-    def watched(scan: object, views: int, memory_bytes: int, device: object) -> OrderedSubsets:
+    def watched(scan: Any, views: int, memory_bytes: int, device: Any) -> OrderedSubsets:
         rooms.append(memory_bytes)
         return of(scan, views, memory_bytes, device)
 

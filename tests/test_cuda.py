@@ -272,7 +272,7 @@ def test_it_is_run_by_threads_of_blocks(monkeypatch):
     class Watching:
         def __getattr__(self, name: str) -> Any:
             function = getattr(fake, name)
-            return (lambda *values: seen.append(values) or function(*values)) if name == "cuLaunchKernel" else function
+            return (lambda *values: seen.append(values) or function(*values)) if name == "cuLaunchKernel" else function  # type: ignore[func-returns-value]
 
     numbers = torch.zeros(700)
     address, count = ctypes.c_void_p(numbers.data_ptr()), ctypes.c_int64(700)

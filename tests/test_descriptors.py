@@ -63,7 +63,7 @@ def test_the_command_writes_one_row_a_run(tmp_path: Path, capsys: pytest.Capture
     results = fill(tmp_path / "out", views=(10,), methods=("fdk", "sart"), seeds=(0,))
     assert main(["features", str(tmp_path / "out"), "--output", str(tmp_path / "features.npy")]) == 2
     assert "at least one finished run that kept Gaussians, found none" in capsys.readouterr().err
-    np.savez(results.folder_of(results.records[1]) / ARRAYS, **shape())
+    np.savez(results.folder_of(results.records[1]) / ARRAYS, **shape())  # type: ignore[arg-type]
     assert main(["features", str(tmp_path / "out"), "--output", str(tmp_path / "features.npy"), "--shells", "6", "--degree", "4"]) == 0
     rows = np.load(tmp_path / "features.npy")
     np.testing.assert_array_equal(rows, descriptor(shape(), 6, 4).reshape(1, -1))

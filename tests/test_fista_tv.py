@@ -93,7 +93,7 @@ def test_the_gradient_is_that_of_the_smoothed_variation(
 
 def test_the_proximal_point_is_a_minimum() -> None:
     target = torch.randn(6, 7, 8, generator=torch.Generator().manual_seed(0))
-    variation = TotalVariation(target.shape)
+    variation = TotalVariation(target.shape)  # type: ignore[arg-type]
     best = variation.prox(target, 0.3, iterations=2000, nonnegative=False)
 
     def value(x: torch.Tensor) -> float:
@@ -108,7 +108,7 @@ def test_the_proximal_point_is_a_minimum() -> None:
 
 def test_a_large_weight_leaves_the_mean_and_none_leaves_the_target() -> None:
     target = torch.rand(5, 5, 5, generator=torch.Generator().manual_seed(0))
-    variation = TotalVariation(target.shape)
+    variation = TotalVariation(target.shape)  # type: ignore[arg-type]
     flat = variation.prox(target, 100.0, iterations=3000)
     torch.testing.assert_close(flat, torch.full_like(flat, float(target.mean())), atol=2e-3, rtol=0)
     torch.testing.assert_close(variation.prox(target - 0.5, 0.0), (target - 0.5).clamp(min=0))
@@ -116,8 +116,8 @@ def test_a_large_weight_leaves_the_mean_and_none_leaves_the_target() -> None:
 
 def test_a_warm_dual_saves_iterations_and_can_be_forgotten() -> None:
     target = torch.rand(8, 8, 8, generator=torch.Generator().manual_seed(0))
-    exact = TotalVariation(target.shape).prox(target, 0.3, iterations=1000)
-    variation = TotalVariation(target.shape)
+    exact = TotalVariation(target.shape).prox(target, 0.3, iterations=1000)  # type: ignore[arg-type]
+    variation = TotalVariation(target.shape)  # type: ignore[arg-type]
     errors = [float((variation.prox(target, 0.3, iterations=5) - exact).norm()) for _ in range(8)]
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.4 * errors[0]
@@ -131,7 +131,7 @@ def test_threads_do_not_change_a_bit() -> None:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             target = torch.rand(13, 11, 17, generator=torch.Generator().manual_seed(0))
-            variation = TotalVariation(target.shape)
+            variation = TotalVariation(target.shape)  # type: ignore[arg-type]
             results.append((variation.prox(target, 0.2, iterations=9), variation.value(target)))
     finally:
         torch.set_num_threads(before)

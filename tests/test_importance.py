@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -85,7 +86,7 @@ def test_chunks_and_empty_cells() -> None:
 
     rays, half = some_rays(60), torch.ones(2, 1, 1, dtype=torch.bool)
     half[0] = False  # z < 0
-    how = {"samples": 20, "importance": 20}
+    how: dict[str, Any] = {"samples": 20, "importance": 20}
     whole = importance_integral(field, rays, BOX, **how)
     torch.testing.assert_close(importance_integral(field, rays, BOX, chunk=200, **how), whole)
     upper = importance_integral(lambda p: field(p) * (p[:, 2] >= 0), rays, BOX, samples=200, importance=200)

@@ -321,7 +321,7 @@ def test_chunks_do_not_change_anything(how, mode, device):
 
 
 def test_occupancy_leaves_out_empty_cells_only():
-    rays, low, high = random_rays(200), *torch.tensor(BOX)
+    rays, (low, high) = random_rays(200), torch.tensor(BOX)
     occupied = torch.zeros(5, 6, 4, dtype=torch.bool)
     occupied[1:4, 2:5, 1:3] = True
 

@@ -96,7 +96,7 @@ def test_masks_that_are_none() -> None:
         dataclasses.replace(scan, masks=empty)
     pictures = {"projections": scan.masks, "colours": np.zeros((*scan.masks.shape, 3)), "composite": "over"}
     with pytest.raises(InputError, match="scan.masks: expected none beside photographs"):
-        dataclasses.replace(scan, **pictures)
+        dataclasses.replace(scan, **pictures)  # type: ignore[arg-type]
 
 
 def test_masks_go_where_the_projections_go(tmp_path: Path) -> None:

@@ -368,7 +368,7 @@ def test_attention_lets_every_cell_see_all_the_others(shape: tuple[int, ...]) ->
 
 
 def test_attention_is_the_only_thing_it_adds() -> None:
-    sizes = [sum(p.numel() for p in PlanesAndLines(params_of("zerorf", attention=on), (8, 8, 8)).parameters()) for on in (False, True)]  # type: ignore[arg-type]
+    sizes = [sum(p.numel() for p in PlanesAndLines(params_of("zerorf", attention=on), (8, 8, 8)).parameters()) for on in (False, True)]  # type: ignore[arg-type, misc]
     assert sizes[1] > sizes[0]
 
 
@@ -459,7 +459,7 @@ def test_checkpointing_keeps_nothing_but_the_positions() -> None:
 
     def kept_by(field: Callable[[torch.Tensor], torch.Tensor]) -> int:
         kept.clear()
-        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):  # type: ignore[func-returns-value]
             field(torch.rand(1000, 3))
         return sum(kept)
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,11 @@ class Reader(html.parser.HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.open, self.addresses, self.identities, self.rows, self.words = [], [], [], [], ""
+        self.open: list[Any] = []
+        self.addresses: list[Any] = []
+        self.identities: list[Any] = []
+        self.rows: list[Any] = []
+        self.words = ""
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)

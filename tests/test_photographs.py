@@ -89,6 +89,7 @@ def test_the_body_moves_and_keeps_its_parts() -> None:
     assert len(first) == len(later) == 14
     lengths = [[np.linalg.norm(part.end - part.start) for part in body if isinstance(part, Capsule)] for body in (first, later)]
     np.testing.assert_allclose(lengths[0][4:], lengths[1][4:])  # thighs and shanks do not stretch
+    assert isinstance(first[0], Ellipsoid) and isinstance(later[0], Ellipsoid)
     assert np.linalg.norm(first[0].centre - later[0].centre) > 10
 
 
@@ -97,6 +98,7 @@ def test_the_pose_is_where_the_body_is(frame: int) -> None:
     seen = drawn_frame(MultiviewParams(**SMALL, frame=frame))
     pose = estimate(seen.cameras, seen.masks)
     trunk = parts(frame)[0]
+    assert isinstance(trunk, Ellipsoid)
     assert np.linalg.norm(np.array(pose.centre) - trunk.centre) < 20
     assert abs(abs(np.dot(about_z(pose.yaw)[:, 0], trunk.axes[:, 0])) - 1) < 0.02  # along the trunk
 
@@ -163,7 +165,8 @@ def test_a_folder_of_frames_is_the_same_case(tmp_path: Path, kind: str) -> None:
     inside = drawn.scan.projections == 1
     np.testing.assert_allclose(case.scan.colours[inside], drawn.scan.colours[inside], atol=0.6 / 255)
     spec = registry().datasets["multiview"]
-    assert spec.opens["scan"](folder) and not spec.opens["scan"](tmp_path)
+    opens: Any = spec.opens["scan"]
+    assert opens(folder) and not opens(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -342,10 +345,11 @@ def test_training_reaches_every_part(walker: Case) -> None:
 def test_gaussians_that_are_all_opaque_or_all_transparent_come_back(walker: Case, level: float) -> None:
     params = CarveParams(**{**TINY, "learning_rate": 3e-3})
     training = Training([Photographs(walker.scan, walker.scan, params)], params, 0)
-    bias = training.carver.head[-1].bias
+    bias: Any = training.carver.head[-1].bias
     with torch.no_grad():
         bias[OUTPUTS - 4] = level  # of the level: before it quaternion and log scales, behind it the offset
-    assert not bool(splats_of(training.carver, training.examples[0].carving).opacities.frac().any())
+    carving: Any = training.examples[0].carving
+    assert not bool(splats_of(training.carver, carving).opacities.frac().any())
     for _ in range(3):
         training.step()
     assert bias[OUTPUTS - 4].abs().item() < abs(level)

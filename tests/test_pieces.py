@@ -174,7 +174,7 @@ def scan_folder(folder: Path, file: str, projections: np.ndarray, truth: np.ndar
     else:
         np.save(folder / file, projections)
     np.save(folder / "truth.npy", ((truth / 0.0206 - 1) * 1000)[::-1, :, ::-1].transpose(2, 1, 0))
-    content = {
+    content: dict[str, Any] = {
         "projections": {"file": file, "first_row": "top", "scale": 2.0},
         "geometry": {"source_to_origin": 500, "source_to_detector": 700, "detector_pitch": 400 / 36},
         "angles": {"arc": 360},

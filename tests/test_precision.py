@@ -98,7 +98,7 @@ def test_an_interrupted_run_keeps_the_scale(method: str, monkeypatch: pytest.Mon
     assert whole.info["skipped_steps"] == 2 and whole.info["loss_scale"] == 2.0**14
     Overflowing.steps = 0
     kept = Checkpoints(tmp_path / "checkpoint.pt", {"method": method}, every=0.0)
-    stopped = Run(seed=1, checkpoints=kept, on_log=lambda facts: facts["step"] > 2 and stopped.interrupt())
+    stopped = Run(seed=1, checkpoints=kept, on_log=lambda facts: facts["step"] > 2 and stopped.interrupt())  # type: ignore[arg-type, return-value]
     with pytest.raises(Interrupted):
         reconstruct(method, stopped, **steps)
     resumed = reconstruct(method, Run(seed=1, checkpoints=kept), **steps)

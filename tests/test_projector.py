@@ -183,7 +183,7 @@ def test_a_quarter_turn_of_the_scanner_is_one_of_the_volume_backwards(path: str)
     volume = noise(geometry.volume_shape)
     clockwise = torch.from_numpy(np.rot90(volume.numpy(), axes=(1, 2)).copy())  # from y towards x
     z, y, x = geometry.volume_spacing
-    swapped = dataclasses.replace(geometry, volume_shape=tuple(clockwise.shape), volume_spacing=(z, x, y))
+    swapped = dataclasses.replace(geometry, volume_shape=clockwise.shape, volume_spacing=(z, x, y))  # type: ignore[arg-type]
     found, expected = Projector(turned, path).forward(volume), Projector(swapped, path).forward(clockwise)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
     other = Projector(swapped, path).forward(clockwise.flip(1, 2))  # the wrong direction

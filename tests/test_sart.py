@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -45,7 +47,7 @@ def test_ossart_is_sart_with_subsets_of_five() -> None:
     expected = reconstruct(scan, SartParams(subset=5), Run())
     np.testing.assert_array_equal(found.volume, expected.volume)
     assert found.info == expected.info and found.info["subsets"] == 4
-    assert methods["ossart"].params().engine == "auto" and methods["ossart"].pieces
+    assert methods["ossart"].params().model_dump()["engine"] == "auto" and methods["ossart"].pieces
 
 
 def test_one_correction_by_hand() -> None:
@@ -63,7 +65,7 @@ def test_one_correction_by_hand() -> None:
 
 def test_column_sums_that_are_too_many_are_made_again_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     scan, _ = ball_scan(views=6)
-    volumes = []
+    volumes: list[Any] = []
     for most in (ordered_subsets.KEPT, 4 * scan.geometry.volume_shape[0] ** 3):
         monkeypatch.setattr(ordered_subsets, "KEPT", most)
         subsets, volume = OrderedSubsets(scan, 2), torch.zeros(scan.geometry.volume_shape)

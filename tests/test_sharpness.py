@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import erf
@@ -14,7 +16,7 @@ from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Scan
 
-SPHERE = {"centre": [2.0, -3.0, 1.0], "radius": 30.0}
+SPHERE: dict[str, Any] = {"centre": [2.0, -3.0, 1.0], "radius": 30.0}
 
 
 def geometry(spacing: float = 2.0, count: int = 48) -> ConeBeamGeometry:

@@ -50,15 +50,15 @@ def pixel_rays(scanner: ConeBeamGeometry, sub_rays: int):
 def siddon(values: np.ndarray, spacing: tuple[float, ...], source: np.ndarray, target: np.ndarray) -> float:
     """The plain twin of the kernel: cut the ray at every face, add up pieces by their midpoints. x, y, z order inside."""
     direction = target - source
-    spacing, count = np.array(spacing[::-1]), np.array(values.shape[::-1])
-    cuts = [0.0, 1.0]
+    steps, count = np.array(spacing[::-1]), np.array(values.shape[::-1])
+    places = [0.0, 1.0]
     for axis in range(3):
         if direction[axis]:
-            faces = (np.arange(count[axis] + 1) - count[axis] / 2) * spacing[axis]
-            cuts += list((faces - source[axis]) / direction[axis])
-    cuts = np.unique(np.clip(cuts, 0, 1))
+            faces = (np.arange(count[axis] + 1) - count[axis] / 2) * steps[axis]
+            places += list((faces - source[axis]) / direction[axis])
+    cuts = np.unique(np.clip(places, 0, 1))
     middles = source + ((cuts[1:] + cuts[:-1]) / 2)[:, None] * direction
-    index = np.floor(middles / spacing + count / 2).astype(int)
+    index = np.floor(middles / steps + count / 2).astype(int)
     inside = ((index >= 0) & (index < count)).all(1)
     x, y, z = index[inside].T
     return float((values[z, y, x] * np.diff(cuts)[inside]).sum() * np.linalg.norm(direction))

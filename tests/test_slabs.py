@@ -93,7 +93,8 @@ def test_fdk_in_pieces_to_float_rounding(orbit: dict[str, Any], room: float, in_
 def test_a_cap_that_is_no_limit_changes_no_bit(tmp_path: Path) -> None:
     scan, _ = ball_scan()
     run = Run(memory_bytes=1 << 40)
-    for method, params in ((run_fdk, FdkParams()), (run_sart, SartParams(iterations=2))):
+    pairs: tuple[Any, ...] = ((run_fdk, FdkParams()), (run_sart, SartParams(iterations=2)))
+    for method, params in pairs:
         np.testing.assert_array_equal(method(on_disk(scan, tmp_path), params, run).volume, method(scan, params, Run()).volume)
 
 
@@ -112,7 +113,8 @@ def test_sart_in_slabs_to_float_rounding(orbit: dict[str, Any], subset: int, sma
 
 def test_less_than_the_smallest_pieces_is_an_error_before_any_work(small: Any) -> None:
     scan, _ = ball_scan()
-    for method, params in ((run_fdk, FdkParams()), (run_sart, SartParams())):
+    pairs: tuple[Any, ...] = ((run_fdk, FdkParams()), (run_sart, SartParams()))
+    for method, params in pairs:
         with pytest.raises(InputError, match=r"--memory: expected at least \d+ MB for this scan in its smallest pieces, found 51 MB"):
             method(scan, params, Run(memory_bytes=small(1000)))
 

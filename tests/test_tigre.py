@@ -14,7 +14,7 @@ from balls import ball_scan, scanner
 from hypothesis import given, settings
 from test_projector import geometries
 
-from benchmark.api import ConeBeamGeometry, InputError, MissingDependency, Run, filtered_backprojection
+from benchmark.api import ConeBeamGeometry, InputError, MethodSpec, MissingDependency, Params, Run, filtered_backprojection
 from benchmark.cli import doctor
 from benchmark.machine import environment
 from benchmark.plugins.registry import load
@@ -153,6 +153,10 @@ def test_what_is_no_circle_about_z_is_refused():
         tigre.values_of(ConeBeamGeometry.from_vectors(geometry.vectors(), **grid))
 
 
+def with_engine(spec: MethodSpec, engine: str, **changes: Any) -> Params:
+    return spec.params.model_validate({"engine": engine, **changes})
+
+
 # -- without TIGRE ------------------------------------------------------------------------------------------------------
 
 
@@ -161,10 +165,10 @@ def test_without_tigre_the_run_is_skipped_with_the_install_line(method: str, mon
     spec, (scan, _) = load().methods[method], ball_scan(views=4, size=8)
     monkeypatch.setattr(tigre, "missing_modules", list)
     with pytest.raises(MissingDependency, match=r"engine tigre needs tigre \(install: pip install git\+https://.*/TIGRE\.git\)"):
-        resolve(spec.target)(scan, spec.params(engine="tigre"), Run())
+        resolve(spec.target)(scan, with_engine(spec, "tigre"), Run())
     monkeypatch.setattr(tigre, "missing_modules", lambda names: [])
     with pytest.raises(MissingDependency, match="engine tigre needs a CUDA device, this run has 'cpu'"):
-        resolve(spec.target)(scan, spec.params(engine="tigre"), Run())
+        resolve(spec.target)(scan, with_engine(spec, "tigre"), Run())
 
 
 @pytest.fixture
@@ -247,7 +251,7 @@ def test_methods_run_on_tigres_operators(method: str, changes: dict[str, Any], m
     expected = resolve(spec.target)(scan, spec.params(**changes), Run())
     monkeypatch.setattr(tigre, "_loaded", lambda device: (fake_tigre(), "gpu 0"))
     monkeypatch.setattr(tigre, "version", lambda name: "9.9" if name == "pytigre" else "")
-    found = resolve(spec.target)(scan, spec.params(engine="tigre", **changes), Run())
+    found = resolve(spec.target)(scan, with_engine(spec, "tigre", **changes), Run())
     assert (expected.engine, found.engine) == ("native", "tigre 9.9")
     assert np.linalg.norm(found.volume - expected.volume) < 5e-3 * np.linalg.norm(expected.volume)  # angles in float32, and along rays
 
@@ -275,7 +279,7 @@ def test_tigre_and_native_agree(method: str, changes: dict[str, Any], bound: flo
     skip_without_tigre()
     spec, (scan, _) = load().methods[method], ball_scan(views=60, size=64)
     native, other = (
-        resolve(spec.target)(scan, spec.params(engine=engine, **changes), Run(device=cuda)).volume for engine in ("native", "tigre")
+        resolve(spec.target)(scan, with_engine(spec, engine, **changes), Run(device=cuda)).volume for engine in ("native", "tigre")
     )
     inside = (slice(8, -8),) * 3  # at the faces interpolations differ
     assert np.linalg.norm((native - other)[inside]) < bound * np.linalg.norm(native[inside])

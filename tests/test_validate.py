@@ -6,6 +6,7 @@ import dataclasses
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import foreign
 import numpy as np
@@ -284,7 +285,7 @@ def scan_folder(path: Path, **changes: dict) -> Path:
     geometry = found.scan.geometry
     np.save(path / "projections.npy", found.scan.projections)
     np.save(path / "truth.npy", found.truth)
-    content = {
+    content: dict[str, Any] = {
         "projections": {"file": "projections.npy"},
         "geometry": {
             "source_to_origin": geometry.source_to_origin,

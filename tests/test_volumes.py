@@ -54,7 +54,7 @@ def write_dicom(folder: Path, values: np.ndarray, turn: np.ndarray | None = None
         header.file_meta = FileMetaDataset()
         header.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
         header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID = pydicom.uid.CTImageStorage
-        header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID = f"1.2.3.{index + 1}"
+        header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID = pydicom.uid.UID(f"1.2.3.{index + 1}")
         header.SeriesInstanceUID = "1.2.3"
         header.Rows, header.Columns = image.shape
         header.ImagePositionPatient = [float(f"{x:.6f}") for x in turn @ place]

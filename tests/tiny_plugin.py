@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def patient(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
 
 def once(scan: Scan, params: BadParams, run: Run) -> Reconstruction:
     """Patient as long as its marker is not there, then quick."""
-    return (grey if Path(params.marker).exists() else patient)(scan, GreyParams() if Path(params.marker).exists() else params, run)
+    return grey(scan, GreyParams(), run) if Path(params.marker).exists() else patient(scan, params, run)
 
 
 def bad(scan: Scan, params: BadParams, run: Run) -> object:
@@ -246,7 +246,7 @@ def load(params: TinyParams) -> Case:
     return Case("tiny", scan, truth, heldout, "made up", tuple(range(count)), indices)
 
 
-def prepare(params: TinyParams, progress: object) -> None:
+def prepare(params: TinyParams, progress: Any) -> None:
     for done in range(3):
         progress(done, 2, "tiny file")
 
