@@ -39,12 +39,20 @@ class Ranking:
     @functools.cache  # noqa: B019 (lives as long as one table)
     def difference(self, first: str, second: str, metric: str) -> Difference | None:
         """first - second over the cases and seeds that both have; None if there are none."""
-        table = self.good.pivot_table(index=["case", "seed"], columns="label", values=metric)
+        if first > second:  # each pair is drawn once
+            change = self.difference(second, first, metric)
+            return None if change is None else -change
+        table = self._scores(metric)
         if first not in table or second not in table:
             return None
         changes = (table[first] - table[second]).dropna()
         cases: dict[Hashable, list[float]] = {case: part.tolist() for case, part in changes.groupby(level="case")}
         return paired_difference(cases)
+
+    @functools.cache  # noqa: B019
+    def _scores(self, metric: str) -> pd.DataFrame:
+        """A metric by (case, seed) and label."""
+        return self.good.pivot_table(index=["case", "seed"], columns="label", values=metric)
 
     def significant(self, first: str, second: str, metric: str, decimals: int) -> Difference | None:
         """first - second where it is significant and at least half of the last shown decimal; else None."""

@@ -44,6 +44,11 @@ class Difference(Interval):
 
     cases: int = 1
 
+    def __neg__(self) -> Difference:
+        """The other way round."""
+        low, high = (None if bound is None else -bound for bound in (self.high, self.low))
+        return dataclasses.replace(self, mean=-self.mean, low=low, high=high)
+
     @property
     def verdict(self) -> str:
         """'higher', 'lower', 'no difference seen' or, for a single pair, 'one pair'."""
