@@ -74,7 +74,7 @@ def _budget(run: pd.Series) -> str:
 
 
 def _note(runs: pd.DataFrame) -> str:
-    """What went wrong, and what is doubtful about finished runs, in one line."""
+    """Return failures and doubts about finished runs in one line; '' if there are none."""
     bad, doubtful = runs[runs["status"] != "ok"], runs[(runs["status"] == "ok") & (runs["reason"] != "")]
     reasons = list(dict.fromkeys(f"{row.status}: {_first_line(row.reason)}" for row in bad.itertuples()))
     count = f"{len(bad)} of {len(runs)} " if len(runs) > 1 else ""
@@ -94,7 +94,7 @@ def sections(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def section_title(dataset: str, size: int, noise: str) -> str:
-    """What a group of runs has in common, in words."""
+    """Return the title of a group of runs, such as 'chest, 64 voxels, no added noise'."""
     voxels = f", {int(size)} voxels" if pd.notna(size) else ""
     return f"{dataset}{voxels}, {'no added noise' if noise == 'none' else noise}"
 
@@ -135,7 +135,7 @@ def has_pretrained(part: pd.DataFrame) -> bool:
 
 
 def remark(part: pd.DataFrame) -> str:
-    """What the numbers of a table are: one seed, or means with intervals over several; what each run could use; who does not compete."""
+    """Return the text below a table: one seed, or means with intervals; rank and bold; the budget of each run; pretrained methods."""
     apart = "Pretrained: fitted to other scans beforehand, so neither ranked nor set in bold among methods that know nothing but the scan."
     return " ".join(filter(None, [_repetitions(part), apart if has_pretrained(part) else ""]))
 
