@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -71,25 +72,59 @@ def test_the_harness_names_no_method():
 
 def modules_after(code: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, cwd=ROOT, check=True
+        [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"], capture_output=True, text=True, cwd=ROOT, check=True
     )
     return set(done.stdout.split())
 
 
-def test_the_api_costs_little():
-    loaded = modules_after("import benchmark.api")
+PLUGIN = """
+from benchmark.api import Case, ConeBeamGeometry, DatasetParams, DatasetSpec, Field, InputError, MethodSpec, Params, Scan, hookimpl
+
+class Mine(Params):
+    steps: int = Field(3, ge=1, description="steps")
+
+@hookimpl
+def register_methods():
+    return [MethodSpec(name="mine", target="mine.reconstruct:reconstruct", params=Mine, summary="a method")]
+
+Mine(steps=4), register_methods()
+"""
+
+
+@pytest.mark.parametrize("code", ["import benchmark.api", PLUGIN], ids=["api", "plug-in"])
+def test_the_api_and_a_plugin_that_describes_itself_cost_little(code):
+    """Listing methods imports every plug-in: none may bring torch, or another plug-in, along."""
+    loaded = modules_after(code)
+    assert "benchmark.errors" in loaded  # something was imported at all
     assert not HEAVY & loaded
     assert not {
         name for name in loaded if within(name, "benchmark.methods") or within(name, "benchmark.datasets") or within(name, "benchmark.cli")
     }
 
 
-def test_every_name_of_the_api_can_be_had():
+def test_heavy_names_of_the_api_bring_their_own_parts_only_when_asked_for():
+    loaded = modules_after("import benchmark.api\nbenchmark.api.Projector")
+    assert "torch" in loaded and not {"matplotlib", "pandas", "seaborn", "skimage", "typer"} & loaded
+
+
+def declared(tree: ast.Module) -> dict[str, str]:
+    """The module that each name of benchmark.api comes from, as its import statements say, those for type checkers among them."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module is not None]
+    return {alias.name: str(node.module) for node in nodes for alias in node.names}
+
+
+def test_every_name_of_the_api_is_the_one_that_type_checkers_see():
+    """At run time heavy names come from a table, for type checkers from imports: both must name the same objects."""
     from benchmark import api
 
+    tree = ast.parse(Path(api.__file__).read_text())
+    places = declared(tree)
+    assert list(api.__all__) == sorted(set(api.__all__)) and set(api.__all__) <= places.keys()
     for name in api.__all__:
-        assert getattr(api, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        assert getattr(api, name) is getattr(importlib.import_module(places[name]), name), name
+    unlisted = {name for name, module in places.items() if within(module, "benchmark")} - set(api.__all__)
+    assert unlisted == set()
+    with pytest.raises(AttributeError, match="module 'benchmark.api' has no attribute 'nonsense'"):
         api.nonsense  # noqa: B018
 
 
