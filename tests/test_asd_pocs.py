@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from benchmark.api import Projector, Run, Scan, TotalVariation
 from benchmark.methods.asd_pocs import AsdPocsParams
-from benchmark.methods.asd_pocs.reconstruct import GRID, data_tolerance, descended, reconstruct
+from benchmark.methods.asd_pocs.reconstruct import data_tolerance, descended, reconstruct
 from benchmark.methods.sart import SartParams
 from benchmark.methods.sart.reconstruct import reconstruct as sart
 from benchmark.records.budget import Budget
@@ -75,7 +75,9 @@ def test_steps_become_shorter_only_where_descent_undoes_the_data(epsilon: float,
 def test_the_rule_sees_the_scan_and_nothing_else() -> None:
     assert list(inspect.signature(data_tolerance).parameters) == ["scan"]
     clean, noisy = (ball_scan(noise=noise)[0] for noise in (0.0, 0.05))
-    assert data_tolerance(clean) == pytest.approx(GRID / 24 * np.sqrt(np.square(clean.projections).mean()), rel=1e-5)
+    grids = [Scan(clean.projections, clean.geometry.with_volume((size,) * 3)) for size in (24, 48, 64)]
+    parts = [data_tolerance(scan) / float(np.sqrt(np.square(scan.projections).mean())) for scan in grids]
+    assert parts[0] == pytest.approx(2 * parts[1], rel=1e-5) and 0.01 <= parts[2] < parts[1] <= 0.015  # what such grids leave of data
     assert data_tolerance(noisy) == noise_level(noisy.projections) == pytest.approx(0.05, rel=0.1)
     assert data_tolerance(Scan(3 * clean.projections, clean.geometry)) == pytest.approx(3 * data_tolerance(clean), rel=1e-5)
 

@@ -191,8 +191,15 @@ def test_zerorf_averages_its_members() -> None:
     assert run.step == 12 and result.info["members"] == 3
     assert [ZeroRFParams().members_for(views) for views in (1, 10, 14, 20, 50)] == [4, 4, 3, 1, 1]
     assert [ZeroRFParams(finetune=0).members_for(views) for views in (10, 20, 50, 100)] == [4, 2, 1, 1]
-    first = reconstruct("zerorf", ball().scan, members=1, steps=4)
-    assert not np.allclose(result.volume, first.volume, rtol=1e-3)
+    means = [reconstruct("zerorf", ball().scan, members=count, steps=20, refine=0).volume.astype(np.float64) for count in (1, 2, 3)]
+    members = [means[0], 2 * means[1] - means[0], 3 * means[2] - 2 * means[1]]  # each by itself, if they are means of the first so many
+    for volume in members:
+        assert volume.min() > -1e-5 * volume.max()  # attenuation, as that of a field
+        assert misfit(volume.astype(np.float32), ball().scan) < 2 * misfit(means[0].astype(np.float32), ball().scan)
+    assert all(np.abs(a - b).max() > 0.02 * a.max() for a, b in itertools.combinations(members, 2))  # from different noise
+    assert misfit(means[2].astype(np.float32), ball().scan) < np.mean(
+        [misfit(volume.astype(np.float32), ball().scan) for volume in members]
+    )
 
 
 @pytest.mark.parametrize("changes", [{}, {"tensors": "xyz xyz"}, {"render": "rays"}, {"tv": 0.001}])
