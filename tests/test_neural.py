@@ -196,6 +196,7 @@ def test_zerorf_averages_its_members() -> None:
     for volume in members:
         assert volume.min() > -1e-5 * volume.max()  # attenuation, as that of a field
         assert misfit(volume.astype(np.float32), ball().scan) < 2 * misfit(means[0].astype(np.float32), ball().scan)
+    assert [volume.mean() for volume in members] == pytest.approx([members[0].mean()] * 3, rel=0.1)  # all show the same mass
     assert all(np.abs(a - b).max() > 0.02 * a.max() for a, b in itertools.combinations(members, 2))  # from different noise
     assert misfit(means[2].astype(np.float32), ball().scan) < np.mean(
         [misfit(volume.astype(np.float32), ball().scan) for volume in members]
