@@ -154,7 +154,8 @@ def test_busy_loops_compute_and_end():
 
 
 def test_the_torch_march_that_ours_is_compared_with_does_the_same(small, monkeypatch):
-    monkeypatch.setattr(torch, "rand", lambda *shape, generator=None: torch.full(shape, 0.5))  # bin centres, as without jitter
+    # Bin centres, as without jitter.
+    monkeypatch.setattr(torch, "rand", lambda *shape, dtype, generator: torch.full(shape, 0.5, dtype=dtype))
     rays, bounds = view_rays(small), small.volume_bounds
     expected = march(rays, bounds, samples=cpu.SAMPLES)
     positions, ts = cpu._torch_march(rays, torch.from_numpy(bounds).float(), torch.Generator())

@@ -53,7 +53,7 @@ def filtered_backprojection(
     window = cutoff * min(1.0, pixel / max(geometry.volume_spacing[1:]))
 
     def part(projections: np.ndarray, geometry: ConeBeamGeometry, factors: np.ndarray) -> np.ndarray:
-        weighted = torch.from_numpy(projections * cosine_weights(geometry)).to(device)
+        weighted = torch.from_numpy(np.asarray(projections, dtype=np.float32) * cosine_weights(geometry)).to(device)
         weighted *= torch.from_numpy(factors).to(device)
         filtered = filter_rows(torch.nn.functional.pad(weighted, (before, after)), filter, pixel, window)
         return backproject(filtered.transpose(1, 2).contiguous(), _widened(geometry, before, after)).cpu().numpy()

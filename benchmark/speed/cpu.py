@@ -211,9 +211,8 @@ def hash_grid_over_torch() -> dict[str, float]:
     generator = torch.Generator().manual_seed(0)
     grid = HashGrid(levels=16, base=16, finest=512, log2_entries=19, spread=0.1, generator=generator)
     network = MLP(grid.out_features, hidden=32, layers=4, generator=generator)
-    points = torch.rand(
-        RAYS * SAMPLES // 8, 3, dtype=torch.float32, generator=generator
-    )  # an eighth of a step: torch takes seconds for that
+    # An eighth of a step: torch takes seconds for that.
+    points = torch.rand(RAYS * SAMPLES // 8, 3, dtype=torch.float32, generator=generator)
 
     def ours() -> torch.Tensor:
         return network(grid(points))
@@ -250,14 +249,9 @@ def _gaussians_seen() -> tuple[ConeBeamGeometry, tuple[torch.Tensor, ...]]:
     """Two views of 48 x 48 pixels, and means, quaternions, log scales and numbers 0 .. 1 of 200 Gaussians that they see."""
     geometry = dataclasses.replace(standard_geometry(), detector_shape=(48, 48), detector_pitch=(8.0, 8.0), angles=np.array([0.0, 1.0]))
     generator = torch.Generator().manual_seed(0)
-    means = 200 * torch.rand(200, 3, dtype=torch.float32, generator=generator) - 100
-    scales = 4 + 8 * torch.rand(200, 3, dtype=torch.float32, generator=generator)
-    return geometry, (
-        means,
-        torch.randn(200, 4, dtype=torch.float32, generator=generator),
-        scales.log(),
-        torch.rand(200, dtype=torch.float32, generator=generator),
-    )
+    how: dict[str, Any] = {"dtype": torch.float32, "generator": generator}
+    means, scales = 200 * torch.rand(200, 3, **how) - 100, 4 + 8 * torch.rand(200, 3, **how)
+    return geometry, (means, torch.randn(200, 4, **how), scales.log(), torch.rand(200, **how))
 
 
 def _step_over_torch(parameters: Sequence[torch.Tensor], ours: Callable[[], torch.Tensor], other: Callable[[], torch.Tensor]) -> float:
