@@ -254,13 +254,13 @@ def test_a_plug_in_without_hooks_is_a_problem():
             return []
 
     nothing, folder = types.ModuleType("nothing"), types.ModuleType("folder")
-    nothing.__file__, folder.__path__ = "/site/nothing.py", ["/work/folder"]
+    nothing.__file__, folder.__path__ = "/site/nothing.py", ["/site/folder"]
     registry = tiny_registry()
     for plugin in (nothing, folder, Unmarked()):
         registry.add(plugin, "stranger")
     assert [problem.reason for problem in registry.problems] == [
         "no hook is implemented in /site/nothing.py: expected register_methods() or another one, marked with @hookimpl",
-        "a folder without __init__.py was imported: /work/folder",
+        "a folder without __init__.py was imported: /site/folder",
         "register_methods() is not marked with @hookimpl",
     ]
     assert "plug-in set aside" in {check.name for check in doctor._plugins(registry)}
