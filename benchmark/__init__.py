@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.machine.threads import let_threads_sleep
+from benchmark.machine.threads import limit_spinning
 
-let_threads_sleep()  # here, since it works only before torch or the kernels load an OpenMP runtime
+limit_spinning()  # here, since it works only before torch or the kernels load an OpenMP runtime
 
 if TYPE_CHECKING:
     __version__: str

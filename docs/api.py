@@ -197,9 +197,9 @@ def default_of(kind: type, name: str, value: ast.expr | None) -> str:
     if is_model(kind):
         field = kind.model_fields[name]  # type: ignore[attr-defined]
         return "" if field.is_required() else f" = {literal(field.default)}"
-    field = {field.name: field for field in dataclasses.fields(kind)}.get(name) if dataclasses.is_dataclass(kind) else None
-    made = field is not None and callable(field.default_factory)
-    return f" = {literal(field.default_factory() if made else getattr(kind, name))}"
+    known = {field.name: field for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
+    maker: Any = known[name].default_factory if name in known else None
+    return f" = {literal(maker() if callable(maker) else getattr(kind, name))}"
 
 
 def described(kind: Any, name: str) -> str:
@@ -264,7 +264,7 @@ def signature(function: Any, bound: bool = False) -> str:
         if parameter.kind is parameter.KEYWORD_ONLY and not star:
             star = True
             parts.append("*")
-        prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        prefix = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**" if parameter.kind is parameter.VAR_KEYWORD else ""
         star = star or prefix == "*"
         text = f"{prefix}{parameter.name}"
         if parameter.annotation is not parameter.empty:
@@ -309,8 +309,8 @@ def constant(module: str, name: str) -> tuple[str, str]:
     for statement, following in zip(tree.body, [*tree.body[1:], None], strict=True):
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name:
             code = ast.get_source_segment(source, statement) or ""
-            told = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-            return code, inspect.cleandoc(following.value.value) if told else ""
+            told = following.value if isinstance(following, ast.Expr) else None
+            return code, inspect.cleandoc(str(told.value)) if isinstance(told, ast.Constant) else ""
     raise LookupError(f"{module} does not assign {name}")
 
 

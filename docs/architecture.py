@@ -24,7 +24,7 @@ LETTERS = 34  # of a line of text in a room
 def imports() -> dict[str, set[str]]:
     """The rooms that each room imports, functions' own imports included."""
     graph = grimp.build_graph("benchmark", exclude_type_checking_imports=True)
-    rooms = {room.removeprefix("benchmark."): set() for room in graph.find_children("benchmark")}
+    rooms: dict[str, set[str]] = {room.removeprefix("benchmark."): set() for room in graph.find_children("benchmark")}
     for module in graph.modules:
         for imported in graph.find_modules_directly_imported_by(module):
             above, below = (name.split(".")[1] if "." in name else "" for name in (module, imported))

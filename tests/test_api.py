@@ -113,7 +113,7 @@ def test_the_table_is_what_the_module_has() -> None:
 
 
 def test_modules_inside_are_exported_as_modules() -> None:
-    assert benchmark.fields.plain is importlib.import_module("benchmark.fields.plain")
+    assert benchmark.fields.torch_twins is importlib.import_module("benchmark.fields.torch_twins")
 
 
 def mentioned(text: str) -> set[str]:

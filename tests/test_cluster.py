@@ -95,7 +95,7 @@ def test_threads_of_a_run_on_a_cluster_sleep(dask, tmp_path):
     if len(dask.processes) < 2:
         dask.worker()
     (record,) = clustered(dask, tmp_path, "waits").records
-    assert record.info["waiting"] == ["GOMP_SPINCOUNT=0", "KMP_BLOCKTIME=0", "KMP_BLOCKTIME=0"] and not record.info["late"]
+    assert record.info["waiting"] == ["GOMP_SPINCOUNT=30000", "KMP_BLOCKTIME=1", "KMP_BLOCKTIME=1"] and not record.info["late"]
 
 
 def test_a_worker_killed_in_the_middle_of_a_run_costs_that_attempt_only(dask, tmp_path):

@@ -108,7 +108,7 @@ def test_nothing_is_left_out_or_made_up() -> None:
 
 @pytest.mark.parametrize("name", sorted(STRUCTS))
 def test_a_struct_is_that_of_the_sources(name: str) -> None:
-    c_types = {"float": ctypes.c_float, "int": ctypes.c_int, "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32}
+    c_types: dict[str, Any] = {"float": ctypes.c_float, "int": ctypes.c_int, "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32}
     found = [(own, c_types[type_] * length if length > 1 else c_types[type_]) for type_, own, length in fields(name)]
     assert found == STRUCTS[name]._fields_
 

@@ -119,7 +119,7 @@ def bright(geometry: ConeBeamGeometry, place: Callable[[int], tuple[int, int]]) 
     """Views float32 with one bright pixel each."""
     views = np.zeros(geometry.projection_shape, np.float32)
     for index in range(geometry.views):
-        views[(index, *place(index))] = 1.0
+        views[index][place(index)] = 1.0
     return views
 
 

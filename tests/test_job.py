@@ -60,7 +60,7 @@ def test_a_job_and_its_scan_come_back_as_they_were(tmp_path: Path, settings: dic
 def test_nothing_in_a_job_can_be_changed_and_nothing_can_be_added() -> None:
     job = job_of(tiny_case())
     with pytest.raises(ValueError, match="frozen"):
-        job.seed = 3
+        job.seed = 3  # type: ignore[misc]
     with pytest.raises(ValueError, match="Extra inputs"):
         Job.model_validate(job.model_dump() | {"truth": "42"})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -53,7 +54,7 @@ def _add(store: Store, problem, method: str, scores: list, pretrained: bool = Fa
     for seed, score in enumerate(scores):
         run = synthetic.spec(method, problem.name, views, 28, seed, problem.digest, **({"weights": "w.pt"} if pretrained else {}))
         run = run.model_copy(update={"weights_digest": "abc" if pretrained else ""})
-        facts = {"pretrained": {"digest": "abc", "scans": [{}, {}]}} if pretrained else {}
+        facts: dict[str, Any] = {"pretrained": {"digest": "abc", "scans": [{}, {}]}} if pretrained else {}
         if score is None:
             facts |= {"status": "failed", "reason": "it broke | badly\nat step 3"}
         else:
@@ -152,6 +153,13 @@ def csv(results: Results) -> Rows:
     return found
 
 
+def matched(pattern: str, text: str) -> re.Match[str]:
+    """The match that must be there."""
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return found
+
+
 def console(results: Results) -> Rows:
     table = summary_table(results.records)
     heads = [str(column.header).replace("\n", " ").replace("\\[", "[") for column in table.columns]
@@ -159,10 +167,10 @@ def console(results: Results) -> Rows:
     for cells in zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True):
         row = dict(zip(heads, cells, strict=True))
         if not row["Method"].startswith("  "):
-            dataset, size, views = re.fullmatch(r"(\w+) (\d+), (\d+) views", row["Method"]).groups()
+            dataset, size, views = matched(r"^(\w+) (\d+), (\d+) views$", row["Method"]).groups()
             rows = found.setdefault((f"{dataset}, {size} voxels, no added noise", views), [])
             continue
-        numbers = {name: re.fullmatch(r"(\[bold\])?(.*?)(\[/bold\])?", row[heading]) for heading, name in NAMES.items()}
+        numbers = {name: matched(r"^(\[bold\])?(.*?)(\[/bold\])?$", row[heading]) for heading, name in NAMES.items()}
         shown = {name: (match[2].replace("-", ""), match[1] is not None) for name, match in numbers.items()}
         rows.append((row["Method"].strip().replace("\\[", "["), row["Rank"], shown))
     return found
@@ -183,7 +191,7 @@ def markdown(results: Results) -> Rows:
 def latex(results: Results) -> Rows:
     found: Rows = {}
     for block in (_written(results) / "summary.tex").read_text().split(r"\begin{table}")[1:]:
-        title = re.search(r"\\caption\{(.*?)\. ", block)[1]
+        title = matched(r"\\caption\{(.*?)\. ", block)[1]
         heads, *rows = [line.strip().removesuffix(r" \\").split(" & ") for line in block.splitlines() if " & " in line]
         for cells in rows:
             failed = cells[2].startswith(r"\multicolumn")

@@ -17,7 +17,7 @@ from benchmark.machine.threads import FOR_ALL, MARK, POLICY, set_variables
 
 ROOT = Path(__file__).resolve().parent.parent
 USER = ({"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": "7"}, {"KMP_BLOCKTIME": "200"})
-ASLEEP = ["GOMP_SPINCOUNT=0", "KMP_BLOCKTIME=0", "KMP_BLOCKTIME=0"]  # of libgomp, libomp, libiomp5
+OURS = ["GOMP_SPINCOUNT=30000", "KMP_BLOCKTIME=1", "KMP_BLOCKTIME=1"]  # of libgomp, libomp, libiomp5
 
 
 @pytest.fixture
@@ -76,12 +76,12 @@ def needs_libgomp(said: str) -> None:
 def test_whoever_imports_a_part_of_us_before_torch_has_threads_that_sleep(undecided, first):
     said = openmp_said(undecided, "-c", f"import {first}, torch")
     needs_libgomp(said)
-    assert set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", said)) == {"0"}
+    assert set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", said)) == {"30000"}
 
 
 def test_a_verb_has_threads_that_sleep_or_what_the_user_wants(undecided, tmp_path):
     validate = ("-m", "benchmark", "validate", "ball", "--size", "16", "--views", "8", "--output", str(tmp_path / "picture.png"))
-    for choice, count in (({}, "0"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")):
+    for choice, count in (({}, "30000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")):
         said = openmp_said(undecided | choice, *validate)
         needs_libgomp(said)
         assert set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", said)) == {count}
@@ -89,7 +89,7 @@ def test_a_verb_has_threads_that_sleep_or_what_the_user_wants(undecided, tmp_pat
 
 def test_the_process_of_a_run_has_threads_that_sleep(undecided, tmp_path):
     (record,) = sweep(tmp_path, "waits").records
-    assert record.info["waiting"] == ASLEEP and record.info["late"] == []
+    assert record.info["waiting"] == OURS and record.info["late"] == []
 
 
 def test_the_process_of_a_run_has_what_the_user_wants(undecided, tmp_path, monkeypatch):
@@ -99,25 +99,25 @@ def test_the_process_of_a_run_has_what_the_user_wants(undecided, tmp_path, monke
 
 
 def test_doctor_says_who_decided_what(undecided, monkeypatch):
-    threads.let_threads_sleep()
+    threads.limit_spinning()
     threads._late.clear()  # of torch, which the tests have loaded
     ours = doctor._threads()
-    assert ours.status == "ok" and "libgomp GOMP_SPINCOUNT=0 (set by benchmark)" in ours.detail
-    assert "libomp KMP_BLOCKTIME=0 (set by benchmark)" in ours.detail
+    assert ours.status == "ok" and "libgomp GOMP_SPINCOUNT=30000 (set by benchmark)" in ours.detail
+    assert "libomp KMP_BLOCKTIME=1 (set by benchmark)" in ours.detail
     monkeypatch.setenv("KMP_BLOCKTIME", "200")
-    assert "libgomp GOMP_SPINCOUNT=0 (set by benchmark), libomp KMP_BLOCKTIME=200 (set by you)" in doctor._threads().detail
+    assert "libgomp GOMP_SPINCOUNT=30000 (set by benchmark), libomp KMP_BLOCKTIME=200 (set by you)" in doctor._threads().detail
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    threads.let_threads_sleep()
+    threads.limit_spinning()
     assert "libgomp OMP_WAIT_POLICY=active (set by you)" in doctor._threads().detail
 
 
 def test_doctor_names_a_runtime_that_was_loaded_too_early(undecided, monkeypatch):
     monkeypatch.setattr(threads, "loaded_runtimes", lambda: ["libgomp"])
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")  # read when it was loaded
-    threads.let_threads_sleep()
+    threads.limit_spinning()
     assert doctor._threads().status == "ok"
     monkeypatch.delenv("GOMP_SPINCOUNT")
-    threads.let_threads_sleep()
+    threads.limit_spinning()
     check = doctor._threads()
     assert check.status == "warning" and "its threads spin: libgomp" in check.detail and "before torch" in check.fix
 

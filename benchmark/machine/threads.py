@@ -1,4 +1,4 @@
-"""OpenMP's threads wait asleep: threads that spin keep a core from whoever needs it, their own partners on a busy machine first.
+"""OpenMP's threads spin for a fraction of a millisecond, then sleep: longer spinning keeps a core from whoever needs it.
 
 A runtime reads the environment once, when it is loaded. `import benchmark` therefore sets the variables before torch or the kernels load a
 runtime; child processes inherit them.
@@ -12,8 +12,9 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import NamedTuple
 
-# GCC's runtime (torch's on Linux, too) spins for up to 3 ms by default, LLVM's and Intel's for 200 ms.
-POLICY = {"GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+# GCC's runtime (torch's on Linux, too) spins for up to 3 ms by default, LLVM's and Intel's for 200 ms. A tenth of 3 ms [iterations] and 1 ms
+# are enough for threads that all have a core; to sleep at once would cost half the speed there (docs/performance.md).
+POLICY = {"GOMP_SPINCOUNT": "30000", "KMP_BLOCKTIME": "1"}
 RUNTIMES = {"libgomp": "GOMP_SPINCOUNT", "libomp": "KMP_BLOCKTIME", "libiomp5": "KMP_BLOCKTIME"}
 FOR_ALL = "OMP_WAIT_POLICY"  # read by every runtime, unless its own variable is set
 MARK = "SEED_WAITING"  # names the variables that this module set, here or in a parent process
@@ -29,7 +30,7 @@ class Waiting(NamedTuple):
     by_user: bool
 
 
-def let_threads_sleep() -> None:
+def limit_spinning() -> None:
     """Set in this process what the user has not set, and remember which runtimes will not see it."""
     added = set_variables(os.environ)
     _late.extend(runtime for runtime in loaded_runtimes() if RUNTIMES[runtime] in added)
