@@ -11,6 +11,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 import benchmark.api
 import benchmark.fields
 from benchmark.api import (
+    MU_WATER,
     Composite,
     Ellipsoids,
     Engine,
@@ -30,6 +32,7 @@ from benchmark.api import (
     MissingDependency,
     Morphology,
     Params,
+    Progress,
     Projector,
     Results,
     Run,
@@ -258,6 +261,17 @@ def test_the_reference_scan_and_its_psnr() -> None:
     assert scan.geometry.volume_shape == truth.shape == (8, 8, 8)
     spread = float(truth.max() - truth.min())
     assert psnr_against(truth)(torch.from_numpy(truth + np.float32(0.1 * spread))) == pytest.approx(20, abs=1e-3)
+
+
+def test_water_is_what_hounsfield_units_are_measured_against() -> None:
+    np.testing.assert_allclose(attenuation(np.array([-1000.0, 0.0, 1000.0]), MU_WATER), [0, MU_WATER, 2 * MU_WATER], rtol=1e-6)
+
+
+def test_a_function_that_hears_of_progress() -> None:
+    heard: list[tuple[int, int, str]] = []
+    hear: Progress = lambda done, total, text: heard.append((done, total, text))  # noqa: E731
+    hear(1, 2, "chest")
+    assert heard == [(1, 2, "chest")] and get_args(Progress)[0] == [int, int, str]
 
 
 def test_small_files(tmp_path: Path) -> None:

@@ -108,7 +108,8 @@ def test_the_field_of_a_checkpoint_is_the_volume_before_its_refinement(name: str
     params = spec.params(**SETTINGS[name] | {"refine": 0})
     volume = resolve(spec.target)(scan, params, Run(seed=3, checkpoints=checkpoints(tmp_path / "c.pt", scan, spec, params))).volume
     found = Checkpoint.read(tmp_path / "c.pt")
-    field = resolve(found.facts["field"])(found.state, found.params, found.geometry)
+    assert found.method.field is not None
+    field = resolve(found.method.field)(found.state, found.params, found.geometry)
     supersample = 1 if name == "zerorf" else 2  # the grid is sampled at voxel centres
     with torch.no_grad():
         again = field_volume(field, found.geometry, supersample)

@@ -210,7 +210,12 @@ def test_check_prints_a_table_and_knows_mistakes(environment, capsys):
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("3x", "a letter first"), ("sart", "'sart' of methods.sart"), ("json", "a name that no installed module has"), ("a b", "letters")],
+    [
+        ("3x", "a letter first"),
+        ("sart", "'sart' of benchmark.methods.sart"),
+        ("json", "a name that no installed module has"),
+        ("a b", "letters"),
+    ],
 )
 def test_names_that_cannot_be(tmp_path, capsys, name, text):
     assert main(["new-method", name, str(tmp_path)]) == 2

@@ -245,7 +245,7 @@ def test_what_a_kernel_refuses_is_an_error_with_its_words() -> None:
 SHORT_OF_MEMORY = """
     import json, resource
     import numpy as np, torch
-    from benchmark.ct.kernels.call import call
+    from benchmark.kernels.dispatch import call
 
     def zeros(*shape, dtype=torch.float32):
         return torch.zeros(shape, dtype=dtype)

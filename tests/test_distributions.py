@@ -17,6 +17,7 @@ from packages import make_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, 'build_' + sys.argv[1])(sys.argv[2]))"
+DEPENDENCIES = "\n".join(path for path in sys.path if path.endswith("site-packages")) + "\n"  # those of this environment
 IGNORED = shutil.ignore_patterns(".*", "build", "*.egg-info", "results", "__pycache__")
 # A stranger's package called `datasets`: what counts is that both can be imported, whichever came first.
 STRANGER = {"datasets/__init__.py": b"name = 'not ours'\n", "datasets/arrow_dataset.py": b""}
@@ -61,7 +62,7 @@ def environment(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempP
     home = tmp_path_factory.mktemp("environment")
     venv.create(home)
     site = Path(sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)}))
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (site / "dependencies.pth").write_text(DEPENDENCIES)
     pip(home, "install", "--no-deps", "--no-index", distributions[1])
     return home
 
@@ -113,7 +114,7 @@ def test_a_package_called_datasets_lives_beside_it(first, distributions, tmp_pat
     home = tmp_path / "environment"
     venv.create(home)
     site = Path(sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)}))
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (site / "dependencies.pth").write_text(DEPENDENCIES)
     make_wheel(tmp_path, "datasets", "9.9", STRANGER)
     theirs, ours = tmp_path / "datasets-9.9-py3-none-any.whl", distributions[1]
     for wheel in (theirs, ours) if first == "theirs" else (ours, theirs):

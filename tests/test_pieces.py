@@ -245,14 +245,14 @@ LIMITED = """
 import sys
 from pathlib import Path
 import torch
-from benchmark import mapped
-from benchmark.clock import memory_mb, peak_memory_mb
-from benchmark.ct import slabs
-from benchmark.ct.kernels.library import library
+from benchmark.storage import mapped
+from benchmark.machine.clock import memory_mb, peak_memory_mb
+from benchmark.projection import slabs
+from benchmark.kernels.cpu_library import library
 from benchmark.metrics import register_metrics, similarity
-from benchmark.score import Scorer
-from benchmark.store import Store
-from benchmark.types import volume_digest
+from benchmark.metrics.scorer import Scorer
+from benchmark.records.store import Store
+from benchmark.scan.reconstruction import volume_digest
 from benchmark.datasets.folder import FolderParams, load
 
 torch.set_num_threads(1)

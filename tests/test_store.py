@@ -145,7 +145,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     """The operating system itself refuses (a limit on file sizes), as a full disk would."""
     (tmp_path / "kept").write_text("kept")
     code = (
-        "import sys; from pathlib import Path; from benchmark import atomic\n"
+        "import sys; from pathlib import Path; from benchmark.storage import atomic\n"
         "try:\n    atomic.replace(Path(sys.argv[1]) / 'kept', b'x' * 100_000)\n"
         "except atomic.StorageError as error:\n    print(error)"
     )

@@ -137,6 +137,7 @@ def test_tables_are_the_same(folder: str, tmp_path: Path) -> None:
     names = ("runs.csv", "summary.csv", "curves.csv", "time_to_quality.csv")
     for name in names:
         then, now = pd.read_csv(STORED / folder / "tables" / name), pd.read_csv(tmp_path / "tables" / name)
+        then = then[[column for column in then.columns if not column.endswith("_leads")]]  # empty where only numbers decided
         pd.testing.assert_frame_equal(now[then.columns], then, check_exact=False, rtol=1e-9, obj=name)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from benchmark.errors import InputError, Mistakes
 from benchmark.execution.eligibility import skip_reason
-from benchmark.execution.job import import_path
 from benchmark.execution.libraries import set_up_libraries
 from benchmark.plan import quantities
 from benchmark.plan.entries import Entry, resolve_entry
@@ -52,7 +51,6 @@ class Course:
             "method": self.method.name,
             "revision": self.method.revision,
             "params": self.params,
-            "params_model": import_path(self.method.params),
             "seed": self.seed,
             "fitted_to": [
                 {

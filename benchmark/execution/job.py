@@ -61,13 +61,11 @@ class ScanFacts(_Part):
 
 
 class CheckpointFacts(_Part):
-    """The run that a checkpoint belongs to, and what it takes to ask its field. Stored in every checkpoint: names stay as they are."""
+    """The run that a checkpoint belongs to. Stored in every checkpoint: names stay as they are."""
 
     method: str
     revision: int
     params: dict[str, Any]
-    params_model: str | None  # 'module:name'
-    field: str | None  # 'module:name' of MethodSpec.field
     seed: int
     scan: str  # digest
     geometry: dict[str, Any]
@@ -216,8 +214,6 @@ def _checkpoint_plan(method: MethodSpec, spec: RunSpec, case: Case, options: Opt
         method=spec.method,
         revision=spec.method_revision,
         params=plain(spec.method_params),
-        params_model=import_path(method.params),
-        field=_path_of(method.field),
         seed=spec.seed,
         scan=case.scan.digest,
         geometry=plain(case.scan.geometry.to_dict()),

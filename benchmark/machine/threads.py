@@ -12,8 +12,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import NamedTuple
 
-# GCC's runtime (torch's on Linux, too) spins for up to 3 ms by default, LLVM's and Intel's for 200 ms. A tenth of 3 ms [iterations] and 1 ms
-# are enough for threads that all have a core; to sleep at once would cost half the speed there (docs/performance.md).
+# GCC's runtime (torch's on Linux, too) spins for up to 3 ms by default, LLVM's and Intel's for 200 ms. A tenth of the former [iterations]
+# and 1 ms are enough where each thread has a core; to sleep at once would cost half the speed there (docs/performance.md).
 POLICY = {"GOMP_SPINCOUNT": "30000", "KMP_BLOCKTIME": "1"}
 RUNTIMES = {"libgomp": "GOMP_SPINCOUNT", "libomp": "KMP_BLOCKTIME", "libiomp5": "KMP_BLOCKTIME"}
 FOR_ALL = "OMP_WAIT_POLICY"  # read by every runtime, unless its own variable is set

@@ -29,7 +29,7 @@ class Stateful(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """facts: what was being done (method, field, params, params_model, seed, geometry, scan, all JSON values);
+    """facts: what was being done (method, params, seed, geometry, scan, all JSON values);
     step, seconds, cpu_seconds, counters and random (the run's generator): how far it had come; state: the method's own."""
 
     facts: dict[str, Any]
@@ -58,6 +58,7 @@ class Checkpoint:
         name, model = self.facts.get("method"), self.facts.get("params_model")
         if name is None and model is not None:
             models = {f"{spec.params.__module__}:{spec.params.__qualname__}": spec.name for spec in registry().methods.values()}
+            models |= {path.removeprefix("benchmark."): method for path, method in models.items()}  # where ours lay before version 0.2
             name = models.get(str(model), model)
         if name is None:
             fix = "Give a checkpoint that a run has written."
@@ -132,4 +133,9 @@ class Checkpoints:
             found = Checkpoint.read(self.path)
         except InputError:
             return None
-        return found if found.facts == self.facts and found.counters is not None else None
+        return found if _identity(found.facts) == _identity(self.facts) and found.counters is not None else None
+
+
+def _identity(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts without the places of code, which older files name: a module may move, its method stays."""
+    return {name: value for name, value in facts.items() if name not in ("params_model", "field")}

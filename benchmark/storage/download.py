@@ -23,7 +23,8 @@ from benchmark.errors import InputError, MissingDependency
 
 POLL = 0.2  # [s] between looks at a running download
 
-Progress = Callable[[int, int, str], None]  # done, total (bytes or steps; 0 = unknown), what is done now
+Progress = Callable[[int, int, str], None]
+"""Type of a function `(done, total, text)` that hears of progress: bytes or steps (a total of 0 is unknown), and the present task."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,7 +46,7 @@ def ramp_filtered(residual: torch.Tensor, power: float) -> torch.Tensor:
     if not power:
         return residual
     count = residual.shape[-1]
-    frequency = torch.fft.rfftfreq(2 * count, device=residual.device) * 2 + 1 / (2 * count)  # the mean must still count
+    frequency = torch.fft.rfftfreq(2 * count, dtype=residual.dtype, device=residual.device) * 2 + 1 / (2 * count)  # for the mean to count
     gain = frequency**power
     gain = gain / gain.square().mean().sqrt()
     return torch.fft.irfft(torch.fft.rfft(residual, 2 * count) * gain, 2 * count)[..., :count]
@@ -58,7 +58,7 @@ def ssim(images: torch.Tensor, others: torch.Tensor, data_range: float) -> torch
     The window is Gaussian and lies inside the images; smaller images have a smaller one.
     """
     size = min(WINDOW, *images.shape[1:])
-    window = torch.exp(-0.5 * ((torch.arange(size, device=images.device) - (size - 1) / 2) / SIGMA) ** 2)
+    window = torch.exp(-0.5 * ((torch.arange(size, dtype=torch.float32, device=images.device) - (size - 1) / 2) / SIGMA) ** 2)
     window = window / window.sum()
 
     def blurred(stack: torch.Tensor) -> torch.Tensor:
