@@ -8,6 +8,7 @@ does not run, but its commands are still understood by the command line.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import inspect
 import os
 import re
@@ -165,3 +166,19 @@ def test_links_between_pages_lead_somewhere():
     for path in PAGES:
         for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_picture_of_the_floors_is_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("docs_architecture", ROOT / "docs" / "architecture.py")
+    assert spec is not None and spec.loader is not None
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    assert drawing.PICTURE.read_text() == drawing.draw(), "run `make docs`"
+    assert len(drawing.imports()) <= 30
+
+
+def test_the_architecture_names_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = re.findall(r"`([a-z_]+/(?:[a-z_/]+(?:\.py)?)?)`", text)
+    assert len(named) > 30
+    assert [name for name in named if not ((ROOT / "benchmark" / name).exists() or (ROOT / name).exists())] == []

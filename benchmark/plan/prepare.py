@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -38,12 +39,12 @@ def prepare_datasets(registry: Registry, names: list[str], sets: tuple[str, ...]
         _prepare_one(spec, values, console)
 
 
-def _resolved(registry: Registry, entry: Entry, mistakes: Mistakes) -> list[dict]:
+def _resolved(registry: Registry, entry: Entry, mistakes: Mistakes) -> list[dict[str, Any]]:
     spec = registry.datasets[entry.name]
     return resolve_entry(entry, spec, {}, mistakes) if spec.prepare is not None else [{}]
 
 
-def _prepare_one(spec: DatasetSpec, values: dict, console: Console) -> None:
+def _prepare_one(spec: DatasetSpec, values: dict[str, Any], console: Console) -> None:
     if spec.prepare is None:
         console.print(f"{escape(spec.name)}: nothing to prepare")
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +22,12 @@ def affine(geometry: ConeBeamGeometry) -> np.ndarray:
 
 def write_volume(path: Path, volume: np.ndarray, geometry: ConeBeamGeometry, length_unit: str = "mm") -> None:
     """Store a volume [z, y, x] as float32, plane by plane; on disk the first axis is x, as NIfTI wants."""
-    from nibabel import Nifti1Image
+    import nibabel
     from nibabel.openers import ImageOpener
 
+    make: Any = nibabel.Nifti1Image  # whose methods have no types
     planes = np.broadcast_to(np.float32(0), volume.shape[::-1])  # stands for the volume, which may be more than there is memory
-    image = Nifti1Image(planes, affine(geometry))
+    image = make(planes, affine(geometry))
     image.set_sform(affine(geometry), code=1)
     image.set_qform(affine(geometry), code=1)
     header = image.header

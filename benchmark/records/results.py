@@ -239,7 +239,7 @@ def arranged(records: Iterable[RunRecord]) -> list[RunRecord]:
     return sorted((record for record in records if record.spec.data_digest or record.run_id not in loaded), key=_order)
 
 
-def _order(record: RunRecord) -> tuple:
+def _order(record: RunRecord) -> tuple[Any, ...]:
     spec = record.spec
     return (spec.dataset, spec.dataset_params.get("size", 0), record.views, spec.method, spec.preset, spec.seed, record.run_id)
 

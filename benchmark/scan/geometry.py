@@ -146,7 +146,7 @@ class ConeBeamGeometry:
         Pixel (row j, column i) lies at centre + (i - (W - 1) / 2) u + (j - (H - 1) / 2) v.
         """
         if self.view_vectors is not None:
-            return self.view_vectors.copy()
+            return np.array(self.view_vectors)
         cos, sin = np.cos(self.angles), np.sin(self.angles)
         zero, one = np.zeros_like(cos), np.ones_like(cos)
         ray = np.stack([-cos, -sin, zero], -1)  # central ray, from the source to the detector
@@ -365,5 +365,6 @@ def _floats(name: str, value: Any, count: int, *, positive: bool = False) -> tup
 def _rotate(vectors: np.ndarray, axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """Rodrigues' rotation of vectors [view, 3] about unit axes [view, 3] by angles [view] [rad]."""
     cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
-    along = np.einsum("vx,vx->v", axes, vectors)[:, None] * axes
-    return along + cos * (vectors - along) + sin * np.cross(axes, vectors)
+    along: np.ndarray = np.einsum("vx,vx->v", axes, vectors)[:, None] * axes
+    turned: np.ndarray = along + cos * (vectors - along) + sin * np.cross(axes, vectors)
+    return turned
