@@ -70,7 +70,7 @@ def environment(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempP
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
     """A folder full of names that a present folder could mislead us with."""
-    for name in ("datasets", "methods", "configs", "results", "naf", "torch", "yaml"):
+    for name in ("datasets", "methods", "configs", "results", "naf", "numpy", "pydantic", "sirt", "torch", "yaml"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(f"raise RuntimeError('imported the present folder\\'s {name}')\n")
     return tmp_path

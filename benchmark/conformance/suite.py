@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from benchmark.errors import unknown_name
+from benchmark.machine.interpreter import PYTHON
 
 if TYPE_CHECKING:
     from benchmark.plugins.registry import Registry
@@ -70,7 +71,7 @@ def examine(method: str, values: dict[str, Any], only: Sequence[str] = (), longe
 def _from_child(job: dict[str, Any], longest: float, log: IO[bytes]) -> Iterator[Finding]:
     """What one child finds until it ends, or until one check takes too long."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmark.conformance.child", json.dumps(job)],
+        [*PYTHON, "-m", "benchmark.conformance.child", json.dumps(job)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,

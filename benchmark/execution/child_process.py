@@ -18,6 +18,7 @@ from benchmark.execution.attempt import RESULT, work
 from benchmark.execution.job import read_job
 from benchmark.execution.options import OnEvent, Options, Outcome, Stop, Stopped
 from benchmark.machine.environment import HOME
+from benchmark.machine.interpreter import PYTHON
 from benchmark.machine.threads import set_variables
 from benchmark.storage.atomic import StorageError
 
@@ -93,7 +94,7 @@ def _environment(options: Options) -> dict[str, str]:
 def _child(folder: Path, options: Options, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """A worker in a session of its own (Ctrl-C reaches only the parent); whatever is left of it is killed at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmark.execution.worker", str(folder)],
+        [*PYTHON, "-m", "benchmark.execution.worker", str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=log,

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmark.machine.interpreter import PYTHON
+
 DISTRIBUTION = "seed-ct"
 HOME = Path(__file__).resolve().parents[2]  # where the package lies: a clone, or site-packages
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image")
@@ -137,7 +139,7 @@ def try_import(module: str) -> tuple[bool, str]:
 def try_in_child(code: str, *arguments: str, timeout: float = LONGEST_TRY) -> tuple[bool, str]:
     """Run Python code in a fresh process: whether it ended well, and its last line (of output, or of the traceback)."""
     paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", code, *arguments]
+    command = [*PYTHON, "-c", code, *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=HOME, env={**os.environ, **paths})
     except subprocess.TimeoutExpired:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmark.machine.interpreter import PYTHON
 from benchmark.storage.cache_folder import cache_folder
 
 LONGEST = 120.0  # [s] for an import
@@ -57,7 +58,7 @@ def _stamp(module: str) -> Path:
 
 def _try_in_child(module: str) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", _TRY, module]
+    command = [*PYTHON, "-c", _TRY, module]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=LONGEST)
     except subprocess.TimeoutExpired:
