@@ -1,1 +1,1 @@
-"""How test data are made: bodies, scanners, noise."""
+"""Test data: bodies, scanners and noise."""

@@ -43,7 +43,7 @@ class Ellipsoids:
         return len(self.attenuation)
 
     def _to_unit_ball(self) -> np.ndarray:
-        """[n, 3, 3] maps that turn each centred ellipsoid into the unit ball."""
+        """Return [n, 3, 3] maps that turn each centred ellipsoid into the unit ball."""
         cos, sin, zero, one = np.cos(self.turns), np.sin(self.turns), np.zeros(len(self)), np.ones(len(self))
         rotation = np.stack([np.stack([cos, sin, zero], -1), np.stack([-sin, cos, zero], -1), np.stack([zero, zero, one], -1)], 1)
         return rotation / self.semi_axes[:, :, None]
@@ -66,7 +66,7 @@ class Ellipsoids:
         return projections
 
     def _line_integrals(self, source: np.ndarray, rays: np.ndarray) -> np.ndarray:
-        """From the source [3] along rays [..., 3] (full length, to the detector): [...]."""
+        """Return the line integrals [...] from the source [3] along rays [..., 3] (full length, to the detector)."""
         total = np.zeros(rays.shape[:-1])
         for frame, centre, attenuation in zip(self._to_unit_ball(), self.centres, self.attenuation, strict=True):
             origin, direction = frame @ (source - centre), rays @ frame.T
@@ -105,7 +105,7 @@ class Ellipsoids:
 
 
 def _share_inside(centres: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Share of the points centres[m] + offsets[s] that lie in the unit ball, [m]."""
+    """Return the share of the points centres[m] + offsets[s] inside the unit ball, [m]."""
     share = np.empty(len(centres))
     step = max(1, _POINTS_AT_ONCE // len(offsets))
     for first in range(0, len(centres), step):

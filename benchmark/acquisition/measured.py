@@ -40,7 +40,7 @@ class MeasuredParams(DatasetParams):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """A measured scan that is read view by view; `measured_case` makes a case of it.
+    """Measured scan, read view by view; `measured_case` turns it into a case.
 
     - `geometry`: all views, and the volume's box; the parameter `size` rescales the grid in the box.
     - `view(i)`: line integrals of view i, float32 [v, u].

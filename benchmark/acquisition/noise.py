@@ -1,4 +1,4 @@
-"""What a real detector does to simulated line integrals: blur, scattered background, photon and electronic noise."""
+"""Detector effects on simulated line integrals: blur, scatter, photon and electronic noise."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from benchmark.errors import InputError
 
-FLOOR = 0.5  # [photons] the least a pixel may count: half a photon, so that -log stays finite
-_MOST = 1e18  # [photons] beyond it NumPy's Poisson generator overflows
+FLOOR = 0.5  # [photons] lower limit of a pixel's count, so that -log stays finite
+_MOST = 1e18  # [photons] NumPy's Poisson generator overflows above this
 
 
 def add_noise(projections: np.ndarray, photons: float, electronic: float, rng: np.random.Generator) -> np.ndarray:
-    """Return line integrals as a noisy detector measures them, float32 of the same shape, finite at any dose.
+    """Add detector noise to line integrals: float32 of the same shape, finite at any dose.
 
         N = Poisson(I0 exp(-p)) + Gaussian(0, electronic),   p_noisy = -log(max(N, 1/2) / I0)
 
@@ -33,7 +33,7 @@ def add_noise(projections: np.ndarray, photons: float, electronic: float, rng: n
 
 
 def detected(projections: np.ndarray, blur: float = 0.0, scatter: float = 0.0) -> np.ndarray:
-    """Line integrals [view, v, u] after a detector that blurs and sees scattered radiation, float32 of the same shape; no noise.
+    """Return line integrals [view, v, u] with detector blur and scattered radiation, without noise: float32 of the same shape.
 
         p' = -log(B I + scatter W I),  I = exp(-p)
 

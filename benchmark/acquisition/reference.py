@@ -1,4 +1,4 @@
-"""A small scan whose truth is known in closed form, for measuring how fast something is."""
+"""Small scan with a closed-form truth, for measurements of speed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scanners whose proportions simulated scans can have."""
+"""Scanners with the proportions available to simulated scans."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Scanner:
     width: float  # along u
     height: float  # along v
     arc: float
-    cube: float | None = None  # edge of the cube it was made for; None = the cube whose corners just stay in view
+    cube: float | None = None  # edge of the cube the scanner was designed for; None = the largest cube with all corners in view
 
     def around(self, side: float, detector: int) -> dict[str, Any]:
-        """Distances, detector shape and pitch for a cube of this side, `detector` pixels wide; all lengths scaled alike."""
+        """Return distances, detector shape and pitch for a cube of this side, `detector` pixels wide; all lengths scale alike."""
         cube = self.cube if self.cube is not None else self.width * self.source_to_origin / self.source_to_detector / math.sqrt(2)
         pitch = self.width * side / cube / detector
         return {

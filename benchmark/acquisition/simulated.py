@@ -1,4 +1,4 @@
-"""How simulated objects are scanned: the orbit around a cube, its training views and its held-out views."""
+"""Scans of simulated objects: the orbit around a cube, training views and held-out views."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Scan
 from benchmark.storage.cache import cached_arrays
 
-VERSION = 1  # raise it whenever simulated numbers change: it is part of the key of what is cached
+VERSION = 1  # part of the cache key: raise it whenever simulated numbers change
 CIRCLE = 720  # views of the nominal full acquisition: explicit indices count its half degrees
 # Held-out angles lie between the nominal ones, at an irrational share of the step: they equal no angle of ANY evenly spaced subset.
 BETWEEN = (5**0.5 - 1) / 2
 
 
 class SimulatedParams(DatasetParams):
-    """Parameters that every simulated dataset understands: the scanner, its orbit and its detector."""
+    """Parameters of every simulated dataset: the scanner, its orbit and its detector."""
 
     detector: int | None = Field(None, ge=1, le=8192, description="pixels along each side of the detector; none = 1.5 x size")
     sub_rays: int = Field(2, ge=1, le=16, description="rays per detector pixel and direction, whose line integrals are averaged")
@@ -43,7 +43,7 @@ class SimulatedParams(DatasetParams):
 
     @model_validator(mode="after")
     def _possible(self) -> SimulatedParams:
-        """Mistakes that are known before anything is loaded."""
+        """Raise InputError for mistakes visible before anything is loaded."""
         training_angles(self.views)
         heldout_angles(self.heldout, self.data_seed)
         if self.electronic and self.photons is None:
@@ -57,7 +57,7 @@ class SimulatedParams(DatasetParams):
 
 
 class Object(Protocol):
-    """Something with a known attenuation: Voxels or Ellipsoids."""
+    """Object of known attenuation: Voxels or Ellipsoids."""
 
     def project(self, geometry: ConeBeamGeometry, sub_rays: int) -> np.ndarray: ...
 
@@ -94,15 +94,15 @@ def heldout_angles(count: int, seed: int, arc: float = 2 * np.pi) -> tuple[np.nd
 
 
 def cube_orbit(side: float, size: int, detector: int, angles: np.ndarray) -> ConeBeamGeometry:
-    """The standard scanner: source at 2.5 sides from the axis, detector of 2 x 2 sides at 3.5 sides from the source [mm].
+    """Return the standard scanner: source at 2.5 sides from the axis, detector of 2 x 2 sides at 3.5 sides from the source [mm].
 
-    The cone then sees the whole cube but for the outermost of its vertical edges, which no body reaches.
+    The cone then covers the whole cube except slivers at its vertical edges, which no body reaches.
     """
     return orbit(side, detector, angles, SimulatedParams.model_validate({"size": size}))
 
 
 def orbit(side: float, detector: int, angles: np.ndarray, params: SimulatedParams) -> ConeBeamGeometry:
-    """The scanner that the parameters describe, around a cube of this side [mm]. `angles` [rad] count from the first view."""
+    """Return the scanner described by the parameters, around a cube of this side [mm]. `angles` [rad] count from the first view."""
     scanner = SCANNERS[params.scanner]
     height = params.rise * (angles - params.radians / 2) / (2 * np.pi) if params.rise else 0.0
     return ConeBeamGeometry(

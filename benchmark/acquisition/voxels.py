@@ -1,7 +1,7 @@
-"""Test data by another discretisation than the reconstruction's: exact ray lengths through piecewise-constant native voxels.
+"""Test data by a discretisation other than the reconstruction's: exact ray lengths through piecewise-constant native voxels.
 
-The projector that methods use interpolates on the reconstruction grid; using it for the data as well would flatter
-them (the inverse crime). Here every ray is cut at the faces of the native voxels (Siddon 1985), several rays per pixel,
+The projector of the methods interpolates on the reconstruction grid; data made by that projector would flatter
+the methods (the inverse crime). Here every ray is cut at the faces of the native voxels (Siddon 1985), several rays per pixel,
 and the truth is the mean of the native voxels over each voxel of the reconstruction grid.
 """
 
@@ -57,7 +57,7 @@ class Voxels:
             return _contracted(self.values, shares)
 
         def write(volume: np.ndarray) -> None:
-            depth = max(1, mapped.WHOLE * len(volume) // self.values.nbytes)  # planes that about one piece of the values makes
+            depth = max(1, mapped.WHOLE * len(volume) // self.values.nbytes)  # planes in about one piece of the values
             for start in range(0, len(volume), depth):
                 planes = shares[0][start : start + depth]
                 met = np.flatnonzero(planes.any(0))
@@ -69,7 +69,7 @@ class Voxels:
         return mapped.filled(geometry.volume_shape, write)
 
     def _shares(self, geometry: ConeBeamGeometry, axis: int) -> np.ndarray:
-        """[target, native] what each voxel of the geometry's volume is made of along an axis."""
+        """Return the shares [target, native] of native voxels in each voxel of the geometry's volume along an axis."""
         faces = np.linspace(-0.5, 0.5, geometry.volume_shape[axis] + 1) * geometry.volume_extent[axis] + geometry.volume_offset[axis]
         native = np.linspace(-0.5, 0.5, self.values.shape[axis] + 1) * self.extent[axis] + self.centre[axis]
         return _overlaps(faces, native)
@@ -104,14 +104,14 @@ class Voxels:
 
 
 def _contracted(values: np.ndarray, shares: list[np.ndarray]) -> np.ndarray:
-    """Each axis of the values replaced by its shares of them, [target, native] each; float32."""
+    """Return the values contracted along each axis with its shares, [target, native] each; float32."""
     for axis in range(3):
         values = np.moveaxis(np.tensordot(shares[axis], values, axes=(1, axis)), 0, axis)
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
 def _overlaps(faces: np.ndarray, native: np.ndarray) -> np.ndarray:
-    """[target, native] share of each target interval (between `faces`) that each native interval covers, float32."""
+    """Return the share of each target interval (between `faces`) covered by each native interval: float32 [target, native]."""
     low = np.maximum(faces[:-1, None], native[None, :-1])
     high = np.minimum(faces[1:, None], native[None, 1:])
     return (np.maximum(high - low, 0) / np.diff(faces)[:, None]).astype(np.float32)

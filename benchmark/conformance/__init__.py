@@ -1,5 +1,5 @@
-"""Does a method keep the contract? Checks that plug-in authors run on their own method: `python -m benchmark check NAME`.
+"""Contract checks for authors of methods: `python -m benchmark check NAME`.
 
-`suite` starts a child process and collects findings; in the child, `checks` puts a `subject` (the method) before the tiny
-`scans`. A crash costs one check, not the rest.
+`suite` starts a child process and collects findings; in the child, `checks` run a `subject` (the method) on the tiny
+`scans`. A crash ends one check, not the others.
 """

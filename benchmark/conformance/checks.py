@@ -21,10 +21,10 @@ from benchmark.records.budget import Budget
 from benchmark.runtime.checkpoint import Checkpoints
 from benchmark.runtime.context import Interrupted
 
-BUDGET = 1.0  # [s] that the method is given where the check is about time
-LONGEST = 2 * BUDGET + 1.0  # [s] that it may take then: the last step, and what follows the loop
+BUDGET = 1.0  # [s] time budget of the checks of time
+LONGEST = 2 * BUDGET + 1.0  # [s] time allowed under that budget: the last step and the work after the loop are extra
 SPENT = 1e-9  # [s], over before the first step
-UNASKED = 10  # projections that a method may do without asking run.steps(): of one that fits once, not of a loop
+UNASKED = 10  # projections allowed without a call of run.steps(): enough for a single fit, not for a loop
 GOOD_ENOUGH = 0.5  # correlation with the truth after SECONDS of work
 SECONDS = 5.0
 
@@ -32,13 +32,13 @@ Check = Callable[[Subject], str]
 
 
 def result(subject: Subject) -> str:
-    """A volume of the right shape and type, finite, from a plain scan; the input is left alone."""
+    """Require a finite volume of the right shape and type from a plain scan, and unchanged input."""
     found = subject.run(scans.cube()[0])
     return f"{found.seconds:.2f} s, {found.steps} steps" if found.steps else f"{found.seconds:.2f} s, no use of run.steps()"
 
 
 def orientation(subject: Subject) -> str:
-    """The volume looks like the truth, and more so than like any mirror image or swap of axes of it."""
+    """Require that the volume resembles the truth, and more than any mirror image or swap of axes of the truth."""
     scan, truth = scans.cube(views=24)
     volume = subject.run(scan, most=None, budget=Budget(seconds=SECONDS)).volume
     straight = _likeness(volume, truth)
@@ -52,7 +52,7 @@ def orientation(subject: Subject) -> str:
 
 
 def determinism(subject: Subject) -> str:
-    """The same scan, parameters and seed give the same numbers, to the last bit."""
+    """Require bitwise equal results for the same scan, parameters and seed."""
     scan = scans.cube()[0]
     first, again = subject.run(scan, seed=3).volume, subject.run(scan, seed=3).volume
     if not np.array_equal(first, again):
@@ -62,7 +62,7 @@ def determinism(subject: Subject) -> str:
 
 
 def views(subject: Subject) -> str:
-    """Any number of views, one included."""
+    """Require results for any number of views, including one."""
     done, declined = [], []
     for count in (1, 2, 3, 7):
         try:
@@ -78,29 +78,29 @@ def views(subject: Subject) -> str:
 
 
 def non_cubic(subject: Subject) -> str:
-    """A box of 9 x 15 x 18 voxels of 15 x 12 x 9 mm."""
+    """Require a result for a box of 9 x 15 x 18 voxels of 15 x 12 x 9 mm."""
     return _size(subject.run(scans.box()[0]))
 
 
 def offset_detector(subject: Subject) -> str:
-    """A detector of 17 x 23 pixels off centre, a volume beside the axis, a shifted axis."""
+    """Require a result for a detector of 17 x 23 pixels off centre, a volume beside the axis and a shifted axis."""
     return _size(subject.run(scans.offset()[0]))
 
 
 def one_slice(subject: Subject) -> str:
-    """A volume of a single slice."""
+    """Require a result for a volume of a single slice."""
     return _size(subject.run(scans.slab()[0]))
 
 
 def empty_scan(subject: Subject) -> str:
-    """Projections that are zero everywhere: air, or a dead detector. No NaN may come of it."""
+    """Require a finite volume from projections of zeros (air, or a dead detector)."""
     place = scans.geometry()
     volume = subject.run(type(scans.cube()[0])(np.zeros(place.projection_shape), place)).volume
     return f"largest voxel {np.abs(volume).max():.2g} 1/mm"
 
 
 def parameters(subject: Subject) -> str:
-    """Every declared parameter can be changed and every preset chosen; what is not declared is refused."""
+    """Require that every declared parameter and preset is accepted, and that undeclared parameters are refused."""
     _refuses(subject)
     scan = scans.cube()[0]
     usual = subject.run(scan).volume
@@ -121,8 +121,9 @@ def parameters(subject: Subject) -> str:
 
 
 def budget(subject: Subject) -> str:
-    """With a time budget the method ends soon after it, with a volume, also where it is spent before the first step; what it does
-    again and again is a step of run.steps().
+    """Require that the method ends soon after its time budget, with a volume, even if the budget is spent before the first step.
+
+    Repeated work must be counted as steps of run.steps().
     """
     scan = scans.cube()[0]
     found = subject.run(scan, most=None, budget=Budget(seconds=BUDGET))
@@ -139,7 +140,7 @@ def budget(subject: Subject) -> str:
 
 
 def cancel(subject: Subject) -> str:
-    """Ctrl-C in the middle gets out, and the next run is none the worse for it."""
+    """Require that Ctrl-C ends a run, and that the next run is unaffected."""
     scan = scans.cube()[0]
     usual = subject.run(scan, seed=3)
     try:
@@ -160,7 +161,7 @@ def cancel(subject: Subject) -> str:
 
 
 def resume(subject: Subject) -> str:
-    """Stopped between two steps and gone on with from its checkpoint, the method gives the same numbers to the last bit."""
+    """Require bitwise equal results after a stop between two steps and a resume from the checkpoint."""
     scan = scans.cube()[0]
     usual = subject.run(scan, seed=3)
     if usual.steps < 2:
@@ -183,7 +184,7 @@ def resume(subject: Subject) -> str:
 
 
 def no_truth(subject: Subject) -> str:
-    """Of the harness only benchmark.api and benchmark.fields are imported, and no file of results is opened during a run."""
+    """Require that the method imports only benchmark.api and benchmark.fields of the harness, and opens no file of results."""
     package = package_of(subject.target.__module__)
     offences = forbidden_imports(package)
     if offences:
@@ -214,14 +215,14 @@ CHECKS: dict[str, Check] = {
 
 
 def _likeness(a: np.ndarray, b: np.ndarray) -> float:
-    """Correlation; 0 where one of the two is constant."""
+    """Return the correlation; 0 if one of the two is constant."""
     if not np.ptp(a) or not np.ptp(b):
         return 0.0
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
 def _turns() -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Every swap of axes and mirroring of a cube but for the one that changes nothing."""
+    """Yield every swap of axes and mirroring of a cube except the identity."""
     flips = [axes for count in range(4) for axes in itertools.combinations(range(3), count)]
     for turn in itertools.product(itertools.permutations(range(3)), flips):
         if turn != ((0, 1, 2), ()):
@@ -245,7 +246,7 @@ def _refuses(subject: Subject) -> None:
 
 
 def _changed(subject: Subject, scan: Any, values: dict[str, Any], name: str, usual: np.ndarray) -> bool:
-    """Whether a run with these values gives other numbers; a clear refusal counts as an effect."""
+    """Return whether a run with these values gives other numbers; a clear refusal counts as an effect."""
     try:
         return not np.array_equal(subject.run(scan, subject.params(**values)).volume, usual)
     except (InputError, NotApplicable):

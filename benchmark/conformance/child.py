@@ -1,4 +1,4 @@
-"""The process in which the checks happen: `python -m benchmark.conformance.child JOB`, findings as JSON lines."""
+"""Child process of the checks: `python -m benchmark.conformance.child JOB` prints findings as JSON lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmark.storage.json_values import dumps
 
 
 def examine(check: Check, subject: Subject) -> dict[str, Any]:
-    """What one check finds."""
+    """Return the finding of one check."""
     random.seed(0)
     np.random.seed(0)
     started = time.monotonic()
@@ -40,7 +40,7 @@ def examine(check: Check, subject: Subject) -> dict[str, Any]:
 
 
 def main(job: dict[str, Any]) -> None:
-    """Do the job's checks."""
+    """Run the job's checks."""
     faulthandler.enable()
     findings = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what the method prints goes to the log

@@ -1,4 +1,4 @@
-"""What the sources of a plug-in import, read without running them."""
+"""Imports of a plug-in, read from its sources without running them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-ALLOWED = ("benchmark.api", "benchmark.fields")  # what the harness offers to methods
-GROUPS = ("benchmark.methods.", "benchmark.datasets.")  # folders whose members are plug-ins of their own
+ALLOWED = ("benchmark.api", "benchmark.fields")  # modules of the harness open to methods
+GROUPS = ("benchmark.methods.", "benchmark.datasets.")  # packages whose members are separate plug-ins
 
 
 def imports(text: str, module: str, *, is_package: bool) -> Iterator[str]:
-    """Full names of everything imported anywhere in a source, strings given to import_module included."""
+    """Return the full names of all imports in a source, including strings passed to import_module."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -26,13 +26,13 @@ def imports(text: str, module: str, *, is_package: bool) -> Iterator[str]:
 
 
 def package_of(module: str) -> str:
-    """The plug-in of a module: 'benchmark.methods.sirt.solve' -> 'benchmark.methods.sirt', 'my_method.solve' -> 'my_method'."""
+    """Return the plug-in of a module: 'benchmark.methods.sirt.solve' -> 'benchmark.methods.sirt', 'my_method.solve' -> 'my_method'."""
     parts = module.split(".")
     return ".".join(parts[: 3 if module.startswith(GROUPS) else 1])
 
 
 def sources(package: str) -> dict[str, Path]:
-    """The Python files of a package or module, by module name."""
+    """Return the Python files of a package or module, by module name."""
     spec = importlib.util.find_spec(package)
     if spec is None:
         return {}
@@ -47,7 +47,7 @@ def sources(package: str) -> dict[str, Path]:
 
 
 def forbidden_imports(package: str) -> list[str]:
-    """'module imports benchmark.records.store' for everything of the harness that a method must not use."""
+    """Return 'module imports benchmark.records.store' for every import of the harness that is forbidden to methods."""
     found = []
     for module, path in sources(package).items():
         for name in imports(path.read_text(encoding="utf-8"), module, is_package=path.name == "__init__.py"):

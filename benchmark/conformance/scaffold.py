@@ -1,4 +1,4 @@
-"""Writes the package that a new method starts from: it installs, runs, and passes its own test."""
+"""Starting package of a new method: installs, runs, and passes its own test."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TEMPLATES = Path(__file__).parent / "package"
 
 
 def write_package(name: str, folder: Path) -> list[Path]:
-    """Write <folder>/<name>/ with a method of this name; returns its files. Raises InputError for a bad name, or rather than overwrite.
+    """Write <folder>/<name>/ with a method of this name; return its files. Raise InputError for a bad name or an existing folder.
 
-    The package itself lies in src/: from the folder above, Python would take the outer folder for a package of the same name.
+    The package itself lies in src/: otherwise Python, started in the folder above, would import the outer folder as the package.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

@@ -1,4 +1,4 @@
-"""Tiny scans with closed-form projections, in every shape that a method must stand."""
+"""Tiny scans with closed-form projections, in every shape that a method must support."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ATTENUATION = np.array([0.015, 0.02, 0.03])
 
 
 def bodies(centre: tuple[float, float, float] = (0.0, 0.0, 0.0), height: float = 1.0) -> Ellipsoids:
-    """The three, about another centre x y z [mm], squeezed along z."""
+    """Return the three ellipsoids about another centre x y z [mm], compressed along z."""
     squeeze = np.array([1.0, 1.0, height])
     return Ellipsoids(CENTRES * squeeze + np.array(centre), SEMI_AXES * squeeze, ATTENUATION)
 
 
 def geometry(views: int = 8, size: int = 12, **changes: Any) -> ConeBeamGeometry:
-    """A cube seen over the full circle by a square detector somewhat larger than its shadow."""
+    """Return a full-circle geometry of a cube, with a square detector somewhat larger than the cube's shadow."""
     pixels = round(1.6 * size)
     values: dict[str, Any] = {
         "source_to_origin": 500.0,
@@ -39,23 +39,23 @@ def geometry(views: int = 8, size: int = 12, **changes: Any) -> ConeBeamGeometry
 
 
 def scan_of(place: ConeBeamGeometry, thing: Ellipsoids | None = None) -> tuple[Scan, np.ndarray]:
-    """The scan of a thing and its true volume [z, y, x]."""
+    """Return the scan of an object and its true volume [z, y, x]."""
     thing = thing or bodies()
     return Scan(thing.project(place, 2), place), thing.averaged(place)
 
 
 def cube(views: int = 8) -> tuple[Scan, np.ndarray]:
-    """The plainest scan."""
+    """Return a plain scan of a cube."""
     return scan_of(geometry(views))
 
 
 def box() -> tuple[Scan, np.ndarray]:
-    """A volume whose edges and spacings all differ, odd numbers of voxels among them."""
+    """Return a scan whose volume has different edges and spacings along each axis, with odd numbers of voxels among them."""
     return scan_of(geometry(volume_shape=(9, 15, 18), volume_spacing=(15.0, 12.0, 9.0)), bodies(height=0.6))
 
 
 def offset() -> tuple[Scan, np.ndarray]:
-    """A detector that is not square and off centre, a volume beside the axis, an axis that is shifted."""
+    """Return a scan with an oblong detector off centre, a volume beside the axis and a shifted axis."""
     place = geometry(
         views=9,
         detector_shape=(17, 23),
@@ -68,6 +68,6 @@ def offset() -> tuple[Scan, np.ndarray]:
 
 
 def slab() -> tuple[Scan, np.ndarray]:
-    """One slice of voxels, five rows of pixels."""
+    """Return a scan with one slice of voxels and five rows of pixels."""
     place = geometry(detector_shape=(5, 20), volume_shape=(1, 12, 12), volume_spacing=(30.0, 16.0, 16.0))
     return scan_of(place, bodies(height=0.3))

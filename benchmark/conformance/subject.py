@@ -1,4 +1,4 @@
-"""A method under examination: run on a scan, its result checked as the harness would."""
+"""Method under examination: run on a scan, with its result checked as in the harness."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from benchmark.runtime.context import Run
 from benchmark.scan.reconstruction import Reconstruction
 from benchmark.scan.scan import Scan
 
-MOST_STEPS = 5  # of each loop over run.steps(), where a check needs a result and not a good one
+MOST_STEPS = 5  # of each loop over run.steps(), in checks that need any result rather than a good one
 
 
 class Violation(Exception):
-    """The contract is broken; the text says how."""
+    """Violation of the contract, described by the text."""
 
 
 class NotApplicable(Exception):
-    """The method declines such scans itself, or there is nothing to check; the text says why."""
+    """Reason not to check: the method declines such scans, or there is nothing to check."""
 
 
 class WatchedRun(Run):
-    """A run whose loops end early and that can be broken off in the middle of a loop, or asked to stop after `stop_after` steps."""
+    """Run with shortened loops that can be interrupted inside a loop, or asked to stop after `stop_after` steps."""
 
     def __init__(
         self, most: int | None = None, at_step: Callable[[int], None] | None = None, stop_after: int | None = None, **values: Any
@@ -37,7 +37,7 @@ class WatchedRun(Run):
         self.taken = 0  # steps of all loops together
 
     def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
-        """As in every run, but `most` steps at most."""
+        """Yield steps as in every run, at most `most` of them."""
         for index in super().steps(count if self.most is None else min(count, self.most), state):
             self.taken += 1
             if self.at_step is not None:
@@ -49,33 +49,33 @@ class WatchedRun(Run):
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What came back."""
+    """Result of one run."""
 
     volume: np.ndarray  # float32 [z, y, x]
     seconds: float  # of method time
-    steps: int  # that were asked of run.steps()
+    steps: int  # requested from run.steps()
     counters: dict[str, int]  # ray samples, views of A and of its transpose
 
 
 class Subject:
-    """A method with the parameters that its author wants it examined with."""
+    """Method with the parameters chosen for the examination."""
 
     def __init__(self, spec: MethodSpec, values: dict[str, Any]) -> None:
         self.spec, self.values = spec, values
         self.target = resolve(spec.target)
 
     def params(self, **changes: Any) -> Params:
-        """The parameters, with changes."""
+        """Return the parameters with these changes."""
         return self.spec.params(**{**self.values, **changes})
 
     def declines(self, scan: Scan, params: Params | None = None) -> str:
-        """Why the method says that it cannot do this scan; '' if it does not."""
+        """Return the method's reason for declining this scan; '' if it accepts the scan."""
         if self.spec.skip is None:
             return ""
         return str(resolve(self.spec.skip)(scan, params or self.params()) or "")
 
     def run(self, scan: Scan, params: Params | None = None, *, most: int | None = MOST_STEPS, **keys: Any) -> Result:
-        """Reconstruct. Raises Violation for what the harness would not accept, NotApplicable where the method declines the scan."""
+        """Reconstruct. Raise Violation for results that the harness would refuse, NotApplicable if the method declines the scan."""
         params = params or self.params()
         reason = self.declines(scan, params)
         if reason:
@@ -95,7 +95,7 @@ class Subject:
 
 
 def accepted(found: Any, scan: Scan) -> np.ndarray:
-    """The volume as float32. Raises Violation for anything the harness would refuse."""
+    """Return the volume as float32. Raise Violation for anything the harness would refuse."""
     if not isinstance(found, Reconstruction):
         raise Violation(f"expected a benchmark.api.Reconstruction, the method returned {type(found).__name__}")
     volume = found.volume

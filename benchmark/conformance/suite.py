@@ -1,4 +1,4 @@
-"""Runs the checks on one method in a child process and yields what they find, one after the other."""
+"""Checks of one method in a child process, with findings yielded one by one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Finding:
 
 
 def chosen(registry: Registry, text: str, sets: tuple[str, ...] = ()) -> tuple[str, dict[str, Any]]:
-    """Name and resolved parameters of 'name' or 'name:preset' and `sets` (name.key=value). Raises InputError for all mistakes at once."""
+    """Return name and resolved parameters of 'name' or 'name:preset' and `sets` (name.key=value). Raise InputError with all mistakes."""
     from benchmark.errors import Mistakes
     from benchmark.plan.entries import Entry, resolve_entry
     from benchmark.plan.plan import apply_sets
@@ -48,9 +48,9 @@ def chosen(registry: Registry, text: str, sets: tuple[str, ...] = ()) -> tuple[s
 
 
 def examine(method: str, values: dict[str, Any], only: Sequence[str] = (), longest: float = LONGEST_CHECK) -> Iterator[Finding]:
-    """The checks (`only` these, or all) on a method of the registry with these resolved parameters.
+    """Run the checks (`only` these, or all) on a method of the registry with these resolved parameters; yield the findings.
 
-    A crash and a check of more than `longest` seconds are findings, too. Raises InputError for a check that does not exist.
+    A crash and a check of more than `longest` seconds are findings, too. Raise InputError for an unknown check.
     """
     from benchmark.conformance.checks import CHECKS
 
@@ -69,7 +69,7 @@ def examine(method: str, values: dict[str, Any], only: Sequence[str] = (), longe
 
 
 def _from_child(job: dict[str, Any], longest: float, log: IO[bytes]) -> Iterator[Finding]:
-    """What one child finds until it ends, or until one check takes too long."""
+    """Yield the findings of one child until it ends or a check takes too long."""
     process = subprocess.Popen(
         [*PYTHON, "-m", "benchmark.conformance.child", json.dumps(job)],
         stdin=subprocess.DEVNULL,

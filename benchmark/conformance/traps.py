@@ -1,4 +1,4 @@
-"""What a check puts around a run: interruptions, files that a method must not look for, an eye on what it opens."""
+"""Traps around a run: interruptions, decoy results, and a watch on opened files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ DECOYS = ("truth.nii.gz", "truth.npy", "heldout.npz")
 
 
 def interrupt(step: int) -> None:
-    """Ctrl-C at the second step."""
+    """Raise KeyboardInterrupt at the second step."""
     if step == 2:
         raise KeyboardInterrupt
 
 
 @contextmanager
 def alarm(seconds: float) -> Iterator[None]:
-    """KeyboardInterrupt after so many seconds."""
+    """Raise KeyboardInterrupt in the block after so many seconds."""
 
     def ring(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -38,7 +38,7 @@ def alarm(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def decoys() -> Iterator[Path]:
-    """A folder that looks like results, in the working folder's place, for a method that goes looking for a truth."""
+    """Replace the working folder by a decoy folder of results, for a method that searches for a truth."""
     home = os.getcwd()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "results" / "mine" / "cases" / "0123456789abcdef"
@@ -54,7 +54,7 @@ def decoys() -> Iterator[Path]:
 
 @contextmanager
 def opened_files() -> Iterator[list[str]]:
-    """Paths that Python code opens inside the block (what compiled code opens by itself is not seen)."""
+    """Collect the paths opened by Python code inside the block (files opened by compiled code go unseen)."""
     found: list[str] = []
     watching = [True]
 
@@ -63,7 +63,7 @@ def opened_files() -> Iterator[list[str]]:
             path = arguments[0]
             found.append(path.decode(errors="replace") if isinstance(path, bytes) else path)
 
-    sys.addaudithook(hook)  # cannot be taken away again, only told to be quiet
+    sys.addaudithook(hook)  # cannot be removed, only silenced
     try:
         yield found
     finally:

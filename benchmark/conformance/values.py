@@ -1,4 +1,4 @@
-"""Other values that a declared parameter may have, found from its type and bounds."""
+"""Alternative values of a declared parameter, found from its type and bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.plugins.specs import Params
 
 
 def another(params: Params, name: str) -> Any:
-    """A legal value of a parameter that differs from the present one; the present one if none was found."""
+    """Return a legal value of a parameter other than the present value; the present value if none was found."""
     present = getattr(params, name)
     for candidate in _candidates(type(params).model_fields[name], present):
         try:
@@ -26,7 +26,7 @@ def another(params: Params, name: str) -> Any:
 
 
 def _candidates(field: FieldInfo, present: Any) -> Iterator[Any]:
-    """Near values first: a small scan does not stand large ones."""
+    """Yield candidate values, nearest first: large ones are too much for a small scan."""
     yield from _choices(field.annotation)
     if isinstance(present, bool):
         yield not present
@@ -41,7 +41,7 @@ def _candidates(field: FieldInfo, present: Any) -> Iterator[Any]:
 
 
 def _choices(annotation: Any) -> Iterator[Any]:
-    """The values of every Literal inside a type."""
+    """Return the values of every Literal inside a type."""
     if typing.get_origin(annotation) is Literal:
         yield from typing.get_args(annotation)
     else:

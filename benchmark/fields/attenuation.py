@@ -1,4 +1,4 @@
-"""From a network's output to attenuation, so that an untrained network starts at the scan's mean."""
+"""Map from a network's output to attenuation, with an untrained network at the scan's mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 Activation = Literal["softplus", "exp", "sigmoid"]
-SIGMOID_CEILING = 20.0  # densest tissue over the mean over the box that a sigmoid can reach
+SIGMOID_CEILING = 20.0  # highest attenuation a sigmoid can reach, relative to the mean over the box
 
 
 class Attenuation:
@@ -42,5 +42,5 @@ class _TruncExp(torch.autograd.Function):
 
 
 def trunc_exp(x: torch.Tensor) -> torch.Tensor:
-    """exp(x) whose gradient is exp(clamp(x, -15, 15)), so that one outlier cannot blow up training (torch-ngp)."""
+    """Return exp(x) with the gradient exp(clamp(x, -15, 15)), so that one outlier cannot blow up training (torch-ngp)."""
     return _TruncExp.apply(x)

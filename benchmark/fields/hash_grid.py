@@ -17,12 +17,12 @@ FEATURES = 2
 
 
 def growth(levels: int, base: int, finest: int) -> float:
-    """Cells along an edge of a level over those of the level before."""
+    """Return the ratio of cells along an edge between consecutive levels."""
     return math.exp(math.log(finest / base) / max(1, levels - 1))
 
 
 def level_cells(levels: int, base: int, finest: int) -> list[int]:
-    """Cells along an edge of each level."""
+    """Return the number of cells along an edge of each level."""
     return [round(base * growth(levels, base, finest) ** level) for level in range(levels)]
 
 

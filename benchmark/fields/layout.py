@@ -1,4 +1,4 @@
-"""How field tensors lie in memory: the kernels read and write features first, points last."""
+"""Memory layout of field tensors: the kernels read and write features first, points last."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import torch
 
 
 def feature_major(values: torch.Tensor) -> torch.Tensor:
-    """A [points, features] tensor as contiguous [features, points], without a copy where it already lies so."""
+    """Return a [points, features] tensor as contiguous [features, points], without a copy if it already has that layout."""
     return values.detach().t().contiguous()

@@ -1,15 +1,15 @@
-"""A mixture of Gaussians as their soft maximum instead of their sum, for maximum projections (MIP).
+"""Soft maximum of Gaussians (instead of their sum) for maximum projections (MIP).
 
 The field is V(x) = S_k a_k exp(-(x - mu_k)^T S_k^-1 (x - mu_k) / 2) with the soft maximum
 
     S_k p_k = T log(1 + sum_k (exp(p_k / T) - 1))
 
-over the Gaussians, at a temperature T in the field's unit. One Gaussian alone is kept as it is and those that are far away
+over the Gaussians, at a temperature T in the field's unit. A single Gaussian is unchanged and distant Gaussians
 add nothing; S rises with every p; max p <= S <= max p + T log K, and S <= sum p. For T -> 0 the field is the largest Gaussian
-everywhere, and then its maximum along a ray is the largest of the Gaussians' own maxima on it, which are closed form:
-p_k = a_k exp(-|m x w|^2 / |w|^2 / 2) (see mixture.py). Their soft maximum is what a pixel shows. For T > 0 that is an upper bound
-of the maximum of V along the ray, since Gaussians at different depths also meet in it; it exceeds it by T log K at most.
-The gradient is soft, too: dS / dp_k = exp((p_k - S) / T), 1 for a Gaussian that is alone.
+everywhere, and then its maximum along a ray is the largest of the Gaussians' own maxima on the ray, which are closed form:
+p_k = a_k exp(-|m x w|^2 / |w|^2 / 2) (see mixture.py). A pixel shows the soft maximum of these. For T > 0 a pixel is an upper bound
+of the maximum of V along the ray, because it combines Gaussians at different depths; the excess is at most T log K.
+The gradient is soft, too: dS / dp_k = exp((p_k - S) / T), 1 for a single Gaussian.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A mixture of 3-D Gaussians as a field: V(x) = sum_k a_k exp(-(x - mu_k)^T S_k^-1 (x - mu_k) / 2), S_k = R_k diag(s_k^2) R_k^T.
 
 Its line integrals are closed form: along o + t d, with M = S^-1/2, m = M (mu - o) and w = M d, a Gaussian integrates to
-a sqrt(2 pi) |d| / |w| exp(-|m x w|^2 / |w|^2 / 2). No footprint is linearised as in splatting (whose bias in CT R2-Gaussian, Zha
-et al. 2024, arXiv 2405.20693, corrects), and each view's pixels are those of its real rays.
+a sqrt(2 pi) |d| / |w| exp(-|m x w|^2 / |w|^2 / 2). Unlike in splatting, no footprint is linearised (R2-Gaussian, Zha et al. 2024,
+arXiv 2405.20693, corrects the resulting bias in CT), and each pixel follows its real ray.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def rotations(quaternions: torch.Tensor) -> torch.Tensor:
 
 
 def whitening(mixture: Mixture) -> torch.Tensor:
-    """M [K, 3, 3] [1/mm] with S^-1 = M^T M: a Gaussian's own axes in standard deviations."""
+    """Return M [K, 3, 3] [1/mm] with S^-1 = M^T M: a Gaussian's own axes in standard deviations."""
     return rotations(mixture.quaternions).transpose(1, 2) * (-mixture.log_scales).exp()[:, :, None]
 
 
@@ -131,7 +131,7 @@ def voxelise(
 
 
 def grids(geometry: ConeBeamGeometry, block: Block | None, supersample: int) -> Iterator[Grid]:
-    """For each of the supersample^3 points in a voxel, the grid of these points in all voxels, or in a block (z, y, x slices) of them."""
+    """Yield, for each of the supersample^3 points in a voxel, the grid of this point in all voxels or in a block (z, y, x slices)."""
     block = block or (slice(None), slice(None), slice(None))
     axes = [geometry.voxel_centres(axis)[part] for axis, part in enumerate(block)]  # z, y, x
     offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
@@ -141,23 +141,23 @@ def grids(geometry: ConeBeamGeometry, block: Block | None, supersample: int) -> 
 
 
 def reach_of(cutoff: float) -> float:
-    """Squared distance in standard deviations at which exp(-q / 2) is the cut-off."""
+    """Return the squared distance q in standard deviations at which exp(-q / 2) equals the cut-off."""
     if not 0 < cutoff < 1:
         raise InputError("cutoff", expected="more than 0 and less than 1", found=f"{cutoff:g}")
     return -2 * math.log(cutoff)
 
 
 class Grid(GaussianGrid):
-    """Grid points as the kernels want them: their number, the first one and the step [mm], along x, y, z."""
+    """Grid points in the kernels' form: number, first point and step [mm] along x, y, z."""
 
     @classmethod
     def of(cls, shape: Sequence[int], lower: Sequence[float], step: Sequence[float]) -> Grid:
-        """From numbers along z, y, x."""
+        """Return the grid with these numbers along z, y, x."""
         return cls((ctypes.c_int * 3)(*shape[::-1]), (ctypes.c_float * 3)(*lower[::-1]), (ctypes.c_float * 3)(*step[::-1]))
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """z, y, x."""
+        """Numbers of points along z, y, x."""
         return tuple(self.n[::-1])
 
 

@@ -1,4 +1,4 @@
-"""A mixture evaluated at points anywhere, without gradients: what `render` and `volume` ask a checkpoint's field for."""
+"""Evaluation of a mixture at arbitrary points, without gradients, for the commands `render` and `volume`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def mixture_values(mixture: Mixture, positions: torch.Tensor, temperature: float
 
 
 def _cells(points: torch.Tensor, gaussians: int) -> Grid:
-    """Cells that hold all points; more where there are more Gaussians."""
+    """Return cells that hold all points; more cells for more Gaussians."""
     lower, upper = points.amin(0), points.amax(0)
     count = max(1, min(MOST_CELLS, round((gaussians / GAUSSIANS_A_CELL) ** (1 / 3))))
     step = ((upper - lower) / count).clamp(min=1e-6 * float((upper - lower).max()) + 1e-6)

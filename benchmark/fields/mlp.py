@@ -1,4 +1,4 @@
-"""A small fused multilayer perceptron for fields: hidden layers with a leaky rectifier, linear output."""
+"""Small fused multilayer perceptron for fields: hidden layers with a leaky rectifier, linear output."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class MLP(nn.Module):
         return _Fused.apply(values, self.weights, self.widths, self.skip, self.slope)
 
     def by_layers(self, values: torch.Tensor) -> torch.Tensor:
-        """The network by torch's linear layers, one after the other: [M, inputs] -> [M, outputs]."""
+        """Evaluate the network by torch's linear layers, one after the other: [M, inputs] -> [M, outputs]."""
         first, last = values, len(self.widths) - 2
         for index in range(last + 1):
             if index == self.skip and index:

@@ -1,4 +1,4 @@
-"""What a checkpoint's field shows that nobody measured: other views, other resolutions."""
+"""Unmeasured views and other resolutions of a checkpoint's field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_VOXELS = 1 << 31
 
 
 class NovelField:
-    """The field of a checkpoint file. Raises InputError for a file or a method that has none."""
+    """Field of a checkpoint file. Raise InputError for a file or a method without a field."""
 
     def __init__(self, path: Path) -> None:
         found = Checkpoint.read(path)
@@ -32,9 +32,9 @@ class NovelField:
         self.field: Any = resolve(method.field)(found.state, params, self.geometry)
 
     def views(self, angles: np.ndarray, samples: int | None = None) -> tuple[np.ndarray, ConeBeamGeometry]:
-        """Projections [view, v, u] (line integrals or maxima, as the scan's; opacities for photographs) at angles [rad].
+        """Return projections [view, v, u] (line integrals or maxima, as in the scan; opacities for photographs) at angles [rad].
 
-        `samples` a ray; none: two a voxel along the longest edge.
+        `samples` is per ray; None: two per voxel along the longest edge.
         """
         import torch
 
@@ -51,7 +51,7 @@ class NovelField:
         return values.numpy().reshape(geometry.projection_shape), geometry
 
     def volume(self, size: int, supersample: int = 1) -> tuple[np.ndarray, ConeBeamGeometry]:
-        """The volume [z, y, x] (1/mm) with `size` voxels along its longest edge, others in proportion."""
+        """Return the volume [z, y, x] (1/mm) with `size` voxels along its longest edge, the others in proportion."""
         from benchmark.fields.volume import field_volume
 
         longest = max(self.geometry.volume_extent)

@@ -1,4 +1,4 @@
-"""Residuals of projections, filtered so that fine detail of a volume converges as fast as its shape."""
+"""Ramp filter on residuals of projections: fine detail of a volume converges as fast as its shape."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Coloured Gaussians seen by pinhole cameras: colour and opacity of every pixel by alpha blending, nearest Gaussian first.
 
 Along a ray o + t d a Gaussian is at most exp(-q / 2), q = |m x w|^2 / |w|^2 with m = M (mu - o), w = M d and M = S^-1/2: the ray's
-least distance in standard deviations. Its opacity there is the Gaussian's own times that. No footprint is linearised, as in the
-line integrals of benchmark.fields.mixture. Blending is that of Kerbl et al. 2023 (arXiv 2308.04079, equation 3): sorted by the depth
-of the means, C = sum_k c_k alpha_k prod_{j < k} (1 - alpha_j).
+least distance in standard deviations. The opacity alpha along the ray is the Gaussian's own times this factor. As in the line
+integrals of benchmark.fields.mixture, no footprint is linearised. Blending follows Kerbl et al. 2023 (arXiv 2308.04079, equation 3):
+sorted by the depth of the means, C = sum_k c_k alpha_k prod_{j < k} (1 - alpha_j).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmark.kernels.dispatch import call
 from benchmark.scan.geometry import ConeBeamGeometry
 
 FAINTEST = 1 / 255  # opacity below which a pixel does not see a Gaussian; the kernels' SPLAT_FAINTEST
-OPAQUE = 0.99  # most of a pixel that one Gaussian covers, so that what is behind it keeps a gradient; the kernels' SPLAT_OPAQUE
+OPAQUE = 0.99  # largest opacity of one Gaussian in a pixel, so that Gaussians behind it keep a gradient; the kernels' SPLAT_OPAQUE
 
 
 class Splats(NamedTuple):
@@ -55,12 +55,12 @@ def splat(splats: Splats, geometry: ConeBeamGeometry, views: Sequence[int] | Non
 
 
 def nearest_first(means: torch.Tensor, vectors: np.ndarray) -> torch.Tensor:
-    """Indices of the means by their depth in each view, int64 [view, K]; equal depths in their own order."""
+    """Return the indices of the means sorted by depth in each view, int64 [view, K]; equal depths keep their order."""
     source, centre, u, v = vectors.transpose(1, 0, 2)
     normal = np.cross(u, v)
     forward = torch.from_numpy(normal * np.sign(((centre - source) * normal).sum(1, keepdims=True))).to(means.device)
     x, y, z = means.double().T
-    # Not as one product of matrices, whose last bits depend on the column: equal means would not have equal depths.
+    # Not a single matrix product, whose last bits depend on the column: equal means would not have equal depths.
     return torch.argsort(forward[:, :1] * x + forward[:, 1:2] * y + forward[:, 2:] * z, dim=1, stable=True)
 
 

@@ -1,4 +1,4 @@
-"""Where there can be matter at all: attenuation is never negative, so that a ray that measures nothing meets nothing."""
+"""Voxels that may hold matter: attenuation is never negative, so a ray with a line integral of 0 meets no matter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THRESHOLD = 2e-3  # of the largest line integral; a pixel below it is empty
 
 
 class Support:
-    """Voxels of a grid that may hold matter: `mask` (bool [z, y, x]) and the same as `runs` along x.
+    """Voxels of a grid that may hold matter: `mask` (bool [z, y, x]), also stored as `runs` along x.
 
     `runs` is int64 [n, 5]: z, y, first x, length, number of voxels in the runs before. `count` is the number of voxels.
     """
@@ -38,7 +38,7 @@ class Support:
 
     @classmethod
     def of(cls, scan: Scan, threshold: float = THRESHOLD, device: torch.device | str = "cpu") -> Support:
-        """Return the visual hull of a scan: all voxels but those whose footprint is empty in some view.
+        """Return the visual hull of a scan: all voxels except those with an empty footprint in some view.
 
         A pixel is empty below `threshold` times the scan's largest value. Voxels that no view sees stay in. Noise can only add voxels.
         """
@@ -47,9 +47,9 @@ class Support:
 
     @classmethod
     def hull(cls, silhouettes: torch.Tensor, geometry: ConeBeamGeometry) -> Support:
-        """The visual hull of silhouettes (bool [view, v, u], on their device) on the geometry's grid; voxels that no view sees stay in.
+        """Return the visual hull of silhouettes (bool [view, v, u], on their device) on the geometry's grid; unseen voxels stay in.
 
-        A voxel is outside if some view sees it and has nothing but pixels outside its silhouette under the voxel's footprint.
+        A voxel is outside if, in some view that sees it, all pixels of its footprint lie outside the silhouette.
         """
         projector, matter, device = Projector(geometry), silhouettes.float(), silhouettes.device
         mask = torch.ones(geometry.volume_shape, dtype=torch.bool, device=device)
@@ -76,5 +76,5 @@ class Support:
 
     @functools.cached_property
     def _index(self) -> torch.Tensor:
-        """Of the support's voxels [count], in order. Going by the mask itself would wait for a GPU each time."""
+        """Return flat indices of the support's voxels [count], in order. Indexing by the mask would wait for a GPU each time."""
         return self.mask.flatten().nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""A hash grid and its network by tiny-cuda-nn (Mueller 2021, github.com/NVlabs/tiny-cuda-nn), where installed: half precision, fused."""
+"""Hash grid and network by tiny-cuda-nn (Mueller 2021, github.com/NVlabs/tiny-cuda-nn), if installed: half precision, fused."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.fields.hash_grid import FEATURES, growth, level_cells
 from benchmark.machine.environment import install_hint, missing_modules, version
 
-FUSED = (16, 32, 64, 128)  # hidden units that its fused network takes
+FUSED = (16, 32, 64, 128)  # numbers of hidden units supported by its fused network
 
 
 class TinyCudaField(nn.Module):
     """Hash grid and network by tiny-cuda-nn (Mueller 2021, github.com/NVlabs/tiny-cuda-nn): points [M, 3] in the unit cube -> [M, 1].
 
-    Sizes are those of HashGrid and MLP. Parameters are float32, products float16. Its grid points lie half a cell beside HashGrid's and
-    its layers have no bias: the two can fit the same fields, with other numbers. Raises MissingDependency without tiny-cuda-nn or CUDA.
+    Sizes are those of HashGrid and MLP. Parameters are float32, products float16. Its grid points lie half a cell off HashGrid's and
+    its layers have no bias: the two fit the same fields with different numbers. Raises MissingDependency without tiny-cuda-nn or CUDA.
     """
 
     def __init__(self, *, levels: int, base: int, finest: int, log2_entries: int, hidden: int, layers: int, device: str, seed: int) -> None:

@@ -71,7 +71,7 @@ def splat(splats: Splats, geometry: ConeBeamGeometry) -> torch.Tensor:
 
 
 def _picture(splats: Splats, matrices: torch.Tensor, vectors: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """[v, u, 4] of one camera: source, detector centre and steps [4, 3]."""
+    """Return the picture [v, u, 4] of one camera: source, detector centre and steps [4, 3]."""
     source, centre, u, v = vectors
     depth = (splats.means.detach() - source) @ torch.linalg.inv(torch.stack([u, v, centre - source], 1))[2]  # the detector is at 1
     order = torch.argsort(depth, stable=True)

@@ -1,8 +1,8 @@
 """TensoRF's vector-matrix features (Chen et al. 2022, doi 10.1007/978-3-031-19824-3_20).
 
 Plane 0 is (y, x) with line z, plane 1 (z, y) with line x, plane 2 (z, x) with line y: f_kc(p) = P_kc(plane) L_kc(line).
-Samples sit at the centres of equal cells of the unit interval, so that a plane of the volume's own resolution has one
-sample a voxel.
+Samples sit at the centres of equal cells of the unit interval: a plane of the volume's own resolution has one
+sample per voxel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A field sampled on the voxel grid of a geometry."""
+"""Sampling of a field on the voxel grid of a geometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each measured line integral counts in a training loss."""
+"""Weights of measured line integrals in a training loss."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Weighting:
     """Weights of residuals by photon statistics, with mean 1 over the scan.
 
     A pixel with line integral p counts I0 exp(-p) photons, so that var(p) = exp(p) / I0 (Bouman & Sauer 1996,
-    doi 10.1109/83.491321): 'photons' weighs by exp(-p), 'equal' by 1. The attribute `by` is 'equal' wherever the scan does not say how
-    many photons it had.
+    doi 10.1109/83.491321): 'photons' weighs by exp(-p), 'equal' by 1. The attribute `by` is 'equal' if the scan does not state
+    its number of photons.
     """
 
     def __init__(self, scan: Scan, by: By) -> None:
@@ -31,5 +31,5 @@ class Weighting:
 
 
 def counted(values: torch.Tensor) -> torch.Tensor:
-    """The part of the photons that comes through; more than all of them is noise."""
+    """Return the transmitted fraction of the photons, clamped to 1 (more is noise)."""
     return (-values).clamp(max=0).exp()

@@ -1,8 +1,8 @@
-"""The scores and their protocols, registered as plug-ins. Importing this costs nothing; scikit-image loads on first use.
+"""Scores and their protocols, registered as plug-ins. The import is cheap; scikit-image loads on first use.
 
-Published tables disagree by 1-2 dB on the same data because their protocols differ. `psnr` and `ssim` (the strict protocol)
-are what this project ranks by: no clipping, the range from the truth, nothing from the prediction. The names that end in
-`_naf`, `_sax` and `_r2` repeat what the peers' own evaluation code computes, so that a number can stand beside theirs.
+Published tables disagree by 1-2 dB on the same data because their protocols differ. This project ranks by `psnr` and `ssim`
+(the strict protocol): no clipping, the range from the truth, nothing from the prediction. Names ending in
+`_naf`, `_sax` and `_r2` repeat the evaluation code of the peers, for comparison with published numbers.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ _PHOTOGRAPHS = (
 
 @hookimpl
 def register_metrics() -> list[MetricSpec]:
-    """Volume and projection metrics of all protocols; kind 'volume' and name 'psnr' become the column volume_psnr."""
+    """Return volume and projection metrics of all protocols; kind 'volume' and name 'psnr' become the column volume_psnr."""
     named: dict[Literal["volume", "projection"], tuple[tuple[str, str, str], ...]] = {"volume": _VOLUME, "projection": _PROJECTION}
     protocols = [
         MetricSpec(name=name, kind=kind, target=f"benchmark.metrics.{kind}:{name}", unit=unit, summary=summary, protocol=_protocol(name))
@@ -98,5 +98,5 @@ def register_metrics() -> list[MetricSpec]:
 
 
 def _protocol(name: str) -> str:
-    """'psnr_naf' repeats 'naf', 'psnr' is strict."""
+    """Return the protocol of a metric's name: 'naf' for 'psnr_naf', 'strict' for 'psnr'."""
     return name.partition("_")[2] or "strict"

@@ -1,4 +1,4 @@
-"""What a method's Gaussians look like to the cameras of photographs, and the photographs themselves, as metrics want them."""
+"""Photographs, and renderings of a method's Gaussians by the same cameras, in the form the metrics need."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ PARTS = ("means", "quaternions", "log_scales", "opacities", "colours")  # of Rec
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Seen:
-    """colours float32 [view, v, u, 3] over black and silhouettes float32 [view, v, u], both 0 .. 1."""
+    """Pictures of all views: colours float32 [view, v, u, 3] over black and silhouettes float32 [view, v, u], both 0 .. 1."""
 
     colours: np.ndarray
     silhouettes: np.ndarray
 
     def stack(self) -> np.ndarray:
-        """Each colour an image of its own, [view * 3, v, u]."""
+        """Return each colour as a separate image, [view * 3, v, u]."""
         return np.moveaxis(self.colours, -1, 1).reshape(-1, *self.silhouettes.shape[1:])
 
 
 def seen(scan: Scan) -> Seen:
-    """As photographed."""
+    """Return the photographs of a scan."""
     assert scan.colours is not None
     return Seen(scan.colours, scan.projections)
 
 
 def rendered(arrays: Mapping[str, np.ndarray], scan: Scan, views: Sequence[int] | None = None) -> Seen:
-    """As the harness renders the Gaussians that a method returned, for every method alike. Raises InputError if it returned none."""
+    """Render a method's Gaussians by the harness itself, identically for every method. Raise InputError if there are none."""
     import torch
 
     from benchmark.fields.splatter import Splats, splat

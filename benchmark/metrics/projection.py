@@ -11,37 +11,37 @@ from benchmark.storage import mapped
 
 
 def psnr(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """Strict: one mean squared error over all views, range = maximum of the true stack, no clipping [dB]."""
+    """PSNR, strict: one mean squared error over all views, range = maximum of the true stack, no clipping [dB]."""
     prediction, truth = pair(prediction, truth)
     return decibels(mean_square(pieces(prediction, truth)), mapped.extent(truth)[1])
 
 
 def ssim(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """Strict: 2-D SSIM per view, Gaussian window of sigma 1.5, range = maximum of the true stack, mean over the views."""
+    """SSIM, strict: 2-D per view, Gaussian window of sigma 1.5, range = maximum of the true stack, mean over the views."""
     prediction, truth = pair(prediction, truth)
     peak = mapped.extent(truth)[1]
     return _mean([gaussian_ssim(x, y, peak) for x, y in images(prediction, truth)])
 
 
 def psnr_naf(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """NAF: prediction and truth of a view each scaled to its own [0, 1]. They score one random view; this is the mean over all.
+    """PSNR of NAF: prediction and truth of a view each scaled to its own [0, 1]. NAF scores one random view; this is the mean over all.
 
-    The scaling hides a wrong scale or offset. As theirs, a view whose prediction or truth has a maximum of 0 scores 0 dB.
+    The scaling hides a wrong scale or offset. As in NAF, a view with a prediction or truth of maximum 0 scores 0 dB.
     """
     prediction, truth = pair(prediction, truth)
     return _mean([_own_range_psnr(x[None], y[None]) for x, y in images(prediction, truth)])
 
 
 def psnr_sax(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """SAX-NeRF (Cai et al. 2024, arXiv 2311.10959): as NAF, but over the stack of all views at once."""
+    """PSNR of SAX-NeRF (Cai et al. 2024, arXiv 2311.10959): as NAF, but over the stack of all views at once."""
     return _own_range_psnr(*pair(prediction, truth))
 
 
 def ssim_sax(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """SAX-NeRF: raw values cast to 8 bits (1 becomes 255, below 0 becomes 0), then SSIM per view with the constants of range 255.
+    """SSIM of SAX-NeRF: raw values cast to 8 bits (1 becomes 255, below 0 becomes 0), then SSIM per view with the constants of range 255.
 
-    Their line integrals are 0 .. 0.3, so few grey levels are left and the score is near 1 for anything decent. The cast
-    is defined on [-1, 1] only; None for other data, which their code refuses.
+    Line integrals of SAX-NeRF are 0 .. 0.3, so few grey levels remain and any decent result scores near 1. The cast
+    is defined on [-1, 1] only; None for other data, which the code of SAX-NeRF refuses.
     """
     prediction, truth = pair(prediction, truth)
     if not np.max(np.abs([mapped.extent(prediction), mapped.extent(truth)])) <= 1:
@@ -50,17 +50,17 @@ def ssim_sax(prediction: np.ndarray, truth: np.ndarray) -> float | None:
 
 
 def psnr_r2(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """R2-Gaussian: each view, prediction and truth apart, divided by its own maximum; empty true views are left out."""
+    """PSNR of R2-Gaussian: each view of prediction and truth divided by its own maximum; empty true views are left out."""
     return _mean([decibels(mean_square([scaled]), 1.0) for scaled in _own_maximum(*pair(prediction, truth))])
 
 
 def ssim_r2(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """R2-Gaussian: as psnr_r2, with their 2-D SSIM (Gaussian window, zero padding, range 1)."""
+    """SSIM of R2-Gaussian: scaled as in psnr_r2; 2-D, Gaussian window, zero padding, range 1."""
     return _mean([float(zero_padded_ssim(x[None], y[None])[0]) for x, y in _own_maximum(*pair(prediction, truth))])
 
 
 def _own_range_psnr(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """Of stacks [view, v, u], each scaled to its own [0, 1]."""
+    """Return the PSNR of stacks [view, v, u], each scaled to its own [0, 1]."""
     (low_x, high_x), (low_y, high_y) = mapped.extent(prediction), mapped.extent(truth)
     if high_x == 0 or high_y == 0:
         return 0.0
@@ -71,7 +71,7 @@ def _own_range_psnr(prediction: np.ndarray, truth: np.ndarray) -> float | None:
 
 
 def _own_maximum(prediction: np.ndarray, truth: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The views whose truth is not empty, each image divided by its own maximum (a prediction that is 0 everywhere stays 0)."""
+    """Return the views with a non-empty truth, each image divided by its own maximum (a prediction of zeros stays 0)."""
     for x, y in images(prediction, truth):
         if y.max() > 0:
             yield x / (x.max() or 1.0), y / y.max()
@@ -82,7 +82,7 @@ def _eight_bits(image: np.ndarray) -> np.ndarray:
 
 
 def _mean(scores: list[float | None]) -> float | None:
-    """The mean, or None as soon as one score is undefined: a mean over other views would not be the same quantity."""
+    """Return the mean, or None if any score is undefined: a mean over the other views would be a different quantity."""
     if not scores or any(score is None for score in scores):
         return None
     return finite(np.mean([score for score in scores if score is not None]))

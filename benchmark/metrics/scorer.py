@@ -1,4 +1,4 @@
-"""Scores a volume against its case with every registered metric. Only the harness calls this; methods never see a score."""
+"""Scores of a volume against its case by every registered metric. Only the harness calls this; methods never see a score."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ PREFIXES = {"volume": ("volume",), "projection": ("projection", "fit")}  # kind 
 
 
 class Scorer:
-    """Scores for one case; keeps its projectors. `metrics` are all specs; names become volume_*, projection_* and fit_*."""
+    """Scorer of one case, with its projectors. `metrics` are all specs; names become volume_*, projection_* and fit_*."""
 
     def __init__(self, case: Case, metrics: Iterable[MetricSpec]) -> None:
         self.case = case
         self.metrics = list(metrics)
 
     def score(self, volume: np.ndarray, arrays: Mapping[str, np.ndarray] | None = None) -> tuple[dict[str, float | None], list[str]]:
-        """All metrics of a volume [z, y, x], and what went wrong (such a metric is None).
+        """Return all metrics of a volume [z, y, x], and the errors (a failed metric is None).
 
-        The volume is re-projected by the harness itself, for every method alike (by its maxima where the views are maxima):
-        against the held-out views (projection_*) and against the measured training views (fit_*). Photographs are held against
-        what the harness renders of the Gaussians in `arrays` (see Reconstruction).
+        The harness itself re-projects the volume, identically for every method (by maxima if the views are maxima), and compares it
+        with the held-out views (projection_*) and with the measured training views (fit_*). Photographs are compared with
+        the harness's rendering of the Gaussians in `arrays` (see Reconstruction).
         """
         values: dict[str, float | None] = {}
         problems: list[str] = []
@@ -46,7 +46,7 @@ class Scorer:
         return values, problems
 
     def versions(self, names: Iterable[str]) -> dict[str, int]:
-        """The revision of the metric behind each name."""
+        """Return the revision of the metric behind each name."""
         known = {f"{prefix}_{metric.name}": metric.revision for metric in self.metrics for prefix in PREFIXES[metric.kind]}
         return {name: known[name] for name in names if name in known}
 
@@ -84,7 +84,7 @@ class Scorer:
                 problems.append(f"metric {name}: {type(error).__name__}: {error}")
 
     def volume_psnr(self, volume: np.ndarray) -> float | None:
-        """The strict PSNR alone, for convergence curves; None without a truth or without that metric."""
+        """Return the strict PSNR alone, for convergence curves; None without a truth or without that metric."""
         metric = next((metric for metric in self.metrics if (metric.kind, metric.name) == ("volume", "psnr")), None)
         if metric is None or self.case.truth is None:
             return None

@@ -1,6 +1,6 @@
-"""What every protocol is made of: mean squared error in decibels, and SSIM over a window that slides.
+"""Building blocks of all protocols: mean squared error in decibels, and SSIM over a sliding window.
 
-Prediction and truth may lie in files and be larger than memory: all of it works on a few slices at a time.
+Prediction and truth may lie in files and be larger than memory: all functions work on a few slices at a time.
 
 SSIM: Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural similarity",
 IEEE Transactions on Image Processing 13 (2004) 600-612, doi 10.1109/TIP.2003.819861.
@@ -24,14 +24,14 @@ Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def pair(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as arrays; raises ValueError if the shapes differ."""
+    """Return both as arrays. Raise ValueError if the shapes differ."""
     if np.shape(prediction) != np.shape(truth):
         raise ValueError(f"prediction {np.shape(prediction)} and truth {np.shape(truth)} have different shapes")
     return np.asarray(prediction), np.asarray(truth)
 
 
 def pieces(prediction: np.ndarray, truth: np.ndarray, depth: int | None = None) -> Pairs:
-    """The same slices of both as float64, `depth` along the first axis at a time (as many as make a SLAB unless given)."""
+    """Yield matching slices of both as float64, `depth` along the first axis at a time (default: as many as make a SLAB)."""
     depth = depth or max(1, SLAB // truth[0].size)
     for start in range(0, len(truth), depth):
         part = slice(start, start + depth)
@@ -41,12 +41,12 @@ def pieces(prediction: np.ndarray, truth: np.ndarray, depth: int | None = None) 
 
 
 def images(prediction: np.ndarray, truth: np.ndarray) -> Pairs:
-    """One image of two stacks [image, row, column] after the other, float64."""
+    """Yield pairs of images from two stacks [image, row, column], float64."""
     return ((x[0], y[0]) for x, y in pieces(prediction, truth, 1))
 
 
 def mean_square(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Mean of the squared differences of all pairs together, each number counted once."""
+    """Return the mean of the squared differences over all pairs, each number counted once."""
     total, count = 0.0, 0
     for prediction, truth in pairs:
         total += float(np.sum(np.square(prediction - truth)))
@@ -55,12 +55,12 @@ def mean_square(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def finite(score: float | np.floating) -> float | None:
-    """The score, or None where it is undefined: a record holds no NaN."""
+    """Return the score, or None if it is undefined: records hold no NaN."""
     return float(score) if np.isfinite(score) else None
 
 
 def decibels(square: float, data_range: float) -> float | None:
-    """Peak signal-to-noise ratio 10 log10(range^2 / MSE) [dB] of a mean squared error; None if the range is not positive.
+    """Return the peak signal-to-noise ratio 10 log10(range^2 / MSE) [dB] of a mean squared error; None if the range is not positive.
 
     An error below float32 rounding counts as rounding, so a perfect result scores 138.5 dB, not infinity.
     """
@@ -71,7 +71,7 @@ def decibels(square: float, data_range: float) -> float | None:
 
 
 def gaussian_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float) -> float | None:
-    """Mean SSIM, 2-D or 3-D, Gaussian window of sigma 1.5 (11 taps), population covariance, borders of 5 left out.
+    """Return the mean SSIM, 2-D or 3-D: Gaussian window of sigma 1.5 (11 taps), population covariance, borders of 5 left out.
 
     None if the range is not positive or an axis is shorter than the window.
     """
@@ -81,14 +81,14 @@ def gaussian_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float) 
 
 
 def uniform_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float, width: int = 7) -> float | None:
-    """Mean SSIM, uniform window of `width`, sample covariance, borders left out; None as in gaussian_ssim."""
+    """Return the mean SSIM: uniform window of `width`, sample covariance, borders left out; None as in gaussian_ssim."""
     if not data_range > 0 or min(truth.shape) < width:
         return None
     return _in_slabs(prediction, truth, width // 2, win_size=width, data_range=data_range)
 
 
 def _in_slabs(prediction: np.ndarray, truth: np.ndarray, radius: int, **options) -> float | None:
-    """scikit-image's mean SSIM, computed over overlapping slabs of the first axis: the same number in less memory.
+    """Return scikit-image's mean SSIM, computed over overlapping slabs of the first axis: the same number in less memory.
 
     It leaves `radius` out at every border, so slabs that overlap by 2 radius see each voxel once, with its whole window.
     """
@@ -108,9 +108,9 @@ def _in_slabs(prediction: np.ndarray, truth: np.ndarray, radius: int, **options)
 
 
 def ssim_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
-    """Strict SSIM at every voxel [z, y, x], float32; without its outermost RADIUS voxels its mean is the strict volume SSIM.
+    """Return the strict SSIM at every voxel [z, y, x], float32; its mean without the outermost RADIUS voxels is the strict volume SSIM.
 
-    None where that is undefined.
+    None if undefined.
     """
     from skimage.metrics import structural_similarity
 
@@ -135,7 +135,7 @@ def ssim_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
 
 
 def zero_padded_ssim(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """SSIM of each image of two stacks [image, row, column]: range 1, Gaussian window of 11 taps, zeros beyond the border.
+    """Return the SSIM of each image of two stacks [image, row, column]: range 1, Gaussian window of 11 taps, zeros beyond the border.
 
     This is the window of the Gaussian-splatting code bases (borders count, images may be smaller than the window). Returns [image].
     """

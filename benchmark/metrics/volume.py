@@ -1,7 +1,7 @@
 """Scores of a reconstructed volume against the truth, both [z, y, x] in 1/mm. None where a score is undefined.
 
-The peers' volumes have a maximum of 1; ours are in 1/mm. A change of unit is all that lies between, so their protocols are
-applied after dividing prediction and truth by the maximum of the truth. On their own data that changes nothing.
+The peers' volumes have a maximum of 1; ours are in 1/mm. The two differ by a change of unit only, so the peers' protocols are
+applied after dividing prediction and truth by the maximum of the truth. On the peers' own data that changes nothing.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from benchmark.storage import mapped
 
 
 def psnr(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """Strict: range = max - min of the truth, no clipping [dB]."""
+    """PSNR, strict: range = max - min of the truth, no clipping [dB]."""
     prediction, truth = pair(prediction, truth)
     lowest, highest = mapped.extent(truth)
     return decibels(mean_square(pieces(prediction, truth)), highest - lowest)
 
 
 def ssim(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """Strict: 3-D, Gaussian window of sigma 1.5, range = max - min of the truth."""
+    """SSIM, strict: 3-D, Gaussian window of sigma 1.5, range = max - min of the truth."""
     prediction, truth = pair(prediction, truth)
     lowest, highest = mapped.extent(truth)
     return gaussian_ssim(prediction, truth, highest - lowest)
@@ -33,29 +33,29 @@ def rmse_hu(prediction: np.ndarray, truth: np.ndarray, mu_water: float) -> float
 
 
 def psnr_naf(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """NAF (Zha et al. 2022, doi 10.1007/978-3-031-16446-0_42) and SAX-NeRF: range 1, and 100 dB for no error at all."""
+    """PSNR of NAF (Zha et al. 2022, doi 10.1007/978-3-031-16446-0_42) and SAX-NeRF: range 1, and 100 dB for no error."""
     prediction, truth = pair(prediction, truth)
     square, peak = mean_square(pieces(prediction, truth)), mapped.extent(truth)[1]
     return 100.0 if square == 0 and peak > 0 else decibels(square, peak)
 
 
 def ssim_naf(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """NAF and SAX-NeRF: uniform 7 x 7 x 7 window; the range they left unset meant 2 for floats.
+    """SSIM of NAF and SAX-NeRF: uniform 7 x 7 x 7 window, range 2 (the default for floats, which their code leaves unset).
 
-    They average this over three transpositions of the volume, which all give the same number.
+    Their code averages over three transpositions of the volume, which all give the same number.
     """
     prediction, truth = pair(prediction, truth)
     return uniform_ssim(prediction, truth, 2 * mapped.extent(truth)[1])
 
 
 def psnr_r2(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """R2-Gaussian (Zha et al. 2024, arXiv 2405.20693): range 1."""
+    """PSNR of R2-Gaussian (Zha et al. 2024, arXiv 2405.20693): range 1."""
     prediction, truth = pair(prediction, truth)
     return decibels(mean_square(pieces(prediction, truth)), mapped.extent(truth)[1])
 
 
 def ssim_r2(prediction: np.ndarray, truth: np.ndarray) -> float | None:
-    """R2-Gaussian: 2-D SSIM of every slice whose truth is not empty, mean per axis, then mean over the three axes."""
+    """SSIM of R2-Gaussian: 2-D over every slice with a non-empty truth, mean per axis, then mean over the three axes."""
     prediction, truth = pair(prediction, truth)
     peak = mapped.extent(truth)[1]
     if not peak > 0:
@@ -72,7 +72,7 @@ def ssim_r2(prediction: np.ndarray, truth: np.ndarray) -> float | None:
 
 
 def _along(volume: np.ndarray, axis: int) -> np.ndarray:
-    """The volume with this axis first. In a file, a slice across x touches every page: there it becomes a file of its own."""
+    """Return the volume with this axis first. In a file, a slice across x touches every page: such a volume is copied to another file."""
     turned = np.moveaxis(volume, axis, 0)
     if axis < 2 or mapped.file_map(volume) is None:
         return turned

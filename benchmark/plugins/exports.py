@@ -1,4 +1,4 @@
-"""The exported names of a package, grouped by purpose and imported on first use."""
+"""Exported names of a package, grouped by purpose and imported on first use."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Exports:
-    """The exported names of the module `owner`: by purpose, each with the module that defines it.
+    """Exported names of the module `owner`: by purpose, each with its defining module.
 
-    The one source of three things: names at run time (`attribute`), the stub that type checkers and editors read, and the pages of
-    the reference (docs/api.py writes both). A name whose module is `owner` itself is a module inside it.
+    Single source of the names at run time (`attribute`), the stub for type checkers and editors, and the pages of
+    the reference (docs/api.py writes both). A name whose module is `owner` itself is a submodule.
     """
 
     owner: str
@@ -21,16 +21,16 @@ class Exports:
 
     @property
     def modules(self) -> dict[str, str]:
-        """The defining module of every name."""
+        """Return the defining module of every name."""
         return {name: module for group in self.groups.values() for name, module in group.items()}
 
     @property
     def names(self) -> list[str]:
-        """All names, sorted: the owner's `__all__` and `__dir__`."""
+        """Return all names, sorted: the owner's `__all__` and `__dir__`."""
         return sorted(self.modules)
 
     def attribute(self, name: str) -> Any:
-        """Import the object behind a name: the owner's `__getattr__`. Raises AttributeError for names that are not exported."""
+        """Import the object behind a name: the owner's `__getattr__`. Raise AttributeError for names that are not exported."""
         module = self.modules.get(name)
         if module is None:
             raise AttributeError(f"module '{self.owner}' has no attribute '{name}'")

@@ -1,4 +1,4 @@
-"""The hooks a plug-in may implement (pluggy). Mark an implementation with `benchmark.api.hookimpl`."""
+"""Hooks for plug-ins (pluggy). Mark an implementation with `benchmark.api.hookimpl`."""
 
 from __future__ import annotations
 

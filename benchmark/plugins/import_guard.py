@@ -1,4 +1,4 @@
-"""Strangers' modules that end the whole process when they are imported (a crash in compiled code, os._exit): found out in a child."""
+"""Trial imports in a child process, against third-party modules whose import ends the process (crash in compiled code, os._exit)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ os.write(1, b"survived")
 
 @contextlib.contextmanager
 def survived(module: str) -> Iterator[None]:
-    """Import `module` inside. Raises ImportError, and the block is not entered, if that would end the process.
+    """Guard the import of `module` inside the block. Raise ImportError, without entering the block, if it would end the process.
 
-    A stamp in the cache says that it has been imported before. It is taken away as long as an import is under way, so it is not
-    there after a crash; without a stamp, a child imports the module first.
+    A stamp in the cache marks a module imported before. The stamp is removed during an import, so it is missing
+    after a crash; without a stamp, a child imports the module first.
     """
     stamp = _stamp(module)
     try:
@@ -41,13 +41,13 @@ def survived(module: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # a cache that cannot be written: tried again next time
+        with contextlib.suppress(OSError):  # unwritable cache: the child imports again next time
             stamp.parent.mkdir(parents=True, exist_ok=True)
             stamp.touch()
 
 
 def _stamp(module: str) -> Path:
-    """One file for each module, place and interpreter."""
+    """Return the stamp file of a module, location and interpreter."""
     try:
         spec = importlib.util.find_spec(module.partition(".")[0])
     except (ImportError, ValueError):

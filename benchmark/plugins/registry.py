@@ -1,9 +1,9 @@
-"""Finds plug-ins and turns names into specs.
+"""Registry of plug-ins: find them and map names to specs.
 
 Three sources, one set of hooks: the harness's own metrics and reporters, every module of the folders `methods/` and
-`datasets/`, and installed packages that declare an entry point in the group "benchmark". A plug-in that cannot be
-imported, would crash this process, or declares something wrong is set aside with its reason; it never stops anything
-else. Nothing heavy is imported here: specs are cheap, their targets are resolved when a run needs them.
+`datasets/`, and installed packages with an entry point in the group "benchmark". A plug-in that cannot be
+imported, would crash this process, or has an invalid declaration is set aside with the reason; it never stops the
+others. Nothing heavy is imported here: specs are cheap, their targets are resolved when a run needs them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ KINDS: dict[str, type] = {
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A plug-in, or a part of one, that was set aside."""
+    """Plug-in, or part of one, that was set aside."""
 
     source: str
     reason: str
@@ -50,7 +50,7 @@ class Problem:
 
 
 class Registry:
-    """Every usable method, dataset, metric, reporter and measurement of speed by name, and what was set aside."""
+    """Every usable method, dataset, metric, reporter and measurement of speed by name, and the problems of plug-ins set aside."""
 
     def __init__(self) -> None:
         self.manager = pluggy.PluginManager(hooks.PROJECT)
@@ -64,11 +64,11 @@ class Registry:
         self.problems: list[Problem] = []
 
     def method(self, name: str, where: str = "method") -> MethodSpec:
-        """The method of this name. Raises InputError with the valid names and the nearest one."""
+        """Return the method of this name. Raise InputError with the valid names and the nearest one."""
         return self._lookup(self.methods, name, where)
 
     def dataset(self, name: str, where: str = "dataset") -> DatasetSpec:
-        """The dataset of this name. Raises InputError with the valid names and the nearest one."""
+        """Return the dataset of this name. Raise InputError with the valid names and the nearest one."""
         return self._lookup(self.datasets, name, where)
 
     def _lookup(self, specs: dict[str, Any], name: str, where: str) -> Any:
@@ -154,7 +154,7 @@ class Registry:
 
 
 def load() -> Registry:
-    """A registry of everything that can be found now. The built-in parts come first, so nobody can replace them."""
+    """Return a registry of all plug-ins found now. The built-in parts come first, so no plug-in can replace them."""
     registry = Registry()
     for name in OWN:
         _import(registry, name)
@@ -168,7 +168,7 @@ def load() -> Registry:
 
 
 def _without_hooks(plugin: Any) -> str:
-    """Why a plug-in that implements no hook does nothing."""
+    """Return the reason why a plug-in implements no hook."""
     unmarked = [name for name in vars(hooks) if hasattr(getattr(hooks, name), f"{hooks.PROJECT}_spec") and hasattr(plugin, name)]
     if unmarked:
         return f"{', '.join(f'{name}()' for name in unmarked)} is not marked with @hookimpl"
@@ -187,7 +187,7 @@ def _load(point: importlib.metadata.EntryPoint) -> Any:
 
 @functools.cache
 def registry() -> Registry:
-    """The registry of this process, loaded once."""
+    """Return the registry of this process, loaded once."""
     return load()
 
 
@@ -196,17 +196,17 @@ def _import(registry: Registry, source: str, loader: Callable[[], Any] | None = 
         plugin = loader() if loader else importlib.import_module(source)
         if isinstance(plugin, type):
             plugin = plugin()
-    except (Exception, SystemExit) as error:  # whatever a stranger's module does while it is imported
+    except (Exception, SystemExit) as error:  # anything a third-party module does during its import
         registry._quarantine(source, error)
         return
     registry.add(plugin, source)
 
 
 def _modules(registry: Registry, folder: str) -> list[str]:
-    """Full names of the modules and packages directly inside a folder; those that start with '_' are private."""
+    """Return the full names of the modules and packages directly inside a folder, except names that start with '_'."""
     try:
         package = importlib.import_module(folder)
-    except ImportError as error:  # links of a clone that were checked out as text
+    except ImportError as error:  # symbolic links of a clone checked out as text
         registry._quarantine(folder, error)
         return []
     return [f"{folder}.{info.name}" for info in pkgutil.iter_modules(package.__path__) if not info.name.startswith("_")]

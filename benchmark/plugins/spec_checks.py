@@ -1,4 +1,4 @@
-"""What can be wrong with a plug-in's spec, in words."""
+"""Validation of a plug-in's spec, with defects described in words."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from benchmark.plugins.specs import DatasetParams, DatasetSpec, MethodSpec, Params, SpeedSpec, Target
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-TARGETS = ("target", "skip", "prepare", "field", "fit", "ratios", "training_step")  # fields of the specs that hold one
-RESERVED = ("preset", "grid")  # keys that a plan gives a meaning of its own
+TARGETS = ("target", "skip", "prepare", "field", "fit", "ratios", "training_step")  # fields of the specs that hold a target
+RESERVED = ("preset", "grid")  # keys with a special meaning in plans
 
 
 def defect(kind: type, spec: Any) -> str | None:
-    """What is wrong with a spec; None if nothing is."""
+    """Return the defect of a spec, or None."""
     if not isinstance(spec, kind):
         return f"expected a {kind.__name__}, found {type(spec).__name__}"
     name = getattr(spec, "name", None)
@@ -43,7 +43,7 @@ def defect(kind: type, spec: Any) -> str | None:
 
 @functools.cache
 def _plain_fields(kind: type) -> dict[str, TypeAdapter[Any]]:
-    """What must be in the fields of a spec that are neither its name, its params nor a target."""
+    """Check the fields of a spec other than name, params and targets."""
     hints = {field: hint for field, hint in get_type_hints(kind).items() if field not in ("name", "params")}
     hints |= {"opens": Mapping[str, Any]} if "opens" in hints else {}  # to targets
     return {field: TypeAdapter(hint) for field, hint in hints.items() if hint not in (Target, Target | None)}

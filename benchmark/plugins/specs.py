@@ -1,4 +1,4 @@
-"""The specs by which plug-ins declare methods, datasets, metrics and reporters."""
+"""Specs: declarations of methods, datasets, metrics and reporters by plug-ins."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Target = Callable[..., Any] | str
 
 
 def resolve(target: Target) -> Callable[..., Any]:
-    """The callable behind a target: itself, or 'package.module:name', imported only now."""
+    """Return the callable behind a target: the target itself, or 'package.module:name', imported only now."""
     if callable(target):
         return target
     module, _, name = target.partition(":")

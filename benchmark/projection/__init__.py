@@ -1,1 +1,1 @@
-"""A and its transpose: line integrals, rays, marching, compositing."""
+"""Projection operator A and its transpose: line integrals, rays, marching, compositing."""

@@ -1,4 +1,4 @@
-"""What a ray makes of its samples: the sum of mu dt (attenuation) or the maximum (MIP), differentiable to any order."""
+"""Compositing of samples along rays: the sum of mu dt (attenuation) or the maximum (MIP), differentiable to any order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def composite_rays_xray(mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) 
 
 
 def composite_max(mu: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
-    """Maximum intensity projection: the largest mu [M] of each ray [N, 2] -> [N], 0 for rays without samples.
+    """Return the maximum intensity projection: the largest mu [M] of each ray [N, 2] -> [N], 0 for rays without samples.
 
     The gradient goes to the largest sample, the first of equals.
     """
@@ -31,9 +31,9 @@ def composite_max(mu: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
 
 
 def composited(mode: Mode, mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
-    """The one or the other, [N], of samples that `march` made, whose table is packed: a GPU need not be asked, and waited for.
+    """Return the sum or the maximum, [N], of samples from `march`. Their table is known to be packed, so no check waits for a GPU.
 
-    Raises InputError for a mode that is neither.
+    Raise InputError for any other mode.
     """
     if mode not in get_args(Mode):
         raise InputError("mode", expected="'sum' or 'max'", found=f"'{mode}'")
@@ -59,7 +59,7 @@ def _check(name: str, tensor: torch.Tensor, shape: tuple[int, ...], dtype: torch
 
 
 class _Sum(torch.autograd.Function):
-    """Linear in mu; its backward is its transpose, whose backward is this again."""
+    """Sum along rays, linear in mu: its backward is its transpose, whose backward is this sum again."""
 
     @staticmethod
     def forward(ctx: Any, mu: torch.Tensor, ts: torch.Tensor, rays: torch.Tensor) -> torch.Tensor:
@@ -103,7 +103,7 @@ class _Max(torch.autograd.Function):
 
 
 class _Pick(torch.autograd.Function):
-    """mu[at] for each ray, 0 where at is -1."""
+    """Value mu[at] for each ray, 0 where at is -1."""
 
     @staticmethod
     def forward(ctx: Any, mu: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
@@ -119,7 +119,7 @@ class _Pick(torch.autograd.Function):
 
 
 class _Spread(torch.autograd.Function):
-    """The transpose of _Pick."""
+    """Transpose of _Pick."""
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, at: torch.Tensor, samples: int) -> torch.Tensor:

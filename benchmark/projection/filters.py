@@ -1,4 +1,4 @@
-"""The ramp filter of filtered backprojection and its usual windows."""
+"""Ramp filter of filtered backprojection and its usual windows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FilterName = Literal["ram-lak", "shepp-logan", "cosine", "hamming", "hann"]
 
 
 def ramp_response(name: FilterName, samples: int, pitch: float, cutoff: float = 1.0) -> np.ndarray:
-    """Frequency response of the windowed ramp filter, float64 [samples // 2 + 1] for a real FFT of `samples`, unit 1 / length of `pitch`.
+    """Return the response of the windowed ramp filter: float64 [samples // 2 + 1] for a real FFT of `samples`, unit 1 / length of `pitch`.
 
     The ramp is the transform of its band-limited spatial kernel (Kak & Slaney 1988, chapter 3, doi
     10.1137/1.9780898719277), h(0) = 1 / 4a^2, h(n odd) = -1 / (n pi a)^2, else 0, times a: sampling the ramp in
@@ -47,5 +47,5 @@ def filter_rows(projections: torch.Tensor, name: FilterName, pitch: float, cutof
 
 
 def padded_length(columns: int) -> int:
-    """Samples of the Fourier transform of a row: a power of two without wrap-around."""
+    """Return the length of the Fourier transform of a row: a power of two without wrap-around."""
     return 1 << (2 * columns - 1).bit_length()

@@ -1,7 +1,7 @@
 """Line integrals and maxima with more samples where a field is dense (hierarchical sampling, Mildenhall et al. 2020, section 5.2).
 
-Radiance needs the transmittance up to a sample to know what it is worth; attenuation is additive, so that the density alone
-says where samples belong and the sum over them is a plain quadrature.
+In radiance, a sample's weight depends on the transmittance up to it; attenuation is additive, so the density alone
+determines where samples belong, and their sum is a plain quadrature.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmark.projection.compositing import Mode, composited
 from benchmark.projection.marching import Field, Samples, clip, evaluated
 from benchmark.projection.rays import Rays
 
-UNIFORM = 0.1  # part of the importance samples that goes anywhere, in case the coarse ones missed something
+UNIFORM = 0.1  # share of importance samples spread uniformly, in case the coarse samples missed something
 
 
 def importance_integral(
@@ -57,13 +57,13 @@ def importance_march(
     jitter: torch.Generator | None = None,
     occupancy: torch.Tensor | None = None,
 ) -> Samples:
-    """Cut what lies of each ray inside the box into samples + importance bins, one sample each; dt is the length of its bin.
+    """Cut the part of each ray inside the box into samples + importance bins, one sample each; dt is the length of its bin.
 
     The field is evaluated in the middle of `samples` equal bins, without gradients. The edges of those and of `importance`
-    bins that hold equal parts of what was found there, together, are the edges of the bins. With `jitter` a sample lies
-    anywhere in its bin with equal probability, independent of the edges: the sum is unbiased, whatever the edges are.
+    bins with equal parts of the field's integral are together the edges of the bins. With `jitter` a sample is
+    uniformly distributed in its bin, independent of the edges: the sum is unbiased for any edges.
     `occupancy` [z, y, x] (bool, cells that fill the box) leaves out the samples in cells that are False.
-    Raises InputError for less than one sample, or a negative number of importance samples.
+    Raise InputError for less than one sample, or a negative number of importance samples.
     """
     if samples < 1 or importance < 0:
         raise InputError("importance_march", expected="samples >= 1, importance >= 0", found=f"{samples}, {importance}")
@@ -89,10 +89,10 @@ def importance_march(
 
 
 def _quantiles(density: torch.Tensor, count: int) -> torch.Tensor:
-    """`count` inner edges [N, count] in 0 .. 1 between which lie equal parts of a density that is constant on equal bins [N, bins]."""
+    """Return `count` inner edges [N, count] in 0 .. 1 that divide a density, constant on equal bins [N, bins], into equal parts."""
     bins = density.shape[1]
     part = density / density.sum(1, keepdim=True).clamp(min=1e-30) * (1 - UNIFORM) + UNIFORM / bins
-    part = part / part.sum(1, keepdim=True)  # where the density is 0 everywhere
+    part = part / part.sum(1, keepdim=True)  # the density is 0 everywhere
     cumulative = torch.nn.functional.pad(part.cumsum(1), (1, 0))
     targets = (
         ((torch.arange(count, dtype=torch.float32, device=density.device) + 0.5) / max(1, count)).expand(len(density), -1).contiguous()
@@ -103,7 +103,7 @@ def _quantiles(density: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def _anywhere(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Places in 0 .. 1 [N, n]. On a GPU the generator decides one seed, and the kernels' own jitter the rest."""
+    """Return random positions in 0 .. 1 [N, n]. On a GPU the generator draws one seed, and the kernels' own jitter the rest."""
     if like.device.type == "cpu":
         return torch.rand(like.shape, dtype=torch.float32, generator=generator)
     places = torch.empty_like(like)
@@ -112,12 +112,12 @@ def _anywhere(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def _points(rays: Rays, ts: torch.Tensor) -> torch.Tensor:
-    """Positions [N, n, 3] at distances ts [N, n] along rays [mm]."""
+    """Return positions [N, n, 3] at distances ts [N, n] along rays [mm]."""
     return rays.origins[:, None] + ts[..., None] * rays.directions[:, None]
 
 
 def _occupied(occupancy: torch.Tensor, positions: torch.Tensor, bounds: Any) -> torch.Tensor:
-    """Whether positions [N, n, 3] lie in cells that are True."""
+    """Return whether positions [N, n, 3] lie in cells that are True."""
     lower, upper = torch.as_tensor(bounds, dtype=torch.float32).to(positions.device)
     counts = torch.tensor(occupancy.shape[::-1], device=positions.device)
     cells = ((positions - lower) / (upper - lower) * counts).long().clamp(min=0).minimum(counts - 1)

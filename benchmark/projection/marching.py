@@ -1,4 +1,4 @@
-"""Field <-> projections: march rays through a box, evaluate a field at the samples, composite what it answers.
+"""Projections of a field: march rays through a box, evaluate the field at the samples, composite the values.
 
 Samples are packed: positions [M, 3] (x y z [mm]), ts [M, 2] = (t, dt) [mm] and rays [N, 2] = (first sample, count).
 ts[:, 1] IS the length dt that a sample stands for. Outside the box a ray has no samples and contributes exactly zero.
@@ -80,14 +80,14 @@ def march(
 
 
 def clip(rays: Rays, bounds: Any) -> torch.Tensor:
-    """Where each ray enters and leaves the box, float32 [N, 2] [mm]; both 0 where it misses."""
+    """Return the distances at which each ray enters and leaves the box, float32 [N, 2] [mm]; both 0 for rays that miss it."""
     spans = torch.empty(len(rays), 2, dtype=torch.float32, device=rays.origins.device)
     call("clip_rays", rays.origins, rays.directions, len(rays), box(bounds), spans)
     return spans
 
 
 class _Marcher:
-    """The sample table of some rays, and the samples of any run of them."""
+    """Sample table of some rays, and the samples of any consecutive part of them."""
 
     def __init__(
         self, rays: Rays, bounds: Any, samples: int | None, step: float | None, jitter: Jitter, occupancy: torch.Tensor | None
@@ -109,7 +109,7 @@ class _Marcher:
             raise InputError("march: step", expected=f"at most {MOST_SAMPLES} samples", found=f"{self.total}", fix="Is the step in mm?")
 
     def pieces(self, chunk: int) -> list[tuple[int, int]]:
-        """Runs of whole rays with about `chunk` samples or fewer."""
+        """Yield ranges of whole rays with at most about `chunk` samples."""
         count = len(self.rays)
         if self.total <= chunk:
             return [(0, count)]
@@ -135,7 +135,7 @@ class _Marcher:
 
 
 def evaluated(field: Field, positions: torch.Tensor) -> torch.Tensor:
-    """The field at positions [M, 3]: float32 [M]. Raises InputError for an answer of another shape."""
+    """Return the field at positions [M, 3]: float32 [M]. Raise InputError for values of another shape."""
     mu = field(positions)
     count = positions.shape[0]
     if tuple(mu.shape) not in ((count,), (count, 1)):
@@ -144,7 +144,7 @@ def evaluated(field: Field, positions: torch.Tensor) -> torch.Tensor:
 
 
 def _seed(jitter: Jitter) -> int:
-    """31 random bits for the kernel's own counter-based jitter, -1 for none."""
+    """Return 31 random bits for the kernel's own counter-based jitter, -1 for none."""
     if jitter is None:
         return -1
     if isinstance(jitter, np.random.Generator):

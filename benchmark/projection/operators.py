@@ -1,4 +1,4 @@
-"""Whose A and A^T a method uses."""
+"""Choice of the engine for A and A^T."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmark.scan.geometry import ConeBeamGeometry
 
 
 def operators(geometry: ConeBeamGeometry, engine: Engine, device: str) -> Projector | tigre.TigreProjector:
-    """Return the projector of an engine: `forward` and `adjoint` as those of Projector; TIGRE's are not differentiable.
+    """Return the projector of an engine, with `forward` and `adjoint` as in Projector; TIGRE's are not differentiable.
 
     Raises MissingDependency for 'tigre' where TIGRE or a CUDA device is missing, InputError for geometries that TIGRE does not support.
     """

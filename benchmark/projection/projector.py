@@ -36,7 +36,7 @@ class Projector:
             raise InputError("projector.path", expected="'rays', or 'separable' for detector rows parallel to z", found=f"'{self.path}'")
 
     def _cone_is_flat(self) -> bool:
-        """Joseph's method wants a dominant axis in the xy plane: no ray steeper than 45 degrees."""
+        """Return whether no ray is steeper than 45 degrees: Joseph's method needs a dominant axis in the xy plane."""
         source, centre, _, v = self._views.transpose(1, 0, 2)
         rise = np.abs(centre[:, 2] - source[:, 2]) + self.geometry.detector_shape[0] / 2 * np.abs(v[:, 2])
         return bool((rise <= np.abs(centre[:, :2] - source[:, :2]).max(1) * 0.7).all())

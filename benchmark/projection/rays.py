@@ -1,4 +1,4 @@
-"""Rays of a view, and where they cross a box."""
+"""Rays of a view, and boxes for them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Rays:
                 found = f"{tensor.dtype} {tuple(tensor.shape)}"
                 raise InputError(f"rays.{name}", expected="origins and directions of one floating shape [N, 3]", found=found)
         length = torch.linalg.vector_norm(self.directions, dim=1, keepdim=True)
-        # One sum is enough to see a NaN or Inf anywhere, and much cheaper than looking at each number.
+        # One sum reveals a NaN or Inf anywhere, and is much cheaper than a test of each number.
         if not bool(torch.isfinite(self.origins.sum() + length.sum())) or bool((length == 0).any()):
             raise InputError("rays", expected="finite origins and directions, no direction of length 0", found="NaN, Inf or zeros")
         object.__setattr__(self, "origins", self.origins.detach().float().contiguous())
@@ -43,12 +43,12 @@ class Rays:
         return self.origins.shape[0]
 
     def __getitem__(self, index: Any) -> Rays:
-        """The chosen rays: a slice, a mask or an index tensor."""
+        """Return the rays chosen by a slice, a mask or an index tensor."""
         return _unchecked(self.origins[index].reshape(-1, 3), self.directions[index].reshape(-1, 3))
 
 
 def _unchecked(origins: torch.Tensor, directions: torch.Tensor) -> Rays:
-    """Rays from parts of checked ones."""
+    """Return rays made of parts of checked rays."""
     rays = object.__new__(Rays)
     object.__setattr__(rays, "origins", origins.contiguous())
     object.__setattr__(rays, "directions", directions.contiguous())
@@ -102,9 +102,9 @@ def _pixel_rays(geometry: ConeBeamGeometry, view: torch.Tensor, v: torch.Tensor,
 
 
 def box(bounds: Any) -> np.ndarray:
-    """[2, 3] lower and upper corner, x y z [mm], as float64; takes geometry.volume_bounds or anything of that shape.
+    """Return lower and upper corner [2, 3], x y z [mm], as float64, from geometry.volume_bounds or anything of that shape.
 
-    Raises InputError unless upper > lower along each axis.
+    Raise InputError unless upper > lower along each axis.
     """
     corners = np.ascontiguousarray(bounds, dtype=np.float64)
     if corners.shape != (2, 3) or not np.isfinite(corners).all() or not (corners[1] > corners[0]).all():

@@ -1,4 +1,4 @@
-"""What a scan would have measured of a volume: line integrals by the projector, maxima by marching."""
+"""Noise-free projections of a volume: line integrals by the projector, maxima by marching."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def rendered(
 ) -> np.ndarray:
     """Project a volume [z, y, x] on the geometry's grid: float32 [view, v, u], all views or those given.
 
-    'sum': line integrals (Joseph's interpolation); volume and views may lie in files. 'max': the largest value along what
-    lies of each ray inside the box, of the volume interpolated between voxel centres, sampled twice a voxel; 0 for rays that
-    miss the box. 'over': how much of what is behind the volume (of extinction) is hidden, 1 - exp(-line integral).
-    Raises MissingDependency where no kernels can be built.
+    'sum': line integrals (Joseph's interpolation); volume and views may lie in files. 'max': the largest value on the part
+    of each ray inside the box, of the volume interpolated between voxel centres, sampled twice per voxel; 0 for rays that
+    miss the box. 'over': opacity of the volume (of extinction), 1 - exp(-line integral).
+    Raise MissingDependency if no kernels can be built.
     """
     geometry = geometry if views is None else geometry.subset(views)
     if composite != "max":
@@ -38,7 +38,7 @@ def rendered(
 
 
 def interpolated(volume: torch.Tensor, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The volume [z, y, x] as a field: positions [M, 3] (x y z [mm], inside the box) -> [M], linear between voxel centres and
+    """Return the volume [z, y, x] as a field: positions [M, 3] (x y z [mm], inside the box) -> [M], linear between voxel centres and
     constant from the outermost ones to the faces.
     """
     lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)

@@ -1,7 +1,7 @@
-"""A volume cut into slabs along z, so that a projector and a backprojector need memory for one slab and a few views at a time.
+"""Slabs of a volume along z, so that projection and backprojection need memory for one slab and a few views at a time.
 
 The operators are linear and interpolation fades to zero over one voxel at a volume's faces, so A x is the sum of A applied to
-each slab alone, and A^T p can be had slab by slab: the same numbers as for the whole volume, to float rounding.
+each slab alone, and A^T p is computed slab by slab: the same numbers as for the whole volume, to float rounding.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from benchmark.storage import mapped
 
 PADDING = 144  # planes of zeros around a slab in the projector's own copy of it
 AT_ONCE = 256 << 20  # [bytes] of a slab, and of its projections: the projector's own copy of a thinner one is mostly padding
-SPARE = 48 << 20  # [bytes] for what is not counted: the allocator's rest, tables of a Fourier transform
+SPARE = 48 << 20  # [bytes] for uncounted memory: the allocator's overhead, tables of a Fourier transform
 
 
 @dataclasses.dataclass(frozen=True)
 class Slab:
-    """Planes begin .. end - 1 of a volume [z, y, x], and the geometry whose volume is only these."""
+    """Planes begin .. end - 1 of a volume [z, y, x], and the geometry of a volume of only these planes."""
 
     begin: int
     end: int
@@ -43,14 +43,14 @@ class Slab:
         return slice(self.begin, self.end)
 
     def rows(self) -> slice:
-        """The detector rows that the slab's voxels fall on in some view, with one row more at either side."""
+        """Return the detector rows covered by the slab's voxels in some view, with one more row on either side."""
         count = self.geometry.detector_shape[0]
         low, high = self.geometry.shadow()[:, 0, :].T + (count - 1) / 2
         return slice(max(0, int(np.floor(low.min())) - 1), min(count, int(np.ceil(high.max())) + 2))
 
 
 def cut(geometry: ConeBeamGeometry, thickness: int) -> list[Slab]:
-    """The slabs of a volume, each of at most so many planes and about equally thick."""
+    """Return the slabs of a volume, each of at most so many planes and about equally thick."""
     planes, spacing = geometry.volume_shape[0], geometry.volume_spacing[0]
     count = -(-planes // thickness)
     edges = [planes * index // count for index in range(count + 1)]
@@ -63,7 +63,7 @@ def cut(geometry: ConeBeamGeometry, thickness: int) -> list[Slab]:
 
 
 def with_rows(geometry: ConeBeamGeometry, rows: slice) -> ConeBeamGeometry:
-    """The same scanner with only these rows of an upright detector."""
+    """Return the scanner with only these rows of its upright detector."""
     count, columns = geometry.detector_shape
     offset = geometry.detector_offset[0] + ((rows.start + rows.stop) / 2 - count / 2) * geometry.detector_pitch[0]
     return dataclasses.replace(
@@ -72,22 +72,22 @@ def with_rows(geometry: ConeBeamGeometry, rows: slice) -> ConeBeamGeometry:
 
 
 class Room:
-    """The memory that is left for a method's arrays under a cap [bytes]; no limit for None."""
+    """Memory left for a method's arrays under a cap [bytes]; no limit for None."""
 
     def __init__(self, memory_bytes: int | None) -> None:
         self.cap = memory_bytes or 0
         self.bytes = math.inf if memory_bytes is None else memory_bytes - memory_mb() * 2**20 - SPARE
 
     def take(self, count: int) -> bool:
-        """Set so many bytes aside, if they are at most two thirds of what is left."""
+        """Reserve so many bytes, if they are at most two thirds of the rest."""
         fits = count <= self.bytes * 2 / 3
         self.bytes -= count if fits else 0
         return fits
 
     def slab(self, planes: int, *, kept: float, fixed: float, each: float) -> int:
-        """Planes of a slab that needs `fixed` bytes and `each` for a plane beside what is kept.
+        """Return the planes of a slab that needs `fixed` bytes and `each` per plane, beside `kept` bytes.
 
-        Raises InputError, before any work is done, where not even one plane fits.
+        Raise InputError, before any work, if not even one plane fits.
         """
         found = (self.bytes - kept - fixed) / each
         if found < 1:
@@ -101,16 +101,16 @@ class Room:
 
 
 def empty_volume(geometry: ConeBeamGeometry, room: Room, folder: Path | None) -> np.ndarray:
-    """Zeros [z, y, x]: in memory, or in a file where they would take more than two thirds of the room."""
+    """Return zeros [z, y, x]: in memory, or in a file if they would take more than two thirds of the room."""
     if room.take(4 * math.prod(geometry.volume_shape)):
         return np.zeros(geometry.volume_shape, dtype=np.float32)
     return mapped.zeros(geometry.volume_shape, folder)
 
 
 def project(volume: np.ndarray, geometry: ConeBeamGeometry) -> np.ndarray:
-    """A volume: [z, y, x] -> [view, v, u], where both may lie in files: slab by slab and a few views at a time.
+    """Project a volume [z, y, x] -> [view, v, u], slab by slab and a few views at a time; both may lie in files.
 
-    A volume in memory is one slab: the same bits as the Projector's.
+    A volume in memory is one slab: bitwise equal to the Projector's result.
     """
     views = max(1, AT_ONCE // (4 * math.prod(geometry.detector_shape)))
     thickness = geometry.volume_shape[0]
@@ -134,14 +134,14 @@ def project(volume: np.ndarray, geometry: ConeBeamGeometry) -> np.ndarray:
 
 
 class SlabProjector:
-    """A of a volume that is given, and corrected, slab by slab; with one slab it is the Projector itself."""
+    """Projector A of a volume given and corrected slab by slab; with one slab, the Projector itself."""
 
     def __init__(self, projectors: Sequence[tuple[slice, Projector | TigreProjector]], geometry: ConeBeamGeometry) -> None:
         self._projectors, self.geometry = projectors, geometry
 
     @classmethod
     def of(cls, geometry: ConeBeamGeometry, thickness: int, engine: Engine = "auto", device: str = "cpu") -> SlabProjector:
-        """Slabs of at most so many planes. Another engine takes the volume whole: raises InputError for more than one slab."""
+        """Return slabs of at most so many planes. Other engines take only whole volumes: raise InputError for more than one slab."""
         if engine == "tigre":
             if thickness < geometry.volume_shape[0]:
                 raise InputError("--memory", expected="enough for the whole volume with engine tigre", found="less", fix="Use native.")
@@ -150,12 +150,12 @@ class SlabProjector:
         return cls([(slab.planes, Projector(slab.geometry, path)) for slab in cut(geometry, thickness)], geometry)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> SlabProjector:
-        """Only these views."""
+        """Return the projector of only these views."""
         projectors = [(planes, projector.subset(indices)) for planes, projector in self._projectors]
         return SlabProjector(projectors, self.geometry.subset(indices))
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
-        """A volume: [z, y, x], which may lie in a file, -> [view, v, u]."""
+        """Return A volume: [z, y, x], possibly in a file, -> [view, v, u]."""
         total: torch.Tensor | None = None
         for planes, projector in self._projectors:
             with counters.paused():
@@ -166,7 +166,7 @@ class SlabProjector:
         return total
 
     def adjoint(self, projections: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
-        """A^T projections, [view, v, u] -> the planes and the numbers of each slab in turn."""
+        """Yield A^T projections, [view, v, u] -> the planes and the values of each slab in turn."""
         counters.count("adjoint_views", self.geometry.views)
         for planes, projector in self._projectors:
             with counters.paused():

@@ -1,13 +1,13 @@
-"""TIGRE (Biguri et al. 2016, doi 10.1088/2057-1976/2/5/055010), where it is installed: its projectors and its FDK on our geometry.
+"""Projectors and FDK of TIGRE (Biguri et al. 2016, doi 10.1088/2057-1976/2/5/055010), if installed, on our geometry.
 
-The only file that knows TIGRE's axes and signs. Volumes [z, y, x] and projections [view, v, u] are as ours, rows grow with +z, and the
-source of angle a stands at DSO (cos a, sin a, 0). Its names for ours:
+Only this file depends on TIGRE's axes and signs. Volumes [z, y, x] and projections [view, v, u] are as ours, rows grow with +z, and the
+source at angle a stands at DSO (cos a, sin a, 0). TIGRE's names, and ours:
 
     offDetector   detector_offset (v, u)                offOrigin   volume_offset (z, y, x), less source_height along z
     COR           axis_shift                            rotDetector (-detector_roll, detector_pitch_angle, detector_yaw)
 
-It turns the detector about its centre, about x by rotDetector[0], then about u by [1], then about z by [2]; x points from the axis to
-the source, against our central ray. What is the same for all views is given once, since its FDK understands nothing else.
+TIGRE turns the detector about its centre, about x by rotDetector[0], then about u by [1], then about z by [2]; x points from the axis to
+the source, against our central ray. Values common to all views are given once, the only form its FDK accepts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NOTE = "TIGRE weighs every view by 2 pi / views: on less or more than a full cir
 
 
 def values_of(geometry: ConeBeamGeometry) -> dict[str, Any]:
-    """TIGRE's attributes of a geometry. Raises InputError for orbits given by a table of vectors."""
+    """Return TIGRE's attributes of a geometry. Raise InputError for orbits given by a table of vectors."""
     if geometry.view_vectors is not None:
         raise InputError("tigre: geometry", expected="an orbit described by angles and distances", found="a table of vectors", fix="native")
     z, y, x = geometry.volume_offset
@@ -54,9 +54,9 @@ def values_of(geometry: ConeBeamGeometry) -> dict[str, Any]:
 
 
 def geometry_of(values: Any, angles: np.ndarray) -> ConeBeamGeometry:
-    """The inverse: from any object with TIGRE's attributes, and angles [view] or [view, 3] about z alone.
+    """Return the geometry of any object with TIGRE's attributes (inverse of values_of), and angles [view] or [view, 3] about z alone.
 
-    Raises InputError for what is no cone beam on a circle about z.
+    Raise InputError for anything but a cone beam on a circle about z.
     """
     angles = np.asarray(angles, dtype=np.float64)
     if angles.ndim == 2:
@@ -97,7 +97,7 @@ def _one(values: Any, name: str) -> float:
 
 
 def _same_rows(name: str, value: Any) -> tuple[Any, ...]:
-    """The numbers of an attribute that must be the same in all views."""
+    """Return the numbers of an attribute. Raise InputError unless they are the same in all views."""
     rows = np.atleast_2d(np.asarray(value, dtype=np.float64))
     if np.ptp(rows, axis=0).any():
         raise InputError(f"tigre: {name}", expected="the same in all views", found="different ones")
@@ -105,10 +105,10 @@ def _same_rows(name: str, value: Any) -> tuple[Any, ...]:
 
 
 class TigreProjector:
-    """TIGRE's A (Siddon 1985, doi 10.1118/1.595715) and its matched transpose; the same calls as a Projector, without gradients.
+    """A of TIGRE (Siddon 1985, doi 10.1118/1.595715) and its matched transpose, with the interface of Projector, without gradients.
 
-    `device` is the CUDA device that does the work; tensors come from and go to the device they are on, through the host's memory.
-    Raises MissingDependency where TIGRE or a CUDA device is missing, InputError for geometries that TIGRE does not have.
+    `device` is the CUDA device that computes; tensors stay on their own device and are copied through the host's memory.
+    Raise MissingDependency if TIGRE or a CUDA device is missing, InputError for geometries that TIGRE does not support.
     """
 
     def __init__(self, geometry: ConeBeamGeometry, device: str) -> None:
@@ -117,17 +117,17 @@ class TigreProjector:
         self._values, self._angles = described(self._tigre, geometry)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> TigreProjector:
-        """The projector of only these views."""
+        """Return the projector of only these views."""
         return TigreProjector(self.geometry.subset(indices), self._device)
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
-        """A volume: [z, y, x] -> [view, v, u]."""
+        """Return A volume: [z, y, x] -> [view, v, u]."""
         counters.count("forward_views", self.geometry.views)
         found = self._tigre.Ax(_array(volume), self._values, self._angles, "Siddon", gpuids=self._gpu)
         return torch.from_numpy(found).to(volume.device)
 
     def adjoint(self, projections: torch.Tensor) -> torch.Tensor:
-        """A^T projections: [view, v, u] -> [z, y, x]."""
+        """Return A^T projections: [view, v, u] -> [z, y, x]."""
         counters.count("adjoint_views", self.geometry.views)
         found = self._tigre.Atb(_array(projections), self._values, self._angles, "matched", gpuids=self._gpu)
         return torch.from_numpy(found).to(projections.device)
@@ -140,7 +140,7 @@ def tigre_fdk(projections: np.ndarray, geometry: ConeBeamGeometry, filter: Filte
     """
     tigre, gpu = _loaded(device)
     values, angles = described(tigre, geometry)
-    # Its weights of displaced detectors look at both offsets, but would cut the detector in half for one along v alone.
+    # TIGRE's weights of displaced detectors depend on both offsets, but would cut the detector in half for an offset along v alone.
     how = {"filter": filter.replace("-", "_"), "dowang": bool(geometry.detector_offset[1]), "verbose": False, "gpuids": gpu}
     counters.count("adjoint_views", geometry.views)
     volume = tigre.algorithms.fdk(np.array(projections, dtype=np.float32), values, angles, **how)
@@ -149,7 +149,7 @@ def tigre_fdk(projections: np.ndarray, geometry: ConeBeamGeometry, filter: Filte
 
 
 def described(tigre: Any, geometry: ConeBeamGeometry) -> tuple[Any, np.ndarray]:
-    """TIGRE's geometry object and its angles [view]."""
+    """Return TIGRE's geometry object and its angles [view]."""
     values, found = values_of(geometry), tigre.geometry(mode="cone")
     angles = values.pop("angles")
     for name, value in values.items():
@@ -158,12 +158,12 @@ def described(tigre: Any, geometry: ConeBeamGeometry) -> tuple[Any, np.ndarray]:
 
 
 def name() -> str:
-    """'tigre 3.1.3', for the record."""
+    """Return the name for the record, such as 'tigre 3.1.3'."""
     return f"tigre {version('pytigre') or version('tigre')}".strip()
 
 
 def _loaded(device: str) -> tuple[Any, Any]:
-    """TIGRE, and its way to say which GPU it shall use."""
+    """Return TIGRE, and its object that selects a GPU."""
     if missing_modules(["tigre"]):
         raise MissingDependency(f"engine tigre needs tigre (install: {install_hint('tigre')})")
     if not device.startswith("cuda"):

@@ -1,1 +1,1 @@
-"""Parts that training loops share: measured rays, losses by rays, regularisers, optimisers, precision, and the last fit to the data."""
+"""Shared parts of training loops: measured rays, losses by rays, regularisers, optimisers, precision, and the final fit to the data."""

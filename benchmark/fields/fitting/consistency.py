@@ -1,4 +1,4 @@
-"""The last step of a neural method: what its field cannot express but the measurements say is put back into the volume."""
+"""Last step of a neural method: measured detail that its field cannot express is restored in the volume."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Scan
 
 RELAXATION = 0.3  # of corrections by one view each
-TOGETHER, TOGETHER_RELAXATION = 5, 1.0  # views, where many corrections are due on a fine grid: a third of the time for the same result
-ROOM = 2 << 30  # [bytes] for what corrections on a fine grid keep; what is larger is made again each time
+TOGETHER, TOGETHER_RELAXATION = 5, 1.0  # views, for many corrections on a fine grid: same result in a third of the time
+ROOM = 2 << 30  # [bytes] cache of corrections on a fine grid; larger arrays are computed again each time
 
 
 def data_consistent(

@@ -1,4 +1,4 @@
-"""A last fit of the volume whose total variation spares the edges that a field has found.
+"""Final fit of the volume with a total variation that spares the edges found by a field.
 
 The weight of a voxel's gradient is 1 / (1 + |grad f| / (tau m)), f being the field's volume and m the mean attenuation of the data, scaled
 to a mean of 1: iteratively reweighted total variation (Candes, Wakin, Boyd 2008, doi 10.1007/s00041-008-9045-x), with the field in place of
@@ -16,14 +16,14 @@ from benchmark.reconstruction.tv_problem import TvProblem, fista
 from benchmark.runtime.context import Run
 from benchmark.scan.scan import Scan
 
-TAU = 1.0  # gradients of a field, in mean attenuations a voxel, from which on they count as edges
-HEAVIER = 2.0  # times the weight that suits the same problem without a guide: edges no longer pay for it
+TAU = 1.0  # smallest gradient of a field that counts as an edge [mean attenuations per voxel]
+HEAVIER = 2.0  # times the suitable weight without a guide: edges are no longer penalised
 STEPS, TOLERANCE, INNER = 300, 1e-4, 5
 LOG_EVERY = 5  # [steps]
 
 
 def edge_weights(volume: torch.Tensor, spacing: tuple[float, float, float], attenuation: float) -> torch.Tensor:
-    """Weights [z, y, x] of a guide [z, y, x] (1/mm) with voxels of this spacing (z, y, x); `attenuation` is the data's mean (1/mm)."""
+    """Return weights [z, y, x] of a guide [z, y, x] (1/mm) on voxels of this spacing (z, y, x); `attenuation`: the data's mean (1/mm)."""
     edge = math.prod(spacing) ** (1 / 3)
     ahead = [volume.narrow(axis, count - 1, 1) for axis, count in enumerate(volume.shape)]  # the last differences are 0
     slopes = [volume.diff(dim=axis, append=last) * (edge / spacing[axis]) for axis, last in enumerate(ahead)]

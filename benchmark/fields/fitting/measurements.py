@@ -1,4 +1,4 @@
-"""A scan as a neural method wants it: one ray per measured pixel that meets the volume, and the scale of its attenuation."""
+"""Training data of neural methods: one ray per measured pixel that meets the volume, and the scale of the attenuation."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic Newton-Schulz iterati
 
 
 def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
-    """Matrices [n, rows, columns] with their singular values pushed towards 1."""
+    """Return matrices [n, rows, columns] with their singular values pushed towards 1."""
     a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices

@@ -1,4 +1,4 @@
-"""Training in half precision: which products are computed in it, and how small gradients survive it."""
+"""Training in half precision: the choice of products, and loss scaling against underflow of small gradients."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class LossScale:
 
 
 def _finite(optimisers: Sequence[torch.optim.Optimizer]) -> bool:
-    """Whether all gradients are; asks the device once."""
+    """Return whether all gradients are finite; synchronise with the device once."""
     groups = [group for optimiser in optimisers for group in optimiser.param_groups]
     gradients = [parameter.grad for group in groups for parameter in group["params"] if parameter.grad is not None]
     return bool(torch.stack([gradient.isfinite().all() for gradient in gradients]).all())

@@ -1,4 +1,4 @@
-"""How many rays a step may have: as many as the free memory allows, fewer after it ran out."""
+"""Limit on the rays of a step: as many as the free memory allows, fewer after memory ran out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = ("out of memory", "can't allocate memory", "not enough memory", "_status
 
 
 def most_rays(gib: float) -> int:
-    """Rays of a step that fit into so much free memory."""
+    """Return the number of rays of a step that fit into so much free memory."""
     return next(rays for least, rays in RAYS if gib >= least)
 
 
@@ -61,5 +61,5 @@ class RayBatch:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether this is Python's, the CPU allocator's or CUDA's (torch, driver, cuBLAS, cuDNN) way to say that memory ran out."""
+    """Return whether this error of Python, the CPU allocator or CUDA (torch, driver, cuBLAS, cuDNN) means that memory ran out."""
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in WORDS)

@@ -1,4 +1,4 @@
-"""What a field is fitted by when it is trained by rays, the same for every method."""
+"""Training loss by rays, shared by all methods."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RayLoss:
         self.variation = Variation(scan, params.tv, len(measurements.values), device) if params.tv else None
 
     def __call__(self, field: Field, count: int, generator: torch.Generator) -> torch.Tensor:
-        """Of `count` rays, or as many as the memory allows; `field` maps positions [M, 3] (x y z [mm]) to mu [M]."""
+        """Return the loss of `count` rays, or as many as the memory allows; `field` maps positions [M, 3] (x y z [mm]) to mu [M]."""
         rays, values = self.measurements.draw(self.batch.allowed(count), generator)
         loss = self.weighting.residual(self.rendered(field, rays, generator), values).square().mean()
         return loss + self.variation.of_field(field, generator) if self.variation else loss
@@ -60,5 +60,5 @@ def rendering(scan: Scan, wanted: Literal["rays", "grid"]) -> Literal["rays", "g
 
 
 def recomputed(field: Field) -> Field:
-    """The same field; what its backward pass needs is computed again then, and not kept until then (gradient checkpointing)."""
+    """Return the field with gradient checkpointing: its backward pass recomputes activations instead of storing them."""
     return lambda positions: checkpoint(field, positions, use_reentrant=False, preserve_rng_state=False)

@@ -14,11 +14,11 @@ WINDOW, SIGMA = 11, 1.5  # of SSIM [pixels]
 
 
 class Weighting:
-    """Residuals times the square root of their weight; the weights have mean 1 over the scan.
+    """Residuals scaled by the square root of their weight; the weights have mean 1 over the scan.
 
     A pixel with line integral p counts I0 exp(-p) photons, so that var(p) = exp(p) / I0 (Bouman & Sauer 1996,
-    doi 10.1109/83.491321): by "photons" its weight is exp(-p). `by` tells what is done: "equal" where the scan does not say
-    how many photons it had.
+    doi 10.1109/83.491321): by "photons" its weight is exp(-p). `by` is the weighting in use: "equal" if the scan does not state
+    its number of photons.
     """
 
     def __init__(self, scan: Scan, by: By) -> None:
@@ -26,21 +26,21 @@ class Weighting:
         self.mean = float(counted(torch.tensor(scan.projections)).double().mean())
 
     def residual(self, rendered: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """sqrt(weight) (rendered - measured values), of any shape."""
+        """Return sqrt(weight) (rendered - measured values), of any shape."""
         if self.by == "equal":
             return rendered - values
         return (counted(values) / self.mean).sqrt() * (rendered - values)
 
 
 def counted(values: torch.Tensor) -> torch.Tensor:
-    """The part of the photons that comes through; more than all of them is noise."""
+    """Return the transmitted fraction of the photons, clamped to 1 (more is noise)."""
     return (-values).clamp(max=0).exp()
 
 
 def ramp_filtered(residual: torch.Tensor, power: float) -> torch.Tensor:
-    """Each detector row [..., u] through |frequency|^power, scaled to keep the energy of white noise.
+    """Filter each detector row [..., u] by |frequency|^power, scaled to keep the energy of white noise.
 
-    Projections see high frequencies of the volume damped by the ramp (Fourier slice theorem); this takes a part of it back, so that
+    Projections damp a volume's high frequencies by the ramp (Fourier slice theorem); the filter takes a part of that back, so that
     fine detail of a volume converges as fast as its shape.
     """
     if not power:
@@ -53,9 +53,9 @@ def ramp_filtered(residual: torch.Tensor, power: float) -> torch.Tensor:
 
 
 def ssim(images: torch.Tensor, others: torch.Tensor, data_range: float) -> torch.Tensor:
-    """Mean structural similarity of two stacks [view, v, u] (Wang et al. 2004, doi 10.1109/TIP.2003.819861), differentiable.
+    """Return the mean structural similarity of two stacks [view, v, u] (Wang et al. 2004, doi 10.1109/TIP.2003.819861), differentiable.
 
-    The window is Gaussian and lies inside the images; smaller images have a smaller one.
+    The Gaussian window stays inside the images; small images get a smaller one.
     """
     size = min(WINDOW, *images.shape[1:])
     window = torch.exp(-0.5 * ((torch.arange(size, dtype=torch.float32, device=images.device) - (size - 1) / 2) / SIGMA) ** 2)

@@ -1,4 +1,4 @@
-"""What every method that fits a field to a scan lets its user choose, declared once."""
+"""Parameters shared by all methods that fit a field to a scan."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from benchmark.reconstruction.tv_weight import choose_tv_weight
 from benchmark.runtime.context import Run
 from benchmark.scan.scan import Scan
 
-POINTS = 1024  # where the gradient of a field is taken in a step
+POINTS = 1024  # random points per step for the gradient of a field
 
 
 def variation_weight(weight: TvWeight, scan: Scan, run: Run) -> float:
@@ -45,7 +45,7 @@ def total_variation(block: torch.Tensor, spacing: Sequence[float]) -> torch.Tens
 
 
 def _mean_length(slopes: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Of vectors whose components lie along the first axis, rounded off at 1e-4 of the values' size so that 0 has a gradient."""
+    """Return the mean length of vectors (components along the first axis), smoothed below 1e-4 of the values' size for a gradient at 0."""
     floor = 1e-8 * values.detach().square().mean() + 1e-20
     return (slopes.square().sum(0) + floor).sqrt().mean()
 
