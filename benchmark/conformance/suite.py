@@ -106,4 +106,4 @@ def _last_line(log: IO[bytes]) -> str:
     log.seek(0)
     lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith("Fatal Python error")]
-    return (fatal or lines or ["without a word"])[-1]
+    return (fatal or lines or ["without a message"])[-1]

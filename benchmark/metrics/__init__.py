@@ -38,7 +38,7 @@ _MORE = (
         target="benchmark.metrics.volume:rmse_hu",
         unit="HU",
         higher_is_better=False,
-        summary="root mean squared error in Hounsfield units, where the data know the attenuation of water",
+        summary="root mean squared error in Hounsfield units, for datasets with a known attenuation of water",
         protocol="more",
         needs=("mu_water",),
     ),

@@ -136,11 +136,11 @@ class Registry:
     # -- observers --------------------------------------------------------------------------------------------------
 
     def run_started(self, spec: RunSpec) -> list[Problem]:
-        """Tell every observer; returns what went wrong in them."""
+        """Notify every observer of a started run; return their errors."""
         return self._observe("run_started", spec=spec)
 
     def run_finished(self, record: RunRecord) -> list[Problem]:
-        """Tell every observer; returns what went wrong in them."""
+        """Notify every observer of a finished run; return their errors."""
         return self._observe("run_finished", record=record)
 
     def _observe(self, hook: str, **values: Any) -> list[Problem]:

@@ -43,7 +43,7 @@ def defect(kind: type, spec: Any) -> str | None:
 
 @functools.cache
 def _plain_fields(kind: type) -> dict[str, TypeAdapter[Any]]:
-    """Check the fields of a spec other than name, params and targets."""
+    """Return type adapters for the fields of a spec other than name, params and targets."""
     hints = {field: hint for field, hint in get_type_hints(kind).items() if field not in ("name", "params")}
     hints |= {"opens": Mapping[str, Any]} if "opens" in hints else {}  # to targets
     return {field: TypeAdapter(hint) for field, hint in hints.items() if hint not in (Target, Target | None)}

@@ -54,7 +54,7 @@ def values_of(geometry: ConeBeamGeometry) -> dict[str, Any]:
 
 
 def geometry_of(values: Any, angles: np.ndarray) -> ConeBeamGeometry:
-    """Return the geometry of any object with TIGRE's attributes (inverse of values_of), and angles [view] or [view, 3] about z alone.
+    """Return the geometry (inverse of values_of) for an object with TIGRE's attributes and angles [view] or [view, 3] about z alone.
 
     Raise InputError for anything but a cone beam on a circle about z.
     """
@@ -107,7 +107,7 @@ def _same_rows(name: str, value: Any) -> tuple[Any, ...]:
 class TigreProjector:
     """A of TIGRE (Siddon 1985, doi 10.1118/1.595715) and its matched transpose, with the interface of Projector, without gradients.
 
-    `device` is the CUDA device that computes; tensors stay on their own device and are copied through the host's memory.
+    `device` is the CUDA device that computes; results return to the tensors' own device through the host's memory.
     Raise MissingDependency if TIGRE or a CUDA device is missing, InputError for geometries that TIGRE does not support.
     """
 

@@ -1,1 +1,1 @@
-"""Solvers that methods share."""
+"""Solvers shared by methods."""

@@ -1,4 +1,4 @@
-"""What maximum projections say about a volume at once: nowhere is it more than any ray through that place has seen."""
+"""Upper bound of a volume from maximum projections: no voxel exceeds the value of any ray through it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def upper_bound(scan: Scan, device: torch.device | str = "cpu") -> torch.Tensor:
 
 
 def _pixels(geometry: ConeBeamGeometry, device: torch.device | str) -> Iterator[torch.Tensor]:
-    """For each view, where voxel centres fall on the detector, its edges at -1 and 1: [z * y, x, (u, v)]."""
+    """Yield, for each view, the detector positions of voxel centres, with edges at -1 and 1: [z * y, x, (u, v)]."""
     z, y, x = torch.meshgrid(*(torch.from_numpy(geometry.voxel_centres(axis)) for axis in range(3)), indexing="ij")
     points = torch.stack([x, y, z], -1).flatten(0, 1).to(device)
     half = torch.tensor(geometry.detector_shape[::-1], dtype=torch.float64, device=device) / 2

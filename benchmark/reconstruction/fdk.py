@@ -1,4 +1,4 @@
-"""Filtered backprojection for circular cone-beam scans: the fast reference every sparse-view method is held against."""
+"""Filtered backprojection for circular cone-beam scans: the fast reference for every sparse-view method."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def filtered_backprojection(
         raise InputError("geometry", expected="a circular orbit with an upright detector", found=why)
     weights = redundancy(geometry)
     factors = weights.weights[:, None].astype(np.float32)
-    # Filtered projections do not end where the detector does: on its short side a displaced detector needs them there.
+    # Filtered projections extend beyond the detector: a displaced detector needs them on its short side.
     before, after = _columns_beyond(geometry)
     pixel = geometry.detector_pitch[1] / geometry.magnification  # [mm] at the axis
     window = cutoff * min(1.0, pixel / max(geometry.volume_spacing[1:]))
@@ -77,15 +77,15 @@ def filtered_backprojection(
 
 
 def _bytes_per_row(geometry: ConeBeamGeometry, beyond: int) -> int:
-    """Memory for a row of one view: as measured, weighted, widened, filtered (a real Fourier transform and its inverse), and turned."""
+    """Return the bytes for a row of one view: measured, weighted, widened, filtered (real Fourier transform and inverse), transposed."""
     columns = geometry.detector_shape[1]
     return 12 * columns + 8 * (columns + beyond) + 14 * padded_length(columns + beyond)
 
 
 def _pieces(geometry: ConeBeamGeometry, room: Room, row: int) -> tuple[list[tuple[Slab, slice]], list[np.ndarray]]:
-    """Slabs with the detector rows that each needs, and the views to take at a time, so that both fit into the room."""
+    """Return slabs with their detector rows, and the number of views per batch, such that both fit into the room."""
     plane, planes = 4 * math.prod(geometry.volume_shape[1:]), geometry.volume_shape[0]
-    half = room.bytes / 2  # for the views; one of them whole is the least
+    half = room.bytes / 2  # for the views, at least one whole view
     thickness = room.slab(planes, kept=max(half, row * geometry.detector_shape[0]), fixed=0, each=2 * plane)  # its own, and the file's
     slabs = [(slab, slab.rows()) for slab in cut(geometry, thickness)]
     tallest = max(rows.stop - rows.start for _, rows in slabs)
@@ -106,7 +106,7 @@ def not_circular(geometry: ConeBeamGeometry) -> str | None:
 
 
 def cosine_weights(geometry: ConeBeamGeometry) -> np.ndarray:
-    """cos of the angle between each ray and the central one, times the Jacobian of an axis off centre; float32 [view or 1, v, u]."""
+    """Return cos of the angle between each ray and the central ray, times the Jacobian of an axis off centre: float32 [view or 1, v, u]."""
     offsets = []
     for axis in (0, 1):
         n = geometry.detector_shape[axis]
@@ -118,7 +118,7 @@ def cosine_weights(geometry: ConeBeamGeometry) -> np.ndarray:
 
 
 def _columns_beyond(geometry: ConeBeamGeometry) -> tuple[int, int]:
-    """Columns to add before and after the detector's so that every view covers the volume's shadow."""
+    """Return the columns to add on either side of the detector so that every view covers the volume's shadow."""
     low, high = geometry.volume_bounds[:, :2]
     corners = np.array([(x, y) for x in (low[0], high[0]) for y in (low[1], high[1])])
     source, centre, u, _ = geometry.vectors()[..., :2].transpose(1, 0, 2)
@@ -135,7 +135,7 @@ def _columns_beyond(geometry: ConeBeamGeometry) -> tuple[int, int]:
 
 
 def _widened(geometry: ConeBeamGeometry, before: int, after: int) -> ConeBeamGeometry:
-    """The same scanner with more detector columns."""
+    """Return the scanner with more detector columns."""
     rows, columns = geometry.detector_shape
     offset = geometry.detector_offset[1] + (after - before) / 2 * geometry.detector_pitch[1]
     return dataclasses.replace(
@@ -144,7 +144,7 @@ def _widened(geometry: ConeBeamGeometry, before: int, after: int) -> ConeBeamGeo
 
 
 def backproject(filtered: torch.Tensor, geometry: ConeBeamGeometry) -> torch.Tensor:
-    """Sum over views of filtered [view, u, v] (rows last) times (source_to_origin / U)^2; float32 [z, y, x]."""
+    """Return the sum over views of filtered [view, u, v] (rows last) times (source_to_origin / U)^2; float32 [z, y, x]."""
     volume = torch.empty(geometry.volume_shape, dtype=torch.float32, device=filtered.device)
     counters.count("adjoint_views", geometry.views)
     call(
@@ -154,7 +154,7 @@ def backproject(filtered: torch.Tensor, geometry: ConeBeamGeometry) -> torch.Ten
 
 
 def _feet(geometry: ConeBeamGeometry) -> np.ndarray:
-    """FdkView of fdk.h for each view: float64 [view, 9]."""
+    """Return FdkView of fdk.h for each view: float64 [view, 9]."""
     source, centre, u, v = geometry.voxel_vectors().transpose(1, 2, 0)
     ray = centre - source
     # (x, y) - source = depth (ray + column u), solved by Cramer's rule.

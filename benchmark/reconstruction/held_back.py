@@ -1,4 +1,4 @@
-"""Choosing a parameter from the scan alone: views that are held back, and how well a volume shows them."""
+"""Held-back views and a volume's error on them, to choose a parameter from the scan alone."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class ViewError:
 
 
 def blur_widths(geometry: ConeBeamGeometry) -> tuple[float, float]:
-    """Standard deviation, in pixels along v and u, of what separates a pixel's aperture from a voxel's.
+    """Return the standard deviation, in pixels along v and u, of the blur between a pixel's aperture and a voxel's.
 
-    A projected grid of voxel means carries boxes of the voxel's width (one is the mean, two are the linear interpolation, the
-    rest stands for what no voxel shows: 4 suit voxel means of phantoms, 3 the walnut's least-squares truth), a pixel carries
-    one of its own; the variance of a box of width w is w^2 / 12.
+    A projected grid of voxel means is blurred by boxes of the voxel's width (one for the mean, two for the linear interpolation, the
+    rest for detail finer than voxels: 4 suit voxel means of phantoms, 3 the walnut's least-squares truth), a pixel by one box
+    of its own width; the variance of a box of width w is w^2 / 12.
     """
     widths = []
     voxels = (geometry.volume_spacing[0], max(geometry.volume_spacing[1:]))
@@ -59,7 +59,7 @@ def blur_widths(geometry: ConeBeamGeometry) -> tuple[float, float]:
 
 
 def blur(projections: torch.Tensor, sigma_v: float, sigma_u: float) -> torch.Tensor:
-    """Gaussian blur of [view, v, u] along v and u, the edges repeated."""
+    """Return the Gaussian blur of [view, v, u] along v and u, with edges repeated."""
     images = projections[:, None]
     for sigma, vertical in ((sigma_v, True), (sigma_u, False)):
         if sigma < 0.05:

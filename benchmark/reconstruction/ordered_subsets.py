@@ -1,4 +1,4 @@
-"""Corrections of a volume towards its measurements, one subset of views after another: SART's own step."""
+"""Corrections of a volume towards its measurements, one subset of views after another (the step of SART)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.scan.scan import Scan
 from benchmark.storage import mapped
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-KEPT = 4 << 30  # [bytes] of column sums, one volume a subset, where nobody says how much memory there is
+KEPT = 4 << 30  # [bytes] of column sums, one volume per subset, without a memory limit
 
 
 class OrderedSubsets:
@@ -51,12 +51,12 @@ class OrderedSubsets:
 
 
 def _left_on(device: torch.device | str) -> float:
-    """Bytes of a GPU that may be kept; the CPU's are limited by sizes alone, so that numbers are the same on any machine."""
+    """Return the bytes of GPU memory for kept arrays; on the CPU only sizes limit them, for equal numbers on any machine."""
     return free_memory(str(device)) * GIB * 2 / 3 if torch.device(device).type == "cuda" else math.inf
 
 
 def _thickness(geometry: ConeBeamGeometry, subsets: int, room: Room) -> int | None:
-    """Planes of a slab, or None if there is room for everything to be kept."""
+    """Return the planes of a slab, or None if all arrays fit into memory."""
     plane, planes = 4 * math.prod(geometry.volume_shape[1:]), geometry.volume_shape[0]
     pixels = 4 * math.prod(geometry.projection_shape)
     if (subsets + 6) * planes * plane + PADDING * plane + 3 * pixels + 8 * pixels / subsets <= room.bytes:
@@ -99,7 +99,7 @@ class _Subset:
 
 
 def spread_order(angles: np.ndarray) -> np.ndarray:
-    """View indices so that each next view is far from the last few: golden-ratio steps through the sorted angles."""
+    """Return view indices with each view far from the last few: golden-ratio steps through the sorted angles."""
     by_angle = np.argsort(np.mod(angles, 2 * np.pi))
     return by_angle[np.argsort(np.mod(np.arange(len(angles)) * GOLDEN, 1.0))]
 

@@ -1,4 +1,4 @@
-"""How much each measured ray counts when the same line is measured twice, once or never: full circles, short scans, displaced detectors.
+"""Weights of rays whose line is measured twice, once or never: full circles, short scans, displaced detectors.
 
 Filtered backprojection integrates over all lines of a plane once. The line of view beta and fan angle gamma (positive
 towards +u) is seen again at beta + pi - 2 gamma under -gamma; the weights of the two must sum to one.
@@ -17,7 +17,7 @@ TAPER = np.deg2rad(12)  # [rad] over which views fade in at the ends of a scan s
 
 @dataclasses.dataclass(frozen=True)
 class Redundancy:
-    """`weights` [view, u], quadrature step of the views [rad] included; `kind` and `note` say what was done."""
+    """Redundancy `weights` [view, u], including the quadrature step of the views [rad]; `kind` and `note` describe the choice."""
 
     weights: np.ndarray
     kind: str  # 'full', 'displaced', 'parker', 'less than a short scan'
@@ -25,7 +25,7 @@ class Redundancy:
 
 
 def redundancy(geometry: ConeBeamGeometry) -> Redundancy:
-    """The weights of a circular scan, chosen from its arc and from what its detector covers."""
+    """Return the weights of a circular scan, chosen from its arc and the detector's coverage."""
     steps, position = view_steps(geometry.angles)
     arc = float(steps.sum())
     offsets = _column_offsets(geometry)
@@ -45,7 +45,7 @@ def redundancy(geometry: ConeBeamGeometry) -> Redundancy:
 
 
 def view_steps(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Quadrature step of each view and its position from the start of the arc, both [view] [rad].
+    """Return the quadrature step of each view and its position from the start of the arc, both [view] [rad].
 
     A view stands for half the gap to either neighbour; beyond the ends of an arc (its widest gap) for half a median step.
     Angles may be irregular, repeated and in any order.
@@ -59,7 +59,7 @@ def view_steps(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     others = np.delete(gaps, last)
     typical = float(np.median(others[others > 1e-9])) if (others > 1e-9).any() else float(gaps[last])
     gaps[last] = min(gaps[last], typical)
-    order, gaps = np.roll(order, -last - 1), np.roll(gaps, -last - 1)  # the arc starts after its widest gap
+    order, gaps = np.roll(order, -last - 1), np.roll(gaps, -last - 1)  # the arc starts after the widest gap
     before = np.roll(gaps, 1)
     steps, position = np.empty(order.size), np.empty(order.size)
     steps[order] = (before + gaps) / 2
@@ -68,8 +68,9 @@ def view_steps(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def parker_weights(position: np.ndarray, gamma: np.ndarray, arc: float) -> np.ndarray:
-    """Smooth weights [view, u] for an arc of pi + fan up to 2 pi (Parker 1982, doi 10.1118/1.595078), the surplus of arc
-    beyond pi taken for the fan.
+    """Return smooth weights [view, u] for an arc of pi + fan up to 2 pi (Parker 1982, doi 10.1118/1.595078).
+
+    The surplus of the arc beyond pi is taken as the fan.
 
     position: view angle from the start of the arc [view] [rad]; gamma: fan angle of each column [u] [rad].
     """
@@ -84,7 +85,7 @@ def parker_weights(position: np.ndarray, gamma: np.ndarray, arc: float) -> np.nd
 
 
 def short_weights(position: np.ndarray, gamma: np.ndarray, arc: float) -> np.ndarray:
-    """Weights [view, u] for any arc: c(beta) / (c(beta) + c(its second measurement)), c fading at the ends of the arc
+    """Return weights [view, u] for any arc: c(beta) / (c(beta) + c(its second measurement)), c fading at the ends of the arc
     (Noo, Defrise, Clackdoyle, Kudo 2002, doi 10.1088/0031-9155/47/14/311)."""
     taper = min(TAPER, arc / 4)
 
@@ -99,20 +100,21 @@ def short_weights(position: np.ndarray, gamma: np.ndarray, arc: float) -> np.nda
 
 
 def _column_offsets(geometry: ConeBeamGeometry) -> np.ndarray:
-    """Distance of each detector column from the foot of the source, [u] [mm]."""
+    """Return the distance of each detector column from the foot of the source, [u] [mm]."""
     columns = geometry.detector_shape[1]
     return (np.arange(columns) - (columns - 1) / 2) * geometry.detector_pitch[1] + geometry.detector_offset[1]
 
 
 def _volume_fan(geometry: ConeBeamGeometry) -> float:
-    """Half the fan angle under which the source sees the volume's cylinder [rad]."""
+    """Return half the fan angle under which the source sees the volume's cylinder [rad]."""
     radius = np.hypot(*(np.abs(geometry.volume_offset[1:]) + np.multiply(geometry.volume_extent[1:], 0.5)))
     return float(np.arcsin(radius / geometry.source_to_origin))
 
 
 def _displaced(geometry: ConeBeamGeometry, offsets: np.ndarray) -> tuple[np.ndarray, str]:
-    """Weights [u] of a full circle: one half, or, where one side of the detector is too short for the volume, smooth weights
-    (Wang 2002, doi 10.1118/1.1489043) that give the lines only the other side sees their whole weight."""
+    """Return weights [u] of a full circle: one half, or smooth weights if one side of the detector is too short for the volume.
+
+    The smooth weights (Wang 2002, doi 10.1118/1.1489043) give full weight to lines measured only by the other side."""
     # The rotation axis stands at -axis_shift * magnification; the lines of +-distance from it are each other's second measurement.
     distance = offsets + float(np.mean(geometry.axis_shift)) * geometry.magnification
     short = min(distance.max(), -distance.min())

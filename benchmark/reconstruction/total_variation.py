@@ -1,4 +1,4 @@
-"""Isotropic 3-D total variation and its proximal operator: the prior of piecewise constant volumes."""
+"""Isotropic 3-D total variation and its proximal operator: a prior for piecewise constant volumes."""
 
 from __future__ import annotations
 

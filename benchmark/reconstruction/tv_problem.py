@@ -1,4 +1,4 @@
-"""The total-variation problem in scale-free form, and its solution by FISTA."""
+"""Total-variation problem in scale-free form, and its solution by FISTA."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmark.scan.geometry import ConeBeamGeometry
 
 
 class TvProblem:
-    """The problem min F(x) = |A x - b|^2 / (2 kappa) + weight m TV(x), x >= 0 if `nonnegative`; `fista` solves it.
+    """Problem min F(x) = |A x - b|^2 / (2 kappa) + weight m TV(x), x >= 0 if `nonnegative`; `fista` solves it.
 
     kappa = the mean of A^T A 1 over the voxels and m = the attenuation [1/mm] of the constant volume that fits the data best make `weight`
     a pure number: independent of length unit, contrast, and numbers of views and pixels. `projections` [view, v, u] determine the device.

@@ -1,9 +1,9 @@
-"""The weight of the total variation, chosen from the scan alone: it never sees a truth.
+"""Choice of the weight of total variation from the scan alone, without any truth.
 
-Two tests, because each is blind where the other sees. Views that were held back tell noise from detail, but need neighbours
-to be predicted from. The fitted views, blurred to the resolution of the voxels, tell too sharp from too smooth however few
-they are, but noise that was fitted looks like detail to them. So the larger of the two weights counts; the second alone
-where the smoothest volume predicts the held-back views best although the fitted ones are matched far better (too few views,
+Two complementary tests. Held-back views distinguish noise from detail, but can only be predicted from
+neighbours. Fitted views, blurred to the resolution of the voxels, distinguish too sharp from too smooth for any number of
+views, but cannot tell fitted noise from detail. So the larger of the two weights counts; the second alone
+if the smoothest volume predicts the held-back views best although the fitted views are matched far better (too few views,
 not too much noise).
 """
 
@@ -24,10 +24,10 @@ from benchmark.runtime.context import Run
 from benchmark.scan.scan import Scan
 
 WEIGHTS = tuple(0.032 / 2**k for k in range(8))  # tried in this order, each fit from the last one's volume
-STEPS, TOLERANCE = 60, 3e-4  # of FISTA per weight: a fit that stops too early looks like one of a larger weight
+STEPS, TOLERANCE = 60, 3e-4  # of FISTA per weight: a fit stopped too early resembles a fit with a larger weight
 FALLBACK = 0.005  # for scans too short to hold a view back
-LARGEST = 0.3  # weights go up to it where the first one predicts best
-UNTOLD = 0.7  # relative error from which on the other views tell less than half of what held-back ones contain (squared) ...
+LARGEST = 0.3  # upper limit of the weights, reached only if the first weight predicts best
+UNTOLD = 0.7  # relative error above which the other views explain less than half of the held-back views (squared) ...
 UNPREDICTABLE = 2.0  # ... if it is also this many times the error of the fitted views: else it is noise
 RISE = 1.01  # both errors must have risen by this factor from their minimum before the search ends
 
@@ -58,7 +58,7 @@ def choose_tv_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: b
     steps = run.steps((len(WEIGHTS) + 4) * STEPS)
 
     def attempt(weight: float) -> bool:
-        """Fit with a weight and note both errors; False when the time is up."""
+        """Fit with a weight and record both errors; return False when the time is up."""
         end = None
         for end in fista(problem, weight, itertools.islice(steps, STEPS), tolerance=TOLERANCE, inner=inner, start=choice.volume):
             choice.volume = end.x
@@ -81,25 +81,25 @@ def choose_tv_weight(scan: Scan, data: torch.Tensor, run: Run, *, nonnegative: b
 
 
 def smoothest_is_best(tried: list[tuple[float, float, float]]) -> bool:
-    """Whether the largest weight tried predicts the held-back views best."""
+    """Return whether the largest weight tried predicts the held-back views best."""
     return tried[0][1] == min(held for _, held, _ in tried)
 
 
 def unpredictable(tried: list[tuple[float, float, float]]) -> bool:
-    """Whether the smoothest volume predicts the held-back views best, and badly: nothing that is fitted tells about them."""
+    """Return whether the smoothest volume predicts the held-back views best, and badly: the fits do not inform about them."""
     best = min(fitted for _, _, fitted in tried)
     return smoothest_is_best(tried) and tried[0][1] > max(UNTOLD, UNPREDICTABLE * best)
 
 
 def chosen(tried: list[tuple[float, float, float]]) -> float:
-    """The weight that the errors of held-back and of fitted views speak for; the largest weight comes first."""
+    """Return the weight supported by the errors of held-back and of fitted views; the largest weight comes first."""
     weights, held, fitted = zip(*tried, strict=True)
     by_fitted = minimum(weights, fitted)
     return by_fitted if unpredictable(tried) else max(minimum(weights, held), by_fitted)
 
 
 def minimum(weights: Sequence[float], errors: Sequence[float]) -> float:
-    """The weight of the least error, by a parabola in log weight through the best one and its two neighbours."""
+    """Return the weight of least error, by a parabola in log weight through the best weight and its two neighbours."""
     k = min(range(len(errors)), key=errors.__getitem__)
     if not 0 < k < len(errors) - 1:
         return weights[k]

@@ -1,1 +1,1 @@
-"""What a method may ask of the harness while it runs."""
+"""Services of the harness for a running method."""

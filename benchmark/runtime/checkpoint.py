@@ -1,4 +1,4 @@
-"""A method's training state on disk: enough to go on as if nothing had happened, and to ask its field for more later."""
+"""Checkpoints: a method's training state on disk, to resume without a trace and to evaluate its field later."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.storage import atomic
 from benchmark.storage.json_values import dumps
 
-FORMAT = 2  # 2: with counters and process time; of format 1, only the field can be asked
+FORMAT = 2  # 2: with counters and process time; format 1 serves only to evaluate the field
 READABLE = (1, 2)
-ZIP = b"PK\x03\x04"  # what torch.save writes; of older formats torch before 2.6 runs code even with weights_only
+ZIP = b"PK\x03\x04"  # format of torch.save; for older formats, torch before 2.6 runs code even with weights_only
 
 
 class Stateful(Protocol):
-    """What a checkpoint can keep: `state_dict()` holds tensors, numbers, strings, None, and lists and dicts of them."""
+    """State that a checkpoint can keep: `state_dict()` holds tensors, numbers, strings, None, and lists and dicts of them."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -29,8 +29,10 @@ class Stateful(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """facts: what was being done (method, params, seed, geometry, scan, all JSON values);
-    step, seconds, cpu_seconds, counters and random (the run's generator): how far it had come; state: the method's own."""
+    """Content of a checkpoint file.
+
+    facts: the run (method, params, seed, geometry, scan, all JSON values); step, seconds, cpu_seconds, counters and random
+    (the run's generator): progress; state: the method's own."""
 
     facts: dict[str, Any]
     step: int
@@ -39,12 +41,12 @@ class Checkpoint:
     state: dict[str, Any]
     cpu_seconds: float = 0.0
     counters: dict[str, int] | None = None  # None in files of format 1
-    history: dict[str, Any] = dataclasses.field(default_factory=dict)  # what the harness has kept of the run
-    loop: int = 0  # which of the run's loops with a state
+    history: dict[str, Any] = dataclasses.field(default_factory=dict)  # the harness's own record of the run
+    loop: int = 0  # index among the run's loops with a state
 
     @property
     def geometry(self) -> ConeBeamGeometry:
-        """Raises InputError if the file does not tell."""
+        """Geometry of the run. Raise InputError if the file does not contain it."""
         try:
             return ConeBeamGeometry.from_dict(self.facts["geometry"])
         except (KeyError, TypeError, ValueError) as error:
@@ -52,7 +54,7 @@ class Checkpoint:
 
     @property
     def method(self) -> MethodSpec:
-        """The installed method that wrote it: by name, else by the name of its parameters' class. Raises InputError."""
+        """Return the installed method that wrote the file: by name, else by its parameters' class. Raise InputError without one."""
         from benchmark.plugins.registry import registry
 
         name, model = self.facts.get("method"), self.facts.get("params_model")
@@ -67,7 +69,7 @@ class Checkpoint:
 
     @property
     def params(self) -> Params:
-        """Raises InputError for parameters that the installed method does not take."""
+        """Return the run's parameters. Raise InputError for parameters that the installed method does not accept."""
         method = self.method
         try:
             return method.params(**self.facts["params"])
@@ -76,7 +78,7 @@ class Checkpoint:
             raise InputError("params", expected=f"parameters of {method.name}", found=one_line(error), fix=fix) from error
 
     def write(self, path: Path) -> None:
-        """Replace `path` in one step. Raises StorageError."""
+        """Replace `path` atomically. Raise StorageError on failure."""
         import torch
 
         content = {**vars(self), "format": FORMAT, "facts": dumps(self.facts), "random": dumps(self.random)}
@@ -85,7 +87,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """Raises InputError for anything that is not a checkpoint of this format; runs no code from the file."""
+        """Read a checkpoint without running code from the file. Raise InputError for anything but a checkpoint of this format."""
         import torch
 
         expected = "a checkpoint that `python -m benchmark run` has written"
@@ -119,15 +121,15 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoint of one run: where it is, how often it is written, and whether one that lies there belongs to the run."""
+    """Checkpoint of one run: its path, its interval, and a check that an existing file belongs to the run."""
 
     def __init__(self, path: Path, facts: dict[str, Any], every: float = 60.0) -> None:
         self.path, self.facts, self.every = path, json.loads(dumps(facts)), every  # every: seconds of method time
 
     def find(self) -> Checkpoint | None:
-        """The run's own checkpoint, None if there is none.
+        """Return the run's own checkpoint, or None.
 
-        One of another run, broken, or without counters (the record would say too little) is left out: it will be replaced.
+        A checkpoint that is broken, belongs to another run, or has no counters (needed for the record) is ignored and later replaced.
         """
         try:
             found = Checkpoint.read(self.path)

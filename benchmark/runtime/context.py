@@ -1,4 +1,4 @@
-"""What a method may ask of the harness while it runs: randomness, steps, logging, snapshots. Never the truth."""
+"""Services of the harness for a running method: randomness, steps, logging, snapshots. Never the truth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.runtime.checkpoint import Checkpoint, Checkpoints, Stateful
 
 
 class Interrupted(Exception):
-    """The run was asked to end; its checkpoint is written."""
+    """Requested end of a run, after its checkpoint was written."""
 
 
 class Run:
@@ -61,9 +61,9 @@ class Run:
         self._on_log, self._on_snapshot = on_log, on_snapshot
         self._snapshots, self._next_snapshot = snapshots, 0.0  # next: as a share of the present loop
         self._checkpoints, self._next_checkpoint = checkpoints, 0.0
-        self._state: Stateful | None = None  # what a checkpoint would keep now
+        self._state: Stateful | None = None  # state for the next checkpoint
         self._stateful = 0  # loops with a state that have begun
-        self._history = history  # what the harness keeps of the run; goes into the checkpoints
+        self._history = history  # the harness's own record of the run; goes into the checkpoints
         self._interrupted = False
 
     def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
@@ -85,9 +85,9 @@ class Run:
                     yield index
                 except GeneratorExit:  # `break`, or an exception in the loop: these cannot be told apart here
                     self.step = max(self.step, first + index + 1)
-                    raise  # unsaved: a run that goes on must come to the same break
+                    raise  # unsaved: a resumed run must reach the same break
                 self.step = first + index + 1
-                if self._state is state:  # not that of a loop around this one
+                if self._state is state:  # not the state of an enclosing loop
                     if self._interrupted or self.clock.seconds >= self._next_checkpoint:
                         self._save(index + 1)
                     if self._interrupted:
@@ -109,7 +109,7 @@ class Run:
         return self._interrupted
 
     def _resume(self, state: Stateful) -> int:
-        """Bring `state` to where the checkpoint left it; the number of steps done."""
+        """Restore `state` from the checkpoint; return the number of steps done."""
         if self._checkpoints is None:
             return 0
         found, loop = self._checkpoints.find(), self._stateful
@@ -173,6 +173,6 @@ class Run:
             self._next_snapshot = progress + 1 / self._snapshots
 
     def _with_this_step(self) -> Used:
-        """What will have been used up when the step under way has ended."""
+        """Return the resources used, including the step under way."""
         now = self.used()
         return dataclasses.replace(now, steps=now.steps + 1)

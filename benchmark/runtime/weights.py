@@ -1,7 +1,7 @@
-"""Weights that a method was fitted with beforehand: what is in the file, what it was fitted to, and on what it must not be scored.
+"""Weights files of pretrained methods: content, training scans, and cases that must not be scored with them.
 
-A run with weights is another kind of run than one that knows nothing but its scan. Its identity holds the digest of the file, its
-record what the file was made from, and tables neither rank it nor set it in bold.
+A run with weights is not comparable with a run that knows only its scan. Its identity holds the digest of the file, its
+record the training scans, and tables neither rank it nor set it in bold.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmark.scan.case import Case
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """The content of a weights file and its digest.
+    """Content of a weights file and its digest.
 
     fitted_to: for each training scan its `scan` (digest), `dataset`, `case` and `source` (see `source_of`).
     """
@@ -36,7 +36,7 @@ class Weights:
 
     @classmethod
     def read(cls, path: Path) -> Weights:
-        """Raises InputError for anything but a file that `fit` has written."""
+        """Read a weights file. Raise InputError for anything but a file written by `fit`."""
         expected = "weights that `python -m benchmark fit` has written"
         try:
             found = Checkpoint.read(path)
@@ -49,7 +49,7 @@ class Weights:
         return cls(path, digest, facts["method"], facts["revision"], facts["seed"], found.step, tuple(facts["fitted_to"]))
 
     def check(self, spec: MethodSpec) -> None:
-        """Raise InputError unless the weights are of this method, as it is now."""
+        """Raise InputError unless the weights belong to this method in its present revision."""
         if (self.method, self.revision) != (spec.name, spec.revision):
             raise InputError(
                 f"{spec.name}.weights",
@@ -59,11 +59,11 @@ class Weights:
             )
 
     def facts(self) -> dict[str, Any]:
-        """What a record keeps of them."""
+        """Return the weights' facts for the record."""
         return {"digest": self.digest, "steps": self.steps, "seed": self.seed, "scans": list(self.fitted_to)}
 
     def refusal(self, spec: RunSpec, case: Case) -> str:
-        """Why a case must not be scored with these weights: they were fitted to it, or to other views of it; '' if they were not."""
+        """Return the reason not to score a case with these weights (fitted to it, or to other views of its object), or ''."""
         source = source_of(spec.dataset, spec.dataset_params, case)
         for known in self.fitted_to:
             if known["scan"] == case.scan.digest:
@@ -74,8 +74,9 @@ class Weights:
 
 
 def source_of(dataset: str, params: Mapping[str, Any], case: Case) -> str:
-    """What a scan shows, whatever its views, its size and its noise: the file it came from (and which part of it, where that shows
-    several things), or the dataset's own name for it.
+    """Return the object of a scan, independent of views, size and noise.
+
+    That is the file of origin (and the part of the file, if it shows several objects), or the dataset's own name.
     """
     if not params.get("path"):
         return f"{dataset}: {case.name}"

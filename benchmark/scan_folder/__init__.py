@@ -1,1 +1,1 @@
-"""A user's own scan: a folder with scan.yaml and the files it names (docs/data.md describes the format)."""
+"""Scan folders of users: scan.yaml and the files it names (docs/data.md describes the format)."""

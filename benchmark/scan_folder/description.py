@@ -1,4 +1,4 @@
-"""What scan.yaml may say, section by section; every mistake in it is said at once."""
+"""Format of scan.yaml, section by section; all mistakes are reported together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Section(Params):
 
 
 class General(Section):
-    """Keys outside of any section."""
+    """Keys outside any section."""
 
     version: Literal[1] = Field(1, description="of this format")
     name: str = Field("", description="of the case in tables; the folder's name if empty")
@@ -38,7 +38,7 @@ class General(Section):
 
 
 class Raw(Section):
-    """Numbers without a description of their own."""
+    """File of raw numbers, which does not describe itself."""
 
     shape: tuple[int, int, int] = Field(description="numbers along each axis, the fastest last")
     dtype: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"]
@@ -47,13 +47,13 @@ class Raw(Section):
 
 
 def _check_axes(axes: Axes) -> None:
-    """Raise InputError unless it is an order of the three."""
+    """Raise InputError unless `axes` is an order of the three axes."""
     if sorted(axes) != ["u", "v", "view"]:
         raise InputError("axes", expected="view, v and u, each once", found=f"{list(axes)}")
 
 
 class Projections(Section):
-    """Where the measured numbers are and what they mean."""
+    """Files of the measured numbers, and their meaning."""
 
     file: str = Field(description="a file, a folder of numbered images, or a pattern such as images/view*.tif")
     key: str | None = Field(None, description="the array's name in an .npz file")
@@ -81,7 +81,7 @@ class Projections(Section):
 
 
 class Masks(Section):
-    """Where the thing is in each view: 0 is outside, any other number inside. What is not said is as for the projections."""
+    """Masks of the object in each view: 0 is outside, any other number inside. Omitted keys are as for the projections."""
 
     file: str = Field(description="a file, a folder of numbered images, or a pattern such as masks/view*.png")
     key: str | None = Field(None, description="the array's name in an .npz file")
@@ -98,7 +98,7 @@ class Masks(Section):
 
 
 class Geometry(Section):
-    """The scanner; signs and axes as in benchmark.scan.geometry. Pairs are (v, u): vertical, horizontal."""
+    """Scanner, with signs and axes as in benchmark.scan.geometry. Pairs are (v, u): vertical, horizontal."""
 
     beam: Literal["cone", "parallel"] = "cone"
     source_to_origin: float | None = Field(None, gt=0, description="from the source to the rotation axis")
@@ -127,7 +127,7 @@ class Geometry(Section):
 
 
 class Angles(Section):
-    """One way to say the angle of each view: file, values, first and step, or first and arc."""
+    """Angle of each view, given in one of these ways: file, values, first and step, or first and arc."""
 
     file: str | None = Field(None, description="text (one number a line) or .npy")
     values: tuple[float, ...] | None = Field(None, description="all of them", max_length=MOST_VIEWS)
@@ -147,7 +147,7 @@ class Angles(Section):
 
 
 class Volume(Section):
-    """Where the reconstruction grid lies; without it the grid covers the detector's field of view. Triples are (z, y, x)."""
+    """Reconstruction grid; without this section the grid covers the detector's field of view. Triples are (z, y, x)."""
 
     extent: tuple[float, float, float] = Field(description="edge lengths, faces included")
     offset: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="of its centre from the origin")
@@ -155,7 +155,7 @@ class Volume(Section):
 
 
 class Truth(Section):
-    """A volume to score against, on a grid of its own that fills `extent` around `offset` (the volume's unless given)."""
+    """Truth for scores, on its own grid that fills `extent` around `offset` (default: those of the volume)."""
 
     file: str
     key: str | None = None
@@ -176,7 +176,7 @@ class Truth(Section):
 
 
 class Views(Section):
-    """Which views train and which are held out, where the scan's owner has decided; indices from 0."""
+    """Training and held-out views chosen by the scan's owner; indices from 0."""
 
     training: tuple[int, ...] | None = Field(None, description="views that training subsets are taken from")
     heldout: tuple[int, ...] | None = Field(None, description="held-out views")
@@ -191,7 +191,7 @@ class Views(Section):
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """The content of one scan.yaml."""
+    """Content of one scan.yaml."""
 
     folder: Path
     general: General
@@ -204,7 +204,7 @@ class Description:
     views: Views
 
     def path(self, where: str, name: str) -> Path:
-        """A file of the scan. Raises InputError for a name that leads out of the folder."""
+        """Return the path of a file of the scan. Raise InputError for a name that leads out of the folder."""
         path = Path(name)
         if path.is_absolute() or ".." in path.parts or not path.parts or not name.isprintable():
             fix = "Copy the file into the folder or put a link there."
@@ -225,7 +225,7 @@ Model = TypeVar("Model", bound=Params)
 
 
 def read_description(folder: Path) -> Description:
-    """Read and check scan.yaml (or that file itself, given by its path). Raises InputError with every mistake in it."""
+    """Read and check the scan.yaml of a folder (or at this path). Raise InputError with all mistakes."""
     folder = folder.parent if folder.name == FILE else folder
     path = folder / FILE
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""A scan folder as a measured scan."""
+"""Measured scans from scan folders."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def open_scan_folder(folder: Path) -> Measured:
 
 
 def read_truth(description: Description, extent: Triple, offset: Triple) -> Voxels:
-    """The truth that scan.yaml names; `extent` and `offset` (z, y, x) [mm] are those of the volume's box. Raises InputError."""
+    """Return the truth named in scan.yaml; `extent` and `offset` (z, y, x) [mm] are the volume's box. Raise InputError if unusable."""
     from benchmark.acquisition.voxels import Voxels  # brings torch, which checking a plan does not need
 
     given, unit = description.truth, length(description)

@@ -1,4 +1,4 @@
-"""Where the thing is in each view of a user's scan, from the files that scan.yaml names."""
+"""Masks of the object in each view of a user's scan, from the files named in scan.yaml."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmark.scan_folder.numbers import open_array, turned
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Silhouettes:
-    """The masks of a scan, turned as its projections are when they are read."""
+    """Masks of a scan, oriented like its projections when read."""
 
     stack: Stack  # [view, v, u] as stored
     first_row: str
@@ -22,7 +22,7 @@ class Silhouettes:
 
     @classmethod
     def open(cls, description: Description, shape: tuple[int, int, int]) -> Silhouettes:
-        """Open the files. Raises InputError unless they hold one mask for each view, of `shape` [view, v, u] in all."""
+        """Open the files. Raise InputError unless they hold one mask for each view, of `shape` [view, v, u] in all."""
         given, views = description.masks, description.projections
         assert given is not None
         axes = given.axes or views.axes
@@ -34,7 +34,7 @@ class Silhouettes:
         return cls(stack, given.first_row or views.first_row, given.first_column or views.first_column)
 
     def view(self, index: int) -> np.ndarray:
-        """The mask of one view, bool [v, u], row 0 lowest, column 0 left. Raises InputError, naming the file, for one that is empty."""
+        """Return the mask of one view, bool [v, u], row 0 lowest, column 0 left. Raise InputError, naming the file, for an empty mask."""
         stored = np.asarray(self.stack.page(index))
         if not np.isfinite(stored).all():
             raise InputError(f"{self.stack.where}: view {index}", expected="finite numbers", found="NaN or Inf")

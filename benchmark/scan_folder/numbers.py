@@ -1,4 +1,4 @@
-"""From the numbers in a user's files to line integrals [v, u], row 0 lowest, column 0 left as seen from the source."""
+"""Conversion of a user's files to line integrals [v, u], row 0 lowest, column 0 left as seen from the source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HALF_A_COUNT = 0.5  # the least intensity of whole numbers, as in benchmark.acqu
 
 
 def open_array(path: Path, key: str | None, raw: Raw | None) -> Stack:
-    """A file of scan.yaml, raw or self-describing."""
+    """Open a file named in scan.yaml, raw or self-describing."""
     if raw is None:
         return open_stack(path, key)
     if not path.is_file():
@@ -30,7 +30,7 @@ def open_array(path: Path, key: str | None, raw: Raw | None) -> Stack:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Images:
-    """The projections of a scan, converted when they are read."""
+    """Projections of a scan, converted when read."""
 
     stack: Stack  # [view, v, u] as stored
     given: Projections
@@ -39,7 +39,7 @@ class Images:
 
     @classmethod
     def open(cls, description: Description) -> Images:
-        """Open the files and check that they fit each other."""
+        """Open the files and check that they match each other."""
         given = description.projections
         stack = open_array(description.path("projections.file", given.file), given.key, given.raw)
         if stack.shape[given.axes.index("view")] > MOST_VIEWS:
@@ -58,8 +58,8 @@ class Images:
         return cls(stack, given, flat, dark)
 
     def view(self, index: int) -> np.ndarray:
-        """Line integrals of one view, float32 [v, u]. Raises InputError, naming the file, for numbers that cannot be any."""
-        with np.errstate(over="ignore"):  # what is too large is Inf then
+        """Return the line integrals of one view, float32 [v, u]. Raise InputError, naming the file, for impossible numbers."""
+        with np.errstate(over="ignore"):  # values too large become Inf
             stored = np.asarray(self.stack.page(index), dtype=np.float32)
         if not np.isfinite(stored).all():
             raise InputError(f"{self.stack.where}: view {index}", expected="finite numbers", found="NaN or Inf")
@@ -80,13 +80,13 @@ class Images:
 
 
 def turned(image: np.ndarray, first_row: str, first_column: str) -> np.ndarray:
-    """A stored image [v, u] with row 0 lowest and column 0 left."""
+    """Return a stored image [v, u] with row 0 lowest and column 0 left."""
     image = image[::-1] if first_row == "top" else image
     return image[:, ::-1] if first_column == "right" else image
 
 
 def _image(description: Description, name: str, value: float | str, stack: Stack) -> np.ndarray:
-    """A number, or the mean of the images in a file, as stored [v, u] or [1, 1]."""
+    """Return a number [1, 1], or the mean of the images in a file, as stored [v, u]."""
     if not isinstance(value, str):
         return np.full((1, 1), value, dtype=np.float32)
     images = _open_images(description.path(f"projections.{name}", value))
@@ -101,7 +101,7 @@ def _image(description: Description, name: str, value: float | str, stack: Stack
 
 
 def _open_images(path: Path) -> Stack:
-    """One image or several; a single one may have two axes."""
+    """Open one image or several; a single image may have two axes."""
     from benchmark.files import arrays, images
 
     if path.is_file() and path.suffix.lower() == ".npy":

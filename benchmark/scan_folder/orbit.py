@@ -1,4 +1,4 @@
-"""From scan.yaml to the geometry of every view, in mm and rad."""
+"""Geometry of every view from scan.yaml, in mm and rad."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmark.scan_folder.description import FILE, UNITS, Description, PerView
 
 
 def orbit(description: Description, views: int, detector: tuple[int, int]) -> ConeBeamGeometry:
-    """The geometry of all views. Raises InputError for what does not fit the projections or is no scanner."""
+    """Return the geometry of all views. Raise InputError for values that contradict the projections or describe no scanner."""
     return ConeBeamGeometry(**orbit_values(description, views, detector))
 
 
 def orbit_values(description: Description, views: int, detector: tuple[int, int]) -> dict[str, Any]:
-    """The keywords of that geometry, possible or not. Raises InputError for what does not fit the projections."""
+    """Return the keywords of that geometry, possible or not. Raise InputError for values that contradict the projections."""
     if description.geometry.vectors is not None:
         return _from_vectors(description, views, detector)
     given, unit = description.geometry, length(description)
@@ -44,22 +44,22 @@ def orbit_values(description: Description, views: int, detector: tuple[int, int]
 
 
 def scaled(triple: Triple, unit: float) -> Triple:
-    """A triple of the file in mm."""
+    """Return a triple of the file in mm."""
     return (triple[0] * unit, triple[1] * unit, triple[2] * unit)
 
 
 def spacing_of(extent: Triple, shape: tuple[int, ...]) -> Triple:
-    """Voxel edges (z, y, x) of a box cut into `shape` voxels."""
+    """Return the voxel edges (z, y, x) of a box cut into `shape` voxels."""
     return (extent[0] / shape[0], extent[1] / shape[1], extent[2] / shape[2])
 
 
 def length(description: Description) -> float:
-    """mm per length unit of the file; 1 for a unit that is not known."""
+    """Return mm per length unit of the file; 1 for an unknown unit."""
     return UNITS.get(description.general.length_unit, 1.0)
 
 
 def angles(description: Description, views: int) -> np.ndarray:
-    """The angle of each view, in the file's unit, counter-clockwise."""
+    """Return the angle of each view, in the file's unit, counter-clockwise."""
     given = description.angles
     assert given is not None
     if given.file is not None:
@@ -83,7 +83,7 @@ def _per_view(description: Description, where: str, value: PerView, views: int) 
 
 
 def _box(description: Description, scanner: dict[str, Any]) -> dict[str, Any]:
-    """The reconstruction grid; its voxels are cubes of a thousandth of the longest edge unless their number is given."""
+    """Return the reconstruction grid; voxels are cubes of a thousandth of the longest edge unless their number is given."""
     unit, given = length(description), description.volume
     extent = scaled(given.extent, unit) if given else field_of_view(scanner)
     _check_positive(description, "volume.extent", extent)
@@ -95,7 +95,7 @@ def _box(description: Description, scanner: dict[str, Any]) -> dict[str, Any]:
 
 
 def field_of_view(scanner: dict[str, Any]) -> Triple:
-    """Edge lengths (z, y, x) [mm] of the box around what the detector sees at the axis (its longer side counts where it is displaced)."""
+    """Return edge lengths (z, y, x) [mm] of the box around the field of view at the axis (by the longer side of a displaced detector)."""
     distance, origin = scanner["source_to_detector"], scanner["source_to_origin"]
     half_v, half_u = (
         count * pitch / 2 + abs(offset)
@@ -111,7 +111,7 @@ def _check_positive(description: Description, where: str, values: tuple[float, .
 
 
 def _from_vectors(description: Description, views: int, detector: tuple[int, int]) -> dict[str, Any]:
-    """Twelve numbers a view: source, detector centre, step from column to column, step from row to row; x y z each."""
+    """Read twelve numbers per view: source, detector centre, step from column to column, step from row to row; x y z each."""
     assert description.geometry.vectors is not None
     table = read_rows(description.path("geometry.vectors", description.geometry.vectors))
     if table.shape not in ((views, 12), (views, 4, 3)):

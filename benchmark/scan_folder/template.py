@@ -1,4 +1,4 @@
-"""The first scan.yaml of a folder: what can be seen from the files is filled in, the rest waits for the user."""
+"""Template of scan.yaml for a folder: facts evident from the files are filled in, the rest is left to the user."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROLES = {  # words in the names of files that are not the projections
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Numbers in the folder: file, name inside an archive, shape and type ('' and () where they cannot be known)."""
+    """Array in the folder: file, name inside an archive, shape and type ('' and () if unknown)."""
 
     file: str
     key: str | None
@@ -43,12 +43,12 @@ class Found:
         return f"{name}: {facts}"
 
     def is_a(self, role: str) -> bool:
-        """Whether the name says so."""
+        """Return whether the name suggests this role."""
         return re.search(rf"(?<![a-z])({ROLES[role]})", f"{self.file} {self.key or ''}".lower()) is not None
 
 
 def write_template(folder: Path) -> Path:
-    """Write scan.yaml into the folder. Raises InputError if there is one already or nothing that could be projections."""
+    """Write scan.yaml into the folder. Raise InputError if it exists already or no file could be projections."""
     if not folder.is_dir():
         raise InputError(str(folder), expected="a folder with your projections", found="a file" if folder.exists() else "none")
     path = folder / FILE
@@ -61,7 +61,7 @@ def write_template(folder: Path) -> Path:
 
 
 def look(folder: Path) -> list[Found]:
-    """Everything in the folder that could be numbers: files and folders of images."""
+    """Return all files and folders of images that may hold numbers."""
     found: list[Found] = []
     loose = [path for path in images.in_order(list(folder.iterdir())) if not path.name.startswith(".")]
     pictures = [path for path in loose if path.is_file() and path.suffix.lower() in (*images.TIFF, *images.PNG)]
@@ -109,7 +109,7 @@ def _look_into(path: Path) -> list[Found]:
 
 
 def template(name: str, found: list[Found]) -> str:
-    """The text of scan.yaml. Raises InputError where nothing can be projections."""
+    """Return the text of scan.yaml. Raise InputError if no file can be projections."""
     candidates = [item for item in found if len(item.shape) == 3 or item.dtype.startswith("raw")]
     main = [item for item in candidates if not any(item.is_a(role) for role in ROLES)] or candidates
     if not main:
@@ -205,6 +205,6 @@ def _line(key: str, value: str, comment: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As YAML needs it."""
+    """Return the text quoted for YAML."""
     plain = re.fullmatch(r"[A-Za-z][\w./-]*", text) and text.lower() not in ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
     return text if plain else json.dumps(text)

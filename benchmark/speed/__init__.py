@@ -1,1 +1,1 @@
-"""Benchmarks of the project's own speed, as ratios."""
+"""Benchmarks of the project's own speed."""

@@ -1,8 +1,8 @@
-"""How fast the kernels are, as ratios against plain implementations of the same thing, measured in one process.
+"""Speed of the kernels on the CPU, as ratios to plain implementations, measured in one process.
 
-Every ratio is CPU seconds over CPU seconds, both on one thread (threads that wait for each other on a shared machine burn
-time that says nothing about the code): the two sides run alternately and the median of the pairwise ratios counts, so that
-a slow machine slows both. Below 1 means faster than what it is compared with. One ratio is of another kind, `busy_machine_over_quiet`.
+Every ratio is CPU seconds over CPU seconds, both on one thread (threads waiting for each other on a shared machine burn
+time unrelated to the code): the two sides run alternately and the median of the pairwise ratios counts, so that
+a slow machine slows both. Below 1 means faster than the alternative. The exception is `busy_machine_over_quiet`, of wall times.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BUSY_LOOP = "import os\nwhile os.getppid() == {parent}:\n    for _ in range(10**
 
 
 def measure(registry: Registry) -> dict[str, float]:
-    """All ratios by name, those of plug-ins included, in some minutes. A part whose comparison is not installed is left out."""
+    """Measure all ratios by name, including those of plug-ins, in some minutes. Skip ratios whose alternative is not installed."""
     threads, ratios = torch.get_num_threads(), dict[str, float]()
     torch.set_num_threads(1)
     try:
@@ -53,7 +53,7 @@ def measure(registry: Registry) -> dict[str, float]:
 
 
 def compare(ours: Callable[[], Any], other: Callable[[], Any], repeats: int = REPEATS, calls: int = 1) -> float:
-    """CPU seconds of `ours` over those of `other`: each runs once to warm up, then `calls` times per repeat, alternately."""
+    """Return CPU seconds of `ours` over those of `other`: each runs once to warm up, then `calls` times per repeat, alternately."""
     ours(), other()
     return statistics.median(_seconds(ours, calls) / _seconds(other, calls) for _ in range(repeats))
 
@@ -66,7 +66,7 @@ def _seconds(function: Callable[[], Any], calls: int) -> float:
 
 
 def standard_geometry() -> ConeBeamGeometry:
-    """128^3 voxels in a 256 mm cube, 50 views of 128 x 128 pixels of 3 mm."""
+    """Return a geometry of 128^3 voxels in a 256 mm cube, 50 views of 128 x 128 pixels of 3 mm."""
     return ConeBeamGeometry(
         source_to_origin=1000.0,
         source_to_detector=1500.0,
@@ -88,7 +88,7 @@ def _standard_data(geometry: ConeBeamGeometry) -> tuple[torch.Tensor, torch.Tens
 
 
 def projector_over_plain() -> dict[str, float]:
-    """The separable path over a plain loop of Joseph's method along every ray."""
+    """Compare the separable path with a plain loop of Joseph's method along every ray."""
     geometry = standard_geometry()
     fast, plain = Projector(geometry, "separable"), Projector(geometry, "rays")
     volume, projections = _standard_data(geometry)
@@ -99,7 +99,7 @@ def projector_over_plain() -> dict[str, float]:
 
 
 def projector_over_rtk() -> dict[str, float]:
-    """The same over RTK's Joseph filters, where itk-rtk is installed. Raises RuntimeError if the two do not agree."""
+    """Compare the separable path with RTK's Joseph filters, if itk-rtk is installed. Raise RuntimeError if the two disagree."""
     if importlib.util.find_spec("itk") is None:
         return {}
     import itk
@@ -116,7 +116,7 @@ def projector_over_rtk() -> dict[str, float]:
     for ours, theirs in ((projector.forward(volume), forward()), (inside * projector.adjoint(projections), inside * adjoint())):
         difference = float((ours - theirs).norm() / ours.norm())
         if difference > 1e-4:
-            raise RuntimeError(f"RTK answers something else than the projector: relative difference {difference:.3g}")
+            raise RuntimeError(f"RTK disagrees with the projector: relative difference {difference:.3g}")
     return {
         "projector_forward_over_rtk": compare(lambda: projector.forward(volume), forward, 3),
         "projector_adjoint_over_rtk": compare(lambda: projector.adjoint(projections), adjoint, 3),
@@ -126,7 +126,7 @@ def projector_over_rtk() -> dict[str, float]:
 def _rtk_operators(
     itk: Any, geometry: ConeBeamGeometry, volume: torch.Tensor, projections: torch.Tensor
 ) -> tuple[Callable[[], torch.Tensor], Callable[[], torch.Tensor]]:
-    """RTK's A and A^T of these data. RTK turns about y: our x, y, z are its z, x, y."""
+    """Return RTK's A and A^T of these data. RTK turns about y: our x, y, z are its z, x, y."""
     itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(torch.get_num_threads())
     scanner = itk.RTK.ThreeDCircularProjectionGeometry.New()
     for angle in np.degrees(geometry.angles):
@@ -136,7 +136,7 @@ def _rtk_operators(
         result = itk.image_from_array(np.ascontiguousarray(array, dtype=np.float32))
         result.SetSpacing(spacing)
         count = array.shape[::-1]
-        stack = len(spacing) == 3 and spacing[2] == 1.0  # of projections: views are not centred
+        stack = len(spacing) == 3 and spacing[2] == 1.0  # a stack of projections: views are not centred
         result.SetOrigin([0.0 if stack and axis == 2 else -(count[axis] - 1) / 2 * spacing[axis] for axis in range(3)])
         return result
 
@@ -151,7 +151,7 @@ def _rtk_operators(
         step = getattr(itk.RTK, name)[kind, kind].New()
         step.SetInput(0, first)
         step.SetInput(1, second)
-        step.InPlaceOff()  # or it gives the first image away
+        step.InPlaceOff()  # otherwise the filter releases its first image
         step.SetGeometry(scanner)
         step.Update()
         return itk.array_from_image(step.GetOutput())
@@ -166,7 +166,7 @@ def _rtk_operators(
 
 
 def renderer_over_torch() -> dict[str, float]:
-    """Marching with jitter, and the attenuation composite forward and backward, over the same in plain torch."""
+    """Compare marching with jitter, and the attenuation composite forward and backward, with plain torch."""
     geometry = standard_geometry()
     generator = torch.Generator().manual_seed(0)
     pixels = [torch.randint(count, (RAYS,), generator=generator) for count in geometry.projection_shape]
@@ -193,7 +193,7 @@ def renderer_over_torch() -> dict[str, float]:
 
 
 def _torch_march(rays: Rays, corners: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions and (t, dt) of SAMPLES jittered samples on each ray that hits the box."""
+    """Return positions and (t, dt) of SAMPLES jittered samples on each ray that hits the box."""
     crossings = (corners[:, None] - rays.origins) / rays.directions
     near, far = crossings.amin(0).amax(1).clamp(min=0), crossings.amax(0).amin(1)
     hit = far > near
@@ -207,7 +207,7 @@ def _torch_march(rays: Rays, corners: torch.Tensor, generator: torch.Generator) 
 
 
 def hash_grid_over_torch() -> dict[str, float]:
-    """A step (forward and backward) of a 16-level hash grid with a small network, over the same in plain torch."""
+    """Compare a step (forward and backward) of a 16-level hash grid with a small network with plain torch."""
     generator = torch.Generator().manual_seed(0)
     grid = HashGrid(levels=16, base=16, finest=512, log2_entries=19, spread=0.1, generator=generator)
     network = MLP(grid.out_features, hidden=32, layers=4, generator=generator)
@@ -229,7 +229,7 @@ def hash_grid_over_torch() -> dict[str, float]:
 
 
 def gaussians_over_torch() -> dict[str, float]:
-    """A step (forward and backward) of two small views of 200 Gaussians over the same in plain torch, which has no tiles."""
+    """Compare a step (forward and backward) of two small views of 200 Gaussians with plain torch, which has no tiles."""
     geometry, (means, quaternions, log_scales, shares) = _gaussians_seen()
     mixture = Mixture(*(tensor.requires_grad_() for tensor in (means, quaternions, log_scales, (0.01 + shares).log())))
     projector, rays = MixtureProjector(geometry), view_rays(geometry)
@@ -238,7 +238,7 @@ def gaussians_over_torch() -> dict[str, float]:
 
 
 def splat_over_torch() -> dict[str, float]:
-    """The same of the splatter, whose Gaussians have colours and hide each other."""
+    """Compare a step of the splatter, whose Gaussians have colours and hide each other, with plain torch."""
     geometry, (means, quaternions, log_scales, shares) = _gaussians_seen()
     parameters = (means, quaternions, log_scales, 0.05 + 0.9 * shares, torch.stack([shares, 1 - shares, shares.square()], 1))
     splats = Splats(*(tensor.requires_grad_() for tensor in parameters))
@@ -246,7 +246,7 @@ def splat_over_torch() -> dict[str, float]:
 
 
 def _gaussians_seen() -> tuple[ConeBeamGeometry, tuple[torch.Tensor, ...]]:
-    """Two views of 48 x 48 pixels, and means, quaternions, log scales and numbers 0 .. 1 of 200 Gaussians that they see."""
+    """Return two views of 48 x 48 pixels, and means, quaternions, log scales and numbers 0 .. 1 of 200 Gaussians in view."""
     geometry = dataclasses.replace(standard_geometry(), detector_shape=(48, 48), detector_pitch=(8.0, 8.0), angles=np.array([0.0, 1.0]))
     generator = torch.Generator().manual_seed(0)
     how: dict[str, Any] = {"dtype": torch.float32, "generator": generator}
@@ -255,7 +255,7 @@ def _gaussians_seen() -> tuple[ConeBeamGeometry, tuple[torch.Tensor, ...]]:
 
 
 def _step_over_torch(parameters: Sequence[torch.Tensor], ours: Callable[[], torch.Tensor], other: Callable[[], torch.Tensor]) -> float:
-    """Forward and backward of ours over the other's. Raises AssertionError if the two do not agree."""
+    """Compare forward and backward of ours with the other's. Raise AssertionError if the two disagree."""
 
     def step(render: Callable[[], torch.Tensor]) -> None:
         torch.autograd.grad(render().sum(), parameters)
@@ -268,9 +268,9 @@ def _step_over_torch(parameters: Sequence[torch.Tensor], ours: Callable[[], torc
 
 
 def busy_machine_over_quiet() -> dict[str, float]:
-    """Wall time of a training step with many short kernels on all cores, beside a busy loop for each core over the machine as it is.
+    """Compare the wall time of a training step (many short kernels, all cores) beside one busy loop per core with that without.
 
-    A fair share of the cores is half of them: 2. Threads that spin while they wait make it 10 and more.
+    A fair share, half of the cores, gives a ratio of 2; threads that spin while waiting give 10 or more.
     """
     step, threads = _field_step(), torch.get_num_threads()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or available_cores()))
@@ -287,7 +287,7 @@ def busy_machine_over_quiet() -> dict[str, float]:
 
 
 def _field_step() -> Callable[[], None]:
-    """Forward and backward of a hash grid and a network, rendered along 256 rays of 96 samples: a few ms, most regions well below one."""
+    """Return a step: hash grid and network along 256 rays of 96 samples, forward and backward; a few ms, most regions below one."""
     geometry, generator = standard_geometry(), torch.Generator().manual_seed(0)
     grid = HashGrid(levels=8, base=8, finest=128, log2_entries=16, spread=0.1, generator=generator)
     network = MLP(grid.out_features, hidden=32, layers=4, generator=generator)
@@ -313,7 +313,7 @@ def _wall_seconds(function: Callable[[], Any], calls: int) -> float:
 
 @contextlib.contextmanager
 def _busy_loops(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes that do nothing but compute. They end with this one, however it ends."""
+    """Start processes of pure computation. They end with this process, however it ends."""
     command = [sys.executable, "-S", "-c", BUSY_LOOP.format(parent=os.getpid())]
     loops = [subprocess.Popen(command) for _ in range(count)]
     try:
@@ -325,7 +325,7 @@ def _busy_loops(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
             loop.wait()
 
 
-# Each takes no argument and returns named ratios; append to this list to measure more.
+# Functions without arguments that return named ratios; append to this list to measure more.
 MEASUREMENTS: list[Callable[[], dict[str, float]]] = [
     projector_over_plain,
     projector_over_rtk,

@@ -1,6 +1,6 @@
-"""How fast the kernels are on a GPU: milliseconds, against other software on the same device, and against what the device can do.
+"""Speed of the kernels on a GPU: milliseconds, compared with other software on the device and with the device's limits.
 
-Every number is the median of several calls, each timed on the device itself. What cannot be compared here says why instead.
+Every number is the median of several calls, each timed on the device itself. A missing comparison has its reason instead.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ REPEATS = 7
 SIZE, VIEWS = 512, 100  # of the projector's problem: SIZE^3 voxels, VIEWS views of SIZE^2 pixels
 RAYS, SAMPLES = 1024, 192  # of one step of a field
 TRAINING_SIZE = 128  # voxels along an edge, for whole steps of training
-MATRIX = 4096  # rows and columns of the product that tells the rate of arithmetic
-# Of Joseph's method (and of its transpose) for a ray and a plane that it crosses: the place in the plane advances (2), its fractions (2),
-# three linear interpolations (9), the sum (1).
+MATRIX = 4096  # rows and columns of the matrix product that measures the rate of arithmetic
+# Operations of Joseph's method (and its transpose) per ray and crossed plane: advance of the position in the plane (2), its fractions (2),
+# three linear interpolations (9), sum (1).
 OPERATIONS = 14
-REPLACE = 1  # of ASTRA's modes: what was there is not added to
+REPLACE = 1  # ASTRA's mode that overwrites instead of adding
 BEGIN, END = "<!-- the table of `speed --device cuda --write` begins -->", "<!-- it ends -->"
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One measurement: milliseconds, and how they compare with `other`; or why there is nothing to say."""
+    """One measurement: milliseconds and their ratio to `other`, or the reason for their absence."""
 
     name: str
     other: str
@@ -54,7 +54,7 @@ class Row:
 def measure(
     device: str, specs: Iterable[SpeedSpec], size: int = SIZE, views: int = VIEWS, training_size: int = TRAINING_SIZE
 ) -> Iterator[Row]:
-    """All rows, one after the other; `specs` may have whole steps of training to time."""
+    """Yield all rows; `specs` may add whole training steps."""
     full_precision()
     yield from _projector(device, size, views)
     yield from _field(device)
@@ -64,7 +64,7 @@ def measure(
 
 
 def _training(spec: SpeedSpec, device: str, size: int) -> Iterator[Row]:
-    """A whole step of a method, alone and against what it names; or why it cannot be had."""
+    """Yield rows of a whole training step of a method, alone and compared with its alternatives, or the reason for their absence."""
     name = f"{spec.name}: a step of training, {size}^3 voxels"
     try:
         assert spec.training_step is not None
@@ -80,7 +80,7 @@ def _training(spec: SpeedSpec, device: str, size: int) -> Iterator[Row]:
 
 
 def _projector(device: str, size: int, views: int) -> Iterator[Row]:
-    """A and A^T against the limits of the device, and against the projectors of TIGRE and ASTRA.
+    """Yield rows of A and A^T compared with the limits of the device and the projectors of TIGRE and ASTRA.
 
     The limit of bandwidth is the time to read or write volume and projections once, half of what their copy takes; that of arithmetic
     the time of the operations at the rate of a float32 matrix product. Both rates are measured.
@@ -109,7 +109,7 @@ def _projector(device: str, size: int, views: int) -> Iterator[Row]:
 
 
 def _against(other: str, ours: dict[str, float], make: Callable[[], dict[str, Callable[[], Any]]], device: str) -> Iterator[Row]:
-    """Our milliseconds by name against what `make` makes for these names, or why that cannot be had."""
+    """Yield our milliseconds by name compared with the functions from `make`, or the reason for their absence."""
     try:
         for name, call in make().items():
             yield Row(name, other, ours[name], ours[name] / median(call, device, 3))
@@ -124,7 +124,7 @@ def _named(name: str, make: Callable[[], Callable[[], Any]]) -> dict[str, Callab
 
 
 def planes_crossed(projector: Projector, device: str) -> float:
-    """Of voxel centres, by all rays of a projector of cubic voxels, along each ray's main axis."""
+    """Return the number of planes of voxel centres crossed by all rays of a projector of cubic voxels, along each ray's main axis."""
     geometry = projector.geometry
     lengths, total = projector.forward(torch.ones(geometry.volume_shape, dtype=torch.float32, device=device)), 0.0  # [mm]
     for view in range(geometry.views):
@@ -134,13 +134,13 @@ def planes_crossed(projector: Projector, device: str) -> float:
 
 
 def operations_per_millisecond(device: str) -> float:
-    """Of float32 additions and multiplications, in a product of matrices."""
+    """Return the float32 additions and multiplications per millisecond in a matrix product."""
     matrix = torch.rand(MATRIX, MATRIX, dtype=torch.float32, generator=torch.Generator().manual_seed(0)).to(device)
     return 2 * MATRIX**3 / median(lambda: matrix @ matrix, device)
 
 
 def problem(size: int, views: int) -> ConeBeamGeometry:
-    """size^3 voxels in a 256 mm cube, `views` views of size^2 pixels that see all of it."""
+    """Return a geometry of size^3 voxels in a 256 mm cube, `views` views of size^2 pixels that see all of it."""
     return ConeBeamGeometry(
         source_to_origin=1000.0,
         source_to_detector=1500.0,
@@ -153,7 +153,7 @@ def problem(size: int, views: int) -> ConeBeamGeometry:
 
 
 def difference_from_cpu(device: str = "cuda:0") -> float:
-    """Largest difference between a small A on a device and on the CPU, relative to its largest value."""
+    """Return the largest difference between a small A on a device and on the CPU, relative to its largest value."""
     projector = Projector(problem(24, 5))
     volume = torch.rand(projector.geometry.volume_shape, dtype=torch.float32, generator=torch.Generator().manual_seed(0))
     expected = projector.forward(volume)
@@ -163,7 +163,7 @@ def difference_from_cpu(device: str = "cuda:0") -> float:
 def _tigre_operators(
     geometry: ConeBeamGeometry, volume: torch.Tensor, projections: torch.Tensor, device: str
 ) -> dict[str, Callable[[], Any]]:
-    """TIGRE takes and gives arrays of the host."""
+    """Return TIGRE's operators, whose arrays lie on the host."""
     projector = tigre.TigreProjector(geometry, device)
     host, measured = volume.cpu(), projections.cpu()
     return {"A": lambda: projector.forward(host), "A^T": lambda: projector.adjoint(measured)}
@@ -172,7 +172,7 @@ def _tigre_operators(
 def _astra_operators(
     geometry: ConeBeamGeometry, volume: torch.Tensor, projections: torch.Tensor, device: str
 ) -> dict[str, Callable[[], Any]]:
-    """ASTRA's projectors (van Aarle et al. 2016, doi 10.1364/OE.24.025129) on the device's own arrays; its stacks are [v, view, u]."""
+    """Return projectors of ASTRA (van Aarle et al. 2016, doi 10.1364/OE.24.025129) on the device's own arrays; its stack: [v, view, u]."""
     if missing_modules(["astra"]):
         raise MissingDependency("needs astra (install: pip install astra-toolbox)")
     import astra
@@ -193,9 +193,9 @@ def _astra_operators(
 
     def run(way: str) -> tuple[torch.Tensor, torch.Tensor]:
         astra.experimental.direct_FPBP3D(projector, there, measured, REPLACE, way)
-        return grid_there, stack  # the links do not keep them
+        return grid_there, stack  # keep them alive: the links do not
 
-    for way, made in (("FP", stack), ("BP", grid_there)):  # where it fails it says nothing
+    for way, made in (("FP", stack), ("BP", grid_there)):  # ASTRA fails silently
         made.zero_()
         run(way)
         if not made.any():
@@ -204,7 +204,7 @@ def _astra_operators(
 
 
 def _field(device: str) -> Iterator[Row]:
-    """A step of a neural field by rays (march, hash grid of 16 levels, network, sum, and back) against plain torch and tiny-cuda-nn."""
+    """Yield rows of a ray step of a field (march, 16-level hash grid, network, sum, and back) against plain torch and tiny-cuda-nn."""
     geometry = problem(128, 50)
     generator = torch.Generator().manual_seed(0)
     sizes: dict[str, int] = {"levels": 16, "base": 16, "finest": 512, "log2_entries": 19}
@@ -240,7 +240,7 @@ def _field(device: str) -> Iterator[Row]:
 
 
 def median(call: Callable[[], Any], device: str, repeats: int = REPEATS) -> float:
-    """Milliseconds of a call, after one to warm up."""
+    """Return the median milliseconds of a call, after a warm-up call."""
     call()
     return statistics.median(_milliseconds(call, device) for _ in range(repeats))
 
@@ -261,12 +261,12 @@ def _milliseconds(call: Callable[[], Any], device: str) -> float:
 
 
 def device_text(device: str) -> str:
-    """The GPU, and what drives it."""
+    """Return the GPU and the versions of its software."""
     return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, CUDA {torch.version.cuda}"
 
 
 def markdown(rows: list[Row], where: str) -> str:
-    """The table of docs/performance.md."""
+    """Return the table of docs/performance.md."""
     lines = [f"Measured by `python -m benchmark speed --device cuda` on {where}.", ""]
     lines += ["| what | ms | against | ratio |", "|---|---|---|---|"]
     for row in rows:
@@ -276,7 +276,7 @@ def markdown(rows: list[Row], where: str) -> str:
 
 
 def write(path: Path, table: str) -> None:
-    """Replace what stands between the marks of a page. Raises InputError for a page without them."""
+    """Replace the text between the marks of a page. Raise InputError for a page without them."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

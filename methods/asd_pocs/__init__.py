@@ -6,7 +6,7 @@ from benchmark.api import Engine, Field, MethodSpec, Params, hookimpl
 
 
 class AsdPocsParams(Params):
-    """The publication's parameters, by its names; lengths of steps are measured by the volume's Euclidean norm."""
+    """Parameters under their published names; lengths of steps are Euclidean norms of the volume."""
 
     iterations: int = Field(100, ge=1, le=100_000, description="passes, each of corrections with all views and of descent")
     beta: float = Field(1.0, gt=0, lt=2, description="part of each correction that is applied in the first pass")

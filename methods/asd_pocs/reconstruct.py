@@ -17,13 +17,13 @@ GRID = 0.65
 
 
 def data_tolerance(scan: Scan) -> float:
-    """epsilon by the rule, from the scan alone: the noise of a typical pixel, at least what a grid of its voxels leaves of its data."""
+    """Return epsilon from the scan alone: the noise of a typical pixel, but at least the residual that the voxel grid leaves."""
     size = float(np.sqrt(np.mean(np.square(scan.projections, dtype=np.float64))))
     return max(scan_noise(scan), GRID / max(scan.geometry.volume_shape) * size)
 
 
 def reconstruct(scan: Scan, params: AsdPocsParams, run: Run) -> Reconstruction:
-    """In every pass each subset corrects once, then the total variation descends by steps of one length; the corrected volume counts."""
+    """Reconstruct: per pass, one correction by each subset, then descent by steps of one length; the corrected volume is the result."""
     shape = scan.geometry.volume_shape
     subsets = OrderedSubsets(scan, params.subset, run.memory_bytes, run.device, params.engine)
     projector = operators(scan.geometry, params.engine, run.device)
@@ -52,7 +52,7 @@ def reconstruct(scan: Scan, params: AsdPocsParams, run: Run) -> Reconstruction:
 
 
 def descended(volume: torch.Tensor, variation: TotalVariation, length: float, params: AsdPocsParams) -> torch.Tensor:
-    """The volume after `ng` steps of this length down the gradient of its total variation."""
+    """Return the volume after `ng` steps of this length down the gradient of its total variation."""
     smoothing = params.smoothing * norm(volume) / math.sqrt(volume.numel())
     for _ in range(params.ng if smoothing else 0):
         slope = variation.gradient(volume, smoothing)
@@ -64,5 +64,5 @@ def descended(volume: torch.Tensor, variation: TotalVariation, length: float, pa
 
 
 def norm(volume: torch.Tensor) -> float:
-    """Euclidean."""
+    """Return the Euclidean norm."""
     return float(volume.double().norm())

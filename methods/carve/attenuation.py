@@ -1,4 +1,4 @@
-"""Gaussians of attenuation, held against line integrals."""
+"""Gaussians of attenuation, compared with line integrals."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from . import CarveParams
 from .hull import Carving, carve
 from .network import Carver
 
-TV_TIMES_VIEWS = 0.25  # the residual is a mean over views: its sum grows with them, what is known beforehand does not
+TV_TIMES_VIEWS = 0.25  # the residual is a mean over views: its sum grows with their number, the prior does not
 
 
 def mixture_of(carver: Carver, carving: Carving, prune: float = 0.0) -> Mixture:
-    """Every voxel's Gaussian but those whose value is below `prune`. Raises InputError if there is none left.
+    """Return the voxels' Gaussians except those with a value below `prune`. Raise InputError if none is left.
 
     In training all stay: a Gaussian that is not rendered has no gradient that could bring it back.
     """
@@ -33,7 +33,7 @@ def mixture_of(carver: Carver, carving: Carving, prune: float = 0.0) -> Mixture:
 
 
 class Shadows:
-    """What the networks get is the carving of `seen`; the views that their mixture is held against are those of `scan`."""
+    """Example of line integrals: the networks get the carving of `seen`; their mixture is compared with the views of `scan`."""
 
     more = 0
 
@@ -48,7 +48,7 @@ class Shadows:
         self.spacing = [length / edge for length in self.carving.geometry.volume_spacing]
 
     def loss(self, carver: Carver, progress: float, generator: torch.Generator) -> tuple[torch.Tensor, int]:
-        """Residual, SSIM and total variation, relative to the scan's scale."""
+        """Return residual, SSIM and total variation, relative to the scan's scale."""
         mixture = mixture_of(carver, self.carving)
         chosen = torch.randperm(len(self.measured), generator=generator)[: self.params.views].sort().values
         rendered, measured = self.projector(mixture, chosen.tolist()), self.measured[to_device(chosen, self.measured.device)]

@@ -1,4 +1,4 @@
-"""Coloured, opaque Gaussians, held against photographs and their silhouettes."""
+"""Coloured, opaque Gaussians, compared with photographs and their silhouettes."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from .network import Carver, Shapes
 
 COLOURS = 3
 SSIM = 0.2  # weight of 1 - SSIM unless given
-FAR = 5.0  # logit of an opacity beyond which there is nothing to see: such Gaussians are all there, or not at all
+FAR = 5.0  # logit beyond which an opacity is visibly 0 or 1
 PULL = 1e-3  # weight of the squared distance of logits beyond it
 EXTREME = 0.02  # of a back-projected colour, so that its logit is finite
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ColourCarving:
-    """Photographs as the networks get them: the visual hull, bool [z, y, x], and mean colours [3, z, y, x] of the rays through a voxel."""
+    """Input of the networks from photographs: visual hull, bool [z, y, x], and mean colours [3, z, y, x] of the rays through a voxel."""
 
     geometry: ConeBeamGeometry
     mask: torch.Tensor
     colours: torch.Tensor
 
     def features(self, count: int) -> torch.Tensor:
-        """[count, z, y, x]: logit of an opacity of one half, occupancy, logits of the colours, and zeros."""
+        """Return [count, z, y, x]: logit of an opacity of one half, occupancy, logits of the colours, and zeros."""
         logits = torch.logit(self.colours, eps=EXTREME) * self.mask
         opacity, empty = (torch.zeros(n, *self.mask.shape, dtype=torch.float32, device=self.mask.device) for n in (1, count - 2 - COLOURS))
         return torch.cat([opacity, self.mask[None].float(), logits, empty])
@@ -42,7 +42,7 @@ class ColourCarving:
 
 
 def carve_colours(scan: Scan, params: CarveParams, device: str = "cpu") -> ColourCarving:
-    """Hull and colours of photographs, on `device`. Raises InputError for silhouettes that are empty or agree on no voxel."""
+    """Return hull and colours of photographs, on `device`. Raise InputError for silhouettes that are empty or agree on no voxel."""
     check_silhouettes(scan, params.threshold)
     coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.voxels))
     mask = check_hull(hull(coarse, params.threshold, device).mask)
@@ -55,12 +55,12 @@ def carve_colours(scan: Scan, params: CarveParams, device: str = "cpu") -> Colou
 
 
 def splats_of(carver: Carver, carving: ColourCarving, prune: float = 0.0) -> Splats:
-    """Every voxel's Gaussian but those that are less opaque than `prune`. Raises InputError if there is none left."""
+    """Return the voxels' Gaussians except those less opaque than `prune`. Raise InputError if none is left."""
     return coloured(carver(carving), prune)
 
 
 def coloured(shapes: Shapes, prune: float = 0.0) -> Splats:
-    """Opacity and colour of what the network says."""
+    """Return opacity and colour from the network's output."""
     opacities = torch.sigmoid(shapes.level)
     colours = torch.sigmoid(shapes.features[:, 2 : 2 + COLOURS] + shapes.others)
     kept = opacities >= prune
@@ -70,14 +70,14 @@ def coloured(shapes: Shapes, prune: float = 0.0) -> Splats:
 
 
 def extinction(splats: Splats) -> Mixture:
-    """The mixture of extinction [1/mm] whose line integral through a mean is as opaque as the Gaussian (for one that is round)."""
+    """Return the mixture of extinction [1/mm] whose line integral through a mean is as opaque as the Gaussian (if round)."""
     depth = -torch.log1p(-splats.opacities.clamp(max=0.999))
     width = math.sqrt(2 * math.pi) * splats.log_scales.mean(1).exp()
     return Mixture(splats.means, splats.quaternions, splats.log_scales, torch.log(depth / width))
 
 
 class Photographs:
-    """What the networks get is the carving of `seen`; the photographs that their Gaussians are held against are those of `scan`."""
+    """Example of photographs: the networks get the carving of `seen`; their Gaussians are compared with the photographs of `scan`."""
 
     more = COLOURS
 
@@ -88,10 +88,10 @@ class Photographs:
         self.ssim = SSIM if params.ssim is None else params.ssim
 
     def loss(self, carver: Carver, progress: float, generator: torch.Generator) -> tuple[torch.Tensor, int]:
-        """L1 (or L2) of the colours, 1 - IoU of the silhouettes, 1 - SSIM, and what keeps logits of opacities where they have a gradient.
+        """Return L1 (or L2) of the colours, 1 - IoU of the silhouettes, 1 - SSIM, and a penalty on logits of opacities without gradient.
 
-        Photographs pull a logit no further than FAR, but the networks' outputs drift, and one step that makes every Gaussian opaque or
-        none would be the last: a saturated opacity has no gradient that could bring it back.
+        Photographs pull a logit no further than FAR, but the networks' outputs drift, and training would not recover from a step that
+        makes all Gaussians opaque or all transparent: a saturated opacity has no gradient.
         """
         shapes = carver(self.carving)
         splats = coloured(shapes)
@@ -110,11 +110,11 @@ class Photographs:
 
 
 def intersection_over_union(alpha: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Of opacities and masks, both 0 .. 1 [view, v, u], as a differentiable number: sum of products over sum of a + m - a m."""
+    """Return the differentiable IoU of opacities a and masks m, both 0 .. 1 [view, v, u]: sum of a m over sum of a + m - a m."""
     both = (alpha * masks).sum()
     return both / (alpha.sum() + masks.sum() - both).clamp(min=1e-6)
 
 
 def _stack(colours: torch.Tensor) -> torch.Tensor:
-    """[view, v, u, 3] -> [view * 3, v, u]."""
+    """Return [view, v, u, 3] as [view * 3, v, u]."""
     return colours.movedim(-1, 1).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Networks that are trained on many scans once, by projections alone, and applied to others as they are."""
+"""Pretraining of networks on many scans, by projections alone, to be applied to other scans unchanged."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .hull import alone
 from .network import Carver
 from .training import Example, Training
 
-MOST_SUBSETS = 4  # of a scan's views that the networks get to see in turn
+MOST_SUBSETS = 4  # of a scan's views, given to the networks in turn
 LOG_EVERY = 10  # steps
-BUILD = ("networks", "levels", "channels", "features", "hidden", "width", "reach")  # what the weights were made for
+BUILD = ("networks", "levels", "channels", "features", "hidden", "width", "reach")  # parameters that the weights depend on
 
 
 def fit(scans: Sequence[Scan], params: CarveParams, run: Run) -> dict[str, Any]:
-    """The networks' weights after `steps` steps, each on one scan drawn at random."""
+    """Return the networks' weights after `steps` steps, each on one scan drawn at random."""
     kinds = {scan.composite for scan in scans}
     if len(kinds) > 1:
         raise InputError("scans", expected="all of one kind", found="line integrals and photographs")
@@ -37,13 +37,13 @@ def fit(scans: Sequence[Scan], params: CarveParams, run: Run) -> dict[str, Any]:
 
 
 def example_of(seen: Scan, scan: Scan, params: CarveParams, device: str) -> Example:
-    """What there is to learn from the views of `scan` when only those of `seen` are given."""
+    """Return the example that predicts the views of `scan` from those of `seen`."""
     kind = Photographs if scan.composite == "over" else Shadows
     return kind(seen, scan, params, device)
 
 
 def subsets(scan: Scan, seen: int | None) -> list[Scan]:
-    """The scan with `seen` evenly spaced views, started at different ones: what it shows of itself when it is sparse."""
+    """Return sparse versions of the scan: `seen` evenly spaced views, with different first views."""
     views = scan.geometry.views
     if seen is None or seen >= views:
         return [scan]
@@ -52,7 +52,7 @@ def subsets(scan: Scan, seen: int | None) -> list[Scan]:
 
 
 def only(scan: Scan, views: np.ndarray) -> Scan:
-    """These views of a scan."""
+    """Return the scan with only these views."""
     labels = {name: values[views] for name, values in scan.view_labels.items()}
     beside: dict[str, Any] = {name: array[views] for name, array in scan.beside.items()}
     return dataclasses.replace(
@@ -61,7 +61,7 @@ def only(scan: Scan, views: np.ndarray) -> Scan:
 
 
 def load_fitted(carver: Carver, weights: dict[str, Any], params: CarveParams) -> None:
-    """Put the weights into the networks. Raises InputError if they were made for others."""
+    """Load the weights into the networks. Raise InputError if they were made for other networks."""
     built = weights["build"]
     differing = [key for key in BUILD if getattr(params, key) != built[key]]
     if differing:

@@ -1,4 +1,4 @@
-"""What is known of a scan before any training: where there can be matter, and values that are back-projected there."""
+"""Carving of a scan before any training: the visual hull, and values back-projected into it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from benchmark.fields import Measurements, Support
 from . import CarveParams
 
 CORRECTIONS = 50  # of one view each
-FAINTEST = 0.05  # of the mean attenuation: where values start at least, so that no voxel of the hull is without a gradient
+FAINTEST = 0.05  # smallest initial value, relative to the mean attenuation, so that every voxel of the hull has a gradient
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Carving:
-    """A scan as the networks get it, on a grid of its own.
+    """Input of the networks from one scan, on its own grid.
 
     geometry: the scanner with the carving grid; mask: the visual hull, bool [z, y, x]; values: attenuation relative to `mean`
     [1/mm], float32 [z, y, x], 0 outside of the hull.
@@ -31,7 +31,7 @@ class Carving:
     mean: float
 
     def features(self, count: int) -> torch.Tensor:
-        """[count, z, y, x]: softplus^-1 of the values, occupancy, and zeros that the networks may fill."""
+        """Return [count, z, y, x]: softplus^-1 of the values, occupancy, and zeros for the networks to fill."""
         logits = inverse_softplus(self.values.clamp(min=FAINTEST)) * self.mask
         empty = torch.zeros(count - 2, *self.mask.shape, dtype=torch.float32, device=self.mask.device)
         return torch.cat([logits[None], self.mask[None].float(), empty])
@@ -41,24 +41,24 @@ class Carving:
 
 
 def inverse_softplus(x: torch.Tensor) -> torch.Tensor:
-    """The number whose softplus is x > 0."""
+    """Return the number whose softplus is x > 0."""
     return x + torch.log(-torch.expm1(-x))
 
 
 def carving_geometry(geometry: ConeBeamGeometry, longest: int) -> ConeBeamGeometry:
-    """The scanner with the same box on a grid of at most `longest` voxels along an edge, never finer than its own."""
+    """Return the scanner with its box on a grid of at most `longest` voxels along an edge, never finer than its own."""
     factor = max(1.0, max(geometry.volume_shape) / longest)
     z, y, x = (max(1, math.ceil(count / factor)) for count in geometry.volume_shape)
     return geometry.with_volume((z, y, x))
 
 
 def alone(scan: Scan) -> Scan:
-    """The scan without what its masks leave out, a holder or a table: line integrals are 0 there."""
+    """Return the scan without objects outside its masks, such as a holder or a table: line integrals are 0 there."""
     return scan if scan.masks is None else dataclasses.replace(scan, projections=scan.projections * scan.masks)
 
 
 def carve(scan: Scan, params: CarveParams, device: str = "cpu") -> Carving:
-    """Hull and values of a scan, on `device`. Raises InputError for views without matter, and where the views agree on no voxel."""
+    """Return hull and values of a scan, on `device`. Raise InputError for views without matter, or if the views agree on no voxel."""
     check_silhouettes(scan, params.threshold)
     coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.voxels))
     mask = check_hull(hull(coarse, params.threshold, device).mask)
@@ -73,17 +73,17 @@ def carve(scan: Scan, params: CarveParams, device: str = "cpu") -> Carving:
 
 
 def hull(scan: Scan, threshold: float, device: str = "cpu") -> Support:
-    """Voxels of the scan's grid that may hold matter: those that no silhouette rules out.
+    """Return the voxels of the scan's grid that no silhouette rules out.
 
-    A voxel is judged by the central rays of pixels that meet it. Matter in its corner may be seen only by a pixel whose central ray
-    passes half a pixel beside it, so silhouettes are widened by a pixel.
+    A voxel is judged by the pixels whose central rays meet it. Matter in a voxel's corner may be seen only by a pixel whose central ray
+    misses the voxel by half a pixel, so silhouettes are widened by a pixel.
     """
     widened = torch.nn.functional.max_pool2d(silhouettes(scan, threshold)[:, None].float(), 3, 1, 1)[:, 0]
     return Support.hull((widened > 0).to(device), scan.geometry)
 
 
 def silhouettes(scan: Scan, threshold: float) -> torch.Tensor:
-    """bool [view, v, u]: the scan's masks, or pixels above this part of the largest line integral."""
+    """Return silhouettes, bool [view, v, u]: the scan's masks, or pixels above this part of the largest line integral."""
     if scan.masks is not None:
         return torch.tensor(scan.masks)
     projections = torch.tensor(scan.projections)
@@ -91,7 +91,7 @@ def silhouettes(scan: Scan, threshold: float) -> torch.Tensor:
 
 
 def check_silhouettes(scan: Scan, threshold: float) -> None:
-    """Raise InputError for views that show nothing."""
+    """Raise InputError for views with an empty silhouette."""
     shown = silhouettes(scan, threshold).flatten(1).any(1)
     if not shown.all():
         empty = torch.nonzero(~shown)[:, 0].tolist()
@@ -104,7 +104,7 @@ def check_silhouettes(scan: Scan, threshold: float) -> None:
 
 
 def check_hull(mask: torch.Tensor) -> torch.Tensor:
-    """The mask. Raises InputError if it is empty."""
+    """Return the mask. Raise InputError if it is empty."""
     if not mask.any():
         fix = "Check the geometry; then the masks, or lower threshold where there are none."
         raise InputError("visual hull", expected="voxels that every silhouette covers", found="none", fix=fix)
@@ -112,7 +112,7 @@ def check_hull(mask: torch.Tensor) -> torch.Tensor:
 
 
 def back_projected(scan: Scan, kind: str, device: str) -> torch.Tensor:
-    """[z, y, x], at least 0 (1/mm but for a factor): SART corrections, a filtered backprojection, or means over the rays of a voxel."""
+    """Return [z, y, x], at least 0 (1/mm up to a factor): SART corrections, filtered backprojection, or means over the rays of a voxel."""
     geometry = scan.geometry
     if kind == "fdk":
         return torch.from_numpy(filtered_backprojection(scan.projections, geometry, device=device)[0]).clamp(min=0).to(device)

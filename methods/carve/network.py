@@ -1,4 +1,4 @@
-"""From a carving to Gaussians: a stack of 3-D U-Nets that change nothing before training, and a small network for each voxel."""
+"""Networks from a carving to Gaussians: 3-D U-Nets (the identity before training), and a small network applied to each voxel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ convolution, linear = functools.partial(nn.Conv3d, dtype=torch.float32), functoo
 
 
 class Carved(Protocol):
-    """What is known of a scan before any training: the carving grid, the visual hull on it, and features [count, z, y, x]."""
+    """Carving of a scan before any training: the carving grid, the visual hull on it, and features [count, z, y, x]."""
 
     @property
     def geometry(self) -> ConeBeamGeometry: ...
@@ -33,7 +33,7 @@ class Carved(Protocol):
 
 
 class UNet(nn.Module):
-    """features [F, z, y, x] -> features + a residual, which is 0 until trained (Ronneberger et al. 2015, arXiv 1505.04597)."""
+    """U-Net: features [F, z, y, x] -> features + a residual, 0 before training (Ronneberger et al. 2015, arXiv 1505.04597)."""
 
     def __init__(self, features: int, channels: int, levels: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def _silence(layer: nn.Conv3d | nn.Linear) -> None:
 
 
 class Shapes(NamedTuple):
-    """What the small network says of K voxels: where the Gaussian of each lies, and what is made of the rest."""
+    """Output of the small network for K voxels: the shape of each voxel's Gaussian, and its other numbers."""
 
     means: torch.Tensor  # [K, 3] x y z [mm]
     quaternions: torch.Tensor  # [K, 4]
@@ -77,7 +77,7 @@ class Shapes(NamedTuple):
 
 
 class Carver(nn.Module):
-    """The U-Nets, and the network that makes one Gaussian of each voxel's features; `more` numbers beside those that all have."""
+    """U-Nets, and the network from a voxel's features to one Gaussian, with `more` numbers beside the common ones."""
 
     def __init__(self, params: CarveParams, more: int = 0) -> None:
         super().__init__()
@@ -88,13 +88,13 @@ class Carver(nn.Module):
         self.head = nn.Sequential(linear(params.features, params.hidden), nn.SiLU(), last)
 
     def refined(self, features: torch.Tensor) -> torch.Tensor:
-        """[F, z, y, x] -> [F, z, y, x]; the same before training."""
+        """Return refined features [F, z, y, x] -> [F, z, y, x]; the identity before training."""
         for network in self.networks:
             features = network(features)
         return features
 
     def forward(self, carving: Carved) -> Shapes:
-        """One Gaussian for each voxel of the hull; before training in its middle, as wide as voxels are apart."""
+        """Return one Gaussian for each voxel of the hull; before training it lies in the middle, as wide as the voxels' distance."""
         inside = self.refined(carving.features(self.params.features))[:, carving.mask].t()  # [K, F]
         numbers = self.head(inside)
         turn, scales, level, offset, others = numbers.split([4, 3, 1, 3, numbers.shape[1] - OUTPUTS], 1)
@@ -110,7 +110,7 @@ class Carver(nn.Module):
 
 
 def centres(geometry: ConeBeamGeometry, mask: torch.Tensor) -> torch.Tensor:
-    """Centres of the marked voxels, float32 [K, 3], x y z [mm]."""
+    """Return the centres of the marked voxels, float32 [K, 3], x y z [mm]."""
     index = torch.nonzero(mask).flip(1)  # x y z
     lower = torch.tensor(geometry.volume_bounds[0], device=mask.device)
     spacing = torch.tensor(geometry.volume_spacing[::-1], dtype=torch.float64, device=mask.device)

@@ -1,4 +1,4 @@
-"""Carving of one scan: as a deep prior, whose networks are trained by that scan, or with networks that others have trained."""
+"""Carving of one scan: as a deep prior with networks trained on that scan, or with pretrained networks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Fit:
 
     @torch.no_grad()
     def gaussians(self) -> Mixture | Splats:
-        """As the networks make them now."""
+        """Return the Gaussians from the networks in their present state."""
         carving = self.example.carving
         if isinstance(carving, ColourCarving):
             return splats_of(self.training.carver, carving, self.prune)
@@ -40,7 +40,7 @@ class Fit:
         return mixture_of(self.training.carver, carving, self.prune)
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
-        """[z, y, x] (1/mm): the mean of attenuation or extinction over each voxel of the hull."""
+        """Return [z, y, x] (1/mm): the mean of attenuation or extinction over each voxel of the hull."""
         return voxelise(as_mixture(self.gaussians()), self.scan.geometry, supersample=supersample) * self.support.mask
 
     def state_dict(self) -> dict[str, Any]:
@@ -51,13 +51,14 @@ class Fit:
 
 
 def as_mixture(gaussians: Mixture | Splats) -> Mixture:
-    """What a volume shows of them."""
+    """Return the mixture that a volume samples."""
     return extinction(gaussians) if isinstance(gaussians, Splats) else gaussians
 
 
 def reconstruct(scan: Scan, params: CarveParams, run: Run) -> Reconstruction:
-    """Train the networks on the scan, unless there are weights; the volume is their Gaussians' mean over each voxel, made consistent
-    with line integrals.
+    """Train the networks on the scan, unless weights are given; the volume is the Gaussians' mean over each voxel.
+
+    The volume is made consistent with line integrals.
     """
     if not scan.projections.max() > 0 and scan.composite == "sum":  # air
         return Reconstruction(np.zeros(scan.geometry.volume_shape, np.float32), info={"gaussians": 0})
@@ -85,7 +86,7 @@ def reconstruct(scan: Scan, params: CarveParams, run: Run) -> Reconstruction:
 
 
 def restored_field(state: dict[str, Any], params: CarveParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation or extinction [M], 0 outside of the hull."""
+    """Return the field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation or extinction [M], 0 outside of the hull."""
     coloured, grid = "colours" in state["carving"], carving_geometry(geometry, params.voxels)
     carver = Carver(params, COLOURS if coloured else 0)
     carver.load_state_dict(state["carver"])

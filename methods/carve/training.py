@@ -1,4 +1,4 @@
-"""The optimiser of the networks, and the examples that they learn from: one scan, or many."""
+"""Training of the networks: their optimiser, and examples from one scan or many."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import torch
 from . import CarveParams
 from .network import Carved, Carver
 
-WARM_UP = 20  # steps until the learning rate is what it is called
+WARM_UP = 20  # steps until the full learning rate
 CLIP = 1.0  # largest norm of the gradient
 
 
 class Example(Protocol):
-    """What the networks get of a scan, and what their Gaussians are held against."""
+    """Example: the networks' input from a scan, and the views compared with their Gaussians."""
 
-    more: int  # numbers of each Gaussian beside those that all have
+    more: int  # numbers of each Gaussian beside the common ones
 
     @property
     def carving(self) -> Carved: ...
 
     def loss(self, carver: Carver, progress: float, generator: torch.Generator) -> tuple[torch.Tensor, int]:
-        """Of some random views, and how many Gaussians there are. `progress` is 0 at the start and 1 at the end."""
+        """Return the loss of some random views, and the number of Gaussians. `progress` is 0 at the start and 1 at the end."""
 
 
 class Training:
-    """The networks and their optimiser. Random numbers are drawn on the CPU, so that they are the same on any device."""
+    """Networks and their optimiser. Random numbers are drawn on the CPU, so that they are the same on any device."""
 
     def __init__(self, examples: Sequence[Example], params: CarveParams, seed: int, device: str = "cpu") -> None:
         self.examples, self.params, self.taken = examples, params, 0
@@ -39,7 +39,7 @@ class Training:
         self.optimiser = torch.optim.Adam(self.carver.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def step(self) -> tuple[torch.Tensor, int]:
-        """One optimiser step on one example; its loss and its number of Gaussians."""
+        """Take one optimiser step on one example; return its loss and its number of Gaussians."""
         progress = min(1.0, self.taken / self.params.steps)
         index = int(torch.randint(len(self.examples), (), generator=self.generator)) if len(self.examples) > 1 else 0
         loss, count = self.examples[index].loss(self.carver, progress, self.generator)
@@ -52,7 +52,7 @@ class Training:
         return loss.detach(), count
 
     def _schedule(self, progress: float) -> float:
-        """Of the learning rate: Adam's first steps have the full length whatever the gradient, so it rises first."""
+        """Return the factor on the learning rate, with a warm-up, because Adam's first steps have full length for any gradient."""
         cosine = 0.5 * (1 + math.cos(math.pi * progress))
         return min(1.0, (self.taken + 1) / WARM_UP) * (self.params.decay + (1 - self.params.decay) * cosine)
 

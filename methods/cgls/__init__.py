@@ -8,7 +8,7 @@ from benchmark.api import Engine, Field, MethodSpec, Params, hookimpl
 
 
 class CglsParams(Params):
-    """When to stop: iterating on fits noise and model error."""
+    """Parameters of CGLS: the stopping rule, because further iterations fit noise and model error."""
 
     iterations: Annotated[int, Field(ge=1, le=100_000)] | Literal["auto"] = Field(
         "auto", description="number of iterations; auto = as many as predict measured views that are held back best"

@@ -34,14 +34,14 @@ def reconstruct(scan: Scan, params: CglsParams, run: Run) -> Reconstruction:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """How many iterations, and the fit [z, y, x] after so many of all views but the held-back ones, where there is one."""
+    """Number of iterations, and the fit [z, y, x] after them without the held-back views, if any."""
 
     iterations: int
     volume: torch.Tensor | None = None
 
 
 def choose_iterations(scan: Scan, measured: torch.Tensor, params: CglsParams, run: Run) -> Choice:
-    """The iteration after which a fit of all views but a few predicts those best. Never sees a truth."""
+    """Return the iteration after which a fit without the held-back views predicts them best. Never sees a truth."""
     held = held_back_views(scan.geometry.angles)
     kept = np.setdiff1d(np.arange(scan.geometry.views), held)
     if kept.size < 2:
@@ -83,5 +83,5 @@ def cgls(
 
 
 def finished(volume: torch.Tensor, params: CglsParams) -> np.ndarray:
-    """A copy for the caller, [z, y, x]."""
+    """Return a copy for the caller, [z, y, x]."""
     return (volume.clamp(min=0) if params.nonnegative else volume.clone()).cpu().numpy()

@@ -8,13 +8,13 @@ from benchmark.api import Engine, Field, MethodSpec, Params, hookimpl
 
 
 class FdkParams(Params):
-    """How the ramp is windowed."""
+    """Parameters of FDK: the window on the ramp filter."""
 
     filter: Literal["ram-lak", "shepp-logan", "cosine", "hamming", "hann"] = Field("hann", description="window on the ramp filter")
     cutoff: float = Field(1.0, gt=0, le=1, description="end of the window, relative to Nyquist of the coarser of voxels and pixels")
     nonnegative: bool = Field(True, description="set negative attenuation to 0 at the end")
     engine: Engine = Field(
-        "auto", description="whose FDK: auto = native on every machine; tigre = TIGRE's own with this filter, without cutoff (needs CUDA)"
+        "auto", description="FDK used: auto = native on every machine; tigre = TIGRE's own with this filter, without cutoff (needs CUDA)"
     )
 
 

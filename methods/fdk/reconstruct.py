@@ -10,13 +10,13 @@ from . import FdkParams
 
 
 def why_not(scan: Scan, params: FdkParams) -> str | None:
-    """Why this scan cannot be reconstructed by FDK, or None."""
+    """Return the reason why FDK cannot reconstruct this scan, or None."""
     reason = not_circular(scan.geometry)
     return f"FDK needs a circular orbit: {reason}" if reason else None
 
 
 def reconstruct(scan: Scan, params: FdkParams, run: Run) -> Reconstruction:
-    """One pass over the views."""
+    """Reconstruct in one pass over the views."""
     if params.engine == "tigre":
         volume, info = tigre_fdk(scan.projections, scan.geometry, params.filter, run.device)
         volume = np.maximum(volume, 0) if params.nonnegative else volume

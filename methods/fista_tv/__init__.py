@@ -6,7 +6,7 @@ from benchmark.api import Engine, Field, MethodSpec, Params, TvWeight, hookimpl
 
 
 class FistaTvParams(Params):
-    """What is minimised, and how far."""
+    """Parameters of FISTA-TV: the objective and the stopping rule."""
 
     weight: TvWeight = Field(
         "auto",

@@ -1,4 +1,4 @@
-"""FISTA-TV from a scan to a volume."""
+"""Reconstruction by FISTA-TV."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reconstruct(scan: Scan, params: FistaTvParams, run: Run) -> Reconstruction:
 
 
 def _info(choice: TvChoice, problem: TvProblem, end: Iterate) -> dict:
-    """What the record keeps: the weight and where it comes from, and how far the fit converged."""
+    """Return facts for the record: the weight, its origin, and the convergence of the fit."""
     finite = {"objective": end.objective, "decrement_over_10_steps": end.decrement}
     return {
         "weight": choice.weight,

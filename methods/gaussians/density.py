@@ -18,12 +18,12 @@ from benchmark.fields import Mixture, rotations
 from . import GaussiansParams
 
 APART, NARROW = 0.6, 0.8  # squares sum to 1
-CALMER = 0.6  # learning rates of maxima over those of line integrals: one Gaussian answers for a pixel, not the sum of all
-JITTER = 0.1  # of a clone, in standard deviations: two that are equal would stay equal
+CALMER = 0.6  # learning rates for maxima relative to line integrals: a pixel depends on one Gaussian, not on the sum of all
+JITTER = 0.1  # of a clone, in standard deviations: equal Gaussians would stay equal
 
 
 class Population:
-    """A mixture in training: Adam with a rate for each parameter group, and rounds of density control."""
+    """Mixture in training: Adam with a rate for each parameter group, and rounds of density control."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Population:
 
     @torch.no_grad()
     def control(self, generator: torch.Generator) -> None:
-        """One round: faint Gaussians go, those whose means are pulled most become two, within the cap."""
+        """Run one round: faint Gaussians are pruned, those with the largest gradients of the means become two, within the cap."""
         kept = torch.nonzero(self.mixture.log_amplitudes.exp() >= self.faint)[:, 0]
         self._rebuild(kept, None)
         count = self.mixture.size
@@ -105,7 +105,7 @@ class Population:
         return Mixture(means + shift, quaternions, log_scales, log_amplitudes)
 
     def _rebuild(self, kept: torch.Tensor, added: Mixture | None) -> None:
-        """Keep these Gaussians with their optimiser state, and add some that have none."""
+        """Keep these Gaussians with their optimiser state, and add new ones without state."""
         tensors = []
         for n, group in enumerate(self.optimiser.param_groups):
             old = group["params"][0]

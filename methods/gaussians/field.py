@@ -1,4 +1,4 @@
-"""What the Gaussians stand for: their sum, seen by its line integrals, or their soft maximum, seen by its maxima."""
+"""Field of the Gaussians: their sum, projected by line integrals, or their soft maximum, projected by maxima."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from benchmark.fields import CUTOFF, Mixture, MixtureMaxima, MixtureProjector, m
 
 @dataclasses.dataclass(frozen=True)
 class MixtureField:
-    """composite: 'sum' or 'max'; temperature [1/mm] of the soft maximum; cutoff: see MixtureProjector and MixtureMaxima."""
+    """Kind of field. composite: 'sum' or 'max'; temperature [1/mm] of the soft maximum; cutoff: see MixtureProjector and MixtureMaxima."""
 
     composite: Composite
     temperature: float
     cutoff: float = CUTOFF
 
     def exact(self) -> MixtureField:
-        """The same field, cut off where nobody sees it: for results rather than for training."""
+        """Return the field with a negligible cut-off: for results rather than for training."""
         return dataclasses.replace(self, cutoff=CUTOFF)
 
     def projector(self, geometry: ConeBeamGeometry, device: str = "cpu") -> MixtureProjector | MixtureMaxima:
-        """What makes views [view, v, u] of a mixture on `device`."""
+        """Return the projector of a mixture to views [view, v, u] on `device`."""
         if self.composite == "sum":
             return MixtureProjector(geometry, self.cutoff, device)
         return MixtureMaxima(geometry, self.temperature, self.cutoff)
 
     def volume(self, mixture: Mixture, geometry: ConeBeamGeometry, **how: Any) -> torch.Tensor:
-        """[z, y, x], 1/mm; `how` as for voxelise: block, supersample."""
+        """Return the field sampled on voxels, [z, y, x] [1/mm]; `how` as for voxelise: block, supersample."""
         if self.composite == "sum":
             return voxelise(mixture, geometry, cutoff=self.cutoff, **how)
         return voxelise_maxima(mixture, geometry, self.temperature, cutoff=self.cutoff, **how)
 
     def at(self, mixture: Mixture, positions: torch.Tensor) -> torch.Tensor:
-        """Values [M] at positions [M, 3] (x y z [mm])."""
+        """Return values [M] at positions [M, 3] (x y z [mm])."""
         return mixture_values(mixture, positions, None if self.composite == "sum" else self.temperature, self.cutoff)

@@ -1,4 +1,4 @@
-"""A start along a neuron's shape: Gaussians from node to node, as thick as the neurite and as long as they are apart."""
+"""Start along a neuron's shape: Gaussians from node to node, as thick as the neurite and as long as their distance."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ MOST_OUTSIDE = 0.5  # of the nodes: with more, scale or origin is wrong
 
 
 def along_neuron(scan: Scan, params: GaussiansParams) -> Mixture:
-    """Equally bright Gaussians along the edges of the SWC file, as many as `cap` allows. Raises InputError for a neuron that lies
-    mostly outside the volume.
+    """Return equally bright Gaussians along the edges of the SWC file, as many as `cap` allows.
+
+    Raise InputError for a neuron mostly outside the volume.
     """
     assert params.swc is not None
     tree, edge = placed(scan, params), math.prod(scan.geometry.volume_spacing) ** (1 / 3)
@@ -46,7 +47,7 @@ def along_neuron(scan: Scan, params: GaussiansParams) -> Mixture:
 
 
 def placed(scan: Scan, params: GaussiansParams) -> Morphology:
-    """The file's trees in the scan's unit and place; nodes outside the box stay where they are."""
+    """Return the file's trees in the scan's unit and coordinates, including nodes outside the box."""
     path = Path(str(params.swc))
     tree, bounds = read_swc(path), scan.geometry.volume_bounds
     origin = bounds.mean(0) if params.swc_origin == "middle" else bounds[0]
@@ -63,7 +64,7 @@ def placed(scan: Scan, params: GaussiansParams) -> Morphology:
 
 
 def pieces(tree: Morphology, shortest: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both ends [n, 3] and the mean radius [n] of the pieces that each edge is cut into, about APART radii long."""
+    """Return both ends [n, 3] and the mean radius [n] of pieces of the edges, about APART radii long."""
     starts, ends, radii = [], [], []
     for child, parent in tree.edges:
         a, b = tree.positions[child], tree.positions[parent]
@@ -77,7 +78,7 @@ def pieces(tree: Morphology, shortest: float) -> tuple[np.ndarray, np.ndarray, n
 
 
 def turned_to(directions: np.ndarray) -> np.ndarray:
-    """Quaternions [n, 4] (w x y z) of the shortest rotations that turn x to unit directions [n, 3]."""
+    """Return quaternions [n, 4] (w x y z) of the shortest rotations that turn x to unit directions [n, 3]."""
     x = directions[:, 0]
     quaternions = np.stack([1 + x, np.zeros_like(x), -directions[:, 2], directions[:, 1]], 1)
     quaternions[x < -1 + 1e-9] = [0.0, 0.0, 0.0, 1.0]  # half a turn about z

@@ -1,4 +1,4 @@
-"""The training loop of the Gaussian mixture (Zha et al. 2024, section 4), on closed-form projections."""
+"""Training loop of the Gaussian mixture (Zha et al. 2024, section 4), on closed-form projections."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ REFINE, QUIET = 80, 0.005  # corrections by the data, as long as their noise is 
 
 
 def relative_noise(scan: Scan) -> float:
-    """Standard deviation of a typical pixel's noise over the mean projection, from the scan alone."""
+    """Return the standard deviation of a typical pixel's noise over the mean projection, from the scan alone."""
     return scan_noise(scan) / max(abs(float(scan.projections.mean())), 1e-12)
 
 
 def usual_tv(scan: Scan) -> float:
-    """The weight of the total variation, from the scan alone.
+    """Return the weight of the total variation, from the scan alone.
 
-    The residual is a mean over views: its sum grows with them, what is known about volumes beforehand does not. What the data say is
-    worth less by the variance of their noise.
+    The residual is a mean over views: its sum grows with their number, the prior on volumes does not. The variance of the noise
+    lowers the weight of the data.
     """
     return (TV_TIMES_VIEWS + TV_OF_NOISE * relative_noise(scan) ** 2) / scan.geometry.views
 
 
 def usual_refine(scan: Scan) -> int:
-    """Corrections by the data at the end: the fewer the more noise they would put back, and none by maxima."""
+    """Return the number of final corrections by the data: fewer with more noise, and none for maxima."""
     if scan.composite != "sum":
         return 0
     return round(REFINE * min(1.0, (QUIET / max(relative_noise(scan), 1e-12)) ** 2))
 
 
 class Objective:
-    """Residual and SSIM of some random views, the total variation of a random block, and the Gaussians' size; all relative to the
-    scan's scale. Views are line integrals of the sum of the Gaussians, or maxima of their soft maximum.
+    """Training objective: residual and SSIM of random views, total variation of a random block, and the Gaussians' size.
+
+    All terms are relative to the scan's scale. Views are line integrals of the sum of the Gaussians, or maxima of their soft maximum.
     """
 
     def __init__(self, scan: Scan, params: GaussiansParams, mean_attenuation: float, device: str) -> None:
@@ -61,7 +62,7 @@ class Objective:
         self.tv = usual_tv(scan) if params.tv is None else params.tv
 
     def __call__(self, mixture: Mixture, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """The terms by name, weighted: what is minimised is their sum."""
+        """Return the weighted terms by name; the loss is their sum."""
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.params.views].sort().values
         rendered, values = self.projector(mixture, chosen.tolist()), self.values[to_device(chosen, self.values.device)]
         residual = ramp_filtered(rendered - values, self.sharpen * (1 - step / self.params.steps))
@@ -76,14 +77,14 @@ class Objective:
         return terms
 
     def _variation(self, mixture: Mixture, generator: torch.Generator) -> torch.Tensor:
-        """Relative to the mean attenuation over one voxel."""
+        """Return the total variation relative to the mean attenuation over one voxel."""
         starts = [int(torch.randint(max(1, n - self.params.tv_block + 1), (), generator=generator)) for n in self.geometry.volume_shape]
         z, y, x = (slice(start, start + self.params.tv_block) for start in starts)
         return total_variation(self.field.volume(mixture, self.geometry, block=(z, y, x)), self.spacing) / self.attenuation
 
 
 class Training:
-    """The mixture, its objective, and the rounds of density control."""
+    """Training of the mixture by its objective, with rounds of density control."""
 
     def __init__(self, scan: Scan, params: GaussiansParams, seed: int, device: str = "cpu") -> None:
         self.scan, self.params = scan, params
@@ -95,7 +96,7 @@ class Training:
         self.population = Population(mixture, params, bounds, self.objective.edge, mean, scan.composite)
 
     def step(self) -> dict[str, torch.Tensor]:
-        """One optimiser step, after a round of density control where one is due; its loss, and the terms that add up to it."""
+        """Take one optimiser step, after a round of density control if due; return its loss and the terms of the loss."""
         taken = self.population.taken
         if taken and taken % self.params.every == 0 and taken <= self.params.until * self.params.steps:
             self.population.control(self.generator)
@@ -106,7 +107,7 @@ class Training:
 
     @torch.no_grad()
     def volume(self, geometry: ConeBeamGeometry) -> torch.Tensor:
-        """[z, y, x] (1/mm): the field in the middle of the voxels of a geometry."""
+        """Return [z, y, x] (1/mm): the field at the voxel centres of a geometry."""
         return self.objective.field.exact().volume(self.population.mixture, geometry)
 
     def state_dict(self) -> dict[str, Any]:
@@ -120,7 +121,7 @@ class Training:
 
 
 def restored_field(state: dict[str, Any], params: GaussiansParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation [M]."""
+    """Return the field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation [M]."""
     mixture, field = Mixture(*state["population"]["mixture"]), MixtureField(**state["field"]).exact()
     return lambda positions: field.at(mixture, positions)
 

@@ -1,4 +1,4 @@
-"""Where the Gaussians start: drawn where a quick reconstruction sees attenuation, as wide as they are apart."""
+"""Start of the Gaussians: drawn from a quick reconstruction, as wide as their distance."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FAINT = 0.05  # voxels below this fraction of the brightest ones (99.5 %) get no
 
 
 def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generator, device: str = "cpu") -> tuple[Mixture, str]:
-    """The mixture before the first step, on `device`, and what it was drawn from ('fdk', 'sart', 'bound', 'random' or 'swc')."""
+    """Return the mixture before the first step, on `device`, and its source ('fdk', 'sart', 'bound', 'random' or 'swc')."""
     kind = start_kind(scan, params)
     mixture = along_neuron(scan, params) if kind == "swc" else drawn(scan, start_volume(scan, kind, device).cpu(), params, generator)
     return matched(Mixture(*(tensor.to(device) for tensor in mixture)), scan, params), kind
 
 
 def drawn(scan: Scan, volume: torch.Tensor, params: GaussiansParams, generator: torch.Generator) -> Mixture:
-    """Round Gaussians where a volume [z, y, x] is dense, as bright as it is there."""
+    """Return round Gaussians drawn by the density of a volume [z, y, x], as bright as the volume."""
     count = params.gaussians or usual_count(scan, volume)
     count = min(count, params.cap or count)
     chosen, density = draw(volume, count, generator)
@@ -39,7 +39,7 @@ def drawn(scan: Scan, volume: torch.Tensor, params: GaussiansParams, generator: 
 
 
 def start_kind(scan: Scan, params: GaussiansParams) -> str:
-    """What to draw from. Raises InputError for what the scan's kind of views cannot give."""
+    """Return the source to draw from. Raise InputError for a source that the scan's kind of views cannot provide."""
     if params.start is None and params.swc is not None:
         return "swc"
     kind = params.start or ("bound" if scan.composite == "max" else "sart")
@@ -50,7 +50,7 @@ def start_kind(scan: Scan, params: GaussiansParams) -> str:
 
 
 def usual_count(scan: Scan, volume: torch.Tensor) -> int:
-    """As many Gaussians as the volume's voxels and the scan's pixels can tell apart; of maxima only voxels that may glow count."""
+    """Return the number of Gaussians that voxels and pixels can resolve; for maxima only voxels that may glow count."""
     if scan.composite == "max":
         of_voxels = int((volume > FAINT * volume.max()).sum()) // GLOWING_VOXELS
     else:
@@ -59,7 +59,7 @@ def usual_count(scan: Scan, volume: torch.Tensor) -> int:
 
 
 def start_volume(scan: Scan, kind: str, device: str = "cpu") -> torch.Tensor:
-    """[z, y, x], at least 0: an FDK, one SART pass from nothing, the upper bound that maxima are, or ones."""
+    """Return [z, y, x], at least 0: an FDK, one SART pass from zero, the upper bound from maxima, or ones."""
     if kind == "fdk":
         return torch.from_numpy(filtered_backprojection(scan.projections, scan.geometry, device=device)[0]).clamp(min=0)
     if kind == "bound":
@@ -74,7 +74,7 @@ def start_volume(scan: Scan, kind: str, device: str = "cpu") -> torch.Tensor:
 
 
 def draw(volume: torch.Tensor, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """`count` voxel indices, drawn with a probability that grows with the volume, and the expected number in each of them.
+    """Draw `count` voxel indices with a probability that grows with the volume; return them and the expected number in each.
 
     Systematic draws along a space-filling (Morton) curve spread more evenly than independent ones.
     """
@@ -91,7 +91,7 @@ def draw(volume: torch.Tensor, count: int, generator: torch.Generator) -> tuple[
 
 
 def morton_order(shape: tuple[int, ...]) -> np.ndarray:
-    """Flat indices of a grid [z, y, x] along a curve whose neighbours are neighbours in space."""
+    """Return flat indices of a grid [z, y, x] along a Morton curve, whose neighbours are neighbours in space."""
     axes = np.meshgrid(*(np.arange(n, dtype=np.int64) for n in shape), indexing="ij")
     key = np.zeros(shape, dtype=np.int64)
     for bit in range(max(shape).bit_length()):
@@ -103,7 +103,7 @@ def morton_order(shape: tuple[int, ...]) -> np.ndarray:
 def place(
     geometry: ConeBeamGeometry, amplitudes: torch.Tensor, chosen: torch.Tensor, scales: torch.Tensor, generator: torch.Generator
 ) -> Mixture:
-    """Round Gaussians anywhere in the chosen voxels; `scales` are their standard deviations [voxels]."""
+    """Return round Gaussians at random positions in the chosen voxels; `scales` are their standard deviations [voxels]."""
     count, (_, rows, columns) = len(chosen), geometry.volume_shape
     index = torch.stack([chosen % columns, chosen // columns % rows, chosen // (columns * rows)], 1)  # x y z
     lower = torch.tensor(geometry.volume_bounds[0])
@@ -116,7 +116,7 @@ def place(
 
 
 def matched(mixture: Mixture, scan: Scan, params: GaussiansParams) -> Mixture:
-    """All amplitudes times the factor that fits the measurements best (least squares; of maxima, the exact ones)."""
+    """Return the mixture with amplitudes scaled by the factor that fits the measurements best (least squares; exact maxima)."""
     geometry, device = scan.geometry, mixture.means.device
     projector = MixtureProjector(geometry, device=device) if scan.composite == "sum" else MixtureMaxima(geometry, 0.0, params.cutoff)
     rendered, values = projector(mixture), torch.tensor(scan.projections, device=device)

@@ -46,7 +46,7 @@ class NafParams(FieldParams):
         return self
 
     def steps_for(self, views: int) -> int:
-        """Optimiser steps for a scan of so many views."""
+        """Return the number of optimiser steps for a scan of so many views."""
         return self.steps if self.epochs is None else self.epochs * views
 
 

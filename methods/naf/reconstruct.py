@@ -1,4 +1,4 @@
-"""The training loop of NAF (Zha et al. 2022, sections 2.2 and 2.3), on the shared renderer and field kernels."""
+"""Training loop of NAF (Zha et al. 2022, sections 2.2 and 2.3), on the shared renderer and field kernels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from . import NafParams
 
 
 class AttenuationField(nn.Module):
-    """Positions [M, 3] (x y z [mm]) -> attenuation [M] (1/mm)."""
+    """Field of NAF: positions [M, 3] (x y z [mm]) -> attenuation [M] (1/mm)."""
 
     lower: torch.Tensor  # [3] corner of the box [mm]
     extent: torch.Tensor  # [3]
@@ -63,7 +63,7 @@ class AttenuationField(nn.Module):
         return self.attenuation((self.fused(points) if self.fused else self._native(points))[:, 0])
 
     def _native(self, points: torch.Tensor) -> torch.Tensor:
-        """Points in the unit cube [M, 3] -> float32 [M, 1]; the network's products in the precision that is asked for."""
+        """Evaluate points in the unit cube [M, 3] -> float32 [M, 1]; the network's products are in the requested precision."""
         features = self.grid(points)
         with products_in(self.precision, points.device):
             return self.network(features).float()
@@ -79,7 +79,7 @@ class GridLoss:
         self.variation = Variation(scan, params.tv, self.values.numel(), device) if params.tv else None
 
     def __call__(self, field: AttenuationField, count: int, generator: torch.Generator) -> torch.Tensor:
-        """Of as many views as the parameters say; `count` is for rays."""
+        """Return the loss of as many views as the parameters state; `count` applies to rays only."""
         shift = (torch.rand(3, dtype=torch.float32, generator=generator) - 0.5).tolist()
         volume = field(voxel_positions(self.geometry, tuple(shift), self.device)).view(self.geometry.volume_shape)
         chosen = torch.randperm(self.geometry.views, generator=generator)[: self.views].sort().values
@@ -89,7 +89,7 @@ class GridLoss:
 
 
 class Training:
-    """The field, its optimiser and its schedule. Random numbers are drawn on the CPU, so that they are the same on any device."""
+    """Training of the field: optimiser and schedule. Random numbers are drawn on the CPU, so that they are the same on any device."""
 
     def __init__(self, scan: Scan, params: NafParams, seed: int, device: str = "cpu") -> None:
         self.scan, self.params, self.device, self.taken = scan, params, device, 0
@@ -104,7 +104,7 @@ class Training:
         self.optimiser = torch.optim.Adam(self.field.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
 
     def step(self) -> torch.Tensor:
-        """One optimiser step; its loss."""
+        """Take one optimiser step; return its loss."""
         self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.steps)
         loss = self.batch.attempt(self._backward, self.rays)
         self.scale.unscale([self.optimiser])
@@ -113,14 +113,14 @@ class Training:
         return loss
 
     def _backward(self) -> torch.Tensor:
-        """Loss and gradients of new random rays or views."""
+        """Compute loss and gradients of new random rays or views; return the loss."""
         self.optimiser.zero_grad(set_to_none=True)
         loss = self.loss_of(self.field, self.rays, self.generator)
         self.scale.backward(loss)
         return loss.detach()
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
-        """[z, y, x] (1/mm): the field's mean over each voxel."""
+        """Return [z, y, x] (1/mm): the field's mean over each voxel."""
         return field_volume(self.field, self.scan.geometry, supersample, device=self.device) * self.support.mask
 
     def state_dict(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class Training:
 
 
 def restored_field(state: dict[str, Any], params: NafParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation [M]."""
+    """Return the field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation [M]."""
     field = AttenuationField(params, geometry, state["mean_attenuation"], torch.Generator())
     field.load_state_dict(state["field"])
     support = Support(state["support"])

@@ -1,4 +1,4 @@
-"""NAF against itself in plain torch: the time to a given quality."""
+"""Speed of NAF relative to plain torch: the time to a given quality."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ratios(size: int = 64, views: int = 50) -> dict[str, float]:
 
 
 def training_step(device: str, size: int, views: int = 50) -> tuple[Callable[[], object], dict[str, Callable[[], Callable[[], object]]]]:
-    """A step of the default preset, and makers of the same step in plain torch and with tiny-cuda-nn's field."""
+    """Return a step of the default preset, and makers of the same step in plain torch and with tiny-cuda-nn's field."""
     scan, _ = reference_scan(size, views)
     training = Training(scan, NafParams.model_validate({}), 0, device)
 
@@ -44,9 +44,9 @@ def training_step(device: str, size: int, views: int = 50) -> tuple[Callable[[],
 
 
 class TorchStep:
-    """A step of the same training in plain torch; only what is sampled along the rays comes from our march.
+    """Step of the same training in plain torch; only the samples along the rays come from our march.
 
-    Raises AssertionError if it renders something else.
+    Raise AssertionError if the rendered values differ.
     """
 
     def __init__(self, training: Training) -> None:
@@ -64,7 +64,7 @@ class TorchStep:
         self.training.optimiser.step()
 
     def _drawn(self) -> tuple[Samples, torch.Tensor]:
-        """Samples along random rays, and what was measured along these [N]."""
+        """Return samples along random rays, and the values measured along the rays [N]."""
         rays, values = self.loss_of.measurements.draw(self.training.rays, self.training.generator)
         return march(rays, self.loss_of.bounds, samples=self.loss_of.samples, jitter=self.training.generator), values
 
@@ -76,7 +76,7 @@ class TorchStep:
 
 
 def _torch_step(training: Training, repeats: int = 10) -> float:
-    """CPU seconds of a step in plain torch."""
+    """Return the CPU seconds of a step in plain torch."""
     step = TorchStep(training)
     step()  # to warm up
     begin = time.process_time()

@@ -1,4 +1,4 @@
-"""SART: simultaneous algebraic reconstruction, view by view or by ordered subsets of views; `ossart` is the latter by its own name."""
+"""SART: simultaneous algebraic reconstruction, view by view or by ordered subsets of views (also available as `ossart`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmark.api import Engine, Field, MethodSpec, Params, hookimpl
 
 
 class SartParams(Params):
-    """How often, how far and in what portions the volume is corrected."""
+    """Parameters of SART: number, length and subset size of the corrections."""
 
     iterations: int | None = Field(
         None,
@@ -24,7 +24,7 @@ class SartParams(Params):
 
 
 class OsSartParams(SartParams):
-    """The same, several views at a time unless told otherwise."""
+    """Parameters of OS-SART: those of SART, with several views at a time by default."""
 
     subset: int = Field(5, ge=1, description="views corrected together; 1 = SART, more = OS-SART, all = SIRT")
 

@@ -15,12 +15,12 @@ CORRECTIONS = 7
 
 
 def default_iterations(edge: int, corrections_per_pass: int) -> int:
-    """Passes that make CORRECTIONS corrections per voxel of the longest edge, 2 at least."""
+    """Return the number of passes for CORRECTIONS corrections per voxel of the longest edge, 2 at least."""
     return max(2, round(CORRECTIONS * edge / corrections_per_pass))
 
 
 def reconstruct(scan: Scan, params: SartParams, run: Run) -> Reconstruction:
-    """Every pass corrects with each subset once."""
+    """Reconstruct by passes that correct with each subset once."""
     subsets = OrderedSubsets(scan, params.subset, run.memory_bytes, run.device, params.engine)
     iterations = params.iterations or default_iterations(max(scan.geometry.volume_shape), len(subsets))
     volume, relaxation = torch.zeros(scan.geometry.volume_shape, dtype=torch.float32, device=run.device), params.relaxation

@@ -80,19 +80,19 @@ class ZeroRFParams(FieldParams):
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
     def members_for(self, views: int) -> int:
-        """Fields for a scan of so many views."""
+        """Return the number of fields for a scan of so many views."""
         if self.members is not None:
             return self.members
         return 1 if self.finetuning_for(views) else min(MOST_MEMBERS, max(1, round(MEMBERS_TIMES_VIEWS / views)))
 
     def steps_for(self, views: int) -> int:
-        """Steps of each field's generator for a scan of so many views."""
+        """Return the steps of each field's generator for a scan of so many views."""
         if self.steps is not None:
             return self.steps
         return STEPS_BEFORE_FINETUNING if self.finetuning_for(views) else STEPS
 
     def finetuning_for(self, views: int) -> int:
-        """Steps of each field without its generator for a scan of so many views."""
+        """Return the steps of each field without its generator for a scan of so many views."""
         return (FINETUNE if views >= FINETUNED_VIEWS else 0) if self.finetune is None else self.finetune
 
 

@@ -1,4 +1,4 @@
-"""The field of ZeroRF: attenuation instead of radiance."""
+"""Field of ZeroRF: attenuation instead of radiance."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ class TensorialField(nn.Module):
 
     @property
     def released(self) -> bool:
-        """Whether its tensors are parameters themselves, no longer made by a generator."""
+        """Return whether the tensors are parameters themselves, no longer made by a generator."""
         return any(isinstance(part, Released) for part in self.generator.modules())
 
     def volume(self, support: Support) -> torch.Tensor:
-        """[z, y, x] over the whole box at the support's resolution, 0 outside of it."""
+        """Return [z, y, x] over the whole box at the support's resolution, 0 outside the support."""
         return support.fill(self._density(self.generator.at_voxels(support)))
 
     def at_points(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        """A function from positions [M, 3] (x y z [mm]) to attenuation [M]; the tensors are generated once."""
+        """Return a function from positions [M, 3] (x y z [mm]) to attenuation [M]; the tensors are generated once."""
         features = self.generator.encoder()
         return lambda positions: self._density(features((positions - self.lower) / self.extent))
 
     def _density(self, features: torch.Tensor) -> torch.Tensor:
-        """Features [M, groups * features] -> attenuation [M]."""
+        """Return attenuation [M] from features [M, groups * features]."""
         if self.summed:
             features = features.t().unflatten(0, (self.generator.groups, -1)).sum(0).t()
         return self.attenuation(self.network(features)[:, 0] + self.bias)
 
 
 def is_released(saved: dict[str, Any]) -> bool:
-    """Whether the tensors of a field with this state_dict are parameters themselves."""
+    """Return whether the tensors of a field with this state_dict are parameters themselves."""
     return any(name.endswith(".released") for name in saved)
 
 
 def restored(saved: dict[str, Any], params: ZeroRFParams, geometry: ConeBeamGeometry, mean: float) -> TensorialField:
-    """A field from its state_dict; its tensors are parameters if they were then."""
+    """Return a field from its state_dict; its tensors are parameters if they were so when saved."""
     field = TensorialField(params, geometry, mean)
     if is_released(saved):
         field.generator.release()

@@ -1,7 +1,7 @@
 """TensorialGenerator (Shi et al. 2024, section 3.2): tensors from frozen noise through convolutional decoders, and their features.
 
-Each generator answers `at_voxels(support)`, features [voxels of the support, groups * features], and `encoder()`, the same as a function
-of points [M, 3] (x, y, z in the unit cube).
+Each generator has `at_voxels(support)`, which returns features [voxels of the support, groups * features], and `encoder()`, which returns
+the features as a function of points [M, 3] (x, y, z in the unit cube).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ResidualBlock(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Each cell plus what it takes from all the others (one head), on a plane or a line."""
+    """Residual self-attention over all cells (one head) of a plane or a line."""
 
     def __init__(self, dimensions: int, channels: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class SelfAttention(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Frozen noise -> one tensor [features, *shape]; the resolution doubles between two entries of `channels`.
+    """Decoder: frozen noise -> one tensor [features, *shape]; the resolution doubles between two entries of `channels`.
 
     With `attention`, the coarsest level begins with residual block, self-attention, residual block, as published.
 
@@ -101,7 +101,7 @@ class Decoder(nn.Module):
 
 
 class Released(nn.Module):
-    """A tensor [features, *shape] that is a parameter itself, in the place of the decoder that made it."""
+    """Tensor [features, *shape] as a parameter, in place of the decoder that made it."""
 
     def __init__(self, made: torch.Tensor) -> None:
         super().__init__()
@@ -117,14 +117,14 @@ def _release(decoders: nn.ModuleList, params: ZeroRFParams) -> nn.ModuleList:
 
 
 def _decoded(decoders: nn.ModuleList, params: ZeroRFParams) -> list[torch.Tensor]:
-    """What each decoder makes, float32; its convolutions in the precision that is asked for."""
+    """Return each decoder's tensor, float32; convolutions are in the requested precision."""
     with products_in(params.precision, next(decoders.parameters()).device):
         made = [decoder() for decoder in decoders]
     return [tensor.float() for tensor in made]
 
 
 class PlanesAndLines(nn.Module):
-    """xy z yz x zx y: three planes (y x, z y, z x) and the lines (z, x, y) that go with them, in vm_encode's order."""
+    """Tensors 'xy z yz x zx y': three planes (y x, z y, z x) and the lines (z, x, y) that go with them, in vm_encode's order."""
 
     groups = 3
 
@@ -135,7 +135,7 @@ class PlanesAndLines(nn.Module):
         self.lines = nn.ModuleList(Decoder(params, line) for line in line_shapes(shape))
 
     def release(self) -> None:
-        """The planes and lines become parameters themselves, as they are now."""
+        """Turn the planes and lines, in their present state, into parameters."""
         self.planes, self.lines = _release(self.planes, self.params), _release(self.lines, self.params)
 
     def forward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -153,7 +153,7 @@ class PlanesAndLines(nn.Module):
 
 
 class TiledVolumes(nn.Module):
-    """xyz xyz: 3-D tensors, the first over the box, others repeated along every axis (frequency-factorised, Chen et al. 2023,
+    """Tensors 'xyz xyz': 3-D tensors, the first over the box, others repeated along every axis (frequency-factorised, Chen et al. 2023,
     doi 10.1145/3618135). A band is the edge of one tile relative to half of the box's, as published; a tile's cells are voxels.
     """
 
@@ -163,7 +163,7 @@ class TiledVolumes(nn.Module):
         self.volumes = nn.ModuleList(Decoder(params, tile_shape(shape, band)) for band in params.bands)
 
     def release(self) -> None:
-        """The tensors become parameters themselves, as they are now."""
+        """Turn the tensors, in their present state, into parameters."""
         self.volumes = _release(self.volumes, self.params)
 
     def at_voxels(self, support: Support) -> torch.Tensor:
@@ -175,14 +175,14 @@ class TiledVolumes(nn.Module):
 
 
 def _tiled(volume: torch.Tensor, points: torch.Tensor, band: float | None) -> torch.Tensor:
-    """Features [channels, M] of a tensor [channels, z, y, x] at points [M, 3]; the tiles meet in the middle of the box."""
+    """Return features [channels, M] of a tensor [channels, z, y, x] at points [M, 3]; the tiles meet in the middle of the box."""
     centred = points * 2 - 1
     places = centred if band is None else centred.remainder(band) / band * 2 - 1
     return F.grid_sample(volume[None], places[None, None, None], padding_mode="border", align_corners=False)[0, :, 0, 0]
 
 
 def tile_shape(shape: Shape, band: float | None) -> Shape:
-    """Cells of one tile (z, y, x)."""
+    """Return the cells of one tile (z, y, x)."""
     return shape if band is None else tuple(math.ceil(n * band / 2) for n in shape)
 
 
@@ -190,12 +190,12 @@ GENERATORS: dict[str, type[PlanesAndLines] | type[TiledVolumes]] = {"xy z yz x z
 
 
 def new_generator(params: ZeroRFParams, geometry: ConeBeamGeometry) -> PlanesAndLines | TiledVolumes:
-    """The generator of the tensor configuration that is asked for."""
+    """Return a generator of the requested tensor configuration."""
     return GENERATORS[params.tensors](params, tensor_shape(params, geometry))
 
 
 def tensor_shape(params: ZeroRFParams, geometry: ConeBeamGeometry) -> Shape:
-    """Cells (z, y, x) that the tensors have along the box's edges: the volume's, or what the noise grows to."""
+    """Return the cells (z, y, x) of the tensors along the box's edges: the volume's, or the size that the noise grows to."""
     longest = max(geometry.volume_shape)
     if params.noise is None:
         return geometry.volume_shape
@@ -215,7 +215,7 @@ def line_shapes(volume_shape: Shape) -> tuple[Shape, Shape, Shape]:
 
 
 def resampled(tensor: torch.Tensor, shape: Shape) -> torch.Tensor:
-    """A plane or line [features, *] on another grid over the same extent, without aliasing."""
+    """Return a plane or line [features, *] on another grid over the same extent, without aliasing."""
     if tuple(tensor.shape[1:]) == shape:
         return tensor
     image = tensor[None] if len(shape) == 2 else tensor[None, :, None]

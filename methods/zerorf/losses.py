@@ -1,4 +1,4 @@
-"""What ZeroRF's field is fitted by: the residual of whole views of the voxel grid, or of random rays."""
+"""Losses of ZeroRF's field: the residual of whole views of the voxel grid, or of random rays."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ class GridLoss:
         return loss * self.scale
 
     def rays_at(self, step: int) -> int:
-        """None: a step has whole views."""
+        """Return None: a step has whole views."""
         return 0
 
 
 def relative_to(values: torch.Tensor) -> float:
-    """What makes a mean squared residual relative to what was measured."""
+    """Return the factor that makes a mean squared residual relative to the measurements."""
     return 1 / max(float(values.square().mean()), 1e-12)
 
 
 def half_resolution(scan: Scan) -> Scan:
-    """The scan with pixels and voxels of twice the size, without masks, which nobody asks for here."""
+    """Return the scan with pixels and voxels of twice the size, without masks (unused here)."""
     z, y, x = (-(-n // 2) for n in scan.geometry.volume_shape)
     binned = nn.functional.avg_pool2d(torch.tensor(scan.projections), 2).numpy()
     return dataclasses.replace(scan, noise=None, geometry=scan.geometry.binned(2).with_volume((z, y, x)), projections=binned, masks=None)
@@ -74,5 +74,5 @@ class GrowingRayLoss:
         return self.loss_of(field.at_points(), self.rays_at(step), generator) * self.scale
 
     def rays_at(self, step: int) -> int:
-        """Rays of this step, if memory allows."""
+        """Return the number of rays of this step, if memory allows."""
         return self.counts[(step >= 50) + (step >= 100)]

@@ -1,4 +1,4 @@
-"""The training loop of ZeroRF-DIP on the shared renderer: attenuation instead of radiance, Beer-Lambert instead of alpha."""
+"""Training loop of ZeroRF-DIP on the shared renderer: attenuation instead of radiance, Beer-Lambert instead of alpha."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .training import FineTuning, Stage, Training
 
 
 class Ensemble:
-    """Fields from different frozen noise, trained one after the other; the volume is the mean of those that are finished.
+    """Ensemble of fields from different frozen noise, trained one after the other; the volume is the mean of the finished fields.
 
     Random numbers are drawn on the CPU, so that they are the same on any device.
     """
@@ -61,7 +61,7 @@ class Ensemble:
             return Training(field, self.params, self.generating, self.loss_of, self.scale)
 
     def step(self) -> torch.Tensor:
-        """One step of the present member; its last loss."""
+        """Take one step of the present member; return its last loss."""
         for _ in range(self.stage.batches):
             loss = self.batch.attempt(self._backward, self.stage.rays)
             self.stage.update()
@@ -78,7 +78,7 @@ class Ensemble:
         return FineTuning(field, self.finetuning, self.params.finetune_rays, self.by_rays, self.scale)
 
     def _backward(self) -> torch.Tensor:
-        """Loss and gradients of the present member."""
+        """Compute loss and gradients of the present member; return the loss."""
         self.stage.field.zero_grad(set_to_none=True)
         loss = self.stage.loss(self.generator)
         self.scale.backward(loss)
@@ -89,10 +89,10 @@ class Ensemble:
         self.total = self.total + self._volume_of(field)
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
-        """[z, y, x] (1/mm); of the member in training as long as none is finished.
+        """Return [z, y, x] (1/mm), from the member in training as long as none is finished.
 
-        A field that was fitted by rays is averaged over each voxel (supersample^3 points in it), one that was fitted on the grid is what
-        it is there.
+        A field fitted by rays is averaged over each voxel (supersample^3 points in it), a field fitted on the grid is sampled
+        on the grid.
         """
         return self.total / len(self.finished) if self.finished else self._volume_of(self.stage.mean, supersample)
 
@@ -129,7 +129,7 @@ class Ensemble:
 
 
 def restored_field(state: dict[str, Any], params: ZeroRFParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The field of a checkpoint: positions [M, 3] (x y z [mm]) -> mean attenuation [M] of the members that were finished."""
+    """Return the field of a checkpoint: positions [M, 3] (x y z [mm]) -> mean attenuation [M] of the finished members."""
     fields = state["finished"] or [state["training"]["mean"]]
     members = [restored(saved, params, geometry, state["mean_attenuation"]).at_points() for saved in fields]
     support = Support(state["support"])

@@ -1,4 +1,4 @@
-"""ZeroRF against itself in plain torch: one step of the default preset, and the time to a given quality."""
+"""Speed of ZeroRF relative to plain torch: one step of the default preset, and the time to a given quality."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ MOST_STEPS = 600  # by rays; more are not waited for, which flatters plain torch
 
 
 def ratios() -> dict[str, float | tuple[Callable[[], object], Callable[[], object]]]:
-    """zerorf_step_over_torch: two callables to compare; zerorf_time_to_quality_over_torch: a ratio of CPU seconds."""
+    """Ratios by name. zerorf_step_over_torch: two callables to compare; zerorf_time_to_quality_over_torch: a ratio of CPU seconds."""
     step, others = training_step("cpu", 64)
     (step_of_twin,) = (make() for make in others.values())
     return {"zerorf_step_over_torch": (step, step_of_twin), "zerorf_time_to_quality_over_torch": time_to_quality()}
 
 
 def training_step(device: str, size: int, views: int = 10) -> tuple[Callable[[], object], dict[str, Callable[[], Callable[[], object]]]]:
-    """A step of the default preset at full resolution, and a maker of the same step in plain torch."""
+    """Return a step of the default preset at full resolution, and a maker of the same step in plain torch."""
     scan, _ = reference_scan(size, views)
     ensemble = Ensemble(scan, ZeroRFParams.model_validate({"steps": 10_000, "coarse": 0.0}), 0, device)
     return ensemble.step, {"the same in plain torch": lambda: _step_in_torch(ensemble)}
 
 
 def _step_in_torch(ensemble: Ensemble) -> Callable[[], None]:
-    """Raises AssertionError if it makes another volume."""
+    """Return the step in plain torch. Raise AssertionError if its volume differs."""
     training, twin = ensemble.stage, TorchGrid(ensemble.stage.field, ensemble.scan, ensemble.device)
     with torch.no_grad():
         torch.testing.assert_close(training.field.volume(ensemble.support), twin.volume() * ensemble.support.mask, rtol=1e-3, atol=1e-5)
@@ -48,7 +48,7 @@ def _step_in_torch(ensemble: Ensemble) -> Callable[[], None]:
 
 
 class TorchGrid:
-    """The field on the voxel grid and its line integrals by torch operations: broadcast products, linear layers, grid_sample."""
+    """Field on the voxel grid and its line integrals by torch operations: broadcast products, linear layers, grid_sample."""
 
     def __init__(self, field: TensorialField, scan: Scan, device: str = "cpu") -> None:
         self.field, self.shape = field, scan.geometry.volume_shape
@@ -67,7 +67,7 @@ class TorchGrid:
 
 
 def time_to_quality(size: int = 32, views: int = 50) -> float:
-    """CPU seconds of the default preset's generator to 1 dB below its final volume PSNR, over those of the same in plain torch by rays.
+    """Return CPU seconds of the default preset's generator to 1 dB below its final volume PSNR, over those of plain torch by rays.
 
     The steps that training by rays needs are counted with our renderer, which computes the same thing; what a step takes in
     plain torch is measured. Training by rays that has not arrived after MOST_STEPS steps counts with those.
@@ -96,7 +96,7 @@ def time_to_quality(size: int = 32, views: int = 50) -> float:
 
 
 def _torch_ray_step(ensemble: Ensemble) -> float:
-    """CPU seconds of one step by rays in plain torch, the second of two. Raises AssertionError if it renders something else."""
+    """Return CPU seconds of one step by rays in plain torch, the second of two. Raise AssertionError if its rendering differs."""
     training = ensemble.stage
     assert isinstance(ensemble.loss_of, GrowingRayLoss)
     loss_of = ensemble.loss_of.loss_of
@@ -116,6 +116,6 @@ def _torch_ray_step(ensemble: Ensemble) -> float:
 
 
 def _at_points(field: TensorialField, positions: torch.Tensor) -> torch.Tensor:
-    """The field by torch operations, as per-ray rendering in plain torch does it: [M, 3] (mm) -> [M]."""
+    """Evaluate the field by torch operations, as per-ray rendering in plain torch does it: [M, 3] (mm) -> [M]."""
     features = torch_twins.vm_encode((positions - field.lower) / field.extent, *field.generator())
     return field.attenuation(torch_twins.mlp(field.network, features)[:, 0])

@@ -1,4 +1,4 @@
-"""How one field is fitted: its generator first, then, with many views, the tensors that it made."""
+"""Training of one field: its generator first, then, with many views, the tensors from the generator."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TENSOR_RATE, NETWORK_RATE, DECAY = 0.1, 5e-3, 0.03
 
 
 class Stage(Protocol):
-    """A part of a field's training."""
+    """Stage of a field's training."""
 
-    field: TensorialField  # what is trained
-    mean: TensorialField  # what it is worth until now
+    field: TensorialField  # in training
+    mean: TensorialField  # running mean of its weights
     taken: int  # updates until now
 
     @property
@@ -35,12 +35,12 @@ class Stage(Protocol):
 
     @property
     def rays(self) -> int:
-        """Of the next update, if memory allows; 0 for whole views."""
+        """Number of rays of the next update, if memory allows; 0 for whole views."""
 
     def loss(self, generator: torch.Generator) -> torch.Tensor: ...
 
     def update(self) -> None:
-        """Use the gradients that the field has now."""
+        """Update the field by its present gradients."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -48,7 +48,7 @@ class Stage(Protocol):
 
 
 class Training:
-    """The generator and the network, by one batch a step: optimisers, their schedule and the running mean of the weights.
+    """Training of generator and network by one batch per step: optimisers, their schedule and the running mean of the weights.
 
     `scale` is that of the loss.
     """
@@ -105,9 +105,9 @@ class Training:
 
 
 class FineTuning:
-    """The tensors and the network themselves, by random rays (as TensoRF is trained, Chen et al. 2022, section 5).
+    """Training of the tensors and the network by random rays (as in TensoRF, Chen et al. 2022, section 5).
 
-    A batch of rays takes a twentieth of what whole views take, hence 20 of them a step.
+    A batch of rays takes a twentieth of the time of whole views, hence 20 batches per step.
     """
 
     batches = 20
