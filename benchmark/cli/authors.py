@@ -1,4 +1,4 @@
-"""check, new-method: for those who write a method."""
+"""Commands for authors of methods: check, new-method."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLOURS = {"passed": "green", "failed": "bold red", "not applicable": "dim"}
 def check(
     name: Annotated[str, typer.Argument(help="An installed method; name:preset picks a preset.", autocompletion=method_names)],
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as naf.steps=50; repeatable.")] = None,
-    only: Annotated[str | None, typer.Option(help="Only these checks, with commas between.")] = None,
+    only: Annotated[str | None, typer.Option(help="Only these checks, comma-separated.")] = None,
     as_json: AsJson = False,
 ) -> int:
     from benchmark.conformance.suite import chosen, examine
@@ -47,14 +47,14 @@ def check(
 
 def new_method(
     name: Annotated[str, typer.Argument(help="Letters, digits and '_', such as my_method.")],
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to put the package (default: here).")] = Path("."),
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Parent folder of the package (default: here).")] = Path("."),
 ) -> int:
     from benchmark.conformance.scaffold import write_package
     from benchmark.plugins.registry import registry
 
     if name in registry().methods:
         origin = registry().origins["methods", name]
-        raise InputError("name", expected="a name that no method has", found=f"'{name}' of {origin}", fix="Choose another name.")
+        raise InputError("name", expected="an unused method name", found=f"'{name}' of {origin}", fix="Choose another name.")
     paths = write_package(name, folder)
     for path in paths:
         typer.echo(path)
@@ -64,6 +64,6 @@ def new_method(
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
-    app.command(help="Check that an installed method keeps the contract.")(check)
-    app.command("new-method", help="Write a working package with a method and a test. To start from.")(new_method)
+    """Add these commands to the command line."""
+    app.command(help="Check that an installed method fulfils the contract.")(check)
+    app.command("new-method", help="Write a working package with a method and a test. A starting point for your own.")(new_method)

@@ -1,4 +1,4 @@
-"""list, show, prepare: the plug-ins there are and their data."""
+"""Commands for plug-ins and their data: list, show, prepare."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def prepare(
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
-    app.command("list", help="Methods, datasets, metrics. And plug-ins that were set aside.")(list_)
-    app.command(help="Parameters of a method or dataset. Type, default, meaning, presets.")(show)
-    app.command(help="Download and convert the data of datasets ahead.")(prepare)
+    """Add these commands to the command line."""
+    app.command("list", help="List methods, datasets and metrics. Also the plug-ins that were set aside.")(list_)
+    app.command(help="Show the parameters of a method or dataset. Type, default, meaning, presets.")(show)
+    app.command(help="Download and convert datasets in advance.")(prepare)

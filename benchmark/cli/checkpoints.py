@@ -1,4 +1,4 @@
-"""render, volume: what the field in a checkpoint shows, without the data it was trained on."""
+"""Commands that evaluate the field in a checkpoint, without its training data: render, volume."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ CheckpointFile = Annotated[Path, typer.Argument(help="A checkpoint: <results>/ru
 
 def render(
     checkpoint: CheckpointFile,
-    angles: Annotated[str | None, typer.Option(help="Degrees with commas between, such as 0,45,90.")] = None,
-    views: Annotated[int, typer.Option(min=1, max=10_000, help="Views, evenly spaced over the circle (without --angles).")] = 8,
-    output: Annotated[Path | None, typer.Option(help="An .npy file; a picture is put beside it (default: beside the checkpoint).")] = None,
+    angles: Annotated[str | None, typer.Option(help="Degrees, comma-separated, such as 0,45,90.")] = None,
+    views: Annotated[int, typer.Option(min=1, max=10_000, help="Number of views, evenly spaced over the circle (without --angles).")] = 8,
+    output: Annotated[
+        Path | None, typer.Option(help="An .npy file; a picture is written beside it (default: beside the checkpoint).")
+    ] = None,
 ) -> int:
     from benchmark.fields.novel_views import NovelField
     from benchmark.report.mosaics import save_views
@@ -54,7 +56,7 @@ def volume(
     values, geometry = field.volume(size)
     with replacing(path) as temporary:
         write_volume(temporary, values, geometry)
-    _say(path, f"{values.shape} [z, y, x], 1/mm: the field itself, without the method's last correction of its voxels")
+    _say(path, f"{values.shape} [z, y, x], 1/mm: the raw field, without the method's final voxel correction")
     return 0
 
 
@@ -69,7 +71,7 @@ def _degrees(text: str) -> np.ndarray:
 
 
 def _output(output: Path | None, checkpoint: Path, name: str) -> Path:
-    """Where the result goes. Raises InputError unless it can be written there."""
+    """Return the path of the result. Raise InputError if it cannot be written."""
     from benchmark.storage.writable import prove_file, prove_folder
 
     path = output or checkpoint.with_name(name)
@@ -86,6 +88,6 @@ def _say(path: Path, what: str) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
-    app.command(help="Views of a checkpoint's field from any angle.")(render)
-    app.command(help="The volume of a checkpoint's field at any resolution.")(volume)
+    """Add these commands to the command line."""
+    app.command(help="Render views of a checkpoint's field from any angle.")(render)
+    app.command(help="Write the volume of a checkpoint's field at any resolution.")(volume)

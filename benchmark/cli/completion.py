@@ -1,4 +1,4 @@
-"""What the shell may offer behind a command: names of methods and datasets, also behind a comma."""
+"""Shell completion of method and dataset names, also after a comma."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def method_names(incomplete: str) -> list[str]:
-    """Methods, and the presets of the one before a colon."""
+    """Return the names of methods; after a colon, the presets of the method before it."""
     from benchmark.plugins.registry import registry
 
     methods = registry().methods
@@ -15,20 +15,20 @@ def method_names(incomplete: str) -> list[str]:
 
 
 def dataset_names(incomplete: str) -> list[str]:
-    """Datasets."""
+    """Return the names of datasets."""
     from benchmark.plugins.registry import registry
 
     return _continued(incomplete, registry().datasets)
 
 
 def plugin_names(incomplete: str) -> list[str]:
-    """Methods and datasets."""
+    """Return the names of methods and datasets."""
     from benchmark.plugins.registry import registry
 
     return _continued(incomplete, [*registry().methods, *registry().datasets])
 
 
 def _continued(incomplete: str, names: Iterable[str]) -> list[str]:
-    """Every way to complete the last item of a list with commas."""
+    """Return every completion of the last item of a comma-separated list."""
     head, comma, last = incomplete.rpartition(",")
     return [f"{head}{comma}{name}" for name in names if name.startswith(last)]

@@ -1,4 +1,4 @@
-"""What is installed, usable or missing, and the line that fixes it. 'Installed' is not 'usable': parts are tried in a child process."""
+"""Check which parts are installed, usable or missing. 'Installed' is not 'usable': a child process tries each part."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from benchmark.machine.environment import (
 from benchmark.plugins.registry import Registry
 from benchmark.storage.writable import prove_folder
 
-OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask", "h5py", "zarr")  # what the project's extras provide
+OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask", "h5py", "zarr")  # provided by the project's extras
 NO_GPU = "no CUDA device: everything runs on the CPU"
 # torch's version, the GPU that it finds, and why it finds none although it was built for CUDA.
 ASK_TORCH = """
@@ -50,7 +50,7 @@ class Check:
 
 
 def examine(registry: Registry) -> Iterator[Check]:
-    """All checks, one after the other (some take seconds)."""
+    """Yield all checks, one after the other (some take seconds)."""
     yield _python()
     library = _torch()
     yield library
@@ -83,7 +83,7 @@ def _torch() -> Check:
     if not good:
         return Check("torch", "broken", text, "pip install torch")
     version, gpu, why = json.loads(text)
-    if why and not gpu:  # a driver that is older than torch's CUDA, most often
+    if why and not gpu:  # usually a driver older than torch's CUDA
         return Check("torch", "warning", f"{version}, {NO_GPU}: {why}", "Update the driver, or install a torch built for an older CUDA.")
     return Check("torch", "ok", f"{version}, {gpu or NO_GPU}")
 
@@ -109,7 +109,7 @@ def _cuda() -> Check:
     good, text = try_in_child("from benchmark.speed.gpu import difference_from_cpu; print(f'{difference_from_cpu():.1g}')")
     if good:
         return Check("cuda kernels", "ok", f"compiled and launched: A differs from the CPU's by {text}, relative")
-    return Check("cuda kernels", "warning", f"not usable: {text}", "Run with --device cpu until this is mended.")
+    return Check("cuda kernels", "warning", f"not usable: {text}", "Run with --device cpu until this is fixed.")
 
 
 def _cache() -> Check:
@@ -124,12 +124,12 @@ def _cache() -> Check:
 
 
 def _threads() -> Check:
-    """How OpenMP's threads wait, per runtime, and who decided it."""
+    """Return each OpenMP runtime's waiting policy and who set it."""
     rows = [f"{row.runtime} {row.setting or 'spins'} ({'set by you' if row.by_user else 'set by benchmark'})" for row in threads.waiting()]
     detail = f"waiting policy: {', '.join(rows)}"
     if not threads.late():
         return Check("threads", "ok", detail)
-    detail += f"; loaded before that could be set, so that its threads spin: {', '.join(threads.late())}"
+    detail += f"; loaded too early for the setting, so its threads spin: {', '.join(threads.late())}"
     return Check("threads", "warning", detail, "Import benchmark before torch, or set OMP_WAIT_POLICY=passive before the program starts.")
 
 

@@ -1,4 +1,4 @@
-"""Examples at the end of each command's help. Every command has some; docs and tests look here, too."""
+"""Examples at the end of each command's help. Every command has some; docs and tests read them, too."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ EXIT_CODES = {
 
 
 def add_examples(app: typer.Typer, program: str) -> None:
-    """Put the examples below the help of every command, and the exit codes below that of the program."""
+    """Append the examples to the help of every command, and the exit codes to the help of the program."""
     for command in app.registered_commands:
         name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
         if name in EXAMPLES:

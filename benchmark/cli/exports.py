@@ -1,4 +1,4 @@
-"""export-scan: a scan in the files of other programs."""
+"""Command export-scan: write a scan in the file formats of other programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.cli.output import open_console
 
 
 def export_scan(
-    scan: Annotated[str, typer.Argument(help="The name of a dataset, a folder with scan.yaml, or a file of the peers'.")],
+    scan: Annotated[str, typer.Argument(help="The name of a dataset, a folder with scan.yaml, or a file of NAF or R2-Gaussian.")],
     output: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
     format: Annotated[str, typer.Option(help="naf (also SAX-NeRF), r2 (R2-Gaussian) or folder (scan.yaml).")] = "folder",
     views: Annotated[int | None, typer.Option(min=1, help="Training views.")] = None,
@@ -32,18 +32,18 @@ def export_scan(
     console = open_console()
     console.print(escape(str(path)), soft_wrap=True)
     if case.truth is None and format != "folder":
-        console.print("no truth is known: their loader finds zeros in its place", soft_wrap=True)
+        console.print("the truth is unknown: their loader reads zeros instead", soft_wrap=True)
     if case.heldout is None and format != "folder":
-        console.print("no views are held out: their loader finds the training views in their place", soft_wrap=True)
+        console.print("there are no held-out views: their loader reads the training views instead", soft_wrap=True)
     if format != "folder":
         bound = max(abs(float(edge)) for edge in case.scan.geometry.volume_bounds.flat) / 1000
         if format == "naf":
             console.print(f"their network must cover the volume: network.bound of at least {bound:.4g} (metres)", soft_wrap=True)
         again = f"import-volume --axes xyz --scale {unit:.6g} --case {case.digest}"
-        console.print(f"1 in their volumes is {unit:.6g} 1/mm: {again}", soft_wrap=True)
+        console.print(f"a value of 1 in their volumes is {unit:.6g} 1/mm: {again}", soft_wrap=True)
     return 0
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put this command on the command line."""
+    """Add this command to the command line."""
     app.command("export-scan", help="Write a scan for NAF, SAX-NeRF or R2-Gaussian. Or as a folder with scan.yaml.")(export_scan)

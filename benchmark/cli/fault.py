@@ -1,4 +1,4 @@
-"""A fault of the program itself, kept as a file that can be sent to those who mend it."""
+"""Report of a bug in the program itself, kept as a file for its maintainers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.machine import environment
 
 
 def keep_fault(error: BaseException, arguments: list[str]) -> Path | None:
-    """Write the traceback, the command line and the versions into the cache folder; None if not even that is possible."""
+    """Write the traceback, the command line and the versions into the cache folder; return the path, or None if writing fails."""
     from benchmark.storage.cache_folder import cache_folder
 
     now = datetime.datetime.now(datetime.timezone.utc)

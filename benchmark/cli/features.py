@@ -1,4 +1,4 @@
-"""features: descriptors of the shapes that were fitted, for programs that analyse them."""
+"""Command features: descriptors of fitted shapes, for analysis by other programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS = ["run_id", "case", "method", "seed"]
 
 def features(
     folder: Annotated[Path, typer.Argument(help="A results folder.")],
-    output: Annotated[Path, typer.Option(help="An .npy file; a .csv beside it says which run each row is.")] = Path("features.npy"),
+    output: Annotated[Path, typer.Option(help="An .npy file; a .csv beside it names the run of each row.")] = Path("features.npy"),
     shells: Annotated[int, typer.Option(min=1, max=64, help="Shells about the centre of mass.")] = 8,
     degree: Annotated[int, typer.Option(min=0, max=32, help="Highest degree of the spherical harmonics.")] = 8,
 ) -> int:
@@ -46,5 +46,5 @@ def features(
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
-    app.command(help="Descriptors of shapes that no rotation changes, as npy.")(features)
+    """Add this command to the command line."""
+    app.command(help="Write rotation-invariant descriptors of fitted shapes as npy.")(features)

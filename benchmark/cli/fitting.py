@@ -1,4 +1,4 @@
-"""fit: a method learns from many scans once."""
+"""Command fit: fit a method to many scans once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def fit(
     method: Annotated[str, typer.Argument(help="A method that can be fitted; name:preset picks a preset.", autocompletion=method_names)],
     more: Annotated[list[str] | None, typer.Argument(metavar="[SCAN]...", help="Further scans.")] = None,
     scans: Annotated[list[str] | None, typer.Option("--scans", help="Scans, folders of scans, or names of datasets.")] = None,
-    output: Annotated[Path, typer.Option(help="The weights file: a new one.")] = Path("weights.pt"),
-    views: Annotated[int | None, typer.Option(min=1, help="Views of each scan.")] = None,
+    output: Annotated[Path, typer.Option(help="The weights file; must not exist.")] = Path("weights.pt"),
+    views: Annotated[int | None, typer.Option(min=1, help="Number of views of each scan.")] = None,
     size: Annotated[int | None, typer.Option(min=4, help="Voxels along the longest edge.")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, of the method or a dataset; repeatable.")] = None,
-    each: Annotated[list[str] | None, typer.Option(help="dataset.key=[values]: a scan for each of the values; repeatable.")] = None,
+    each: Annotated[list[str] | None, typer.Option(help="dataset.key=[values]: one scan per value; repeatable.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fit.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:0.")] = "auto",
@@ -56,7 +56,7 @@ def fit(
 
 
 class _Progress:
-    """A line now and then."""
+    """Printer of a progress line every few seconds."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.next = console, 0.0
@@ -70,5 +70,5 @@ class _Progress:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
+    """Add this command to the command line."""
     app.command(help="Fit a method to many scans once. Runs with the weights are marked as pretrained.")(fit)

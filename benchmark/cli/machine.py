@@ -1,4 +1,4 @@
-"""doctor, speed: what this machine has and how fast it is."""
+"""Commands for this machine: doctor (installation) and speed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def doctor(as_json: AsJson = False) -> int:
 
 def speed(
     device: Annotated[str, typer.Option(help="cpu, or a CUDA device: cuda:0.")] = "cpu",
-    write: Annotated[Path | None, typer.Option(help="Page whose table of GPU numbers is replaced (docs/performance.md).")] = None,
+    write: Annotated[Path | None, typer.Option(help="Page in which to replace the table of GPU numbers (docs/performance.md).")] = None,
     as_json: AsJson = False,
 ) -> int:
     from rich.table import Table
@@ -78,6 +78,6 @@ def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
-    app.command(help="What is installed, usable or missing. With the line that fixes it.")(doctor)
+    """Add these commands to the command line."""
+    app.command(help="Check what is installed, usable or missing. Prints the command that fixes each problem.")(doctor)
     app.command(help="Time the kernels against plain implementations.")(speed)

@@ -1,6 +1,6 @@
 """The command line: python -m benchmark COMMAND, with the commands of benchmark.commands.
 
-Exit codes: 0 done, 1 something failed, 2 the user's mistake (said in one message), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 something failed, 2 the user's mistake (reported in one message), 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ add_examples(app, PROGRAM)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code. Tracebacks only with --debug."""
+    """Run one command and return its exit code. Print tracebacks only with --debug."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _program(arguments: list[str]) -> str:
-    """How this program is called; shells complete the command that pip installs, not a module of Python's."""
+    """Return the command that started this program; shells complete the command that pip installs, not `python -m`."""
     installed = os.path.basename(sys.argv[0]).partition(".")[0] == "benchmark"
     completing = any(argument.startswith(("--install-completion", "--show-completion")) for argument in arguments)
     return "benchmark" if installed or completing else PROGRAM
@@ -92,5 +92,5 @@ def _fail(text: str, code: int, debug: bool = False) -> int:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """A polite kill is treated as Ctrl-C: the current run is ended, everything finished is kept."""
+    """Treat SIGTERM as Ctrl-C: end the current run, keep all finished runs."""
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What commands print: tables or JSON, paths, and the files of the reporters."""
+"""Output of commands: tables or JSON, paths, and the files of the reporters."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the stan
 
 
 def open_console() -> Console:
-    """Standard output; wide where nobody's window limits it."""
-    output = Console(highlight=False, emoji=False)  # naf:tv is no television set
+    """Return the console on standard output; wide if it is not a terminal."""
+    output = Console(highlight=False, emoji=False)  # else naf:tv becomes a television
     return output if output.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, emoji=False, width=160)
 
 
 def show_facts(facts: Any, table: Any, as_json: bool) -> None:
-    """Facts as JSON, or the table that says the same."""
+    """Print facts as JSON or as a table."""
     from benchmark.storage.json_values import dumps
 
     if as_json:
@@ -39,7 +39,7 @@ def show_facts(facts: Any, table: Any, as_json: bool) -> None:
 
 
 def print_paths(console: Console, paths: list[Path]) -> None:
-    """One line per file, but one per folder of figures."""
+    """Print one line per file, but only one per folder of figures."""
     images = (".png", ".svg", ".pdf")
     lines: dict[str, None] = {}
     for path in paths:
@@ -50,7 +50,7 @@ def print_paths(console: Console, paths: list[Path]) -> None:
 
 
 def print_logs(console: Console, folder: Path, records: list[RunRecord]) -> None:
-    """Where to read what went wrong: the latest attempt of each failed run holds its reason and the end of its log."""
+    """Print the path of each failed run's latest attempt, which holds the reason and the end of the log."""
     failed = [record for record in records if record.status == "failed"]
     for record in failed[:MOST_LOGS]:
         attempts = sorted((folder / "runs" / record.run_id).glob("attempt-*.json"))
@@ -60,9 +60,9 @@ def print_logs(console: Console, folder: Path, records: list[RunRecord]) -> None
 
 
 def write_reports(registry: Registry, results: Results, only: Sequence[str] = ()) -> tuple[list[Path], list[str]]:
-    """The files of every reporter (or `only` of these), and what went wrong in some or could not be read.
+    """Run every reporter (or `only` these); return the files written, and messages about failed reporters and unreadable records.
 
-    Raises InputError for an unknown name.
+    Raise InputError for an unknown name.
     """
     from benchmark.plugins.specs import resolve
 

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: bars on a terminal, plain lines everywhere else."""
+"""Progress of a sweep: bars on a terminal, plain lines everywhere else."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ LINE_INTERVAL = 15.0  # [s] between progress lines of one run
 
 
 def case_title(spec: RunSpec) -> str:
-    """'chest 64, 10 views, poisson 1e+05'."""
+    """Return a title such as 'chest 64, 10 views, poisson 1e+05'."""
     return case_words(spec.dataset, spec.dataset_params.get("size", ""), view_count(spec), noise(spec))
 
 
 def run_title(spec: RunSpec) -> str:
-    """'chest 64, 10 views: zerorf:fast, seed 1'."""
+    """Return a title such as 'chest 64, 10 views: zerorf:fast, seed 1'."""
     method = spec.method if spec.preset == "default" else f"{spec.method}:{spec.preset}"
     return f"{case_title(spec)}: {method}" + (f", seed {spec.seed}" if spec.seed else "")
 
 
 def outcome(record: RunRecord) -> str:
-    """'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s on cuda:0, native' or why there is none."""
+    """Return 'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s on cuda:0, native', or the reason for having no result."""
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
     names = {"volume_psnr": "volume", "projection_psnr": "held-out", "fit_psnr": "fit"}
@@ -39,7 +39,7 @@ def outcome(record: RunRecord) -> str:
 
 
 def progress_text(event: dict[str, Any]) -> str:
-    """'step 120/500, loss 0.00123, 12 s, 38 s to go'."""
+    """Return a line such as 'step 120/500, loss 0.00123, 12 s, 38 s to go'."""
     step, total, seconds, left = (event.get(name, 0) for name in ("step", "total", "seconds", "seconds_left"))
     parts = [f"step {step}/{total}" if total else f"step {step}"]
     extra = {key: value for key, value in event.items() if key not in ("event", "run_id", "step", "total", "seconds", "seconds_left")}
@@ -51,13 +51,13 @@ def progress_text(event: dict[str, Any]) -> str:
 
 
 class PlainDisplay:
-    """One line per start and end of a run, one now and then in between. For logs, pipes and CI."""
+    """Plain lines: one per start and end of a run, one every LINE_INTERVAL in between. For logs, pipes and CI."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.total = self.position = 0
         self._places: dict[str, int] = {}  # run id -> its number
-        self._next_line: dict[str, float] = {}  # run id -> when its progress is shown next
+        self._next_line: dict[str, float] = {}  # run id -> time of its next progress line
 
     def __enter__(self) -> PlainDisplay:
         return self
@@ -77,7 +77,7 @@ class PlainDisplay:
         self.line(f"{total} runs" + (f", {finished} of them finished earlier" if finished else ""))
 
     def place(self, run_id: str) -> str:
-        """'[3/40]': a number that a run keeps, also when it is tried again."""
+        """Return '[3/40]'; a run keeps its number when it is tried again."""
         if run_id not in self._places:
             self.position += 1
             self._places[run_id] = self.position
@@ -101,7 +101,7 @@ class PlainDisplay:
 
 
 class LiveDisplay(PlainDisplay):
-    """The same lines for finished runs, with a bar for the sweep and one for each run under way below them."""
+    """Plain lines for finished runs; below them a bar for the sweep and one for each run under way."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -154,5 +154,5 @@ class LiveDisplay(PlainDisplay):
 
 
 def make_display(console: Console) -> PlainDisplay:
-    """Bars on a terminal, plain lines otherwise."""
+    """Return a LiveDisplay on a terminal, a PlainDisplay otherwise."""
     return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)

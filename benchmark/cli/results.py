@@ -1,4 +1,4 @@
-"""report, compare, reevaluate, verify: what a results folder holds."""
+"""Commands for results folders: report, compare, reevaluate, verify."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --out
 
 def report(
     folder: ResultsFolder,
-    only: Annotated[str | None, typer.Option(help="Only these reporters, with commas between (default: all).")] = None,
+    only: Annotated[str | None, typer.Option(help="Only these reporters, comma-separated (default: all).")] = None,
     as_json: AsJson = False,
 ) -> int:
     from benchmark.plugins.registry import registry
@@ -46,7 +46,7 @@ def compare(first: ResultsFolder, second: ResultsFolder) -> int:
 
 def reevaluate(
     folder: ResultsFolder,
-    protocols: Annotated[str | None, typer.Option(help="Protocols with commas between, such as strict,naf (default: all).")] = None,
+    protocols: Annotated[str | None, typer.Option(help="Protocols, comma-separated, such as strict,naf (default: all).")] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Also write the SSIM map of every run beside its volume.")] = False,
 ) -> int:
     from benchmark.audit.reevaluate import chosen_metrics
@@ -78,8 +78,8 @@ def reevaluate(
 
 def verify(
     folder: ResultsFolder,
-    seed: Annotated[int | None, typer.Option(help="Choose the run that is done again by this seed (default: any).")] = None,
-    no_rerun: Annotated[bool, typer.Option("--no-rerun", help="Look at the files only.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random choice of the run to repeat (default: unseeded).")] = None,
+    no_rerun: Annotated[bool, typer.Option("--no-rerun", help="Check the files only; repeat no run.")] = False,
 ) -> int:
     from benchmark.audit.verify import candidates, pick, rerun, verify_files
     from benchmark.execution.options import Options
@@ -108,8 +108,8 @@ def _shown(value: float | None) -> str:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
-    app.command(help="Write tables, figures and page of a folder again.")(report)
-    app.command(help="Compare the result tables of two folders.")(compare)
-    app.command(help="Score the stored volumes again, without the methods.")(reevaluate)
-    app.command(help="Check all digests, and do one random run again.")(verify)
+    """Add these commands to the command line."""
+    app.command(help="Rewrite the tables, figures and page of a results folder.")(report)
+    app.command(help="Compare the results of two folders.")(compare)
+    app.command(help="Rescore the stored volumes without running the methods.")(reevaluate)
+    app.command(help="Check all digests and repeat one random run.")(verify)

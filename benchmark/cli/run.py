@@ -1,4 +1,4 @@
-"""run: every method of a plan on every case."""
+"""Command run: every method of a plan on every case."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 
 def run(
     methods: Annotated[
-        str | None, typer.Option(help="Names with commas between; name:preset picks a preset.", autocompletion=method_names)
+        str | None, typer.Option(help="Names, comma-separated; name:preset picks a preset.", autocompletion=method_names)
     ] = None,
-    datasets: Annotated[str | None, typer.Option(help="Names with commas between.", autocompletion=dataset_names)] = None,
-    scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of the peers'.")] = None,
-    volume: Annotated[str | None, typer.Option(help="A volume to scan in simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
+    scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of NAF or R2-Gaussian.")] = None,
+    volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
     views: Annotated[str | None, typer.Option(help="Numbers of views, or lists of indices: 10,50,[0,5,9].")] = None,
-    size: Annotated[str | None, typer.Option(help="Voxels along the longest edge; several with commas.")] = None,
+    size: Annotated[str | None, typer.Option(help="Voxels along the longest edge; several comma-separated.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds with commas between.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated.")] = None,
     photons: Annotated[str | None, typer.Option(help="Photons per pixel (Poisson noise), such as 1e5; none = noise-free.")] = None,
     output: Annotated[str | None, typer.Option(help="Results folder (default: results/<name of the config>).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
-    budget: Annotated[str | None, typer.Option(help="What each run may use: 300s, 5min, 500steps, 2e9samples or 200projections.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Budget of each run: 300s, 5min, 500steps, 2e9samples or 200projections.")] = None,
     timeout: Annotated[str | None, typer.Option(help="End a run that takes longer than this, such as 20min.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Memory that each run's process may take, such as 8GB.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Memory limit of each run's process, such as 8GB.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:0.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each run (default: its share of the cores).")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Runs at a time on this machine; one per GPU where there are GPUs.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Concurrent runs on this machine; on GPUs, one per GPU.")] = 1,
     scheduler: Annotated[str | None, typer.Option(help="Run on the workers of this Dask scheduler, such as tcp://head:8786.")] = None,
     checkpoint_every: Annotated[str, typer.Option(help="Method time between checkpoints, such as 60s.")] = "60s",
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and what is done already; run nothing.")] = False,
-    in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: no process per run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and their state; run nothing.")] = False,
+    in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: execute runs in this process.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
     from benchmark.plan.plan import Flags, load_plan
@@ -74,7 +74,7 @@ def run(
 
 
 def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths: str | None) -> tuple[str | None, list[str]]:
-    """--scan and --volume as the --datasets and --set they stand for; one dataset that is named, too, gets the path."""
+    """Return --datasets and --set equivalent to --scan and --volume; a dataset named in --datasets gets the path."""
     from benchmark.errors import InputError
     from benchmark.plan.sources import flags_for
 
@@ -99,7 +99,7 @@ def _run_options(device: str, threads: int | None, timeout: str | None, in_proce
     mistakes = Mistakes()
     seconds = quantities.duration(timeout, "--timeout", mistakes)
     if seconds is not None and in_process:
-        mistakes.add("--timeout", expected="a process per run that can be ended", found="--in-process", fix="Give one of the two.")
+        mistakes.add("--timeout", expected="one process per run, to end at the limit", found="--in-process", fix="Give one of the two.")
     if in_process and (workers > 1 or scheduler):
         mistakes.add("--in-process", expected="one run at a time here", found="--scheduler" if scheduler else f"--workers {workers}")
     if scheduler and workers > 1:
@@ -112,13 +112,13 @@ def _run_options(device: str, threads: int | None, timeout: str | None, in_proce
         mistakes.note(error)
     mistakes.raise_if_any("command line")
     if device.startswith("cuda") and not scheduler:
-        device = resolve_device(device)  # said now, not by every run
+        device = resolve_device(device)  # reported once, not by every run
     command = shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
     return Options(device=device, threads=threads, timeout=seconds, in_process=in_process, command=command)
 
 
 def _with_files(options: Options, plan: Plan, checkpoint_every: str, tensorboard: bool) -> Options:
-    """Where runs keep their checkpoints and event files."""
+    """Return the options with the folders of checkpoints and event files."""
     from benchmark.errors import Mistakes
     from benchmark.machine.environment import install_hint, missing_modules
     from benchmark.plan import quantities
@@ -133,14 +133,14 @@ def _with_files(options: Options, plan: Plan, checkpoint_every: str, tensorboard
 
 
 def _with_memory(options: Options, memory: str | None) -> Options:
-    """The cap on each run's process."""
+    """Return the options with the memory limit of each run's process."""
     from benchmark.errors import Mistakes
     from benchmark.machine.memory import memory_bytes
 
     mistakes = Mistakes()
     count = memory_bytes(memory, "--memory", mistakes)
     if count is not None and options.in_process:
-        mistakes.add("--memory", expected="a process per run, which can be kept small", found="--in-process", fix="Give one of the two.")
+        mistakes.add("--memory", expected="one process per run, to be limited", found="--in-process", fix="Give one of the two.")
     mistakes.raise_if_any("command line")
     return dataclasses.replace(options, memory_bytes=count)
 
@@ -206,5 +206,5 @@ def _say_what_remains(console: Console, summary: SweepOutcome) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
-    app.command(help="Run every method of a plan on every case. What is finished already is left alone.")(run)
+    """Add this command to the command line."""
+    app.command(help="Run every method of a plan on every case. Finished runs are not repeated.")(run)

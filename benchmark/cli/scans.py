@@ -1,4 +1,4 @@
-"""new-scan: the user's own projections."""
+"""Command new-scan: describe the user's own projections."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def new_scan(folder: Annotated[Path, typer.Argument(help="The folder with the pr
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
-    app.command("new-scan", help="Write a scan.yaml for the projections in a folder. Unknown values are to be filled in.")(new_scan)
+    """Add this command to the command line."""
+    app.command("new-scan", help="Write a scan.yaml for the projections in a folder. You fill in the unknown values.")(new_scan)

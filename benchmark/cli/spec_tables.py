@@ -1,4 +1,4 @@
-"""What there is to choose from, as plain facts (for --json) and as tables (for people)."""
+"""Methods, datasets, metrics and their parameters, as plain facts (for --json) and as tables (for people)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.storage.json_values import plain
 
 
 def catalogue(registry: Registry) -> dict[str, Any]:
-    """Every plug-in's parts: name, summary, origin, what is missing; and what was set aside."""
+    """Return the parts of every plug-in (name, summary, origin, missing modules) and the plug-ins that were set aside."""
     return {
         "methods": [_facts(registry, "methods", spec) for spec in registry.methods.values()],
         "datasets": [_facts(registry, "datasets", spec) for spec in registry.datasets.values()],
@@ -50,7 +50,7 @@ def _facts(registry: Registry, what: str, spec: MethodSpec | DatasetSpec) -> dic
 
 
 def catalogue_tables(facts: dict[str, Any]) -> RenderableType:
-    """The catalogue for people; one line for every plug-in that was set aside."""
+    """Return the catalogue as tables, with one line for every plug-in that was set aside."""
     parts: list[RenderableType] = []
     for what in ("methods", "datasets"):
         table = Table(title=what, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2, 0, 2))
@@ -70,7 +70,7 @@ def catalogue_tables(facts: dict[str, Any]) -> RenderableType:
 
 
 def describe(registry: Registry, name: str) -> list[dict[str, Any]]:
-    """The facts of a method, a dataset, or both if they share the name. Raises InputError."""
+    """Return the facts of a method, a dataset, or both if they share the name. Raise InputError for an unknown name."""
     found = []
     for what in ("methods", "datasets"):
         spec = getattr(registry, what).get(name)
@@ -104,7 +104,7 @@ def _details(spec: MethodSpec | DatasetSpec) -> dict[str, Any]:
 
 
 def _type(annotation: Any) -> str:
-    """'int', 'float | None', \"'hann' | 'cosine'\", \"float (>= 0) | 'auto'\"."""
+    """Return a type in words: 'int', 'float | None', \"'hann' | 'cosine'\", \"float (>= 0) | 'auto'\"."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return " | ".join(_type(part) for part in parts)
@@ -118,7 +118,7 @@ def _type(annotation: Any) -> str:
 
 
 def _bounds(field: Any) -> str:
-    """'>= 4, <= 4096' from the field's constraints."""
+    """Return the field's constraints in words, such as '>= 4, <= 4096'."""
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
     found = []
     for constraint in field.metadata:
@@ -130,7 +130,7 @@ def _bounds(field: Any) -> str:
 
 
 def description_tables(facts: list[dict[str, Any]]) -> RenderableType:
-    """What `describe` found, for people."""
+    """Return the facts of `describe` as tables."""
     return Group(*(part for item in facts for part in _description(item)))
 
 

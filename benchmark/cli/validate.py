@@ -1,4 +1,4 @@
-"""validate: is a scan what its description says?"""
+"""Command validate: check a scan against its description."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def validate(
-    scan: Annotated[str, typer.Argument(help="A folder with scan.yaml, a file of the peers', or the name of a dataset.")],
-    views: Annotated[int | None, typer.Option(min=2, help="Views to use (of a dataset: 50 or all; a folder gives up to 60).")] = None,
+    scan: Annotated[str, typer.Argument(help="A folder with scan.yaml, a file of NAF or R2-Gaussian, or the name of a dataset.")],
+    views: Annotated[int | None, typer.Option(min=2, help="Number of views to use (dataset: 50 or all; folder: at most 60).")] = None,
     size: Annotated[int | None, typer.Option(min=4, help="Voxels along the longest edge (of a dataset).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value; repeatable.")] = None,
     output: Annotated[Path | None, typer.Option(help="The picture (default: validate-<name>.png, here).")] = None,
-    no_truth: Annotated[bool, typer.Option("--no-truth", help="Judge by the projections alone, even where a truth is known.")] = False,
+    no_truth: Annotated[bool, typer.Option("--no-truth", help="Judge by the projections alone, even if the truth is known.")] = False,
     as_json: AsJson = False,
 ) -> int:
     import dataclasses
@@ -78,5 +78,5 @@ def _open(scan: str, given: dict[str, int | None], sets: tuple[str, ...]) -> tup
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put this command on the command line."""
-    app.command(help="Check a scan's numbers and geometry. Says what fits best and what to change.")(validate)
+    """Add this command to the command line."""
+    app.command(help="Check a scan's numbers and geometry. Reports the best fit and what to change.")(validate)

@@ -1,4 +1,4 @@
-"""export, import-volume: reconstructions that leave a results folder, and volumes from elsewhere that enter one."""
+"""Commands that move volumes out of and into a results folder: export, import-volume."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def export(
     run: Annotated[str, typer.Argument(help="A run folder (results/<name>/runs/<run id>), or a run id with --results.")],
     format: Annotated[str, typer.Option(help="nifti, dicom, nrrd, mha, tiff or npy.")] = "nifti",
     results: Annotated[Path | None, typer.Option(help="Results folder of a run id.")] = None,
-    output: Annotated[Path | None, typer.Option(help="File to write, for dicom a folder (default: named after the run, here).")] = None,
+    output: Annotated[Path | None, typer.Option(help="File (dicom: folder) to write (default: here, named after the run).")] = None,
     hu: Annotated[bool, typer.Option("--hu", help="Values in Hounsfield units instead of 1/mm.")] = False,
     water: Water = MU_WATER,
     truth: Annotated[bool, typer.Option("--truth", help="The truth of the run's case instead of its reconstruction.")] = False,
@@ -44,12 +44,12 @@ def import_volume(
     results: Annotated[Path, typer.Option(help="Results folder that holds the case.")],
     case: Annotated[str, typer.Option(help="The case: its name, its digest, or a part of the id of one of its runs.")],
     name: Annotated[str, typer.Option(help="Name of the method in the tables.")],
-    source: Annotated[str, typer.Option(help="Where it comes from: program, version, settings.")] = "",
+    source: Annotated[str, typer.Option(help="Origin of the volume: program, version, settings.")] = "",
     axes: Annotated[str, typer.Option(help="Order of the axes of npy, npz and TIFF, the fastest last; xyz for NAF and R2.")] = "zyx",
     scale: Annotated[float | None, typer.Option(help="Factor that makes the values attenuation in 1/mm.")] = None,
     hu: Annotated[bool, typer.Option("--hu", help="The values are Hounsfield units.")] = False,
     water: Water = MU_WATER,
-    as_is: Annotated[bool, typer.Option("--as-is", help="Do not ask the measured views whether orientation and unit are right.")] = False,
+    as_is: Annotated[bool, typer.Option("--as-is", help="Skip the check of orientation and unit against the measured views.")] = False,
 ) -> int:
     import re
     import shlex
@@ -78,6 +78,6 @@ def import_volume(
 
 
 def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
+    """Add these commands to the command line."""
     app.command(help="Write a run's volume as NIfTI, DICOM or another format.")(export)
-    app.command("import-volume", help="Score a volume from elsewhere in the same table.")(import_volume)
+    app.command("import-volume", help="Score an external volume in the same table.")(import_volume)
