@@ -156,6 +156,6 @@ def test_mistakes_of_the_user(results, tmp_path, capsys):
     for more in (["--scale", "nan"], ["--scale", "inf"], ["--scale", "0"], ["--scale", "1e39"], ["--hu", "--water", "inf"]):
         for as_is in ([], ["--as-is"]):
             assert bring(results, tmp_path / "w.npy", *more, *as_is) == 2
-            assert f"{more[-2]} {float(more[-1]):g}: expected a number other than 0 that makes finite" in capsys.readouterr().err
+            assert f"{more[-2]} {float(more[-1]):g}: expected a number other than 0 that gives finite" in capsys.readouterr().err
     assert len(Results.open(results).records) == before
     assert main(["import-volume", "none.npy", *arguments[2:], "--case", "walnut_sample"]) == 2

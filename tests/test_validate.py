@@ -222,8 +222,8 @@ def test_a_small_file_of_the_peers_gives_all_its_views(tmp_path, capsys):
 def test_nothing_is_sure_of_which_many_fit():
     scan = setup("walnut_sample")
     diagnosis = diagnose(scan)
-    some = [f"sure, but for what fits as well ({count}): " for count in (1, 2, 3)]
-    for count, text in enumerate(("sure: ", *some, "but cannot be told from 4 others: ")):
+    some = [f"sure, except for equally good fits ({count}): " for count in (1, 2, 3)]
+    for count, text in enumerate(("sure: ", *some, "but 4 others fit equally well: ")):
         ambiguous = dataclasses.replace(diagnosis, same=[diagnosis.declared] * count)
         assert f"geometry: as declared fits best, {text}" in "\n".join(Report("walnut", scan, [], ambiguous).lines())
 
@@ -309,7 +309,12 @@ def scan_folder(path: Path, **changes: dict) -> Path:
         ({"projections": {"first_row": "top"}}, "projections.first_row: the other end", 1),
         ({"geometry": {"source_to_origin": 0.21066}}, "geometry.source_to_origin: 1000 times as much", 1),
         ({"projections": {"scale": 0.4342945}}, "the logarithm to base 10", 1),
-        pytest.param({"geometry": {"source_to_detector": 210.66, "source_to_origin": 553.74}}, "each the other's value", 1, marks=SLOW),
+        pytest.param(
+            {"geometry": {"source_to_detector": 210.66, "source_to_origin": 553.74}},
+            "source_to_detector: exchange the values",
+            1,
+            marks=SLOW,
+        ),
         pytest.param({"truth": {"flip": ["x"]}}, "truth.flip: x", 1, marks=SLOW),
     ],
 )

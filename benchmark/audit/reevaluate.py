@@ -1,4 +1,4 @@
-"""Scores computed again from stored volumes and cases, without the methods. Old values stay in the earlier attempts."""
+"""Recompute scores from stored volumes and cases, without the methods. Old values stay in the earlier attempts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmark.storage import atomic
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What came of one run: its old and new record (the same object if nothing changed), what went wrong, and whether it has scores."""
+    """Re-evaluation of one run: old and new record (one object if nothing changed), the problem if any, and whether it has scores."""
 
     before: RunRecord
     after: RunRecord
@@ -31,13 +31,13 @@ class Evaluation:
 
     @property
     def changes(self) -> dict[str, tuple[float | None, float | None]]:
-        """Metrics whose value is another one now, or new."""
+        """Metrics with a changed or new value."""
         old, new = self.before.metrics, self.after.metrics
         return {name: (old.get(name), new[name]) for name in new if name not in old or old[name] != new[name]}
 
 
 def chosen_metrics(metrics: Iterable[MetricSpec], protocols: Iterable[str] | None) -> list[MetricSpec]:
-    """The metrics of these protocols; all of them for None. Raises InputError for a protocol that no metric has."""
+    """Return the metrics of these protocols; all metrics for None. Raise InputError for a protocol without metrics."""
     metrics = list(metrics)
     if protocols is None:
         return metrics
@@ -49,10 +49,10 @@ def chosen_metrics(metrics: Iterable[MetricSpec], protocols: Iterable[str] | Non
 
 
 def reevaluate(results: Results, metrics: list[MetricSpec], *, maps: bool = False) -> Iterator[Evaluation]:
-    """Score every finished run again and append a new attempt where a value or a metric's version changed.
+    """Rescore every finished run and append a new attempt if a value or a metric's version changed.
 
-    A stored volume that is not the recorded one is a problem, never scored. With `maps`, the SSIM map of each run is
-    written beside its volume (ssim.nii.gz). Raises StorageError if something cannot be written.
+    A stored volume that differs from the recorded one is a problem and is never scored. With `maps`, the SSIM map of each run is
+    written beside its volume (ssim.nii.gz). Raise StorageError if writing fails.
     """
     store = Store(results.folder)
     for record in results.records:
@@ -60,7 +60,7 @@ def reevaluate(results: Results, metrics: list[MetricSpec], *, maps: bool = Fals
             continue
         try:
             evaluation = _one(results, record, metrics, maps)
-        except (OSError, ValueError) as error:  # a missing, cut off or foreign file; a case that does not fit together
+        except (OSError, ValueError) as error:  # a missing, truncated or foreign file; an inconsistent case
             evaluation = Evaluation(record, record, str(error), scored=False)
         if evaluation.after is not record:
             store.write_record(evaluation.after)
@@ -74,7 +74,7 @@ def _one(results: Results, record: RunRecord, metrics: list[MetricSpec], maps: b
         return Evaluation(record, record, problem, scored=False)
     if record.volume_digest and volume_digest(volume) != record.volume_digest:
         found = f"digest {volume_digest(volume)}, not {record.volume_digest}"
-        return Evaluation(record, record, f"its volume is not the recorded one ({found})", scored=False)
+        return Evaluation(record, record, f"its volume differs from the recorded one ({found})", scored=False)
     if maps:
         _write_map(results, record)
     scorer = Scorer(case.load(), metrics)
@@ -96,17 +96,17 @@ def _one(results: Results, record: RunRecord, metrics: list[MetricSpec], maps: b
 
 
 def _reasons_left(record: RunRecord, metrics: list[MetricSpec], values: dict[str, float | None]) -> list[str]:
-    """What a record says went wrong with metrics that were not scored again."""
+    """Return the record's errors of metrics that were not rescored."""
     left = []
     for reason in filter(None, re.split(r"; (?=metric [\w-]+: )", record.reason)):
-        named = re.match(r"metric ([\w-]+): ", reason)  # else of all metrics of photographs
+        named = re.match(r"metric ([\w-]+): ", reason)  # else the reason applies to all metrics of photographs
         again = named[1] in values if named else any(metric.kind == "projection" for metric in metrics)
         left += [] if again else [reason]
     return left
 
 
 def _write_map(results: Results, record: RunRecord) -> None:
-    """ssim.nii.gz beside the volume, where SSIM is defined."""
+    """Write ssim.nii.gz beside the volume, if SSIM is defined."""
     volume, case = results.volume(record), results.case(record)
     if volume is None or case is None or case.truth is None:
         return

@@ -1,4 +1,4 @@
-"""Whether a results folder still holds what its records say: digests of data and volumes, and one run done again."""
+"""Verify a results folder against its records: digests of data and volumes, and one repeated run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAME_ON_A_GPU = 1e-4  # of a volume's range
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: 'ok', 'differs' (the folder is not what it says) or 'unknown' (nothing to hold it to)."""
+    """Result of one check: 'ok', 'differs' (the folder contradicts its record) or 'unknown' (nothing to compare with)."""
 
     status: Literal["ok", "differs", "unknown"]
     what: str
@@ -48,7 +48,7 @@ def verify_files(results: Results) -> Iterator[Finding]:
 def _checked(what: str, check) -> Finding:  # noqa: ANN001
     try:
         status, detail = check()
-    except (OSError, ValueError) as error:  # a missing, cut off or foreign file; a case that does not fit together
+    except (OSError, ValueError) as error:  # a missing, truncated or foreign file; an inconsistent case
         status, detail = "differs", f"cannot be read ({error})"
     return Finding(status, what, detail)
 
@@ -61,11 +61,11 @@ def _case(results: Results, digest: str) -> tuple[str, str]:
     found = loaded.digest
     if found == digest or (case.photons is not None and _without_photons(loaded).digest == digest):
         return "ok", ""
-    return "differs", f"its data have the digest {found}"
+    return "differs", f"the digest of its data is {found}"
 
 
 def _without_photons(case: Case) -> Case:
-    """Digests of earlier versions left them out."""
+    """Return the case without photons, which earlier versions left out of the digest."""
     heldout = case.heldout and dataclasses.replace(case.heldout, photons=None)
     return dataclasses.replace(case, scan=dataclasses.replace(case.scan, photons=None), heldout=heldout)
 
@@ -81,7 +81,7 @@ def _volume(results: Results, record: RunRecord) -> tuple[str, str]:
 
 
 def candidates(results: Results, registry: Registry) -> list[RunRecord]:
-    """Finished runs that can be done again here: their method is installed, made them, and did not stop by the clock."""
+    """Return finished runs that can be repeated here: made by an installed method, and not stopped by the clock."""
     return [
         record
         for record in results.records
@@ -98,7 +98,7 @@ def _stopped_by_the_clock(record: RunRecord) -> bool:
 
 
 def rerun(results: Results, registry: Registry, record: RunRecord, options: Options, on_event: OnEvent) -> Finding:
-    """Do a finished run again from its stored case and hold the volume to the stored one; scratch files lie in the system's folder."""
+    """Repeat a finished run from its stored case and compare the volume with the stored one; scratch files go to the system's folder."""
     what = f"{record.run_id} ({labels([record])[record.run_id]}) done again"
     try:
         stored, found = results.volume(record), results.case(record)
@@ -117,7 +117,7 @@ def rerun(results: Results, registry: Registry, record: RunRecord, options: Opti
     reach = float(np.abs(volume - stored).max()) / (float(np.ptp(stored)) or 1.0)
     on_gpu = record.device.startswith("cuda")
     if on_gpu and reach <= SAME_ON_A_GPU:
-        return Finding("ok", what, f"the same volume to {reach:.2g} of its range: on a GPU the order of sums is open")
+        return Finding("ok", what, f"the same volume to {reach:.2g} of its range: on a GPU the order of sums is undefined")
     causes = environment_changes(record, again)
     if revision != record.spec.method_revision:
         causes.append(f"method revision: {record.spec.method_revision} -> {revision}")
@@ -129,10 +129,10 @@ def rerun(results: Results, registry: Registry, record: RunRecord, options: Opti
     if causes:
         return Finding("differs", what, f"{apart}; what else differs: {'; '.join(causes)}")
     if on_gpu:
-        return Finding("unknown", what, f"{apart}: on a GPU the order of sums is open, and training makes much of small differences")
+        return Finding("unknown", what, f"{apart}: on a GPU the order of sums is undefined, and training amplifies small differences")
     return Finding("differs", what, f"{apart}; code, machine and parameters are the same, so the method is not reproducible")
 
 
 def pick(records: list[RunRecord], seed: int | None) -> RunRecord | None:
-    """One of the records at random; the same one for the same seed."""
+    """Return one of the records at random; equal seeds pick the same record."""
     return random.Random(seed).choice(records) if records else None

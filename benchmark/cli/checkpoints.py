@@ -19,9 +19,7 @@ def render(
     checkpoint: CheckpointFile,
     angles: Annotated[str | None, typer.Option(help="Degrees, comma-separated, such as 0,45,90.")] = None,
     views: Annotated[int, typer.Option(min=1, max=10_000, help="Number of views, evenly spaced over the circle (without --angles).")] = 8,
-    output: Annotated[
-        Path | None, typer.Option(help="An .npy file; a picture is written beside it (default: beside the checkpoint).")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(help="An .npy file, with a picture beside it (default: beside the checkpoint).")] = None,
 ) -> int:
     from benchmark.fields.novel_views import NovelField
     from benchmark.report.mosaics import save_views

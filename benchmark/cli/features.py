@@ -47,4 +47,4 @@ def features(
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command(help="Write rotation-invariant descriptors of fitted shapes as npy.")(features)
+    app.command(help="Write rotation-invariant shape descriptors as npy.")(features)

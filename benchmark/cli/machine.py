@@ -79,5 +79,5 @@ def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command(help="Check what is installed, usable or missing. Prints the command that fixes each problem.")(doctor)
+    app.command(help="Check what is installed, usable or missing. With the fix for each problem.")(doctor)
     app.command(help="Time the kernels against plain implementations.")(speed)

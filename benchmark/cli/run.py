@@ -99,7 +99,7 @@ def _run_options(device: str, threads: int | None, timeout: str | None, in_proce
     mistakes = Mistakes()
     seconds = quantities.duration(timeout, "--timeout", mistakes)
     if seconds is not None and in_process:
-        mistakes.add("--timeout", expected="one process per run, to end at the limit", found="--in-process", fix="Give one of the two.")
+        mistakes.add("--timeout", expected="a process per run, which can be ended", found="--in-process", fix="Give one of the two.")
     if in_process and (workers > 1 or scheduler):
         mistakes.add("--in-process", expected="one run at a time here", found="--scheduler" if scheduler else f"--workers {workers}")
     if scheduler and workers > 1:
@@ -140,7 +140,7 @@ def _with_memory(options: Options, memory: str | None) -> Options:
     mistakes = Mistakes()
     count = memory_bytes(memory, "--memory", mistakes)
     if count is not None and options.in_process:
-        mistakes.add("--memory", expected="one process per run, to be limited", found="--in-process", fix="Give one of the two.")
+        mistakes.add("--memory", expected="a process per run, which can be limited", found="--in-process", fix="Give one of the two.")
     mistakes.raise_if_any("command line")
     return dataclasses.replace(options, memory_bytes=count)
 

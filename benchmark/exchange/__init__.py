@@ -1,1 +1,1 @@
-"""Scans and volumes in the formats of other programs: what leaves the project, and volumes that come from elsewhere."""
+"""Export of scans and volumes to the formats of other programs, and import of volumes from them."""

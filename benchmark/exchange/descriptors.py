@@ -1,4 +1,4 @@
-"""Numbers that say what a shape made of Gaussians is like, whatever way it is turned and wherever it stands."""
+"""Descriptors of shapes made of Gaussians, invariant under rotation and translation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NEEDED = ("means", "log_scales")  # of Reconstruction.arrays
 
 
 def descriptor(arrays: Mapping[str, np.ndarray], shells: int, degree: int) -> np.ndarray:
-    """[shells, degree + 1], dimensionless: for each shell about the centre of mass, the square root of the power in each degree of
-    the spherical harmonics of the mass there.
+    """Return [shells, degree + 1], dimensionless: for each shell about the centre of mass, the square root of the power in each
+    degree of the spherical harmonics of its mass.
 
     c_slm = sum_k w_ks Y_lm(direction of k), and sqrt(sum_m |c_slm|^2 4 pi / (2 l + 1)): a rotation mixes the m of one l and
     keeps the sum (Kazhdan, Funkhouser, Rusinkiewicz 2003, Rotation invariant spherical harmonic representation of 3D shape
-    descriptors). A Gaussian counts as its mass at its mean, shared by the two shells that it lies between. Distances are in root mean
-    square distances, masses in the whole: size does not matter either.
+    descriptors). A Gaussian counts as its mass at its mean, shared by the two shells that it lies between. Distances are divided by their
+    root mean square and masses by the total mass, so the descriptor is also invariant under scaling.
     """
     masses, means = mass(arrays), arrays["means"].astype(np.float64)
     masses = masses / masses.sum()
@@ -30,13 +30,13 @@ def descriptor(arrays: Mapping[str, np.ndarray], shells: int, degree: int) -> np
     share = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(shells))) * masses[:, None]  # [K, shell]
     polar = np.divide(away[:, 2], distances, out=np.ones_like(distances), where=distances > 0)
     azimuth = np.arctan2(away[:, 1], away[:, 0])
-    directed = share * (distances > 1e-9 * scale)[:, None]  # what is in the centre has no direction
+    directed = share * (distances > 1e-9 * scale)[:, None]  # mass at the centre has no direction
     power = np.stack([_power(directed if order else share, polar, azimuth, order) for order in range(degree + 1)], 1)
     return np.sqrt(power).astype(np.float32)
 
 
 def mass(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Of each Gaussian, float64 [K]: what its amplitude or opacity comes to over space, but for a common factor."""
+    """Return the mass of each Gaussian, float64 [K]: its amplitude or opacity integrated over space, up to a common factor."""
     missing = [name for name in NEEDED if name not in arrays]
     if missing or not {"log_amplitudes", "opacities"} & set(arrays):
         raise InputError("arrays", expected="the Gaussians of a run", found=f"{', '.join(arrays) or 'none'}")
@@ -46,7 +46,7 @@ def mass(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _power(share: np.ndarray, polar: np.ndarray, azimuth: np.ndarray, degree: int) -> np.ndarray:
-    """sum_m |c_lm|^2 4 pi / (2 l + 1) of each shell [shell]: with Legendre functions P_lm, of degree l = `degree`."""
+    """Return sum_m |c_lm|^2 4 pi / (2 l + 1) of each shell [shell], from Legendre functions P_lm of degree l = `degree`."""
     from scipy.special import gammaln, lpmv
 
     total = np.zeros(share.shape[1])

@@ -14,11 +14,11 @@ LARGEST = 65535
 
 
 def write_series(folder: Path, image: VolumeImage) -> None:
-    """One file per slice, from the feet to the head, in a new folder.
+    """Write one file per slice, from the feet to the head, into a new folder.
 
     Rows run from the patient's right to the left, columns from the front to the back, as on every CT: the volume is turned by
-    half a circle about z, which its position takes into account. HU are rounded to whole numbers; attenuation [1/mm] becomes 65536 steps
-    between its smallest and its largest value. The same image gives the same files, identifiers included.
+    180 degrees about z, and its position accounts for the turn. HU are rounded to whole numbers; attenuation [1/mm] becomes 65536 steps
+    between its smallest and its largest value. Equal images give identical files, identifiers included.
     """
     from pydicom.uid import generate_uid
 
@@ -41,16 +41,16 @@ def write_series(folder: Path, image: VolumeImage) -> None:
 
 
 def _stored(image: VolumeImage) -> tuple[np.ndarray, float, float]:
-    """Whole numbers [z, y, x] with the slope and the intercept that give the values back."""
+    """Return whole numbers [z, y, x], and the slope and intercept that restore the values."""
     if image.unit == "HU":
         return np.clip(np.rint(image.values), -32768, 32767).astype(np.int16), 1.0, 0.0
     low, high = float(image.values.min()), float(image.values.max())
-    slope, intercept = float(_number((high - low) / LARGEST or 1.0)), float(_number(low))  # as the file will say it
+    slope, intercept = float(_number((high - low) / LARGEST or 1.0)), float(_number(low))  # as the file will state it
     return np.clip(np.rint((image.values - intercept) / slope), 0, LARGEST).astype(np.uint16), slope, intercept
 
 
 def _common(image: VolumeImage) -> Any:
-    """Everything that all slices share but the identifiers of the series."""
+    """Return the data set that all slices share, without the identifiers of the series."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -63,7 +63,7 @@ def _common(image: VolumeImage) -> Any:
     dataset.SeriesDescription = image.title[:64]
     dataset.ImageComments = f"{image.title}; values in {image.unit}, lengths in {image.length_unit}"
     for name in ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "Manufacturer"):
-        setattr(dataset, name, "")  # the standard demands these names, not values
+        setattr(dataset, name, "")  # the standard requires these elements, but no values
     dataset.StudyID, dataset.SeriesNumber, dataset.AcquisitionNumber = "1", 1, 1
     dataset.KVP, dataset.PositionReferenceIndicator, dataset.PatientPosition = None, "", "HFS"
     dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
@@ -80,7 +80,7 @@ def _common(image: VolumeImage) -> Any:
 
 
 def _number(value: float) -> Any:
-    """A DICOM decimal string, which has room for 16 characters."""
+    """Return a number as a DICOM decimal string, at most 16 characters long."""
     from pydicom.valuerep import DSfloat
 
     return DSfloat(float(value), auto_format=True)

@@ -1,8 +1,8 @@
-"""The pickle of NAF, SAX-NeRF and X2 in both directions: read as a measured scan, and written for their own loaders.
+"""Read and write the pickle of NAF, SAX-NeRF and X2: read as a measured scan, written for their own loaders.
 
-The file: lengths in mm, triples x y z, `image` [x, y, z] in [0, 1] taken as 1/m, projections its line integrals over metres
-[view, row, column] with row 0 at the top, offDetector (u, v). At angle 0 the source is on +x and columns grow along +y, as ours.
-A file that is written holds attenuation relative to a unit [1/mm], so that 1 is more than the densest voxel.
+File: lengths in mm, triples x y z, `image` [x, y, z] in [0, 1] taken as 1/m, projections its line integrals over metres
+[view, row, column] with row 0 at the top, offDetector (u, v). At angle 0 the source is on +x and columns grow along +y, as in this project.
+A written file holds attenuation relative to a unit [1/mm], so that 1 exceeds the densest voxel.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ PARTS = ("train", "val")
 LABELS = ("time", "phase")  # of X2, per view
 
 Sense = Literal["loader", "generator"]
-# Of offDetector's v against ours: their loader's vertical axis points down, TIGRE's, by which they generate, up as ours.
+# Sense of offDetector's v: their loader's vertical axis points down; TIGRE's, which generates their data, points up as ours.
 V_SIGN: dict[Sense, float] = {"loader": -1.0, "generator": 1.0}
 
 
 def read_naf(path: Path, offset_v: Sense = "loader") -> Measured:
     """Read a pickle of NAF, SAX-NeRF or X2: its own training and validation views, its image as truth.
 
-    Raises InputError, naming the key, for a file that is none.
+    Raise InputError, naming the key, for any other file.
     """
     content = _Content(str(path), read_plain_pickle(path))
     parts = [content.views(part) for part in PARTS if part == "train" or part in content.values]
@@ -70,7 +70,7 @@ def read_naf(path: Path, offset_v: Sense = "loader") -> Measured:
 def write_naf(folder: Path, case: Case, unit: float) -> Path:
     """Write <case>_<views>.pickle for their loaders: mu / unit, held-out views as validation (the training views where there are none).
 
-    Raises InputError for scanners that the format cannot describe.
+    Raise InputError for scanners that the format cannot describe.
     """
     geometry = case.scan.geometry
     check_upright(geometry, "naf")
@@ -89,7 +89,7 @@ def write_naf(folder: Path, case: Case, unit: float) -> Path:
         "convert": False,
         "normalize": True,
         "randomAngle": False,
-        "attenuation_unit": unit,  # [1/mm] ours: their loader does not look at it
+        "attenuation_unit": unit,  # [1/mm] for our reader; their loader ignores the key
         "image": relative_truth(case, unit),
     }
     for part, scan in zip(PARTS, (case.scan, case.heldout or case.scan), strict=True):
@@ -102,14 +102,14 @@ def write_naf(folder: Path, case: Case, unit: float) -> Path:
 
 
 def _for_any_numpy(content: bytes) -> bytes:
-    """The pickle of an array by NumPy 2 under the name that NumPy 1 knows, too. (Protocol 3 writes it once, as text, before any data.)"""
+    """Return a pickle by NumPy 2 with the module name that NumPy 1 also knows. (Protocol 3 writes it once, as text, before any data.)"""
     return content.replace(b"cnumpy._core.multiarray\n_reconstruct\n", b"cnumpy.core.multiarray\n_reconstruct\n", 1)
 
 
 def _geometry_of(
     content: _Content, detector: tuple[int, int], angles: np.ndarray, image: np.ndarray | None, v_sign: float
 ) -> ConeBeamGeometry:
-    """The scanner that a file's keys describe, for a detector of so many rows and columns."""
+    """Return the scanner that a file's keys describe, for a detector of (rows, columns)."""
     pitch = content.detector_pair("dDetector", *detector)
     offset_u, offset_v = content.numbers("offDetector", 2, default=(0.0, 0.0))
     voxels = content.numbers("nVoxel", 3) if image is None or "nVoxel" in content.values else image.shape
@@ -165,7 +165,7 @@ class _Content:
         return float(value)
 
     def detector_pair(self, key: str, rows: int, columns: int) -> tuple[float, float]:
-        """(v, u) of a pair that is in nDetector's order: [rows, columns] in R2's files, [columns, rows] in NAF's own."""
+        """Return (v, u) of a pair in nDetector's order: [rows, columns] in R2's files, [columns, rows] in NAF's own."""
         first, second = self.numbers(key, 2)
         count = self.numbers("nDetector", 2, default=(columns, rows))
         if count not in ((rows, columns), (columns, rows)):
@@ -175,7 +175,7 @@ class _Content:
         return (first, second) if rows_first else (second, first)
 
     def views(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Angles [rad] and projections [view, row, column] of 'train' or 'val'."""
+        """Return angles [rad] and projections [view, row, column] of 'train' or 'val'."""
         group = self._get(part)
         if not isinstance(group, dict) or not {"angles", "projections"} <= set(group):
             raise InputError(f"{self.where}: {part}", expected="angles and projections", found=f"{type(group).__name__}")
@@ -188,7 +188,7 @@ class _Content:
         return angles, projections
 
     def labels(self, parts: list[str], counts: list[int]) -> dict[str, np.ndarray]:
-        """X2's time and phase of each view, where every part has them."""
+        """Return X2's time and phase of each view, if every part has them."""
         found = {}
         for name in LABELS:
             values = [self.values[part].get(name) for part in parts]
@@ -214,5 +214,5 @@ class _Content:
 
 
 def _flat(value: Any) -> bool:
-    """No list within the list, and nothing but numbers."""
+    """Return True for a flat list of numbers."""
     return isinstance(value, np.ndarray) or (isinstance(value, list) and all(type(item) in (int, float) for item in value))

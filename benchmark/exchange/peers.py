@@ -1,4 +1,4 @@
-"""What the files of NAF and of R2-Gaussian have in common: order of axes, keys that their loaders want, scanners that they can describe.
+"""Conventions shared by the files of NAF and R2-Gaussian: order of axes, keys that their loaders need, scanners that they can describe.
 
 Each conversion of axes is its own inverse, so that reading and writing are the same function.
 """
@@ -16,22 +16,22 @@ from benchmark.scan.geometry import ConeBeamGeometry
 
 
 def upside_down(views: np.ndarray) -> np.ndarray:
-    """Views float32 [..., row, column], row 0 at the top (theirs) or at the bottom (ours), the other way up."""
+    """Return views float32 [..., row, column] with rows reversed: row 0 at the top (theirs) to the bottom (ours), or back."""
     return np.ascontiguousarray(views[..., ::-1, :], dtype=np.float32)
 
 
 def transposed(volume: np.ndarray) -> np.ndarray:
-    """A volume [x, y, z] (theirs) or [z, y, x] (ours) in the other order, without a copy."""
+    """Return a volume [x, y, z] (theirs) or [z, y, x] (ours) in the other order, without a copy."""
     return volume.transpose(2, 1, 0)
 
 
 def backward(values: Sequence[Any]) -> Any:
-    """A triple x y z or a pair u v (theirs), or z y x or v u (ours), in the other order, as a list."""
+    """Return a triple x y z or a pair u v (theirs), or z y x or v u (ours), in the other order, as a list."""
     return list(values)[::-1]
 
 
 def header(case: Case) -> dict[str, Any]:
-    """Keys about the acquisition that both loaders want."""
+    """Return the keys about the acquisition that both loaders need."""
     geometry = case.scan.geometry
     return {
         "mode": "cone",
@@ -44,7 +44,7 @@ def header(case: Case) -> dict[str, Any]:
 
 
 def relative_truth(case: Case, unit: float) -> np.ndarray:
-    """The truth over a unit [1/mm], float32 [x, y, z]; zeros where nobody knows it, since their loaders need one."""
+    """Return the truth divided by a unit [1/mm], float32 [x, y, z]; zeros if it is unknown, since their loaders need one."""
     truth = np.zeros(case.scan.geometry.volume_shape, np.float32) if case.truth is None else case.truth
     return np.ascontiguousarray(transposed(truth) / np.float32(unit), dtype=np.float32)
 

@@ -1,7 +1,7 @@
-"""The folder of R2-Gaussian in both directions: read as a measured scan, and written for its own loader.
+"""Read and write the folder of R2-Gaussian: read as a measured scan, written for its own loader.
 
 meta_data.json: lengths in one arbitrary unit, triples x y z, detector counts and sizes [v, u], offDetector [u, v]. Projections
-[row, column] with row 0 at the top, the truth [x, y, z]. Numbers that are read are kept; the unit's name is 'unit'. The published
+[row, column] with row 0 at the top, the truth [x, y, z]. Numbers are kept as read; the unit's name is 'unit'. The published
 generator moves the detector up and along u by offDetector (the published renderer ignores it, so only centred detectors are written).
 """
 
@@ -24,13 +24,13 @@ from benchmark.scan.geometry import ConeBeamGeometry, parallel_distances
 META = "meta_data.json"
 PARTS = ("proj_train", "proj_test")
 MOST_BYTES = 64 << 20  # of meta_data.json: a view takes about 100
-MOST = 1e300  # beyond it is no number, and NaN is not below it
+MOST = 1e300  # larger values count as invalid, and NaN compares false
 
 
 def read_r2(folder: Path) -> Measured:
     """Read a folder (synthetic or real layout): its own training and test views, its volume as truth.
 
-    Raises InputError, naming the key or file, for one that is none.
+    Raise InputError, naming the key or file, for any other folder.
     """
     where = folder / META
     meta = _read_json(where)
@@ -77,7 +77,7 @@ def read_r2(folder: Path) -> Measured:
 def write_r2(folder: Path, case: Case, unit: float) -> Path:
     """Write meta_data.json, vol_gt.npy and one .npy per projection for their loader: mu / unit, lengths in halves of the longest edge.
 
-    Held-out views are the test views (the training views where there are none). Raises InputError for scanners that the format or
+    Held-out views are the test views (the training views where there are none). Raise InputError for scanners that the format or
     its renderer cannot describe.
     """
     geometry = case.scan.geometry
@@ -119,7 +119,7 @@ def write_r2(folder: Path, case: Case, unit: float) -> Path:
 
 
 def _geometry_of(where: Path, scanner: dict[str, Any], angles: np.ndarray) -> ConeBeamGeometry:
-    """The scanner that the keys of meta_data.json describe."""
+    """Return the scanner that the keys of meta_data.json describe."""
     rows, columns = _numbers(where, scanner, "nDetector", 2)
     size_v, size_u = _numbers(where, scanner, "sDetector", 2)
     offset_u, offset_v = _numbers(where, scanner, "offDetector", 2, default=[0.0, 0.0])
@@ -165,7 +165,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _frames(folder: Path, where: Path, meta: dict[str, Any], part: str) -> list[tuple[Path, float]]:
-    """File and angle [rad] of each projection of a part; the test part may be absent."""
+    """Return file and angle [rad] of each projection of a part; the test part may be absent."""
     entries = meta.get(part, [] if part == "proj_test" else None)
     if not isinstance(entries, list):
         raise InputError(f"{where}: {part}", expected="a list of {file_path, angle}", found=type(entries).__name__)
@@ -179,7 +179,7 @@ def _frames(folder: Path, where: Path, meta: dict[str, Any], part: str) -> list[
 
 
 def _inside(folder: Path, where: Path, key: str, name: Any) -> Path:
-    """A file of the folder; names may hold backslashes. Raises InputError for one that leads elsewhere."""
+    """Return a file's path in the folder; names may hold backslashes. Raise InputError for a path outside the folder."""
     path = PurePosixPath(name.replace("\\", "/")) if isinstance(name, str) and "\0" not in name else None
     if path is None or not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         raise InputError(f"{where}: {key}", expected="a file inside the folder", found=f"{name!r:.80}")
@@ -198,7 +198,7 @@ def _array(path: Path, axes: int) -> np.ndarray:
 
 
 def _numbers(where: Path, values: dict[str, Any], key: str, count: int, default: list[float] | None = None) -> list[Any]:
-    """`count` numbers of a key (one may stand without a list)."""
+    """Return `count` numbers of a key (a single one needs no list)."""
     value = values.get(key)
     if value is None and default is not None:
         return default

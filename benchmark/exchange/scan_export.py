@@ -1,4 +1,4 @@
-"""A case as a folder with scan.yaml, and the one way to export a scan in any format."""
+"""Export a scan in any format, or a case as a folder with scan.yaml."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PASSES, VOXELS = 8, 64  # of that reconstruction; voxels along its longest edge
 
 
 def export_scan(case: Case, format: str, folder: Path) -> tuple[Path, float]:
-    """Write a new folder, complete or not at all; the file to open and what 1 in a volume of that format stands for [1/mm].
+    """Write a new folder, complete or not at all; return the file to open and the attenuation [1/mm] of the value 1 in that format.
 
-    Raises InputError for a folder that exists and for scanners or views that the format cannot describe.
+    Raise InputError for a folder that exists and for scanners or views that the format cannot describe.
     """
     if case.scan.composite != "sum":
-        raise InputError(f"case '{case.name}'", expected=MEASURED["sum"], found=f"{MEASURED[case.scan.composite]}, which no format knows")
+        raise InputError(f"case '{case.name}'", expected=MEASURED["sum"], found=f"{MEASURED[case.scan.composite]}, which no format has")
     if folder.exists():
         raise InputError(str(folder), expected="a new folder", found="one that exists", fix="Remove it or choose another --output.")
     if not folder.parent.is_dir():
@@ -43,9 +43,9 @@ def export_scan(case: Case, format: str, folder: Path) -> tuple[Path, float]:
 
 
 def attenuation_unit(scan: Scan) -> float:
-    """[1/mm] what 1 stands for in the peers' files: more than the densest voxel, estimated by a quick SART of the measured views.
+    """Return the attenuation [1/mm] of the value 1 in peers' files: above the densest voxel by a quick SART of the measured views.
 
-    They want attenuation in [0, 1]: a volume that an outside method returns times the unit is attenuation again. Raises InputError for
+    Peers need attenuation in [0, 1]: an outside method's volume times the unit is attenuation again. Raise InputError for
     views that show nothing.
     """
     shape = scan.geometry.volume_shape
@@ -63,7 +63,7 @@ def attenuation_unit(scan: Scan) -> float:
 
 
 def _write_folder(folder: Path, case: Case) -> Path:
-    """scan.yaml, projections.npy and masks.npy (training views, then held-out ones) and truth.npy, all numbers as they are."""
+    """Write scan.yaml, projections.npy and masks.npy (training views, then held-out ones) and truth.npy, all numbers unchanged."""
     geometry, scans = case.scan.geometry, [case.scan, *([case.heldout] if case.heldout else [])]
     np.save(folder / "projections.npy", np.concatenate([scan.projections for scan in scans]))
     content: dict[str, Any] = {

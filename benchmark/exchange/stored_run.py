@@ -1,4 +1,4 @@
-"""A run of a results folder, found by what a user types, and its volume as an image."""
+"""Find a stored run by a user's text, and return its volume as an image."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MOST_NAMED = 20
 
 
 def find_run(text: str, folder: Path | None) -> tuple[Results, RunRecord]:
-    """A run by its folder (.../runs/<run id>), by its id, by what tables call it (zerorf:tv), or by a part of its id.
+    """Find a run by its folder (.../runs/<run id>), its id, its label in the tables (zerorf:tv), or a part of its id.
 
-    Raises InputError unless it is the only one.
+    Raise InputError unless exactly one run matches.
     """
     path = Path(text)
     if folder is None:
@@ -38,7 +38,7 @@ def find_run(text: str, folder: Path | None) -> tuple[Results, RunRecord]:
 
 
 def stored_image(results: Results, record: RunRecord, *, truth: bool = False) -> VolumeImage:
-    """The reconstruction of a run, or the truth of its case. Raises InputError where there is none."""
+    """Return the reconstruction of a run, or the truth of its case. Raise InputError if there is none."""
     case = results.case(record)
     values = results.truth(record) if truth else results.volume(record)
     if case is None or values is None:

@@ -1,4 +1,4 @@
-"""Volumes in the formats of viewers and of other programs; the same voxel lies at the same physical point in each of them."""
+"""Write volumes in the formats of viewers and other programs; a voxel has the same physical position in every format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LPS_FROM_OURS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)  # direction cos
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """How names end ('' is a folder), who writes, what must be installed, and whether the file itself says where the volume lies."""
+    """File format: suffix ('' is a folder), writer, required modules, and whether the file itself holds the volume's position."""
 
     suffix: str
     write: Callable[[Path, VolumeImage], None]
@@ -31,9 +31,9 @@ class Format:
 
 
 def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
-    """Write one of FORMATS, complete or not at all, with a JSON file of its place beside formats that have no room for it.
+    """Write one of FORMATS, complete or not at all, with a JSON file of the position beside formats that cannot hold it.
 
-    Returns the paths. Raises InputError if something is there already, MissingDependency if a library is not installed.
+    Return the paths. Raise InputError if the path exists, MissingDependency if a library is not installed.
     """
     format = FORMATS[kind]
     missing = missing_modules(format.requires)
@@ -52,7 +52,7 @@ def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
 
 
 def usual_name(kind: str, title: str) -> str:
-    """The file (for dicom the folder) of an image when the user names none."""
+    """Return the default file (for dicom the folder) of an image."""
     return title + (FORMATS[kind].suffix or f"-{kind}")
 
 
@@ -61,7 +61,7 @@ def _nifti(path: Path, image: VolumeImage) -> None:
 
 
 def _itk(path: Path, image: VolumeImage) -> None:
-    """NRRD and MetaImage, both in LPS."""
+    """Write NRRD or MetaImage, both in LPS."""
     import SimpleITK
 
     written = SimpleITK.GetImageFromArray(np.ascontiguousarray(image.values, dtype=np.float32))
@@ -73,7 +73,7 @@ def _itk(path: Path, image: VolumeImage) -> None:
 
 
 def _tiff(path: Path, image: VolumeImage) -> None:
-    """One page per z, with the spacing where ImageJ and ITK look for it; TIFF has no place for the origin."""
+    """Write one page per z, with the spacing in the tags that ImageJ and ITK read; TIFF cannot hold the origin."""
     import tifffile
 
     x, y, z = (length / 10 for length in image.spacing_xyz)  # [cm], the only metric unit of TIFF

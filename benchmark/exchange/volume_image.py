@@ -1,6 +1,6 @@
-"""A volume with its place in the world, as every image format needs it.
+"""A volume with its position in space, as image formats need it.
 
-Our axes are the patient's in the order right, anterior, superior (RAS): x grows to the right, y to the front, z to the
+The project's axes are the patient's, in the order right, anterior, superior (RAS): x grows to the right, y to the front, z to the
 head, as in NIfTI. DICOM, MetaImage and NRRD count to the left and to the back (LPS): x and y change their sign there.
 """
 
@@ -27,7 +27,7 @@ class VolumeImage:
     length_unit: str = "mm"
 
     def in_hounsfield(self, water: float = MU_WATER) -> VolumeImage:
-        """HU = 1000 (mu / water - 1), with the attenuation of water in 1/mm. Raises InputError where lengths are not mm."""
+        """Return HU = 1000 (mu / water - 1), with the attenuation of water in 1/mm. Raise InputError if lengths are not mm."""
         if self.length_unit != "mm":
             raise InputError("--hu", expected="a volume whose lengths are mm", found=f"'{self.length_unit}'", fix="Export without --hu.")
         values = (1000 * (self.values.astype(np.float64) / water - 1)).astype(np.float32)
@@ -35,7 +35,7 @@ class VolumeImage:
 
     @property
     def spacing_xyz(self) -> Triple:
-        """[mm]."""
+        """Voxel spacing x y z [mm]."""
         z, y, x = self.geometry.volume_spacing
         return (x, y, z)
 
@@ -46,7 +46,7 @@ class VolumeImage:
         return (x, y, z)
 
     def facts(self) -> dict[str, Any]:
-        """What a format without a place in the world cannot say itself, for a JSON file beside it."""
+        """Return the position and unit for a JSON file, for formats that cannot hold them."""
         x, y, z = self.spacing_xyz
         return {
             "title": self.title,

@@ -1,4 +1,4 @@
-"""A volume reconstructed elsewhere, brought into our axes and scored as a run of its case."""
+"""Import an external volume: bring it into the project's axes and score it as a run of its case."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from benchmark.validate.residual import fit
 from benchmark.validate.setup import Setup
 
 PRESET = "imported"
-CLEARLY = 0.8  # a residual below this share of the other's: the volume lies differently
+CLEARLY = 0.8  # a residual below this share of the declared one: the volume's orientation is wrong
 RIGHT_SCALE = 0.3  # of the logarithm
 
 
 def find_case(results: Results, text: str) -> StoredCase:
-    """A case of a results folder by its digest (or the beginning of it), its name, or a part of a run id. Raises InputError."""
+    """Find a case by its digest (or the beginning), its name, or a part of a run id. Raise InputError unless exactly one matches."""
     folders = sorted(path.parent for path in results.folder.glob("cases/*/case.json"))
     cases = [StoredCase(folder) for folder in folders]
     runs = {record.spec.data_digest for record in results.records if text in record.run_id}
@@ -52,13 +52,13 @@ def find_case(results: Results, text: str) -> StoredCase:
 
 
 def read_volume(path: Path, geometry: ConeBeamGeometry, axes: str = "zyx") -> np.ndarray:
-    """A volume [z, y, x] on the geometry's grid. A file with a place in space must lie on the grid; others are turned by `axes`.
+    """Read a volume [z, y, x] on the geometry's grid. A file with a position in space must lie on the grid; others are turned by `axes`.
 
-    Raises InputError for another shape, spacing or place.
+    Raise InputError for any other shape, spacing or position.
     """
     if volume_format(path) in ("dicom", *NIFTI, *ITK):
         if axes != "zyx":
-            raise InputError("--axes", expected="nothing for a file that knows its place", found=axes)
+            raise InputError("--axes", expected="no value for a file that holds its position", found=axes)
         values = _placed(str(path), _image(path), geometry)
     else:
         if sorted(axes) != ["x", "y", "z"]:
@@ -72,7 +72,7 @@ def read_volume(path: Path, geometry: ConeBeamGeometry, axes: str = "zyx") -> np
 
 
 def in_attenuation(volume: np.ndarray, *, scale: float | None, water: float | None) -> np.ndarray:
-    """Values times `scale`, or from Hounsfield units by `water` [1/mm]. Raises InputError for numbers that spoil them."""
+    """Return values times `scale`, or converted from HU by `water` [1/mm]. Raise InputError if the result is not finite or `scale` is 0."""
     made, where = volume, ""
     with np.errstate(over="ignore", invalid="ignore"):
         if water is not None:
@@ -80,7 +80,7 @@ def in_attenuation(volume: np.ndarray, *, scale: float | None, water: float | No
         elif scale is not None:
             made, where = volume * np.float32(scale), f"--scale {scale:g}"
     if scale == 0 or not np.isfinite(made).all():
-        raise InputError(where, expected="a number other than 0 that makes finite attenuation")
+        raise InputError(where, expected="a number other than 0 that gives finite attenuation")
     return made
 
 
@@ -91,7 +91,7 @@ def _image(path: Path) -> Image:
 
 
 def _placed(where: str, image: Image, geometry: ConeBeamGeometry) -> np.ndarray:
-    """The image with its axes along ours; it must lie where the case's volume lies, to a tenth of a voxel."""
+    """Return the image with its axes along the project's. Raise InputError if it is off the case's volume by a tenth of a voxel."""
     values, spacing, oblique = upright(image, 0.0, where)
     if oblique:
         directions = np.round(image.axes / np.linalg.norm(image.axes, axis=0), 3).tolist()
@@ -109,9 +109,9 @@ def _placed(where: str, image: Image, geometry: ConeBeamGeometry) -> np.ndarray:
 
 
 def check_fit(volume: np.ndarray, case: Case) -> None:
-    """Raise InputError if the measured views say that the volume is turned, mirrored, or in another unit, or cannot tell."""
+    """Raise InputError if the measured views show that the volume is turned, mirrored or in another unit, or cannot show it."""
     if case.scan.composite != "sum":
-        found = f"{MEASURED[case.scan.composite]}, which cannot tell how a volume lies"
+        found = f"{MEASURED[case.scan.composite]}, which do not determine the orientation of a volume"
         raise InputError("case", expected=MEASURED["sum"], found=found, fix="Import the volume --as-is.")
     if not volume.any():
         raise InputError("volume", expected="something to reconstruct", found="zeros only", fix="If that is meant: --as-is.")
@@ -119,18 +119,18 @@ def check_fit(volume: np.ndarray, case: Case) -> None:
     right = fit(setup)
     residual, best = min((fit(setup.with_truth(turned)).residual, name) for name, turned in _turned(volume))
     if residual < CLEARLY * right.residual:
-        text = f"{residual:.1%} instead of {right.residual:.1%} of the measured views unexplained by {best}"
+        text = f"{best} fits the measured views better (residual {residual:.1%}, as given {right.residual:.1%})"
         raise InputError("volume", expected="the axes of the case", found=text, fix="Turn it, or import it --as-is.")
     if right.scale == 0:
-        fix = "Look at both, or import it --as-is."
-        raise InputError("volume", expected="what the measured views show", found="nothing in common with them", fix=fix)
+        fix = "Compare both by eye, or import it --as-is."
+        raise InputError("volume", expected="a volume that matches the measured views", found="nothing in common with them", fix=fix)
     if right.scale < 0 or abs(math.log(right.scale)) > RIGHT_SCALE:
         fix = f"If that is its unit: --scale {right.scale:.4g}; else --as-is."
         raise InputError("volume", expected="attenuation in 1/mm", found=f"values that are {1 / right.scale:.4g} times as large", fix=fix)
 
 
 def _turned(volume: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """All 48 ways to swap and reverse the axes that keep the shape, less the one that changes nothing."""
+    """Yield every way (of 48) to swap and reverse the axes that keeps the shape, except the identity."""
     for order in itertools.permutations(range(3)):
         for reversed_axes in itertools.chain.from_iterable(itertools.combinations(range(3), n) for n in range(4)):
             turned = np.flip(volume.transpose(order), reversed_axes)
@@ -141,7 +141,7 @@ def _turned(volume: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def import_record(registry: Registry, results: Results, stored: StoredCase, volume: np.ndarray, name: str, source: str) -> RunRecord:
-    """Score the volume, append a record that says it is imported, and bring the table up to date. Raises StorageError."""
+    """Score the volume, append a record marked as imported, and update the table. Raise StorageError if writing fails."""
     case = stored.load()
     digest = hashlib.sha256(volume.tobytes()).hexdigest()[:16]
     same = next((record.spec for record in results.records if record.spec.data_digest == stored.digest), None)

@@ -1,1 +1,1 @@
-"""Is a scan what its description says? Numbers, and projections under every usual mistake of geometry."""
+"""Check a scan against its description: its numbers, and its projections under every usual geometry mistake."""

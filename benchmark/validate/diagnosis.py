@@ -1,4 +1,4 @@
-"""Which description of a scan explains its projections best, and how sure that is."""
+"""Find the description that explains a scan's projections best, and its certainty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmark.validate.residual import Fit, fit
 from benchmark.validate.setup import Setup
 from benchmark.validate.shifts import SHIFTED, shift_hypotheses
 
-SAME = 1.05  # residuals closer than this cannot be told apart
+SAME = 1.05  # residuals within this factor are indistinguishable
 HANDICAP = 0.1  # a correction must be better by this share to be believed, per change that it makes
 MOST_MAGNIFICATION = 30.0
 NOTHING_FITS = {True: 0.35, False: 0.5}  # with and without a truth: a residual above this is no explanation
@@ -20,7 +20,7 @@ NOTHING_FITS = {True: 0.35, False: 0.5}  # with and without a truth: a residual 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Candidate:
-    """A hypothesis and how well it does."""
+    """A hypothesis and its fit to the projections."""
 
     hypothesis: Hypothesis
     setup: Setup
@@ -32,7 +32,7 @@ class Candidate:
 
     @property
     def score(self) -> float:
-        """The residual, made worse by each change, by an unlikely scale of the numbers and by an unlikely magnification."""
+        """Residual, penalised for each change, for an unlikely scale of the numbers and for an unlikely magnification."""
         if not math.isfinite(self.residual):
             return math.inf
         odd = 0.0
@@ -44,7 +44,7 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """`best` explains the projections best, `same` equally well (other words for the same scan, or truly ambiguous), `rival` next best."""
+    """Result: `best` fits the projections best, `same` equally well (equivalent descriptions, or truly ambiguous), `rival` next best."""
 
     declared: Candidate
     best: Candidate
@@ -59,17 +59,17 @@ class Diagnosis:
 
     @property
     def explains(self) -> bool:
-        """False if even the best hypothesis leaves too much."""
+        """False if even the best hypothesis leaves too large a residual."""
         return self.best.residual <= NOTHING_FITS[self.best.setup.truth is not None]
 
     @property
     def certainty(self) -> float:
-        """The rival's residual over the best one's."""
+        """Ratio of the rival's residual to the best one's."""
         return math.inf if self.rival is None else self.rival.residual / max(self.best.residual, 1e-12)
 
 
 def diagnose(setup: Setup, progress: Progress = lambda done, total, what: None) -> Diagnosis:
-    """Try every single mistake, then shifts on top of the likeliest, then a second mistake on top of the best."""
+    """Try every single mistake, then shifts combined with the likeliest ones, then a second mistake combined with the best."""
     declared = _candidate(setup, DECLARED, DECLARED)
     known = setup.truth is not None
     more = orientation_hypotheses() if known and not setup.any_orbit else []
@@ -85,9 +85,9 @@ def diagnose(setup: Setup, progress: Progress = lambda done, total, what: None) 
 
 
 def _judged(declared: Candidate, best: Candidate, found: list[Candidate]) -> Diagnosis:
-    """Sort the candidates into those that say the same and the rest; further corrections of the best one count as neither."""
+    """Split the candidates into those equivalent to the best and the rest; further corrections of the best one count as neither."""
     others = sorted((c for c in found if not set(best.hypothesis.parts) <= set(c.hypothesis.parts)), key=_residual)
-    if best is declared:  # every correction has nothing less than it; shifts of nothing are no rivals
+    if best is declared:  # every correction extends the empty one; shifts alone are no rivals
         others = sorted((c for c in found if c is not best and not any(SHIFTED in part for part in c.hypothesis.parts)), key=_residual)
     others = [c for c in others if math.isfinite(c.residual)]
     close = [c for c in others if c.residual <= best.residual * SAME]

@@ -1,4 +1,4 @@
-"""The usual mistakes in the description of a scan, each with its correction as a change of the setup."""
+"""Usual mistakes in the description of a scan, each with its correction as a change of the setup."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Change = Callable[[Setup], Setup]
 
 @dataclasses.dataclass(frozen=True)
 class Hypothesis:
-    """A correction: its name, what to change in the description, the change itself, and how unlikely it is beforehand (0: nothing).
+    """A correction: its name, the advice for the description, the change itself, and its prior penalty (0: none).
 
     `parts` are the names of the single corrections it is made of.
     """
@@ -35,7 +35,7 @@ DECLARED = Hypothesis("as declared", "nothing", lambda setup: setup, 0.0)
 
 
 def after(first: Hypothesis, second: Hypothesis) -> Hypothesis:
-    """Both corrections."""
+    """Return the combination of both corrections."""
     if not first.cost or not second.cost:
         return first if first.cost else second
     return Hypothesis(
@@ -59,7 +59,7 @@ FLIP_U = Hypothesis("columns reversed (flip u)", "projections.first_column: the 
 FLIP_V = Hypothesis("rows reversed (flip v)", "projections.first_row: the other end (bottom <-> top)", _flip(1))
 SWAP = Hypothesis(
     "rows and columns swapped (u <-> v)",
-    "projections.axes: u and v in each other's place (and first_row, first_column exchanged, if given)",
+    "projections.axes: exchange u and v (and first_row, first_column, if given)",
     lambda setup: setup.with_projections(setup.projections.swapaxes(1, 2)),
 )
 SIGN = Hypothesis(
@@ -85,7 +85,7 @@ ANGLE_UNITS = [
 OFFSETS = ("detector_offset", "volume_offset", "axis_shift")
 LENGTHS = ("source_to_origin", "source_to_detector", "detector_pitch", "volume_spacing", *OFFSETS)
 FACTORS = ((1000.0, 1.0), (1e-3, 1.0), (10.0, 1.3), (0.1, 1.3))  # m or um for mm, then cm
-UNLIKELY = 1.0  # added for offsets: a wrong unit makes them vanish, which explains any wrong offset
+UNLIKELY = 1.0  # added for offsets: a wrong unit makes them vanish, and thus explains any wrong offset
 
 
 def _scaled(name: str, factor: float) -> Change:
@@ -97,7 +97,7 @@ def _scaled(name: str, factor: float) -> Change:
 
 
 def _advice(name: str, factor: float) -> str:
-    """Where scan.yaml says a length of the geometry."""
+    """Return the key of scan.yaml that holds a length of the geometry."""
     section = name.replace("volume_spacing", "volume.extent").replace("volume_offset", "volume.offset")
     return f"{section if '.' in section else f'geometry.{section}'}: {factor:g} times as much (or length_unit)"
 
@@ -116,7 +116,7 @@ def _lengths(setup: Setup) -> Iterator[Hypothesis]:
             yield Hypothesis(f"sign of {name}", f"geometry.{name}: the other sign", _scaled(name, -1.0))
     yield Hypothesis(
         "source_to_origin and source_to_detector swapped",
-        "geometry.source_to_origin, geometry.source_to_detector: each the other's value",
+        "geometry.source_to_origin, geometry.source_to_detector: exchange the values",
         lambda s: s.changed(source_to_origin=s.geometry["source_to_detector"], source_to_detector=s.geometry["source_to_origin"]),
     )
     beyond = setup.geometry["source_to_origin"] + setup.geometry["source_to_detector"]
@@ -128,7 +128,7 @@ def _lengths(setup: Setup) -> Iterator[Hypothesis]:
 
 
 def volume_hypotheses(setup: Setup) -> Iterator[Hypothesis]:
-    """Reversed and swapped axes of the truth."""
+    """Yield reversed and swapped axes of the truth."""
     if setup.truth is None:
         return
     for axis, name in enumerate("zyx"):
@@ -153,13 +153,13 @@ def _truth(setup: Setup) -> np.ndarray:
 
 
 def detector_hypotheses() -> list[Hypothesis]:
-    """The seven ways to flip or swap the detector's axes."""
+    """Return the seven ways to flip or swap the detector's axes."""
     flips = (DECLARED, FLIP_U, FLIP_V, after(FLIP_U, FLIP_V))
     return [after(swap, flip) for swap in (DECLARED, SWAP) for flip in flips][1:]
 
 
 def single_hypotheses(setup: Setup) -> list[Hypothesis]:
-    """One mistake each. Without a truth: only those that a scan can reveal by itself."""
+    """Return hypotheses of one mistake each. Without a truth: only mistakes that a scan can reveal by itself."""
     found = detector_hypotheses()
     if not setup.any_orbit:
         found += [SIGN, *ANGLE_UNITS, *_lengths(setup), *(STARTS if setup.truth is not None else [])]
@@ -167,7 +167,7 @@ def single_hypotheses(setup: Setup) -> list[Hypothesis]:
 
 
 def orientation_hypotheses() -> list[Hypothesis]:
-    """Every way to flip or swap the detector, with both directions of rotation and four start angles, one mistake excluded."""
+    """Return every way to flip or swap the detector, with both directions of rotation and four start angles, except single mistakes."""
     detector, signs, starts = [DECLARED, *detector_hypotheses()], (DECLARED, SIGN), [DECLARED, *STARTS]
     combined = [(d, s, t) for d in detector for s in signs for t in starts if sum(h.cost > 0 for h in (d, s, t)) > 1]
     return [after(after(d, s), t) for d, s, t in combined]

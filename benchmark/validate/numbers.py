@@ -1,4 +1,4 @@
-"""Can these numbers be line integrals? What is measured beside the object, below zero and at the upper end tells."""
+"""Check whether numbers can be line integrals, from values beside the object, below zero and at the upper end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.scan.geometry import ConeBeamGeometry
 
 MASKED_OUT = 0.02  # share of the line integrals
-MANY = 1e-3  # share of the pixels from which on something is no accident
+MANY = 1e-3  # share of the pixels above which an effect is not accidental
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Remark:
 
 
 def number_remarks(projections: np.ndarray) -> list[Remark]:
-    """What is wrong or odd about projections [view, v, u] that should be line integrals."""
+    """Return remarks on projections [view, v, u] that should be line integrals."""
     bad = int((~np.isfinite(projections)).sum())
     if bad:
         return [Remark("error", f"{bad} of {projections.size} numbers are NaN or Inf", "repair dead pixels before the logarithm")]
@@ -32,15 +32,17 @@ def number_remarks(projections: np.ndarray) -> list[Remark]:
         return [Remark("error", f"all numbers are {low:g}", "check which array of the file is read")]
     air = float(np.median(beside(projections)))
     if high <= 0 or (middle < 0 and -low > 3 * high):
-        return [Remark("error", f"nearly all numbers are negative ({low:.3g} .. {high:.3g})", "line integrals are -log(I / I0): the sign")]
+        return [
+            Remark("error", f"nearly all numbers are negative ({low:.3g} .. {high:.3g})", "line integrals are -log(I / I0): check the sign")
+        ]
     if air - low > 0.6 * (high - low):
-        text = f"the detector's edges ({air:.3g}) are brighter than what is behind the object ({low:.3g}): these are intensities"
+        text = f"the detector's edges ({air:.3g}) are brighter than the pixels behind the object ({low:.3g}): these are intensities"
         return [Remark("error", text, f"projections.values: intensities, projections.flat: {air:.6g} (or a flat image)")]
     return [*_range_remarks(projections, low, high, air), *_pixel_remarks(projections)]
 
 
 def beside(projections: np.ndarray) -> np.ndarray:
-    """The outermost twentieth of the columns on either side: air, unless the object is wider than the detector."""
+    """Return the outermost twentieth of the columns on either side: air, unless the object is wider than the detector."""
     strip = max(1, projections.shape[2] // 20)
     return np.concatenate([projections[:, :, :strip], projections[:, :, -strip:]], axis=2)
 
@@ -55,10 +57,10 @@ def _range_remarks(projections: np.ndarray, low: float, high: float, air: float)
     if low < -0.05 * high:
         share = float((projections < -0.05 * high).mean())
         text = f"{share:.1%} of the numbers are clearly negative (down to {projections.min():.3g})"
-        found.append(Remark("warning", text, "noise in thin places, or a flat image that is too dark"))
+        found.append(Remark("warning", text, "noise in thin regions, or a flat image that is too dark"))
     if abs(air) > 0.05 * high:
         text = f"the detector's edges show {air:.3g} instead of 0"
-        found.append(Remark("warning", text, "an object wider than the detector, or an I0 that is off by a factor"))
+        found.append(Remark("warning", text, "an object wider than the detector, or a wrong I0"))
     return found
 
 
@@ -68,7 +70,7 @@ def _pixel_remarks(projections: np.ndarray) -> list[Remark]:
     saturated = float((projections == top).mean())
     if saturated > MANY:
         text = f"{saturated:.1%} of the numbers are exactly the largest one ({top:.4g}): saturated or cut off"
-        found.append(Remark("warning", text, "what is behind dense parts is lost there"))
+        found.append(Remark("warning", text, "detail behind dense parts is lost there"))
     if len(projections) > 2:
         still = (projections == projections[:1]).all(0)
         dead = int((still & (np.abs(projections[0]) > 0.05 * np.abs(top))).sum())
@@ -82,7 +84,7 @@ def _pixel_remarks(projections: np.ndarray) -> list[Remark]:
 
 
 def mask_remarks(projections: np.ndarray, masks: np.ndarray | None) -> list[Remark]:
-    """What is odd about masks [view, v, u]: they leave out much of what the views show, or nothing at all."""
+    """Return remarks on masks [view, v, u] that exclude much of the views' content, or nothing at all."""
     if masks is None:
         return []
     if masks.all():
@@ -96,11 +98,11 @@ def mask_remarks(projections: np.ndarray, masks: np.ndarray | None) -> list[Rema
     if best and left_out[best] < left_out[""] / 2:
         keys = " and ".join({"rows": "masks.first_row", "columns": "masks.first_column"}[name] for name in best.split(" and "))
         return [Remark("warning", f"{text}, with their {best} reversed {left_out[best]:.0%}", f"check {keys}")]
-    return [Remark("warning", text, "right for a holder or a table; a mask must cover all of the thing")]
+    return [Remark("warning", text, "correct for a holder or a table; a mask must cover the whole object")]
 
 
 def orbit_remarks(geometry: ConeBeamGeometry) -> list[Remark]:
-    """What is odd about the angles."""
+    """Return remarks on the angles."""
     turned = np.sort(np.mod(geometry.angles, 2 * np.pi))
     twice = int((np.diff(np.append(turned, turned[0] + 2 * np.pi)) < 1e-6).sum()) if len(turned) > 1 else 0
     found = []

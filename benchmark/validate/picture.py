@@ -1,4 +1,4 @@
-"""The picture of a diagnosis: measured against predicted views, as declared and as corrected, and the volume behind them."""
+"""Picture of a diagnosis: measured and predicted views, as declared and as corrected, with slices of the volume."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIDE = 1.9  # [inch] of a panel
 
 
 def write_picture(diagnosis: Diagnosis, title: str, path: Path) -> Path | None:
-    """Write a PNG; None if no hypothesis could predict anything. Raises StorageError."""
+    """Write a PNG and return its path; None if no hypothesis predicts any view. Raise StorageError if writing fails."""
     candidates = [diagnosis.best] if diagnosis.as_declared else [diagnosis.declared, diagnosis.best]
     candidates = [candidate for candidate in candidates if candidate.fit.predicted is not None]
     if not candidates:
@@ -45,7 +45,7 @@ def _draw(candidates: list[Candidate], title: str) -> Figure:
 
 
 def _block(axes: np.ndarray, candidate: Candidate) -> None:
-    """Three columns: measured, predicted and their difference, with the volume's slices below."""
+    """Draw three columns: measured, predicted and their difference, with the volume's slices below."""
     fit = candidate.fit
     assert fit.measured is not None and fit.predicted is not None and fit.volume is not None and fit.geometry is not None
     span = (min(0.0, float(fit.measured.min())), float(fit.measured.max()))

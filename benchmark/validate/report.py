@@ -11,9 +11,9 @@ from benchmark.validate.numbers import Remark
 from benchmark.validate.setup import Setup
 
 SURE, LIKELY = 1.5, 1.15  # residual of the next best over that of the best
-FEW = 3  # explanations that fit as well; of more of them none is believed
+FEW = 3  # equally good explanations; with more, none is trusted
 RIGHT_SCALE = 0.15  # the truth may be a little off
-# Found where numbers are this many times what the truth predicts.
+# Likely cause by the ratio of the numbers to the truth's prediction.
 SCALES = {
     1000.0: "line integrals of mu in 1/m over mm, or a truth in 1/m",
     0.001: "line integrals over metres, or a truth that is 1000 times too large",
@@ -22,19 +22,19 @@ SCALES = {
     1 / math.log(10): "the logarithm to base 10 instead of the natural one (multiply by 2.3026)",
 }
 BLIND = (
-    "without a truth these cannot be told: the scan and its mirror image (flip v; flip u with the rotation reversed), the start angle,"
+    "without a truth, these cannot be determined: mirroring of the scan (flip v; flip u with the rotation reversed), the start angle,"
     " the scale of the numbers, a shift along v"
 )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Report:
-    """What `validate` says."""
+    """Report of `validate`."""
 
     name: str
     setup: Setup
     remarks: list[Remark]
-    diagnosis: Diagnosis | None  # None where the numbers are wrong already
+    diagnosis: Diagnosis | None  # None if the numbers are already wrong
 
     @property
     def known(self) -> bool:
@@ -42,7 +42,7 @@ class Report:
 
     @property
     def wrong_scale(self) -> bool:
-        """True if the numbers are not what the truth predicts, whatever the geometry."""
+        """True if the numbers do not match the truth's prediction under any geometry."""
         if self.diagnosis is None or not self.known or not self.diagnosis.explains:
             return False
         scale = self.diagnosis.best.fit.scale
@@ -50,7 +50,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 if the scan as declared fits best and its numbers are in order, else 1."""
+        """Exit code: 0 if the scan as declared fits best and its numbers are in order, else 1."""
         if self.diagnosis is None or any(remark.level == "error" for remark in self.remarks):
             return 1
         return int(not self.diagnosis.as_declared or not self.diagnosis.explains or self.wrong_scale)
@@ -58,7 +58,7 @@ class Report:
     @property
     def headline(self) -> str:
         if self.diagnosis is None:
-            return "the numbers are no line integrals"
+            return "the numbers are not line integrals"
         if not self.diagnosis.explains:
             return "nothing that was tried explains the projections"
         return "as declared" if self.diagnosis.as_declared else self.diagnosis.best.hypothesis.name
@@ -67,45 +67,45 @@ class Report:
     def _certainty(diagnosis: Diagnosis) -> str:
         ratio, same = diagnosis.certainty, len(diagnosis.same)
         if same > FEW:
-            return f"but cannot be told from {same} others"
+            return f"but {same} others fit equally well"
         word = "sure" if ratio >= SURE else "likely" if ratio >= LIKELY else "barely better than the next best"
-        return word + (f", but for what fits as well ({same})" if same else "")
+        return word + (f", except for equally good fits ({same})" if same else "")
 
     def lines(self) -> list[str]:
-        """The report, line by line."""
+        """Return the report, line by line."""
         views, rows, columns = self.setup.projections.shape
         how = "the truth's projections" if self.known else "views predicted by a reconstruction from the other views (no truth)"
         lines = [f"{self.name}: {views} views of {rows} x {columns} pixels, compared with {how}"]
         lines += [f"numbers: {r.level}: {r.text}{'. ' + r.fix if r.fix else ''}" for r in self.remarks]
         if not self.remarks:
-            lines.append("numbers: nothing odd for line integrals")
+            lines.append("numbers: plausible line integrals")
         if self.diagnosis is None:
-            return [*lines, "geometry: not tried before the numbers are right"]
+            return [*lines, "geometry: not checked, because the numbers are wrong"]
         return [*lines, *self._geometry(self.diagnosis), *([] if self.known else [BLIND])]
 
     def _geometry(self, diagnosis: Diagnosis) -> list[str]:
         best = diagnosis.best
         if not math.isfinite(best.residual):
-            return ["geometry: error: impossible as declared, and so is every correction that was tried"]
+            return ["geometry: error: impossible as declared and with every correction tried"]
         lines = []
         if not diagnosis.explains:
             lines.append(f"geometry: error: {self.headline}; the best ({best.hypothesis.name}) leaves {best.residual:.0%} of them")
         elif diagnosis.as_declared:
-            text = f"{best.residual:.1%} of the projections remain unexplained"
+            text = f"residual {best.residual:.1%} of the projections"
             lines.append(f"geometry: as declared fits best, {self._certainty(diagnosis)}: {text}")
         else:
             lines.append(f"geometry: error: {best.hypothesis.name}, {self._certainty(diagnosis)}: {_improvement(diagnosis)}")
             lines.append(f"  change in scan.yaml: {best.hypothesis.advice}")
-        lines += [f"  fits as well: {c.hypothesis.name} ({c.hypothesis.advice})" for c in diagnosis.same]
+        lines += [f"  equally good: {c.hypothesis.name} ({c.hypothesis.advice})" for c in diagnosis.same]
         if diagnosis.rival is not None:
-            ratio = f"{diagnosis.certainty:.2f} times as much unexplained"
+            ratio = f"residual {diagnosis.certainty:.2f} times as large"
             lines.append(f"  next best: {diagnosis.rival.hypothesis.name} ({ratio}); {diagnosis.tried} hypotheses tried")
         if self.wrong_scale:
             lines.append(_scale(best.fit.scale))
         return lines
 
     def facts(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """Return the report as plain values."""
         diagnosis = self.diagnosis
         facts = {
             "name": self.name,
@@ -129,15 +129,15 @@ class Report:
 
 def _improvement(diagnosis: Diagnosis) -> str:
     declared, best = diagnosis.declared.residual, diagnosis.best.residual
-    was = f"instead of {declared:.1%} as declared" if math.isfinite(declared) else "while as declared no scanner is possible"
-    return f"{best:.1%} of the projections remain unexplained {was}"
+    was = f"as declared {declared:.1%}" if math.isfinite(declared) else "the declared geometry is impossible"
+    return f"residual {best:.1%} of the projections, {was}"
 
 
 def _scale(scale: float) -> str:
     if scale <= 0:
-        return "scale: error: the projections are the negative of what the truth predicts"
+        return "scale: error: the projections are the negative of the truth's prediction"
     near = [text for factor, text in SCALES.items() if abs(math.log(scale / factor)) < RIGHT_SCALE]
-    return f"scale: error: the projections are {scale:.4g} times what the truth predicts{': ' + near[0] if near else ''}"
+    return f"scale: error: the projections are {scale:.4g} times the truth's prediction{': ' + near[0] if near else ''}"
 
 
 def _facts(candidate: Candidate) -> dict[str, Any]:

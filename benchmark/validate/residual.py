@@ -1,4 +1,4 @@
-"""How badly a setup explains its own projections."""
+"""Residual of a setup: the part of its own projections that it leaves unexplained."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Scan
 from benchmark.validate.setup import Coarse, Setup
 
-VIEWS, PIXELS, VOXELS = 12, 64, 64  # at most, where the volume is known
-BLIND_VIEWS, BLIND_PIXELS, BLIND_VOXELS, UPDATES = 60, 32, 32, 160  # at most, where it must be reconstructed first
+VIEWS, PIXELS, VOXELS = 12, 64, 64  # at most, if the volume is known
+BLIND_VIEWS, BLIND_PIXELS, BLIND_VOXELS, UPDATES = 60, 32, 32, 160  # at most, if it must be reconstructed first
 FOLD = 4  # every fourth view is predicted from the others
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Fit:
-    """residual = min over scale of |scale * predicted - measured| / |measured|; inf where nothing can be predicted."""
+    """residual = min over scale of |scale * predicted - measured| / |measured|; inf if nothing can be predicted."""
 
     residual: float
     scale: float = 1.0
@@ -34,12 +34,12 @@ IMPOSSIBLE = Fit(float("inf"))
 
 
 def fit(setup: Setup) -> Fit:
-    """The residual of a setup: by its truth, or by a reconstruction from three quarters of the views that must predict the others."""
+    """Return the residual of a setup: by its truth, or by a reconstruction from three quarters of the views that must predict the rest."""
     return _fit_truth(setup) if setup.truth is not None else _fit_blind(setup)
 
 
 def coarse(setup: Setup) -> Coarse | None:
-    """What is computed with; None if the geometry is impossible."""
+    """Return the reduced scan to compute with; None if the geometry is impossible."""
     known = setup.truth is not None
     setup = setup.some_views(VIEWS if known else BLIND_VIEWS)
     geometry = setup.possible()
@@ -49,7 +49,7 @@ def coarse(setup: Setup) -> Coarse | None:
 
 
 def compare(predicted: np.ndarray, measured: np.ndarray, volume: np.ndarray, geometry: ConeBeamGeometry) -> Fit:
-    """The best scale of a prediction and what remains."""
+    """Return the fit of a prediction: its best scale and the residual."""
     power = float(np.vdot(predicted, predicted))
     scale = float(np.vdot(predicted, measured)) / power if power else 0.0
     residual = float(np.linalg.norm(scale * predicted - measured) / max(float(np.linalg.norm(measured)), 1e-30))

@@ -1,4 +1,4 @@
-"""A scan as it was described, possible or not: what hypotheses change and what residuals are computed from."""
+"""A scan as described, possible or not; hypotheses change it, residuals are computed from it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Setup:
     """Measured numbers [view, v, u], the keywords of a ConeBeamGeometry (which need not describe a scanner), truth [z, y, x] or None,
     masks bool [view, v, u] or None.
 
-    `detector_shape` and `volume_shape` always follow the arrays. `box_follows`: nobody said where the volume lies, so that it is
-    whatever the detector sees.
+    `detector_shape` and `volume_shape` always follow the arrays. `box_follows`: the description gives no position of the volume, so the
+    volume is the region that the detector sees.
     """
 
     projections: np.ndarray
@@ -33,31 +33,31 @@ class Setup:
 
     @classmethod
     def of(cls, case: Case) -> Setup:
-        """The training views and the truth of a case. Raises InputError unless the views are line integrals."""
+        """Return the training views and the truth of a case. Raise InputError unless the views are line integrals."""
         if case.scan.composite != "sum":
             raise InputError(f"case '{case.name}'", expected=MEASURED["sum"], found=MEASURED[case.scan.composite])
         values = {field.name: getattr(case.scan.geometry, field.name) for field in dataclasses.fields(case.scan.geometry)}
         return cls(case.scan.projections, values, case.truth, masks=case.scan.masks)
 
     def changed(self, **values: Any) -> Setup:
-        """With other geometry keywords."""
+        """Return the setup with other geometry keywords."""
         return dataclasses.replace(self, geometry={**self.geometry, **values})
 
     def with_projections(self, projections: np.ndarray) -> Setup:
-        """With the detector's axes flipped or swapped."""
+        """Return the setup with the detector's axes flipped or swapped."""
         return dataclasses.replace(self, projections=projections, geometry={**self.geometry, "detector_shape": projections.shape[1:]})
 
     def with_truth(self, truth: np.ndarray) -> Setup:
-        """With the volume's axes reversed or swapped."""
+        """Return the setup with the volume's axes reversed or swapped."""
         return dataclasses.replace(self, truth=truth, geometry={**self.geometry, "volume_shape": truth.shape})
 
     @property
     def any_orbit(self) -> bool:
-        """True where a table of vectors gives the orbit: angles, distances and offsets then mean nothing."""
+        """True if a table of vectors gives the orbit: angles, distances and offsets then have no meaning."""
         return self.geometry.get("view_vectors") is not None
 
     def possible(self) -> ConeBeamGeometry | None:
-        """The geometry, or None if it describes no scanner, or one that does not see the volume."""
+        """Return the geometry, or None if it describes no scanner, or one that does not see the volume."""
         values = dict(self.geometry)
         if self.box_follows:
             box, longest = field_of_view(values), max(values["volume_shape"])
@@ -72,7 +72,7 @@ class Setup:
             return None
 
     def some_views(self, count: int) -> Setup:
-        """At most `count` views, evenly chosen."""
+        """Return the setup with at most `count` views, evenly chosen."""
         total = len(self.projections)
         if total <= count:
             return self
@@ -85,7 +85,7 @@ class Setup:
         return dataclasses.replace(self, projections=self.projections[chosen], geometry={**self.geometry, **per_view})
 
     def coarse(self, geometry: ConeBeamGeometry, pixels: int, voxels: int) -> Coarse:
-        """On a detector of at most about `pixels` and a grid of at most `voxels` along the longest edges."""
+        """Return the scan on a detector of about `pixels` and a grid of `voxels`, at most, along the longest edges."""
         factor = max(1, min(round(max(geometry.detector_shape) / pixels), min(geometry.detector_shape)))
         rows, columns = (count // factor * factor for count in geometry.detector_shape)
         cut = self.projections[:, :rows, :columns]

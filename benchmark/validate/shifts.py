@@ -1,4 +1,4 @@
-"""Small shifts of the detector and of the rotation axis, estimated to a fraction of a pixel."""
+"""Estimate small shifts of the detector and of the rotation axis to a fraction of a pixel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHIFTED = "shifted"  # in the names of these hypotheses
 
 
 def shifted(setup: Setup, name: str, amount: float) -> Setup:
-    """With 'u' or 'v' (the detector's offset) or 'axis' (axis_shift) larger by this amount [mm]."""
+    """Return the setup with 'u' or 'v' (the detector's offset) or 'axis' (axis_shift) larger by this amount [mm]."""
     if name == "axis":
         return setup.changed(axis_shift=np.asarray(setup.geometry.get("axis_shift", 0.0)) + amount)
     v, u = setup.geometry.get("detector_offset", (0.0, 0.0))
@@ -23,7 +23,7 @@ def shifted(setup: Setup, name: str, amount: float) -> Setup:
 
 
 def shift_hypotheses(setup: Setup) -> list[Hypothesis]:
-    """The best shift along u, along v and of the axis. Without a truth, v is left out: a scan hardly depends on it."""
+    """Return the best shift along u, along v and of the axis. Without a truth, v is left out: a scan hardly depends on it."""
     if setup.any_orbit:
         return []
     names = ("u", "axis") if setup.truth is None else ("u", "v", "axis")
@@ -31,7 +31,7 @@ def shift_hypotheses(setup: Setup) -> list[Hypothesis]:
 
 
 def _best(setup: Setup, name: str) -> Hypothesis | None:
-    """Brent's search over the residual: around the best of a few shifts where that is cheap, else over the whole reach."""
+    """Return the shift of least residual by Brent's search: around the best of a few shifts if that is cheap, else over the whole reach."""
     from scipy.optimize import minimize_scalar
 
     small = coarse(setup)

@@ -1,4 +1,4 @@
-"""A scan folder as a setup, whether or not its geometry is possible."""
+"""Read a scan folder as a setup, whether or not its geometry is possible."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ VOXELS = 64
 
 
 def is_scan_folder(text: str) -> bool:
-    """Whether this is a folder with scan.yaml, or that file."""
+    """Return True for a folder with scan.yaml, or for that file."""
     path = Path(text)
     return path.is_dir() and (path / FILE).is_file() or path.name == FILE and path.is_file()
 
 
 def folder_setup(folder: Path) -> tuple[str, Setup]:
-    """Name and setup of a scan folder, even where its geometry describes no scanner: some of all views, at the detector's resolution."""
+    """Return name and setup of a scan folder, even with an impossible geometry: some of all views, at the detector's resolution."""
     description = read_description(folder)
     images = Images.open(description)
     views, rows, columns = images.stack.shape
     values = orbit_values(description, views, (rows, columns))
     most = min(MOST_VIEWS, max(FEWEST_VIEWS, MOST_BYTES // (4 * rows * columns)))
-    # Each view is stood for by its index, until it is known which ones are read.
+    # An index stands for each view until the choice of views is known.
     setup = Setup(np.arange(views)[:, None, None], values, box_follows=description.volume is None).some_views(most)
     indices = [int(index) for index in setup.projections.ravel()]
     setup = setup.with_projections(np.stack([images.view(index) for index in indices]))
@@ -51,7 +51,7 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
 
 
 def _truth(description: Description, setup: Setup) -> np.ndarray:
-    """The truth on the setup's grid, whether or not a scanner could stand around it."""
+    """Return the truth on the setup's grid, whether or not the geometry is possible."""
     shape, spacing, offset = (setup.geometry[f"volume_{name}"] for name in ("shape", "spacing", "offset"))
     z, y, x = (count * length for count, length in zip(shape, spacing, strict=True))
     far = 10 * float(np.linalg.norm([z, y, x]) + np.linalg.norm(offset))
