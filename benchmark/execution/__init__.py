@@ -1,1 +1,1 @@
-"""One run: from a method and a case to a record. The method works in a process of its own, which knows nothing of truth or scores."""
+"""Execution of one run: from a method and a case to a record. The method works in its own process, without truth or scores."""

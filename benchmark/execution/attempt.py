@@ -1,4 +1,4 @@
-"""The attempt at a job: the method runs inside the clock, and what came of it goes into result.json, the last file to be written."""
+"""Attempt at a job: run the method inside the clock and write the outcome to result.json, the last file written."""
 
 from __future__ import annotations
 
@@ -34,33 +34,33 @@ ALMOST_FULL = 1 << 20  # [bytes]
 
 
 def work(folder: Path, job: Job, on_event: OnEvent) -> None:
-    """Do a job and write result.json into its folder; a method's exception becomes a result, it is not raised."""
+    """Do a job and write result.json into its folder; a method's exception becomes a result and is not raised."""
     attempt = _Attempt(folder, job, on_event)
     try:
         result = attempt.reconstruct()
     except Interrupted:
-        return  # whoever asked for it knows
+        return  # the caller asked for the stop
     except MissingDependency as error:
         result = {"status": "skipped", "reason": str(error)}
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         result = {"status": "failed", "reason": _reason(error, folder)}
-        (folder / "volume.npy").unlink(missing_ok=True)  # half of one may have filled the disk
+        (folder / "volume.npy").unlink(missing_ok=True)  # a partial one may have filled the disk
     write_result(folder, result | attempt.facts())
 
 
 class _Attempt:
-    """A job under way, and how far it has come."""
+    """A job under way, and its progress."""
 
     def __init__(self, folder: Path, job: Job, on_event: OnEvent) -> None:
         self.folder, self.job, self.device = folder, job, job.device
         self.checkpoints = _checkpoints(job.checkpoint)
         self.tracker = Tracker(self.checkpoints.path.with_name("snapshots") if self.checkpoints else folder, on_event)
         self.run: Run | None = None
-        self.peak_memory_mb: float | None = None  # [MiB] when the method had ended
+        self.peak_memory_mb: float | None = None  # [MiB] at the end of the method
 
     def reconstruct(self) -> dict[str, Any]:
-        """Run the method and store what it returns. Raises what goes wrong."""
+        """Run the method and store its result. Raise any error of the method."""
         scan = read_scan(self.folder, self.job.scan)
         if self.job.event_folder is not None:
             self.tracker.board = Board(self.job.event_folder, scan)
@@ -95,7 +95,7 @@ class _Attempt:
         )
 
     def facts(self) -> dict[str, Any]:
-        """Return what was measured, whatever came of the run."""
+        """Return the measurements, for any outcome of the run."""
         peak = peak_memory_mb() if self.peak_memory_mb is None else self.peak_memory_mb
         known: dict[str, Any] = {"device": self.device, "peak_memory_mb": peak}
         if self.run is None:
@@ -107,14 +107,14 @@ class _Attempt:
 
 
 def _checkpoints(plan: CheckpointPlan | None) -> Checkpoints | None:
-    """Return the run's checkpoint, in the run's own folder; None where that folder is not on this machine."""
+    """Return the run's checkpoint, in the run's own folder; None if that folder is not on this machine."""
     if plan is None or not plan.path.parent.is_dir():
         return None
     return Checkpoints(plan.path, plan.facts.model_dump(), plan.every)
 
 
 def _method(call: MethodCall) -> tuple[Callable[..., Any], Any]:
-    """Return function and parameters: by import path, or through the registry where a plug-in's objects have none."""
+    """Return function and parameters: by import path, or through the registry if a plug-in's objects have none."""
     if call.function and call.params_class:
         return resolve(call.function), resolve(call.params_class)(**call.params)
     from benchmark.plugins import registry
@@ -131,7 +131,7 @@ def _method(call: MethodCall) -> tuple[Callable[..., Any], Any]:
 
 
 def _end_politely(run: Run) -> None:
-    """SIGTERM ends a run's process at once, or after the present step where that is worth a checkpoint."""
+    """Let SIGTERM end the process at once, or, for runs with checkpoints, after the present step."""
 
     def terminated(number: int, frame: Any) -> None:
         if not run.interrupt():
@@ -141,7 +141,7 @@ def _end_politely(run: Run) -> None:
 
 
 def _timed(function: Callable[..., Any], scan: Scan, params: Any, run: Run) -> Any:
-    """Return what the method returns; the clock runs only while the method does, pending work on a GPU included."""
+    """Return the method's result; the clock runs only during the method, pending GPU work included."""
     counters.reset()
     if run.device.startswith("cuda"):
         import torch
@@ -155,11 +155,11 @@ def _timed(function: Callable[..., Any], scan: Scan, params: Any, run: Run) -> A
 
 
 def _store(folder: Path, reconstruction: Any) -> None:
-    """Write the volume and what the method keeps beside it. Raises TypeError for what is no Reconstruction."""
+    """Write the volume and the method's arrays beside it. Raise TypeError for any other type than Reconstruction."""
     if not isinstance(reconstruction, Reconstruction):
         raise TypeError(f"a method must return a benchmark.api.Reconstruction, this one returned {type(reconstruction).__name__}")
     volume: Any = reconstruction.volume
-    if hasattr(volume, "detach"):  # a tensor, wherever it lives
+    if hasattr(volume, "detach"):  # a tensor on any device
         volume = volume.detach().cpu().numpy()
     mapped.save(folder / "volume.npy", np.asarray(volume))
     arrays: dict[str, Any] = dict(reconstruction.arrays)
@@ -168,7 +168,7 @@ def _store(folder: Path, reconstruction: Any) -> None:
 
 
 def _reason(error: BaseException, folder: Path) -> str:
-    """Return an exception in one line. NumPy does not say that the disk is full."""
+    """Return an exception in one line. Add a full disk, which NumPy does not report."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and shutil.disk_usage(folder).free < ALMOST_FULL:
         text += f" (almost no space is left in {folder})"
@@ -176,7 +176,7 @@ def _reason(error: BaseException, folder: Path) -> str:
 
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:
-    """Write result.json in one step: a result that is there is complete."""
+    """Write result.json atomically: an existing result is complete."""
     temporary = folder / f"{RESULT}.part"
     temporary.write_text(dumps(result))
     os.replace(temporary, folder / RESULT)

@@ -1,4 +1,4 @@
-"""Where a job is done: in a process of its own (a crash, a kill or a time-out stays there), or right here for debugging."""
+"""Do a job in its own process (which contains a crash, a kill or a time-out), or in this one for debugging."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 def execute(folder: Path, options: Options, on_event: OnEvent, stop: Stop = lambda: False) -> Outcome:
     """Do the job of a folder to its end.
 
-    Only Stopped (soon after `stop()` is true), KeyboardInterrupt and StorageError get out, and then nothing of the job is left
-    running.
+    Raise only Stopped (soon after `stop()` is true), KeyboardInterrupt and StorageError, after the job's processes
+    have ended.
     """
     return _execute_here(folder, on_event) if options.in_process else _execute_in_child(folder, options, on_event, stop)
 
@@ -44,13 +44,13 @@ def _execute_here(folder: Path, on_event: OnEvent) -> Outcome:
             work(folder, read_job(folder), on_event)
     except FileNotFoundError:
         raise
-    except OSError as error:  # not of the method, whose errors are results
+    except OSError as error:  # not from the method: its errors are results
         raise StorageError(folder, error) from error
     return Outcome(json.loads((folder / RESULT).read_text()), _tail(log))
 
 
 class _Tee:
-    """Writes to a file and to the terminal."""
+    """Writer to both a file and the terminal."""
 
     def __init__(self, *streams: Any) -> None:
         self.streams = streams
@@ -70,19 +70,19 @@ def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: S
     with log.open("wb") as file, _child(folder, options, file) as process:
         in_time = _follow(process, options.timeout, on_event, stop)
     path = folder / RESULT
-    if path.exists():  # written last and in one step: complete, even if the process then fell over while it ended
+    if path.exists():  # written last and atomically: complete, even if the process crashed at exit
         return Outcome(json.loads(path.read_text()), _tail(log))
     reason = _death(process.returncode, None if in_time else options.timeout, log)
     if not in_time and options.checkpoints:
-        reason += " (a method that keeps checkpoints goes on from its last one when the same command is given again)"
+        reason += " (a method with checkpoints goes on from its last one if you repeat the command)"
     return Outcome({"status": "failed", "reason": reason, "device": "" if options.device == "auto" else options.device}, _tail(log))
 
 
 def _environment(options: Options) -> dict[str, str]:
-    """Return the environment of a child: this process's own, with the harness in its path and the run's threads."""
+    """Return the environment of a child: that of this process, with the harness in its path and the run's threads."""
     environment = dict(os.environ)
     set_variables(environment)
-    if options.memory_bytes:  # glibc would keep freed arrays of up to 32 MiB; in pieces there are many of them
+    if options.memory_bytes:  # glibc would keep freed arrays of up to 32 MiB; work in slabs frees many of them
         environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HOME), environment.get("PYTHONPATH")]))
     if options.threads:
@@ -92,7 +92,7 @@ def _environment(options: Options) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _child(folder: Path, options: Options, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker in a session of its own (Ctrl-C reaches only the parent); whatever is left of it is killed at the end."""
+    """Start a worker in its own session (Ctrl-C reaches only the parent); kill its remaining processes at the end."""
     process = subprocess.Popen(
         [*PYTHON, "-m", "benchmark.execution.worker", str(folder)],
         stdin=subprocess.DEVNULL,
@@ -116,7 +116,7 @@ def _child(folder: Path, options: Options, log: IO[bytes]) -> Iterator[subproces
 
 
 def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: OnEvent, stop: Stop) -> bool:
-    """Pass on progress lines until the process ends (True) or its time is up (False). Raises Stopped."""
+    """Pass on progress lines until the process ends (True) or its time is up (False). Raise Stopped."""
     assert process.stdout is not None
     deadline = time.monotonic() + timeout if timeout else float("inf")
     os.set_blocking(process.stdout.fileno(), False)
@@ -141,10 +141,10 @@ def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: O
 
 
 def _pass_on(data: bytes, on_event: OnEvent) -> bytes:
-    """Hand over every complete line; returns the rest."""
+    """Pass on every complete line; return the rest."""
     *lines, rest = data.split(b"\n")
     for line in lines:
-        with contextlib.suppress(ValueError):  # a line that is no JSON is not ours
+        with contextlib.suppress(ValueError):  # only the harness writes JSON lines
             event = json.loads(line)
             if isinstance(event, dict):
                 on_event(event)
@@ -152,7 +152,7 @@ def _pass_on(data: bytes, on_event: OnEvent) -> bytes:
 
 
 def _death(code: int, timed_out: float | None, log: Path) -> str:
-    """Return why there is no result, in words."""
+    """Return the reason for a missing result, in words."""
     if timed_out is not None:
         return f"time-out: still running after {timed_out:g} s"
     if code == -signal.SIGKILL:

@@ -1,4 +1,4 @@
-"""Whether a run may be made at all: why a method cannot do a case, or must not be scored on it."""
+"""Eligibility of a run: reasons why a method cannot do a case, or must not be scored on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.scan.scan import MEASURED
 
 
 def screened(record: RunRecord, method: MethodSpec, case: Case, memory_bytes: int | None) -> RunRecord:
-    """Return the record of a run that is about to begin: with a reason, if it must not, and with the scans its weights were fitted to."""
+    """Return the record of a run about to begin: with the reason if it must not, and with the scans its weights were fitted to."""
     try:
         reason = skip_reason(method, record.spec, case) or _memory_shortage(method, case, memory_bytes)
     except Exception as error:  # a plug-in's own code
@@ -27,7 +27,7 @@ def screened(record: RunRecord, method: MethodSpec, case: Case, memory_bytes: in
 
 
 def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
-    """Return why this method cannot do this case; '' if it can."""
+    """Return the reason why this method cannot do this case; '' if it can."""
     missing = needs(method.requires)
     if missing:
         return missing
@@ -40,7 +40,7 @@ def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
 
 
 def _memory_shortage(method: MethodSpec, case: Case, memory_bytes: int | None) -> str:
-    """Return why a method that takes a scan whole cannot keep to so many bytes; '' if it may."""
+    """Return the reason why a method that takes a scan whole exceeds this many bytes; '' if it may fit."""
     if memory_bytes is None or method.pieces:
         return ""
     geometry = case.scan.geometry
@@ -51,7 +51,7 @@ def _memory_shortage(method: MethodSpec, case: Case, memory_bytes: int | None) -
 
 
 def _pretrained(record: RunRecord, case: Case) -> RunRecord:
-    """Return the record with the scans its weights were fitted to, and a reason if the file is another one now or knows this case."""
+    """Return the record with the scans its weights were fitted to, and a reason if the file has changed or its fit included this case."""
     try:
         weights = Weights.read(Path(record.spec.method_params["weights"]))
     except InputError as error:

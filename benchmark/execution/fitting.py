@@ -1,4 +1,4 @@
-"""Fits a method to many scans once, so that it can be applied to others without optimisation. Only the scans cross: no truth, no
+"""Fit a method to many scans once, to apply it to others without optimisation. The method gets scans only: no truth, no
 held-out views, as in every run.
 """
 
@@ -29,7 +29,7 @@ CHECKPOINT_EVERY = 60.0  # [s] of method time
 
 @dataclasses.dataclass(frozen=True)
 class Lesson:
-    """One scan to fit to: its dataset, the parameters it was loaded with, and its case, of which the method gets the scan."""
+    """One scan to fit to: its dataset, the parameters it was loaded with, and its case; the method gets only the scan."""
 
     dataset: DatasetSpec
     params: dict[str, Any]
@@ -46,7 +46,7 @@ class Course:
     seed: int
 
     def facts(self) -> dict[str, Any]:
-        """Return what the weights file says about itself."""
+        """Return the facts that the weights file holds about itself."""
         return {
             "method": self.method.name,
             "revision": self.method.revision,
@@ -73,8 +73,8 @@ def open_course(
     seed: int,
     each: tuple[str, ...] = (),
 ) -> Course:
-    """Load and check everything. `given` (size, views) is for all datasets; `each` names parameters of which every value of a list
-    is a scan. Raises InputError with every mistake.
+    """Load and check everything. `given` (size, views) is for all datasets; `each` names parameters with a list of values, one scan per
+    value. Raise InputError with every mistake.
     """
     spec, entry = _method_entry(registry, method)
     mistakes = Mistakes()
@@ -95,7 +95,7 @@ def open_course(
 
 
 def _method_entry(registry: Registry, method: str) -> tuple[MethodSpec, Entry]:
-    """Return the method of 'name' or 'name:preset'. Raises InputError for one that cannot be fitted."""
+    """Return the method of 'name' or 'name:preset'. Raise InputError for a method that cannot be fitted."""
     name, _, preset = method.partition(":")
     spec = registry.method(name)
     if spec.fit is None:
@@ -105,13 +105,13 @@ def _method_entry(registry: Registry, method: str) -> tuple[MethodSpec, Entry]:
 
 
 def _resolved(entry: Entry, dataset: DatasetSpec, path: str | None, given: dict[str, Any], mistakes: Mistakes) -> list[dict[str, Any]]:
-    """Return the parameters of every scan of a dataset, which may lie at a path of its own."""
+    """Return the parameters of every scan of a dataset, which may have its own path."""
     own = dataclasses.replace(entry, values=entry.values | ({} if path is None else {"path": path}))
     return resolve_entry(own, dataset, given, mistakes)
 
 
 def _apply_each(registry: Registry, each: tuple[str, ...], settings: list[Entry], given: dict[str, Any], mistakes: Mistakes) -> None:
-    """--each name.key=[...] becomes an axis of the dataset's grid."""
+    """Turn --each name.key=[...] into an axis of the dataset's grid."""
     varied = [Entry(entry.name, entry.name, {}) for entry in settings]
     apply_sets(registry, each, varied, [], mistakes, "--each")
     for entry, axis in zip(settings, varied, strict=True):
@@ -131,11 +131,11 @@ def _check(method: MethodSpec, params: dict[str, Any], lesson: Lesson) -> None:
     asked = RunSpec(dataset=lesson.dataset.name, dataset_params=lesson.params, method=method.name, method_params=params)
     reason = skip_reason(method, asked, lesson.case)
     if reason:
-        raise InputError(f"scan {lesson.case.name}", expected=f"one that {method.name} can do", found=reason)
+        raise InputError(f"scan {lesson.case.name}", expected=f"a scan that {method.name} supports", found=reason)
 
 
 def fit(course: Course, output: Path, on_log: Callable[[dict[str, Any]], None], threads: int | None = None, device: str = "cpu") -> Path:
-    """Fit and write the weights file; an interrupted fit goes on from its checkpoint beside it. Raises what the method raises."""
+    """Fit and write the weights file; an interrupted fit goes on from its checkpoint beside it. Raise any error of the method."""
     assert course.method.fit is not None
     function = resolve(course.method.fit)
     set_up_libraries(course.seed, threads, device)

@@ -1,10 +1,10 @@
-"""The job of one run: all that crosses from the harness to the process in which the method works. No truth, no held-out views.
+"""Job of one run: all data that the harness passes to the method's process. No truth, no held-out views.
 
     <folder>/job.json                    a Job
     <folder>/projections.npy             the scan's views, float32 [view, v, u]
-    <folder>/colours.npy, masks.npy      what lies beside them, where the scan holds it
+    <folder>/colours.npy, masks.npy      arrays beside them, if the scan holds any
 
-Written and read only here.
+Only this module writes and reads these files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmark.scan.scan import Composite, Scan
 from benchmark.storage import mapped
 from benchmark.storage.json_values import dumps, plain
 
-VERSION: Final = 1  # raise it whenever a field changes: a child started from newer sources then says so
+VERSION: Final = 1  # raise it whenever a field changes: a child started from newer sources then reports an error
 FILE = "job.json"
 SHOWN = 3  # wrong fields that an error names
 
@@ -40,7 +40,7 @@ class _Part(BaseModel):
 
 
 class MethodCall(_Part):
-    """A method and its parameters. A name is None where only the registry knows the object."""
+    """A method and its parameters. A name is None if only the registry knows the object."""
 
     name: str
     function: str | None  # 'module:name' of MethodSpec.target
@@ -52,7 +52,7 @@ class ScanFacts(_Part):
     """A scan without its arrays: see benchmark.api.Scan."""
 
     geometry: dict[str, Any]  # ConeBeamGeometry.to_dict()
-    photons: int | float | None  # int or float as given: what a method sees does not depend on the way it took
+    photons: int | float | None  # int or float as given: a method sees the same value in any process
     noise: int | float | None
     length_unit: str
     composite: Composite
@@ -61,7 +61,7 @@ class ScanFacts(_Part):
 
 
 class CheckpointFacts(_Part):
-    """The run that a checkpoint belongs to. Stored in every checkpoint: names stay as they are."""
+    """Identity of a checkpoint's run. Stored in every checkpoint: never rename the fields."""
 
     method: str
     revision: int
@@ -73,7 +73,7 @@ class CheckpointFacts(_Part):
 
 
 class CheckpointPlan(_Part):
-    """The file of a run's checkpoint, and how often it is written."""
+    """File of a run's checkpoint, and the interval between writes."""
 
     path: Path
     every: float  # [s] of method time
@@ -81,25 +81,25 @@ class CheckpointPlan(_Part):
 
 
 class ProcessFacts(_Part):
-    """The process that wrote the job, for the child that reads it."""
+    """Facts about the process that wrote the job, for the child that reads it."""
 
-    separate: bool  # False: the job is done in the very process that wrote it
+    separate: bool  # False: the process that wrote the job also does it
     parent: int  # process id
     sys_path: tuple[str, ...]
 
 
 class Job(_Part):
-    """One run as its process gets it."""
+    """One run, as passed to its process."""
 
     version: Literal[1] = VERSION
     method: MethodCall
     scan: ScanFacts
     seed: int
     budget: Budget
-    weights: Path | None  # of a fit to other scans
+    weights: Path | None  # file from a fit to other scans
     device: str  # 'auto', 'cpu', 'cuda:0'
     threads: int | None
-    memory_bytes: int | None  # that the process may take
+    memory_bytes: int | None  # limit of the process
     snapshots: int  # volumes kept for the convergence curve
     checkpoint: CheckpointPlan | None
     event_folder: Path | None  # for TensorBoard
@@ -107,7 +107,7 @@ class Job(_Part):
 
     @classmethod
     def of(cls, method: MethodSpec, spec: RunSpec, case: Case, options: Options) -> Job:
-        """Return the job of a run. Raises InputError for a case whose facts have other types than they should."""
+        """Return the job of a run. Raise InputError for a case whose facts have wrong types."""
         try:
             return cls(
                 method=_method_call(method, spec),
@@ -128,7 +128,7 @@ class Job(_Part):
 
 
 def write_job(folder: Path, job: Job, scan: Scan) -> None:
-    """Write everything that the worker gets into a folder. Raises OSError."""
+    """Write all data for the worker into a folder. Raise OSError if writing fails."""
     mapped.save(folder / "projections.npy", scan.projections)
     for name, array in scan.beside.items():
         mapped.save(folder / f"{name}.npy", array)
@@ -136,11 +136,11 @@ def write_job(folder: Path, job: Job, scan: Scan) -> None:
 
 
 def read_job(folder: Path) -> Job:
-    """Read the job of a folder. Raises InputError for a file that this version has not written, OSError where there is none."""
+    """Read the job of a folder. Raise InputError for a file that another version has written, OSError if there is none."""
     path = folder / FILE
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:  # also for bytes that are no text
+    except ValueError as error:  # also for bytes that are not text
         raise _misfit(path, one_line(error)) from error
     version = content.get("version") if isinstance(content, dict) else None
     if version != VERSION:
@@ -152,7 +152,7 @@ def read_job(folder: Path) -> Job:
 
 
 def read_scan(folder: Path, facts: ScanFacts) -> Scan:
-    """Read the scan of a job; its projections stay on the disk until they are needed. Raises InputError for facts that do not fit."""
+    """Read the scan of a job; its projections stay on the disk until needed. Raise InputError for facts that do not fit."""
     try:
         geometry = ConeBeamGeometry.from_dict(facts.geometry)
     except TypeError as error:  # another set of fields
@@ -170,7 +170,7 @@ def read_scan(folder: Path, facts: ScanFacts) -> Scan:
 
 
 def import_path(thing: Any) -> str | None:
-    """Return 'module:name' by which another process finds the same object; None if there is no such path."""
+    """Return the 'module:name' by which another process finds the object; None if there is no such path."""
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
     if not module or module == "__main__" or "<" in name:
         return None
@@ -184,7 +184,7 @@ def import_path(thing: Any) -> str | None:
 
 
 def _path_of(given: Any) -> str | None:
-    """Return 'module:name' of what a MethodSpec holds: such a text already, the object itself, or None."""
+    """Return 'module:name' of a MethodSpec's field: already such a text, the object itself, or None."""
     return given if isinstance(given, str) or given is None else import_path(given)
 
 

@@ -1,4 +1,4 @@
-"""Libraries in the process of a run: loaded outside of the clock, seeded, and limited to the run's threads."""
+"""Set up libraries in the process of a run: load them outside the clock, seed them, and limit them to the run's threads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmark.machine.environment import available_cores
 
 def set_up_libraries(seed: int, threads: int | None, device: str) -> None:
     """Load the kernels, seed the global generators (a method should use run.rng; some libraries do not) and limit torch's threads,
-    whenever it is imported.
+    even if it is imported later.
     """
     with contextlib.suppress(MissingDependency):  # a method that needs no kernels runs without a compiler, too
         library()
@@ -34,7 +34,7 @@ def set_up_libraries(seed: int, threads: int | None, device: str) -> None:
         if threads:
             torch.set_num_threads(threads)
 
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _TorchSetUp)]  # of an earlier run here
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _TorchSetUp)]  # from an earlier run in this process
     if "torch" in sys.modules:
         set_up(sys.modules["torch"])
     else:
@@ -42,7 +42,7 @@ def set_up_libraries(seed: int, threads: int | None, device: str) -> None:
 
 
 def library_facts(device: str) -> dict[str, Any]:
-    """Return the threads, and on a GPU its name and the peak of its memory [MiB], for a record's environment."""
+    """Return the number of threads and, on a GPU, its name and peak memory [MiB], for a record's environment."""
     threads = {"threads": _thread_count()}
     if not device.startswith("cuda"):
         return threads
@@ -52,7 +52,7 @@ def library_facts(device: str) -> dict[str, Any]:
 
 
 class _TorchSetUp(importlib.abc.MetaPathFinder):
-    """Sets up torch when, and if, somebody imports it: that takes seconds and memory, which not every method needs."""
+    """Import hook that sets up torch on its first import, which takes seconds and memory that not every method needs."""
 
     def __init__(self, set_up: Callable[[Any], None]) -> None:
         self.set_up = set_up
@@ -75,7 +75,7 @@ class _TorchSetUp(importlib.abc.MetaPathFinder):
 
 
 def _set_up_cuda(device: str) -> None:
-    """Compile and load the kernels for a GPU, and let float32 mean float32 there as well."""
+    """Compile and load the kernels for a GPU, and disable reduced-precision float32 there."""
     import torch
 
     from benchmark.kernels.cuda_module import full_precision, module
@@ -86,7 +86,7 @@ def _set_up_cuda(device: str) -> None:
 
 
 def _thread_count() -> int:
-    """Return the threads that the kernels and torch use in this process."""
+    """Return the number of threads that the kernels and torch use in this process."""
     if "torch" in sys.modules:
         import torch
 

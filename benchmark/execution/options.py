@@ -1,4 +1,4 @@
-"""Settings of the execution of runs, and the words in which a run talks to those who wait for it."""
+"""Settings of the execution of runs, and types by which a run reports to its caller."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Stop = Callable[[], bool]  # whether the sweep wants to end
 
 
 class Stopped(Exception):
-    """The sweep wants to end; nothing of the run is left running."""
+    """The sweep wants to end; no process of the run is left."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How runs are executed; nothing here is part of a run's identity."""
+    """Settings of the execution of runs; none is part of a run's identity."""
 
     device: str = "auto"  # 'auto', 'cpu', 'cuda:0'
     threads: int | None = None
@@ -28,7 +28,7 @@ class Options:
     checkpoints: Path | None = None  # <here>/<run id>/checkpoint.pt, from which interrupted runs go on; none = no checkpoints
     checkpoint_every: float = 60.0  # [s] of method time
     tensorboard: Path | None = None  # <here>/<run id>/ gets event files
-    memory_bytes: int | None = None  # that a run's process may take
+    memory_bytes: int | None = None  # limit of a run's process
 
     def kept_folder(self, run_id: str) -> Path | None:
         """Return the absolute folder in which a run keeps its checkpoint, snapshots and arrays; None = it keeps nothing."""
@@ -41,7 +41,7 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a job ended: the worker's result.json (status, reason, seconds, ...) or what stands for it, and the end of its log."""
+    """Outcome of a job: the worker's result.json (status, reason, seconds, ...) or its substitute, and the end of its log."""
 
     result: dict[str, Any]
     log_tail: str = ""

@@ -1,4 +1,4 @@
-"""One RunSpec and its case become one RunRecord. What a method does wrong is in the record; nothing it does is raised."""
+"""Turn one RunSpec and its case into one RunRecord. Errors of a method go into the record; none is raised."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def perform(
     stop: Stop = lambda: False,
     arrays: Path | None = None,
 ) -> tuple[RunRecord, np.ndarray | None]:
-    """Run a method on a case, check and score what came back. Returns the record and, if it is ok, the volume [z, y, x].
+    """Run a method on a case, check and score the result. Return the record and, if it is ok, the volume [z, y, x].
 
-    `jobs` is a folder for scratch files; nothing stays in it. What the method keeps beside the volume goes to the file `arrays`, by
-    default among the run's checkpoints. Raises StorageError if it cannot be written, Stopped soon after
+    `jobs` is a folder for scratch files; nothing stays in it. The method's arrays beside the volume go to the file `arrays`, by
+    default among the run's checkpoints. Raise StorageError if it cannot be written, Stopped soon after
     `stop()` is true.
     """
     method = registry.method(spec.method)
@@ -68,7 +68,7 @@ def perform(
 
 
 def blank_record(spec: RunSpec, case: Case | None, options: Options) -> RunRecord:
-    """Return a record with everything that is known before a run; 'failed' until more is known."""
+    """Return a record with all facts known before a run; its status is 'failed' until more is known."""
     facts: dict[str, Any] = {"views": view_count(spec)}
     if case is not None:
         geometry = case.scan.geometry
@@ -97,7 +97,7 @@ def blank_record(spec: RunSpec, case: Case | None, options: Options) -> RunRecor
 
 def _scratch_folder(jobs: Path, spec: RunSpec) -> Path:
     try:
-        jobs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
+        jobs.mkdir(parents=True, exist_ok=True)  # another process may have removed it
         return Path(tempfile.mkdtemp(prefix=f"{spec.id}-", dir=jobs))
     except OSError as error:
         raise StorageError(jobs, error) from error
@@ -111,14 +111,14 @@ def _hand_over(job: Job, scan: Scan, folder: Path) -> None:
 
 
 def _keep_arrays(found: Path, place: Path | None) -> None:
-    """Nowhere where that folder is not on this machine."""
+    """Move the arrays into the run's folder, unless that folder is not on this machine."""
     if found.exists() and place is not None and place.parent.is_dir():
         with atomic.replacing(place) as temporary:
             shutil.copyfile(found, temporary)
 
 
 def _tidy(folder: Path, kept: Path | None, done: bool) -> None:
-    """Remove what a run leaves behind, but for the snapshots of one that may go on from its checkpoint."""
+    """Remove the leftovers of a run, except the snapshots of a run that may go on from its checkpoint."""
     shutil.rmtree(folder, ignore_errors=True)
     if kept is not None and (done or not (kept / "checkpoint.pt").exists()):
         shutil.rmtree(kept / "snapshots", ignore_errors=True)

@@ -14,7 +14,7 @@ VIEWS = 4  # shown of the scan
 
 
 class Board:
-    """Event files in a folder. Raises MissingDependency where TensorBoard is not installed."""
+    """Writer of event files in a folder. Raise MissingDependency if TensorBoard is not installed."""
 
     def __init__(self, folder: Path, scan: Scan) -> None:
         try:
@@ -26,13 +26,13 @@ class Board:
         self.views = np.unique(np.linspace(0, scan.geometry.views - 1, min(VIEWS, scan.geometry.views)).round().astype(int))
 
     def log(self, values: dict[str, Any]) -> None:
-        """Add scalars by name, without those that say how far the run is."""
+        """Add scalars by name, except those of the run's progress."""
         for name, value in values.items():
             if name not in ("step", "total", "seconds", "seconds_left") and isinstance(value, int | float):
                 self.writer.add_scalar(name, value, values["step"], walltime=values["seconds"])
 
     def snapshot(self, step: int, volume: np.ndarray) -> None:
-        """Add the volume [z, y, x] in its own window, and its projections in the measured ones' window, row 0 below."""
+        """Add the volume [z, y, x] in its own grey window, and its projections in the window of the measured ones, row 0 at the bottom."""
         from benchmark.projection.rendering import rendered
 
         top = max(float(volume.max()), 1e-9)

@@ -1,4 +1,4 @@
-"""Progress of one run: the losses that a method logs, the volumes that it offers, and the lines that go out meanwhile."""
+"""Progress of one run: logged losses, offered volumes, and progress lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVENT_INTERVAL = 0.2  # [s] between progress lines
 
 
 class Tracker:
-    """Keeps what a method logs and offers, and passes some of it on. Snapshots lie in `folder`."""
+    """Store of a method's logged values and offered volumes; passes some of them on. Snapshots lie in `folder`."""
 
     def __init__(self, folder: Path, on_event: OnEvent) -> None:
         self.folder, self.on_event = folder, on_event
@@ -28,7 +28,7 @@ class Tracker:
         self._next_event = 0.0
 
     def log(self, values: dict[str, Any]) -> None:
-        """Remember the loss of every step; pass on a progress line now and then."""
+        """Keep the loss of every step; pass on a progress line every EVENT_INTERVAL."""
         if "loss" in values:
             self.losses.append((int(values["step"]), float(values["seconds"]), float(values["loss"])))
         if self.board is not None:

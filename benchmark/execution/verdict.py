@@ -1,4 +1,4 @@
-"""The finished record of a run: what the worker reported, unless the volume tells otherwise, and the scores."""
+"""Finish the record of a run: the worker's report, corrected by a check of the volume, and the scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REPORTED = ("status", "reason", "engine", "device", "seconds", "cpu_seconds", "p
 def judge(
     record: RunRecord, outcome: Outcome, folder: Path, case: Case, metrics: Iterable[MetricSpec]
 ) -> tuple[RunRecord, np.ndarray | None]:
-    """Return the finished record and, if the run is ok, its volume [z, y, x]. `folder` holds what the worker has written."""
+    """Return the finished record and, if the run is ok, its volume [z, y, x]. `folder` holds the worker's files."""
     result, volume = outcome.result, None
     values: dict[str, Any] = record.model_dump() | {key: result[key] for key in REPORTED if key in result}
     values |= {"log_tail": outcome.log_tail, "environment": record.environment | result.get("facts", {})}
@@ -39,7 +39,7 @@ def judge(
 
 
 def load_volume(path: Path, case: Case) -> tuple[np.ndarray | None, str]:
-    """Return the volume as float32 [z, y, x], or None and what is wrong with it."""
+    """Return the volume as float32 [z, y, x], or None and its defect."""
     volume = mapped.load(path)
     expected = case.scan.geometry.volume_shape
     if volume.shape != expected:
@@ -55,7 +55,7 @@ def load_volume(path: Path, case: Case) -> tuple[np.ndarray | None, str]:
 
 
 def scored_snapshots(folder: Path, snapshots: list[dict[str, Any]], scorer: Scorer) -> list[dict[str, Any]]:
-    """Score the snapshots, now that the method is gone. One that is gone or cut off, of a wrong shape or with NaN has no score."""
+    """Score the snapshots after the method's end. A missing or truncated one, or one of wrong shape or with NaN, has no score."""
     points = []
     for snapshot in snapshots:
         try:
@@ -68,7 +68,7 @@ def scored_snapshots(folder: Path, snapshots: list[dict[str, Any]], scorer: Scor
 
 
 def _scores(volume: np.ndarray, folder: Path, scorer: Scorer) -> dict[str, Any]:
-    """Return the fields of a record that say how good a volume is; the reason names metrics that could not be computed."""
+    """Return the score fields of a record; the reason names metrics that could not be computed."""
     metrics, problems = scorer.score(volume, _load_arrays(folder / ARRAYS))
     return {
         "metrics": metrics,
@@ -89,7 +89,7 @@ def _last_point(values: dict[str, Any]) -> CurvePoint:
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return what the method kept beside the volume, by name."""
+    """Return the method's arrays beside the volume, by name."""
     if not path.exists():
         return {}
     with np.load(path, allow_pickle=False) as file:

@@ -1,7 +1,7 @@
-"""The process of one run: `python -m benchmark.execution.worker FOLDER`.
+"""Process of one run: `python -m benchmark.execution.worker FOLDER`.
 
-Reads the job of the folder (all it ever gets: no truth, no held-out views) and does it. Progress goes out as JSON lines on the
-standard output it was given; whatever the method itself prints goes to the log.
+It reads the job of the folder (its only input: no truth, no held-out views) and does it. Progress goes as JSON lines to the
+original standard output; the method's own prints go to the log.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmark.storage.json_values import dumps
 
 
 def main(folder: Path) -> None:
-    """Entry point of the child process."""
+    """Do the job of a folder, as the child process."""
     faulthandler.enable()
     try:
         job = read_job(folder)
@@ -49,7 +49,7 @@ def _follow_parent(parent: int) -> None:
 
 
 def _progress_lines() -> OnEvent:
-    """Take the standard output for progress; what the method prints, also from C++, goes to the log from now on."""
+    """Reserve the standard output for progress; from now on the method's prints, also from C++, go to the log."""
     lines = os.fdopen(os.dup(1), "w", buffering=1)  # not inherited by processes that the method may start
     os.dup2(2, 1)
 

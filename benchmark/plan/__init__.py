@@ -1,1 +1,1 @@
-"""From YAML and flags to run specs."""
+"""Plans: from YAML and flags to run specs."""

@@ -1,4 +1,4 @@
-"""The items under `methods:` and `datasets:` of a plan, and the parameters they resolve to.
+"""Items under `methods:` and `datasets:` of a plan, and the parameters they resolve to.
 
 An item is a name, `name:preset`, or one name with values: `{zerorf: {preset: fast, steps: 100, grid: {rank: [8, 16]}}}`.
 """
@@ -16,12 +16,12 @@ from benchmark.errors import Mistakes, validation_mistakes
 from benchmark.plugins.specs import DatasetSpec, MethodSpec
 from benchmark.storage.json_values import plain
 
-MOST_RUNS = 100_000  # more than this is a slip of the pen
+MOST_RUNS = 100_000  # a larger number is a mistake
 
 
 @dataclasses.dataclass
 class Entry:
-    """One item: where it was written, its name and values; `origins` says where a value came from if not from here."""
+    """One item: its place in the file, its name and values; `origins` names the source of values from elsewhere."""
 
     where: str
     name: str
@@ -31,14 +31,14 @@ class Entry:
     origins: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def override(self, key: str, value: Any, origin: str) -> None:
-        """Set a value from outside; it replaces a grid axis of that key."""
+        """Set a value from outside; it replaces the grid axis of that key."""
         self.grid.pop(key, None)
         self.values[key] = value
         self.origins[key] = origin
 
 
 def read_entries(raw: Any, where: str, mistakes: Mistakes) -> list[Entry]:
-    """The items of a list; a single item may stand without the list."""
+    """Return the items of a list; a single item needs no list."""
     items = raw if isinstance(raw, list) else [raw]
     if not items or raw is None:
         mistakes.add(where, expected="at least one name", found="none")
@@ -78,9 +78,9 @@ def _read_grid(grid: Any, where: str, mistakes: Mistakes) -> dict[str, list[Any]
 
 
 def resolve_entry(entry: Entry, spec: MethodSpec | DatasetSpec, below: Mapping[str, Any], mistakes: Mistakes) -> list[dict[str, Any]]:
-    """Every set of parameters the entry stands for, complete with defaults, as JSON values.
+    """Return every set of parameters of an entry, complete with defaults, as JSON values.
 
-    Later wins: the model's defaults, the preset, `below` (what the plan says for all), the entry's values, its grid.
+    Later wins: the model's defaults, the preset, `below` (the plan's values for all entries), the entry's values, its grid.
     """
     presets: Mapping[str, Mapping[str, Any]] = getattr(spec, "presets", {})
     if entry.preset != "default" and entry.preset not in presets:
@@ -88,7 +88,7 @@ def resolve_entry(entry: Entry, spec: MethodSpec | DatasetSpec, below: Mapping[s
         return []
     mistakes.check_keys(f"{entry.where}.grid", entry.grid, spec.params.model_fields)
     for key in entry.grid.keys() & entry.values.keys():
-        mistakes.add(f"{entry.where}.grid.{key}", expected="a key once", found=f"'{key}' both in the grid and beside it")
+        mistakes.add(f"{entry.where}.grid.{key}", expected="each key once", found=f"'{key}' both in the grid and beside it")
     known_grid = {key: values for key, values in entry.grid.items() if key in spec.params.model_fields}
     found = []
     for combination in itertools.islice(itertools.product(*known_grid.values()), MOST_RUNS):

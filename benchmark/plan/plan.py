@@ -1,6 +1,6 @@
-"""A plan: what to run, from a YAML file and flags. Every mistake is found before anything runs, and all are said at once.
+"""Plan of runs, from a YAML file and flags. All mistakes are found before the first run and reported together.
 
-The keys of the file are explained in configs/quick.yaml. Flags replace what the file says.
+The keys of the file are explained in configs/quick.yaml. Flags replace the file's values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Flags:
-    """What the command line may say instead of the file; None = not given. Texts as typed."""
+    """Flags of the command line that replace values of the file; None = not given. Texts as typed."""
 
     methods: str | None = None
     datasets: str | None = None
@@ -48,7 +48,7 @@ class Plan:
 
 
 def find_config(name: str | None) -> Path:
-    """A path as given, or one of configs/ by its bare name; quick.yaml if None."""
+    """Return a path as given, or a file of configs/ by its bare name; quick.yaml if None."""
     path = Path(name or "quick")
     shipped = CONFIGS / f"{path.name.removesuffix('.yaml')}.yaml"
     if path.exists() and path.is_file():
@@ -60,13 +60,13 @@ def find_config(name: str | None) -> Path:
 
 
 def load_plan(registry: Registry, config: str | None, flags: Flags) -> Plan:
-    """Read a file and apply the flags. Raises InputError with every mistake."""
+    """Read a file and apply the flags. Raise InputError with every mistake."""
     path = find_config(config)
     return make_plan(registry, read_yaml(path), flags, source="plan" if config is None else path.name, name=path.stem)
 
 
 def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, source: str = "plan", name: str = "run") -> Plan:
-    """The plan of a file's content and the flags. Raises InputError with every mistake."""
+    """Return the plan of a file's content and the flags. Raise InputError with every mistake."""
     mistakes = Mistakes()
     mistakes.check_keys("", content, KEYS)
     paths = {key: key for key in KEYS}
@@ -86,7 +86,7 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
     datasets = _entries(registry, "datasets", content, flags.datasets, mistakes)
     methods = _entries(registry, "methods", content, flags.methods, mistakes)
     flagged = {key for key in ("size", "views", "photons") if getattr(flags, key) is not None}
-    for entry in datasets:  # what a flag says for all wins over what the file says for one
+    for entry in datasets:  # a flag for all datasets wins over the file's value for one
         entry.values = {key: value for key, value in entry.values.items() if key not in flagged}
         entry.grid = {key: values for key, values in entry.grid.items() if key not in flagged}
     apply_sets(registry, flags.sets, datasets, methods, mistakes)
@@ -122,7 +122,7 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
 
 
 def _with_flags(content: dict[str, Any], flags: Flags, paths: dict[str, str], mistakes: Mistakes) -> dict[str, Any]:
-    """The file's values with those of the flags in their place; `paths` then names the flag."""
+    """Return the file's values, replaced by those of the flags; `paths` then names the flag."""
     for key in ("views", "size", "seeds"):
         text = getattr(flags, key)
         if text is None:
@@ -140,7 +140,7 @@ def _with_flags(content: dict[str, Any], flags: Flags, paths: dict[str, str], mi
 
 
 def _entries(registry: Registry, what: str, content: dict[str, Any], flag: str | None, mistakes: Mistakes) -> list[Entry]:
-    """The entries of the file, or those that the flag names (with the file's values for them, unless a preset is named)."""
+    """Return the entries of the file, or those that the flag names (with the file's values for them, unless a preset is named)."""
     if what not in content and flag is None:
         mistakes.add(what, expected="at least one name", found="none")
         return []
@@ -164,7 +164,7 @@ def _entries(registry: Registry, what: str, content: dict[str, Any], flag: str |
 
 
 def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
-    """Digest of the weights file that a method's parameters name; '' for none."""
+    """Return the digest of the weights file in a method's parameters; '' for none."""
     if spec.fit is None or params["weights"] is None:
         return ""
     try:
@@ -179,7 +179,7 @@ def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> st
 def apply_sets(
     registry: Registry, sets: tuple[str, ...], datasets: list[Entry], methods: list[Entry], mistakes: Mistakes, option: str = "--set"
 ) -> None:
-    """--set name.key=value, or methods.name.key=value where a dataset has the same name. Messages name the option."""
+    """Apply --set name.key=value, or methods.name.key=value if a dataset shares the name. Messages name the option."""
     for text in sets:
         match = re.fullmatch(r"(?:(methods|datasets)\.)?([\w-]+)\.(\w+)=(.*)", text, re.DOTALL)
         if match is None:
@@ -216,7 +216,7 @@ def _cases(
     origins: dict[str, str],
     mistakes: Mistakes,
 ) -> list[tuple[str, dict[str, Any]]]:
-    """(dataset, resolved parameters) of every case: dataset, then size, then views, then its grid."""
+    """Return (dataset, resolved parameters) of every case, ordered by dataset, then size, then views, then its grid."""
     found = []
     for entry in entries:
         spec = registry.datasets[entry.name]

@@ -1,4 +1,4 @@
-"""Downloads and converts data ahead of the runs, with a bar where somebody watches."""
+"""Download and convert data in advance of the runs, with a progress bar on a terminal."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LINE_INTERVAL = 5.0  # [s] between plain progress lines
 
 
 def prepare_datasets(registry: Registry, names: list[str], sets: tuple[str, ...], console: Console) -> None:
-    """Prepare each dataset with its defaults and what `sets` (name.key=value) says. Raises InputError, before the first
-    download, for everything that is wrong with the names or values.
+    """Prepare each dataset with its defaults and the values of `sets` (name.key=value). Raise InputError, before the first
+    download, with every mistake in the names or values.
     """
     mistakes = Mistakes()
     entries = []
@@ -63,7 +63,7 @@ def _prepare_one(spec: DatasetSpec, values: dict[str, Any], console: Console) ->
 
 
 def _lines(name: str, console: Console) -> download.Progress:
-    """A progress function that prints a line when something new begins and every few seconds."""
+    """Return a progress function that prints a line at the start of each stage and every few seconds."""
     last: dict[str, float] = {}
 
     def show(done: int, total: int, what: str) -> None:

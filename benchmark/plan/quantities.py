@@ -1,4 +1,4 @@
-"""The values a plan gives to all its runs: size, views, seeds, noise, budget; read from YAML or flags, checked one by one."""
+"""Values of a plan for all its runs: size, views, seeds, noise, budget; read from YAML or flags, checked one by one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from benchmark.errors import Mistakes
 
-LARGEST_SEED = 2**63 - 1  # that every generator takes
+LARGEST_SEED = 2**63 - 1  # accepted by every generator
 
 
 def sizes(value: Any) -> list[Any]:
-    """`size: 64` or a list; the dataset's own model checks the numbers."""
+    """Read `size: 64` or a list; the dataset's own model checks the numbers."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
 
 
 def views(value: Any, where: str, mistakes: Mistakes) -> list[Any]:
-    """`views: 50`, or a list whose items are numbers of views or lists of indices."""
+    """Read `views: 50`, or a list whose items are numbers of views or lists of indices."""
     if value is None:
         return []
     items = value if isinstance(value, list) else [value]
@@ -36,7 +36,7 @@ def views(value: Any, where: str, mistakes: Mistakes) -> list[Any]:
 
 
 def views_defect(value: Any) -> str:
-    """What would have been right; '' if the value is."""
+    """Return a description of valid values; '' if the value is valid."""
     if isinstance(value, int) and not isinstance(value, bool):
         return "" if value >= 1 else "at least one view"
     if isinstance(value, list | tuple) and value and all(type(item) is int and item >= 0 for item in value):
@@ -45,7 +45,7 @@ def views_defect(value: Any) -> str:
 
 
 def seeds(value: Any, where: str, mistakes: Mistakes) -> list[int]:
-    """`seeds: 0` or a list of seeds, each once."""
+    """Read `seeds: 0` or a list of seeds, each once."""
     items = value if isinstance(value, list) else [value]
     if not items or not all(type(item) is int and 0 <= item <= LARGEST_SEED for item in items):
         mistakes.add(where, expected=f"whole numbers from 0 to {LARGEST_SEED}", found=repr(value))
@@ -54,7 +54,7 @@ def seeds(value: Any, where: str, mistakes: Mistakes) -> list[int]:
 
 
 def noise(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
-    """`noise: {photons: 1e5, electronic: 10}` or none; the dataset's own model checks the numbers."""
+    """Read `noise: {photons: 1e5, electronic: 10}` or none; the dataset's own model checks the numbers."""
     if value is None or value == "none":
         return {}
     if not isinstance(value, dict):
@@ -70,7 +70,7 @@ _WORK = ("steps", "samples", "projections")
 
 
 def budget(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
-    """'300s', '500steps', '2e9samples' or '200projections': the field of RunSpec that it sets."""
+    """Read '300s', '500steps', '2e9samples' or '200projections'; return the field of RunSpec that it sets."""
     if value is None:
         return {}
     number, unit = _quantity(value)
@@ -83,7 +83,7 @@ def budget(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
 
 
 def duration(value: Any, where: str, mistakes: Mistakes) -> float | None:
-    """Seconds of '300s', '5min', '1.5h' or a plain number."""
+    """Return the seconds of '300s', '5min', '1.5h' or a plain number."""
     if value is None:
         return None
     number, unit = _quantity(value)
@@ -94,7 +94,7 @@ def duration(value: Any, where: str, mistakes: Mistakes) -> float | None:
 
 
 def _quantity(value: Any) -> tuple[float, str]:
-    """2e9 and 'samples' of '2e9samples'; NaN and '' for what is no finite number with a unit behind it."""
+    """Return 2e9 and 'samples' of '2e9samples'; NaN and '' unless the value is a finite number followed by a unit."""
     match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z]*)\s*", str(value))
     try:
         number = float(match.group(1)) if match and not isinstance(value, bool) else math.nan

@@ -1,4 +1,4 @@
-"""Which dataset opens a path that a user has: `--scan PATH`, `--volume PATH`."""
+"""Find the dataset that opens a user's path: `--scan PATH`, `--volume PATH`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmark.scan.case import Case
 
 
 def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
-    """The dataset whose `opens[what]` says yes to the path. Raises InputError if there is no such file or nobody does."""
+    """Return the dataset whose `opens[what]` accepts the path. Raise InputError if there is no such file or no dataset accepts it."""
     where = f"--{what} {path}"
     openers = {name: spec for name, spec in registry.datasets.items() if what in spec.opens}
     if not path.exists() and "*" not in path.name:
@@ -31,9 +31,9 @@ def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
 
 
 def flags_for(registry: Registry, what: str, path: str, chosen: str | None = None) -> tuple[str, str]:
-    """What `--datasets` and `--set` would have to say; `chosen` is a dataset that was named, which then gets the path.
+    """Return the equivalent values of `--datasets` and `--set`; `chosen`, a dataset named by the user, gets the path.
 
-    Raises InputError for one that has no path.
+    Raise InputError if `chosen` takes no path.
     """
     spec = dataset_for(registry, what, Path(path)) if chosen is None else registry.dataset(chosen, "--datasets")
     if "path" not in spec.params.model_fields:
@@ -42,9 +42,9 @@ def flags_for(registry: Registry, what: str, path: str, chosen: str | None = Non
 
 
 def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | None]]:
-    """The dataset of this name, the dataset that opens this path, or those that open what lies in this folder; each with its path.
+    """Return the dataset of this name, the dataset that opens this path, or those that open the files in this folder; each with its path.
 
-    Raises InputError if that is nobody.
+    Raise InputError if no dataset can open the path.
     """
     if scan in registry.datasets or not Path(scan).exists():
         return [(registry.dataset(scan, "scan"), None)]
@@ -61,14 +61,14 @@ def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | Non
 
 
 def check_modules(spec: DatasetSpec) -> None:
-    """Raise MissingDependency where a module that a dataset needs is not there."""
+    """Raise MissingDependency if a module that a dataset needs is missing."""
     missing = needs(spec.requires)
     if missing:
         raise MissingDependency(f"{spec.name} {missing}")
 
 
 def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
-    """The case of a dataset with these resolved parameters. Raises MissingDependency where a module that it needs is not there."""
+    """Return the case of a dataset with these resolved parameters. Raise MissingDependency if a module that it needs is missing."""
     check_modules(spec)
     case = resolve(spec.target)(spec.params(**values))
     if not isinstance(case, Case):
@@ -77,7 +77,7 @@ def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
 
 
 def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[str, ...]) -> Case:
-    """The case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raises InputError."""
+    """Return the case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raise InputError."""
     if scan in registry.datasets or not Path(scan).exists():
         spec = registry.dataset(scan, "scan")
     else:

@@ -1,1 +1,1 @@
-"""All runs of a plan: which, in what order, and where they execute."""
+"""Execution of all runs of a plan: selection, order and place."""

@@ -1,4 +1,4 @@
-"""Cases in memory, since many runs share one."""
+"""Cache of cases in memory, since many runs share one."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ CAPACITY = 1 << 30  # [bytes] of cases kept at once
 
 
 def case_key(spec: RunSpec) -> str:
-    """Return a text that is the same for the same case."""
+    """Return a text that identifies the case of a run."""
     return json.dumps([spec.dataset, spec.dataset_revision, spec.dataset_params], sort_keys=True)
 
 
 class CaseCache:
-    """Loads cases by run spec and keeps them; the least recently used ones go when they get too many."""
+    """Cache that loads cases by run spec; above CAPACITY, the least recently used ones are dropped."""
 
     def __init__(self, registry: Registry, capacity: int = CAPACITY) -> None:
         self.registry, self.capacity = registry, capacity
         self._cases: OrderedDict[str, Case] = OrderedDict()
 
     def get(self, spec: RunSpec) -> Case:
-        """Return the case of a run. Raises MissingDependency when the dataset needs a module that is not there, InputError for
-        bad parameters or data, and whatever the dataset raises.
+        """Return the case of a run. Raise MissingDependency if a module of the dataset is missing, InputError for
+        bad parameters or data, and any error of the dataset.
         """
         key = case_key(spec)
         if key not in self._cases:

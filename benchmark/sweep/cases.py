@@ -1,4 +1,4 @@
-"""The cases of a plan: loaded once before anything runs, so that bad data are known before hours are spent."""
+"""Cases of a plan: loaded once before any run, so that bad data cost no hours."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from benchmark.scan.case import Case
 from benchmark.sweep.case_cache import CaseCache, case_key, size_in_bytes
 from benchmark.sweep.display import Display
 
-RECORD_BYTES = 100_000  # of one run's record, about
+RECORD_BYTES = 100_000  # of one run's record, approximately
 
 
 class Cases:
-    """Cases by run spec, and the reasons why some could not be loaded."""
+    """Cases by run spec, and the reasons for those that could not be loaded."""
 
     def __init__(self, registry: Registry) -> None:
         self._cache = CaseCache(registry)
@@ -24,7 +24,7 @@ class Cases:
         self._unavailable: dict[str, tuple[Status, str]] = {}  # by case key: status and reason of its runs
 
     def load_all(self, runs: Sequence[RunSpec], display: Display) -> None:
-        """Load every case once. Raises one InputError for all bad data; what else goes wrong costs only the runs on that case."""
+        """Load every case once. Raise one InputError for all bad data; any other error fails only the runs on that case."""
         first = {case_key(spec): spec for spec in reversed(runs)}
         keys = list(dict.fromkeys(map(case_key, runs)))
         errors: list[str] = []
@@ -51,11 +51,11 @@ class Cases:
         return self._unavailable.get(case_key(spec))
 
     def get(self, spec: RunSpec) -> Case:
-        """Return the case of a run. Raises whatever its dataset raises."""
+        """Return the case of a run. Raise any error of its dataset."""
         return self._cache.get(spec)
 
     def bytes_needed(self, todo: Sequence[RunSpec], lanes: int, snapshots: int) -> int:
-        """Return the bytes that runs may take on the disk: volumes, cases, and the scratch files of as many runs as there are lanes."""
+        """Return the bytes that runs may take on disk: volumes, cases, and the scratch files of one run per lane."""
         total, scratch = 0, 0
         sizes: dict[str, tuple[int, int]] = {}  # by case key: of the case and of one volume
         for spec in todo:

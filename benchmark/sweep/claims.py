@@ -1,12 +1,12 @@
-"""Which sweep works on which run, when several sweeps write into one folder, on one machine or over a shared file system.
+"""Claims on runs, so that several sweeps can share one folder, on one machine or over a shared file system.
 
     <folder>/.sweeps/<token>.json, .lock     one sweep's sign of life
     <folder>/runs/<run id>/attempt-0002.claim     attempt 2 is being made, by the sweep whose token is inside
 
-A claim is made by creating a file that must not exist, so two sweeps never make the same attempt. It ends with the attempt's record,
-or with the life of its sweep. On the same machine that is known at once (the kernel frees the lock of a dead process); elsewhere a
-sweep is dead when its file has not been touched for PATIENCE seconds of the observer's own monotonic clock, so that no
-clock has to be right and none may jump.
+A claim is made by creating a file that must not exist, so two sweeps never make the same attempt. It ends with the attempt's record
+or the death of its sweep. On the same machine a death is known at once (the kernel frees the lock of a dead process); elsewhere a
+sweep counts as dead if its file has not been touched for PATIENCE seconds of the observer's own monotonic clock, so wrong or
+jumping clocks do no harm.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import filelock
 from benchmark.storage import atomic
 
 HEARTBEAT = 15.0  # [s]
-PATIENCE = 180.0  # [s] longer than network file systems keep attributes
+PATIENCE = 180.0  # [s] longer than network file systems cache attributes
 
 
 class Claims:
@@ -41,10 +41,10 @@ class Claims:
         self._lease = self.folder / ".sweeps" / f"{self.token}.json"
         self._lock = filelock.FileLock(str(self._lease.with_suffix(".lock")))
         self._ended = threading.Event()
-        self._seen: dict[str, tuple[int, float]] = {}  # token -> (time stamp of its file, when it was first seen so)
+        self._seen: dict[str, tuple[int, float]] = {}  # token -> (time stamp of its file, time when that stamp was first seen)
 
     def __enter__(self) -> Claims:
-        _persist(self._open_lease)  # before there is anything that it stands for
+        _persist(self._open_lease)  # before the first claim
         _persist(lambda: self.scratch.mkdir(parents=True, exist_ok=True))
         self._clear_away_the_dead()
         threading.Thread(target=self._beat, daemon=True).start()
@@ -60,7 +60,7 @@ class Claims:
         _remove_if_empty(self._lease.parent)
 
     def take(self, run_id: str) -> int | None:
-        """Return the number of the attempt that this sweep may now make; None while another one is at it. Raises StorageError."""
+        """Return the number of the attempt that this sweep may make; None while another sweep makes one. Raise StorageError."""
         folder = self.folder / "runs" / run_id
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -76,13 +76,13 @@ class Claims:
             atomic.create(_claim(folder, attempt), self.token.encode())
         except FileExistsError:
             return None
-        if (folder / f"attempt-{attempt:04d}.json").exists():  # made and recorded since we looked
+        if (folder / f"attempt-{attempt:04d}.json").exists():  # recorded since the last look
             self.release(run_id, attempt)
             return None
         return attempt
 
     def release(self, run_id: str, attempt: int) -> None:
-        """Give an attempt back: it has its record, or it will not be made. A record also ends the claims of dead sweeps before it."""
+        """Release the claim on an attempt that is recorded or will not be made. A record also ends earlier claims of dead sweeps."""
         folder = self.folder / "runs" / run_id
         if (folder / f"attempt-{attempt:04d}.json").exists():
             for path in folder.glob("attempt-*.claim"):
@@ -91,11 +91,11 @@ class Claims:
         _claim(folder, attempt).unlink(missing_ok=True)
 
     def alone(self) -> bool:
-        """Return whether no other sweep is alive in this folder."""
+        """Return True if no other sweep is alive in this folder."""
         return not any(self._is_alive(lease.stem) for lease in self._others())
 
     def _others(self) -> list[Path]:
-        """Return the files of other sweeps, without those that are just being written."""
+        """Return the files of other sweeps, except files still being written."""
         return [path for path in self._lease.parent.glob("*.json") if path != self._lease and not path.name.startswith(".")]
 
     def _is_alive(self, token: str) -> bool:
@@ -105,7 +105,7 @@ class Claims:
             stamp = lease.stat().st_mtime_ns
         except FileNotFoundError:
             return False
-        except (OSError, ValueError):  # just being written
+        except (OSError, ValueError):  # still being written
             return True
         if facts.get("machine") == _machine():
             return _is_locked(lease.with_suffix(".lock"))
@@ -126,14 +126,14 @@ class Claims:
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT):
-            with contextlib.suppress(OSError, atomic.StorageError):  # a folder that is gone: the next result to be written says so
+            with contextlib.suppress(OSError, atomic.StorageError):  # a deleted folder: the next result to be written reports it
                 if self._lease.exists():
                     os.utime(self._lease)
                 else:
                     self._write_lease()
 
     def _clear_away_the_dead(self) -> None:
-        """Remove scratch files of sweeps of this machine that were killed, and what those did not come to write."""
+        """Remove the scratch and unfinished files of killed sweeps of this machine."""
         for lease in self._others():
             if not self._is_alive(lease.stem):
                 shutil.rmtree(self.folder / ".jobs" / lease.stem, ignore_errors=True)
@@ -141,7 +141,7 @@ class Claims:
                 lease.with_suffix(".lock").unlink(missing_ok=True)
         for half in self._lease.parent.glob(".????????-*.json"):
             lock = half.with_name(half.stem.rpartition("-")[2]).with_suffix(".lock")
-            if not _is_locked(lock):  # whoever writes holds the lock
+            if not _is_locked(lock):  # the writer holds the lock
                 half.unlink(missing_ok=True)
                 lock.unlink(missing_ok=True)
 
@@ -178,14 +178,14 @@ def _is_locked(path: Path) -> bool:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         return True
-    except OSError:  # gone together with its sweep
+    except OSError:  # removed together with its sweep
         return False
     lock.release()
     return False
 
 
 def _persist(make: Callable[[], object]) -> None:
-    """Make something in a folder that another sweep, which ends just now, may remove as long as it is empty."""
+    """Retry `make` in a folder that another, ending sweep may remove while it is empty."""
     for _ in range(100):
         try:
             make()

@@ -1,4 +1,4 @@
-"""Runs on the workers of an existing Dask cluster. What a worker does is exactly what this machine would do: one process per run.
+"""Execute runs on the workers of an existing Dask cluster, exactly as on this machine: one process per run.
 
 Cases travel to the workers, records, volumes and arrays come back; only the sweep's own machine writes into the results folder, so no
 shared file system is needed. Each Dask worker executes one run at a time, on its own number of threads.
@@ -33,7 +33,7 @@ EVENT_INTERVAL = 1.0  # [s] between progress messages of one run
 
 
 class ClusterExecutor:
-    """The workers of a Dask scheduler, as lanes. Use as a context manager."""
+    """Executor whose lanes are the workers of a Dask scheduler. Use as a context manager."""
 
     inline = False
 
@@ -67,26 +67,26 @@ class ClusterExecutor:
             raise _mistake("at least one worker within 60 s", "none", "Start some dask workers.") from None
 
     def _check_workers(self) -> None:
-        """Every worker must run this version. Those that join later are recorded with what they run."""
+        """Raise InputError unless every worker runs this version. Later workers are recorded with their version."""
         here = _about()
         try:
             found: dict[str, Any] = self.client.run(_about)
-        except Exception as error:  # whatever importing us raises there
+        except Exception as error:  # any error of importing benchmark there
             raise _mistake("workers that can import benchmark", f"{type(error).__name__}: {error}") from error
         for worker, there in found.items():
             if there != here:
                 raise _mistake(f"benchmark {here}", f"{there} on worker {worker}", "Install the same there.")
 
     def lanes(self) -> list[str]:
-        """Return the addresses of the workers that are there now. Raises InputError when the scheduler is gone."""
+        """Return the addresses of the present workers. Raise InputError if the scheduler is gone."""
         try:
             return list(self.client.nthreads())
         except (OSError, ValueError, RuntimeError) as error:
-            kept = "What is finished is kept: start a scheduler and run the same command with its address."
+            kept = "Finished runs are kept: start a scheduler and run the same command with its address."
             raise _mistake("a scheduler that answers", f"none any more ({error})", kept) from error
 
     def perform(self, lane: str, spec: RunSpec, case: Case, on_event: OnEvent, stop: Stop) -> tuple[RunRecord, np.ndarray | None]:
-        """Run on one worker. Raises LaneLost when it is gone, InputError when the scheduler is, Stopped soon after `stop()` is true."""
+        """Execute a run on one worker. Raise LaneLost if it is gone, InputError if the scheduler is, Stopped soon after `stop()` is true."""
         topic = f"{spec.id}-{uuid.uuid4().hex[:8]}"
         self.client.subscribe_topic(topic, lambda event: on_event(event[1]))
         future = None
@@ -104,10 +104,10 @@ class ClusterExecutor:
             return self._result(future, lane, spec, case)
         except InputError:  # the scheduler is gone
             raise
-        except (OSError, TimeoutError, ValueError) as error:  # of the connection, or nobody there to take the data
+        except (OSError, TimeoutError, ValueError) as error:  # of the connection, or no worker to take the data
             raise LaneLost(f"worker {lane} could not be reached ({error})") from error
         finally:
-            with contextlib.suppress(Exception):  # on a connection that is gone there is nothing to tidy up
+            with contextlib.suppress(Exception):  # a lost connection needs no clean-up
                 if future is not None:
                     future.cancel()
                 self.client.unsubscribe_topic(topic)
@@ -128,7 +128,7 @@ class ClusterExecutor:
 
 
 def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tuple[RunRecord, np.ndarray | None, bytes]:
-    """Execute a run on a worker, as this machine would. Returns what the method kept beside the volume, too, as a file's content.
+    """Execute a run on a worker, as this machine would. Also return the method's arrays beside the volume, as a file's content.
 
     Ends soon after the scheduler takes the task back.
     """
@@ -158,7 +158,7 @@ def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tu
 
 
 def _about() -> tuple[str, int, str]:
-    """Return what must agree between machines: version, schema of the records, and the state of the code where it is a checkout."""
+    """Return the facts that must agree between machines: version, schema of the records, and the state of the code in a checkout."""
     return environment()["benchmark"], SCHEMA_VERSION, environment()["git"].removesuffix("+changes")
 
 

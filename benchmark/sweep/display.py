@@ -1,4 +1,4 @@
-"""The one who watches a sweep."""
+"""Interface of displays that follow a sweep."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from benchmark.records.record import RunRecord, RunSpec
 
 
 class Display(Protocol):
-    """Told of everything that happens, in the thread of the sweep."""
+    """Receiver of a sweep's events, called in the thread of the sweep."""
 
     def loading(self, spec: RunSpec, done: int, total: int) -> None:
-        """A case is about to be loaded."""
+        """Announce that a case is about to be loaded."""
 
     def sweep_started(self, total: int, finished: int) -> None:
-        """So many runs in the plan, so many of them finished earlier."""
+        """Announce the number of runs in the plan and of those that finished earlier."""
 
     def run_started(self, spec: RunSpec) -> None:
-        """A run begins."""
+        """Announce that a run begins."""
 
     def progress(self, event: dict[str, Any]) -> None:
-        """The step, total, seconds of the run with this `run_id`, and whatever it logs."""
+        """Report step, total, seconds and logged values of the run `run_id`."""
 
     def run_finished(self, record: RunRecord) -> None:
-        """A run has ended and its record is stored."""
+        """Announce that a run has ended and its record is stored."""
 
     def warning(self, text: str) -> None:
-        """Something that does not stop anything."""
+        """Report a problem that does not stop the sweep."""

@@ -1,4 +1,4 @@
-"""Where the runs of a sweep execute, as a sweep sees it: benchmark.sweep.local is this machine, benchmark.sweep.cluster a Dask one."""
+"""Interface of executors of a sweep's runs: benchmark.sweep.local is this machine, benchmark.sweep.cluster a Dask cluster."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from benchmark.scan.case import Case
 
 
 class LaneLost(RuntimeError):
-    """The lane on which a run executed is gone, and the run with it; it is worth another attempt elsewhere."""
+    """The lane of a run is gone, and the run with it; another lane may try again."""
 
 
 class Executor(Protocol):
-    """Executes runs on lanes, of which each has one run at a time. `perform` is called from a thread per busy lane, unless `inline`."""
+    """Executor of runs on lanes, one run at a time per lane. `perform` is called from one thread per busy lane, unless `inline`."""
 
     inline: bool  # in the caller's own thread and process, for debugging
 
     def lanes(self) -> list[str]:
-        """Return the names of the lanes there are now."""
+        """Return the names of the present lanes."""
 
     def perform(self, lane: str, spec: RunSpec, case: Case, on_event: OnEvent, stop: Stop) -> tuple[RunRecord, np.ndarray | None]:
-        """Return the record and volume [z, y, x] of one run. Raises Stopped, LaneLost and StorageError."""
+        """Execute one run; return its record and volume [z, y, x]. Raise Stopped, LaneLost or StorageError."""

@@ -1,5 +1,5 @@
-"""Hands the runs of a sweep to the lanes of an executor, in order. A lane executes one run at a time; records are written by one
-thread, here.
+"""Assign the runs of a sweep, in order, to the lanes of an executor. A lane executes one run at a time; one thread, here, writes
+the records.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from benchmark.sweep.display import Display
 from benchmark.sweep.executor import Executor, LaneLost
 from benchmark.sweep.ledger import Ledger
 
-AGAIN = 1.0  # [s] until a run that another sweep works on is looked at again
-ATTEMPTS = 4  # at a run whose lanes get lost
+AGAIN = 1.0  # [s] between looks at a run that another sweep works on
+ATTEMPTS = 4  # at a run, if its lanes are lost
 
 
 @dataclasses.dataclass
@@ -37,7 +37,7 @@ class _Attempt:
 
 
 class Lanes:
-    """Works off the runs of one sweep."""
+    """Scheduler of the runs of one sweep."""
 
     def __init__(self, ledger: Ledger, executor: Executor, claims: Claims, display: Display) -> None:
         self.ledger, self.executor, self.claims, self.display = ledger, executor, claims, display
@@ -49,9 +49,9 @@ class Lanes:
         self._stop = threading.Event()
 
     def work_off(self, todo: list[RunSpec]) -> list[RunSpec]:
-        """Execute every run that no other sweep has claimed and wait for those that others execute; returns what Ctrl-C left undone.
+        """Execute every run that no other sweep has claimed and wait for the others; return the runs that Ctrl-C left undone.
 
-        Raises StorageError.
+        Raise StorageError if a record cannot be written.
         """
         pending = list(todo)
         self.ledger.begin(todo)
@@ -66,7 +66,7 @@ class Lanes:
         return [spec for spec in todo if spec.id not in self._settled]
 
     def _start_some(self, pending: list[RunSpec]) -> None:
-        """Give the free lanes the first runs that can be claimed."""
+        """Assign the first claimable runs to the free lanes."""
         free = [lane for lane in self.executor.lanes() if lane not in self._busy]
         for spec in list(pending):
             if not free:
@@ -89,7 +89,7 @@ class Lanes:
                 self.claims.release(spec.id, number)
 
     def _start(self, spec: RunSpec, number: int, lane: str) -> bool:
-        """Return whether the run is under way now; else it is settled without one."""
+        """Start a run; return False if it is settled without starting."""
         if self.ledger.taken_over(spec):
             self._settled.add(spec.id)
             return False
@@ -109,7 +109,7 @@ class Lanes:
         return True
 
     def _perform(self, attempt: _Attempt, on_event: OnEvent) -> None:
-        """Runs in the lane's thread."""
+        """Execute an attempt, in the lane's thread."""
         try:
             result: Any = self.executor.perform(attempt.lane, attempt.spec, attempt.case, on_event, self._stop.is_set)
         except Exception as error:
@@ -120,7 +120,7 @@ class Lanes:
         self.display.progress({**event, "run_id": attempt.spec.id})
 
     def _listen(self, pending: list[RunSpec]) -> None:
-        """Wait a moment for news and deal with them."""
+        """Wait briefly for news and handle them."""
         try:
             attempt, news = self._news.get(timeout=AGAIN / 4)
         except queue.Empty:
@@ -136,7 +136,7 @@ class Lanes:
             self._settle(attempt, *news)
 
     def _settle_loss(self, attempt: _Attempt, reason: str, pending: list[RunSpec]) -> None:
-        """Keep the record of an attempt that was lost with its lane; the run is tried again, unless that happens too often."""
+        """Keep the record of an attempt that was lost with its lane; try the run again, at most ATTEMPTS times."""
         spec = attempt.spec
         self._settle(attempt, self.ledger.failure(spec, attempt.case, reason), None)
         self._lost[spec.id] += 1
@@ -155,7 +155,7 @@ class Lanes:
         self._busy.pop(attempt.lane, None)
 
     def _end(self) -> None:
-        """Stop what is still running, wait until nothing is left of it, and keep what has finished all the same."""
+        """Stop all running attempts, wait for their end, and keep the results that were finished."""
         self._stop.set()
         for attempt in self._busy.values():
             if attempt.thread is not None:

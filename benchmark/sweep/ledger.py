@@ -1,4 +1,4 @@
-"""What is done of a plan: the records that are there, those that are added, and who is told of them."""
+"""Records of a plan's runs: read the existing ones, add new ones, and inform the display."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from benchmark.sweep.display import Display
 
 
 class Ledger:
-    """The records of one sweep. Used by one thread; records are written here and nowhere else."""
+    """Records of one sweep. Used by one thread; the only writer of records."""
 
     def __init__(self, registry: Registry, store: Store, cases: Cases, options: Options, display: Display) -> None:
         self.registry, self.store, self.cases, self.options, self.display = registry, store, cases, options, display
         self._latest: dict[str, RunRecord] = {}  # of the whole folder, by run id
-        self._attempts: dict[str, int] = {}  # run id -> number of the latest attempt that is no news to this sweep
+        self._attempts: dict[str, int] = {}  # run id -> number of the latest attempt known to this sweep
 
     def read(self, specs: Sequence[RunSpec]) -> list[RunSpec]:
-        """Read the records of the folder; returns the runs that are to do, and warns of files that are damaged or gone."""
+        """Read the records of the folder; return the runs still to do, and warn of damaged or missing files."""
         results = Results(self.store.folder)
         for problem in results.problems:
             self.display.warning(problem)
@@ -41,11 +41,11 @@ class Ledger:
         return [self._latest[spec.id] for spec in specs if spec.id in self._latest]
 
     def begin(self, todo: Sequence[RunSpec]) -> None:
-        """Look which attempts there are now: later ones are another sweep's."""
+        """Note the present attempts: later ones belong to other sweeps."""
         self._attempts = {spec.id: latest_record(self.store.folder, spec.id)[0] for spec in todo}
 
     def taken_over(self, spec: RunSpec) -> bool:
-        """Take the record of a run that another sweep has made meanwhile, if there is one."""
+        """Adopt the record of a run that another sweep has made meanwhile, if any."""
         number, record = latest_record(self.store.folder, spec.id)
         if record is None or (record.status != "ok" and number <= self._attempts[spec.id]):
             return False
@@ -53,7 +53,7 @@ class Ledger:
         return True
 
     def prepare(self, spec: RunSpec) -> Case | RunRecord:
-        """Announce a run; returns its case, written into the folder, or at once the record of why there is none."""
+        """Announce a run; return its case, written into the folder, or else a record with the reason for having none."""
         self.display.run_started(spec)
         self._warn(self.registry.run_started(spec))
         unavailable = self.cases.unavailable(spec)
@@ -65,7 +65,7 @@ class Ledger:
         return case
 
     def keep(self, spec: RunSpec, record: RunRecord, volume: np.ndarray | None, case: Case | None, attempt: int) -> None:
-        """Store the record of an attempt, and its volume [z, y, x], and tell everybody. Raises StorageError."""
+        """Store the record of an attempt and its volume [z, y, x], and inform the display. Raise StorageError if writing fails."""
         before = self._latest.get(spec.id)
         if not (before is not None and before.status == record.status == "skipped" and before.reason == record.reason):
             self.store.write_record(record, volume, case, attempt)
@@ -73,32 +73,32 @@ class Ledger:
         self._warn(self.registry.run_finished(record))
 
     def failure(self, spec: RunSpec, case: Case, reason: str) -> RunRecord:
-        """Return the record of an attempt of which nothing came back."""
+        """Return the record of an attempt without any result."""
         return blank_record(spec, case, self.options).model_copy(update={"reason": reason})
 
     def expect_another(self, spec: RunSpec, attempt: int) -> None:
-        """Let a run be tried again here: its latest attempt is this sweep's own."""
+        """Allow this sweep to try a run again: the latest attempt is its own."""
         self._attempts[spec.id] = attempt
 
     def close(self) -> None:
-        """Bring the table up to date with what other sweeps may have added. Raises StorageError."""
+        """Update the table with records of other sweeps. Raise StorageError if writing fails."""
         self.store.write_table(Results(self.store.folder).records)
 
     def _take(self, spec: RunSpec, record: RunRecord) -> None:
-        """Let a record that is in the folder be this run's."""
+        """Adopt a record in the folder as this run's."""
         self._latest[spec.id] = record
         self._write_table()
         self.display.run_finished(record)
 
     def _write_table(self) -> None:
-        """Keep runs.csv current; the records are what counts, so trouble here is only said."""
+        """Update runs.csv; the records are authoritative, so an error here is only a warning."""
         try:
             self.store.write_table(arranged(self._latest.values()))
         except StorageError as error:
             self.display.warning(str(error))
 
     def _say_what_is_gone(self, results: Results, planned: set[str]) -> None:
-        """Finished runs stay finished; their volumes may have been removed on purpose."""
+        """Warn of finished runs without volumes; they stay finished, since volumes may have been removed on purpose."""
         finished = [record for record in results.records if record.run_id in planned and record.status == "ok"]
         gone = [record for record in finished if not results.volume_path(record).exists()]
         if gone:
@@ -111,7 +111,7 @@ class Ledger:
 
 
 def finished_runs(plan: Plan) -> dict[str, RunRecord]:
-    """Return records that stand for runs of a plan whose data have not been loaded, by the plan's own run ids (for --dry-run)."""
+    """Return the existing records for a plan whose data are not loaded, by the plan's own run ids (for --dry-run)."""
     records = Results(plan.output).records
     by_plan = {without_digest(record.spec).id: record for record in records}
     return {spec.id: by_plan[spec.id] for spec in plan.runs if spec.id in by_plan}

@@ -1,4 +1,4 @@
-"""The lanes of this machine: one worker process each."""
+"""Lanes of this machine: one worker process each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmark.scan.case import Case
 
 
 class LocalExecutor:
-    """`workers` processes of this machine at a time. Each has its share of the cores, and a GPU of its own where there are GPUs."""
+    """Executor with `workers` concurrent processes on this machine. Each gets its share of the cores and, on GPUs, a GPU of its own."""
 
     def __init__(self, registry: Registry, options: Options, scratch: Path, workers: int = 1) -> None:
         self.registry, self.scratch, self.inline = registry, scratch, options.in_process
@@ -35,7 +35,7 @@ class LocalExecutor:
 
 
 def _devices(device: str, workers: int) -> list[str]:
-    """Return the device of each lane: one lane per GPU, as many lanes as wanted on the CPU."""
+    """Return the device of each lane: one lane per GPU, or `workers` lanes on the CPU."""
     if workers == 1 or device == "cpu":
         return [device] * workers
     count = cuda_devices()

@@ -1,4 +1,4 @@
-"""All runs of a plan, in order: what is finished is left alone, what fails is a record, what is stopped can be resumed."""
+"""Run a plan in order: finished runs are skipped, failures become records, stopped sweeps can be resumed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmark.sweep.local import LocalExecutor
 
 @dataclasses.dataclass(frozen=True)
 class SweepOutcome:
-    """How a sweep ended: the latest record of each run of the plan that has one, and what is left to do."""
+    """Outcome of a sweep: the latest record of each recorded run of the plan, and the remaining runs."""
 
     records: list[RunRecord]
     remaining: list[RunSpec]
@@ -31,14 +31,14 @@ class SweepOutcome:
 
     @property
     def exit_code(self) -> int:
-        """130 after Ctrl-C; 1 if a run failed or a metric could not be computed; else 0."""
+        """Exit code: 130 after Ctrl-C; 1 if a run failed or a metric could not be computed; else 0."""
         if self.interrupted:
             return 130
         return int(any(record.status == "failed" or (record.status == "ok" and record.reason) for record in self.records))
 
 
 class Sweep:
-    """Executes a plan into its output folder. Several sweeps may share one: each run is made by one of them."""
+    """Execution of a plan into its output folder. Several sweeps may share a folder: each run is made by one of them."""
 
     def __init__(
         self, registry: Registry, plan: Plan, options: Options, display: Display, *, workers: int = 1, scheduler: str | None = None
@@ -49,8 +49,8 @@ class Sweep:
         self.ledger = Ledger(registry, self.store, self.cases, options, display)
 
     def run(self) -> SweepOutcome:
-        """Run everything that is missing. Raises InputError before the first run if the data or the folder are not in order,
-        MissingDependency if there are no kernels to score with, StorageError if a result could not be written;
+        """Execute every missing run. Raise InputError before the first run if the data or the folder are invalid,
+        MissingDependency if no kernels are available for scoring, StorageError if a result could not be written;
         KeyboardInterrupt while a run is under way becomes an outcome.
         """
         self.store.prepare()
@@ -64,14 +64,14 @@ class Sweep:
             return SweepOutcome(self.ledger.records(specs), remaining, bool(remaining))
 
     def _clear_leftovers(self, claims: Claims) -> None:
-        """Remove what killed sweeps have left half written, unless another sweep is alive in the folder."""
+        """Remove half-written files of killed sweeps, unless another sweep is alive in the folder."""
         leftovers = self.store.leftovers()
-        if claims.alone():  # asked after looking: whoever is writing one of them was alive before
+        if claims.alone():  # asked after listing: the writer of a listed file was alive before
             for path in leftovers:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _work_off(self, specs: list[RunSpec], claims: Claims) -> list[RunSpec]:
-        """Execute the runs that are to do; returns those that Ctrl-C left undone."""
+        """Execute the runs still to do; return those that Ctrl-C left undone."""
         todo = self.ledger.read(specs)
         with self._open_executor(claims) as executor:
             self.store.check_space(self.cases.bytes_needed(todo, len(executor.lanes()), self.options.snapshots))
