@@ -111,7 +111,7 @@ def _hand_over(job: Job, scan: Scan, folder: Path) -> None:
 
 
 def _keep_arrays(found: Path, place: Path | None) -> None:
-    """Move the arrays into the run's folder, unless that folder is not on this machine."""
+    """Copy the arrays to their place in the run's folder, unless that folder is not on this machine."""
     if found.exists() and place is not None and place.parent.is_dir():
         with atomic.replacing(place) as temporary:
             shutil.copyfile(found, temporary)

@@ -1,4 +1,4 @@
-"""Tables, figures and one page, as pure functions of stored results. Importing this costs nothing."""
+"""Tables, figures and one page, as pure functions of stored results. Import is cheap."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["register_reporters", "write_report"]
 
 @hookimpl
 def register_reporters() -> list[ReporterSpec]:
-    """The default report: tables/summary.*, figures/*, report.html."""
+    """Return the default reporter: tables/summary.*, figures/*, report.html."""
     return [ReporterSpec(name="report", target="benchmark.report:write_report", summary="summary tables, figures and report.html")]
 
 
 def write_report(results: Results) -> list[Path]:
-    """Write every table, every figure and report.html into the results folder; returns the files, the page last."""
+    """Write every table, every figure and report.html into the results folder; return the files, the page last."""
     from benchmark.report.figures import write_figures
     from benchmark.report.page import write_page
     from benchmark.report.tables import write_tables

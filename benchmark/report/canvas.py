@@ -1,4 +1,4 @@
-"""What every figure shares: the look, one colour and marker per method, and how a figure becomes files."""
+"""Shared parts of all figures: style, one colour and marker per method, and saving."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ STYLE = {
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A finished figure: its section of the report, its title, what it shows, its files (PNG, SVG, PDF), and whether the page shows it."""
+    """A finished figure: its section of the report, its title, its caption, its files (PNG, SVG, PDF), and whether the page shows it."""
 
     section: str
     title: str
@@ -56,9 +56,9 @@ class Picture:
 
 
 class Palette:
-    """One colour and one marker per method, the same in every figure of a report, whatever that figure leaves out.
+    """One colour and one marker per method, the same in every figure of a report, even in figures without some methods.
 
-    Colours go by alphabetical order of the labels, so they do not move when a method gets better.
+    Colours follow the alphabetical order of the labels, so they do not change with the scores.
     """
 
     def __init__(self, labels: Iterable[str]) -> None:
@@ -69,12 +69,12 @@ class Palette:
         self.markers = {label: MARKERS[i % len(MARKERS)] for i, label in enumerate(self.labels)}
 
     def handle(self, label: str) -> Line2D:
-        """The entry of a legend."""
+        """Return the legend entry of a label."""
         style = {"color": self.colours[label], "marker": self.markers[label], "markersize": 6, "markeredgecolor": "white"}
         return Line2D([], [], label=wrapped(label, 34), **style)
 
     def legend(self, figure: Figure, labels: Iterable[str]) -> None:
-        """A legend below the axes, outside of all of them; the figure grows by its height."""
+        """Add a legend below all axes; the figure grows by its height."""
         handles = [self.handle(label) for label in labels]
         if not handles:
             return
@@ -88,24 +88,24 @@ class Palette:
 
 
 def styled() -> AbstractContextManager[None]:
-    """The look, for the time of a `with` block only."""
+    """Apply the style within a `with` block only."""
     return matplotlib.rc_context(STYLE)
 
 
 def canvas(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
-    """An empty figure of this size [inch] that no global state knows about."""
+    """Return an empty figure of this size [inch], outside pyplot's global state."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
 def wrapped(text: str, width: int) -> str:
-    """A label broken into lines; words longer than a line are broken too."""
+    """Return a label broken into lines; words longer than a line are broken too."""
     return "\n".join(textwrap.wrap(text, width)) or text
 
 
 def plain_ticks(axes: Axes, values: Iterable[float]) -> None:
-    """Ticks at exactly these values of a logarithmic x axis, written as plain numbers, leaving out those that would touch."""
+    """Set ticks at exactly these values of a logarithmic x axis, as plain numbers, without those that would overlap."""
     kept: list[float] = []
     for value in sorted(set(values)):
         if not kept or value / kept[-1] > 1.25:
@@ -115,7 +115,7 @@ def plain_ticks(axes: Axes, values: Iterable[float]) -> None:
 
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, ...]:
-    """Write <name>.png, <name>.svg and <name>.pdf. Raises StorageError."""
+    """Write <name>.png, <name>.svg and <name>.pdf. Raise StorageError if writing fails."""
     paths = tuple(folder / f"{name}.{kind}" for kind in UNDATED)
     for path in paths:
         buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The numbers behind the page's charts: score against views, time and memory, and how it grew during each run."""
+"""Numbers of the page's charts: score against views, time and memory, and its growth during each run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def chart(
     part: pd.DataFrame, records: Iterable[RunRecord], names: dict[str, str], palette: Palette, scores: list[Column]
 ) -> dict[str, Any]:
-    """One section's chart: a series of mean points for each method, a curve for each run that recorded one.
+    """Return one section's chart: a series of mean points for each method, a curve for each run that recorded one.
 
     `part` is the section of a summary, `records` its runs.
     """
@@ -47,7 +47,7 @@ def _plain(value: Any) -> float | None:
 
 
 def _curve(record: RunRecord, names: dict[str, str]) -> dict[str, Any] | None:
-    """Volume PSNR of the snapshots, and of the end, against the seconds of method time."""
+    """Return the volume PSNR of the snapshots and of the final volume against the seconds of method time."""
     points = [(point.seconds, point.volume_psnr) for point in record.curve if point.volume_psnr is not None and point.seconds > 0]
     final = record.metrics.get("volume_psnr")
     if final is not None and record.seconds and (record.seconds, final) not in points:

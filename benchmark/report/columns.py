@@ -1,4 +1,4 @@
-"""The columns of numbers in every table: of what, which metric, by which protocol, under which heading, with how many decimals."""
+"""Numeric columns of all tables: scored quantity, metric, protocol, heading and decimals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.records.frame import METRICS
 STRICT = "strict"
 PROTOCOLS = (STRICT, "naf", "sax", "r2")
 KINDS = {"volume": "Volume", "projection": "Held-out", "fit": "Fit"}
-COST = "cost"  # the kind of a column that is no score
+COST = "cost"  # kind of the columns that are not scores
 RANKED = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim")  # higher is better; fit and cost are shown, not ranked
 WORDS = {
     "psnr": "PSNR [dB]",
@@ -22,7 +22,7 @@ WORDS = {
     "iou": "IoU",
     "l1": "L1",
 }
-BESIDE = ("sd", "half", "leads")  # what a summary says about a score, in columns of their own
+BESIDE = ("sd", "half", "leads")  # facts about a score, in separate columns of a summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +38,17 @@ class Column:
 
     @property
     def ranked(self) -> bool:
-        """Whether methods are compared by it."""
+        """True if methods are compared by this column."""
         return self.name in RANKED
 
 
 def words(metric: str) -> str:
-    """'PSNR [dB]' for psnr, 'my score' for my_score."""
+    """Return 'PSNR [dB]' for psnr, 'my score' for my_score."""
     return WORDS.get(metric, metric.replace("_", " "))
 
 
 def scores(names: Iterable[str]) -> list[Column]:
-    """The columns that are scores, by protocol, then of what, then as they come; others are left out."""
+    """Return the columns that are scores, ordered by protocol, then scored quantity, then input order."""
     found = []
     for name in names:
         kind, _, rest = name.partition("_")
@@ -62,9 +62,9 @@ def scores(names: Iterable[str]) -> list[Column]:
 
 COSTS = (Column("seconds", "Time [s]", 1, COST), Column("peak_memory_mb", "Peak memory [MiB]", 0, COST))
 COLUMNS = (*scores(METRICS), *COSTS)
-NARROW = tuple(column for column in COLUMNS if column.name != "fit_ssim")  # as many as fit beside each other on a terminal
+NARROW = tuple(column for column in COLUMNS if column.name != "fit_ssim")  # as many as fit side by side on a terminal
 
 
 def shown(value: float | None, decimals: int) -> str:
-    """A number as it stands in a table; empty if there is none."""
+    """Return a number as a table shows it; empty if there is none."""
     return "" if value is None or math.isnan(value) else f"{value:.{decimals}f}"

@@ -1,4 +1,4 @@
-"""Two results folders side by side: which runs match, by how much their scores differ, and what else was different."""
+"""Compare two results folders: matching runs, differences of their scores, and all other differences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MACHINE = ("platform", "processor", "cores")
 CODE = ("benchmark", "git")
-INCIDENTAL = ("process", "worker")  # never the same twice
+INCIDENTAL = ("process", "worker")  # differ between any two runs
 _UNSET = {"data_digest": "", "dataset_revision": 1, "method_revision": 1}
 
 _VERDICTS = (
@@ -27,7 +27,7 @@ _VERDICTS = (
 
 
 class Key(NamedTuple):
-    """What makes two runs the same question: everything but the parameters, the code and the machine."""
+    """Key by which runs match: everything but the parameters, the code and the machine."""
 
     dataset: str
     case: str
@@ -53,24 +53,24 @@ class Key(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """A run that both folders have."""
+    """A run in both folders."""
 
     key: Key
     a: RunRecord
     b: RunRecord
 
     def values(self, name: str) -> tuple[float | None, float | None]:
-        """A metric, or a cost such as 'seconds', in A and in B."""
+        """Return a metric, or a cost such as 'seconds', in A and in B."""
         return self.a.metrics.get(name, getattr(self.a, name, None)), self.b.metrics.get(name, getattr(self.b, name, None))
 
     def change(self, name: str) -> float | None:
-        """B - A; None where one of them has no value."""
+        """Return B - A; None if either has no value."""
         a, b = self.values(name)
         return None if a is None or b is None else b - a
 
     @property
     def differences(self) -> list[str]:
-        """Everything but the scores that differs, e.g. 'parameters: iterations 20 -> 30'."""
+        """Return all differences but the scores, e.g. 'parameters: iterations 20 -> 30'."""
         a, b = self.a, self.b
         found: list[tuple[Any, ...]] = [("status", _status(a), _status(b)), ("data digest", a.spec.data_digest, b.spec.data_digest)]
         found += [("data", *change) for change in _changes(a.spec.dataset_params, b.spec.dataset_params)]
@@ -93,7 +93,7 @@ class Match:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What two results folders have in common and what not. `str()` is Markdown that also reads well as plain text."""
+    """Common and unmatched runs of two results folders. `str()` is Markdown that also reads well as plain text."""
 
     name_a: str
     name_b: str
@@ -102,7 +102,7 @@ class Comparison:
     only_b: tuple[Key, ...]
 
     def markdown(self) -> str:
-        """The whole comparison as text."""
+        """Return the whole comparison as text."""
         counts = f"{len(self.matches)} runs in both, {len(self.only_a)} only in A, {len(self.only_b)} only in B."
         blocks = [f"A: {self.name_a}\nB: {self.name_b}\n\n{counts}"]
         if self.matches:
@@ -128,7 +128,7 @@ class Comparison:
         return ["Method", "Runs", *(column.heading for column in columns)], rows
 
     def difference(self, label: str, metric: str) -> Difference | None:
-        """B - A of a metric over the cases (data and number of views) and seeds of a method; None if nowhere both have it."""
+        """Return B - A of a metric over the cases (data and number of views) and seeds of a method; None if no run has it in both."""
         changes: dict[Hashable, list[float]] = {}
         for match in self.matches:
             if match.key.label == label and (change := match.change(metric)) is not None:
@@ -144,7 +144,7 @@ class Comparison:
                     bounds = "" if change.low is None else f"{_signed(change.low, column)} to {_signed(change.high, column)}"
                     counts = [str(change.cases), str(change.count)]
                     mean = _signed(change.mean, column)
-                    verdict = change.verdict if float(mean) else "no difference seen"  # less than is shown is not worth a claim
+                    verdict = change.verdict if float(mean) else "no difference seen"  # a difference too small to show is not claimed
                     rows.append([label, column.heading, mean, bounds, *counts, verdict])
         return ["Method", "Score", "B - A", "95% interval", "Cases", "Pairs", "B is"], rows
 
@@ -181,7 +181,7 @@ def compare(a: Results, b: Results) -> Comparison:
 
 
 def environment_changes(a: RunRecord, b: RunRecord) -> list[str]:
-    """What differs in code and machine, e.g. 'code: git abc -> def'."""
+    """Return the differences in code and machine, e.g. 'code: git abc -> def'."""
     facts = (("engine", a.engine, b.engine), ("device", a.device, b.device))
     texts = [f"{name}: {_text(old)} -> {_text(new)}" for name, old, new in facts if old != new]
     for name, old, new in _changes(a.environment, b.environment):
@@ -201,8 +201,8 @@ def _grouped(records: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
 
 
 def _pair(a: list[RunRecord], b: list[RunRecord]) -> tuple[list[tuple[RunRecord, RunRecord]], int, int]:
-    """Pairs of the same run, of the same but for data and revisions, with equal parameters, then the rest in order; and how many
-    are left over in a and in b."""
+    """Return pairs of identical runs, then of runs equal except for data and revisions, then with equal parameters, then the rest in
+    order; and the numbers left over in a and in b."""
     pairs, rest_a, rest_b = [], list(a), list(b)
     for alike in (lambda r: r.run_id, lambda r: r.spec.model_copy(update=_UNSET), lambda r: r.spec.method_params, lambda r: None):
         for record in list(rest_a):
@@ -239,7 +239,7 @@ def _mean_change(members: Sequence[Match], column: Column) -> str:
 
 
 def _scores(members: Sequence[Match]) -> tuple[list[str], list[list[str]]]:
-    """One row a run: for each quantity, B and in brackets the change from A."""
+    """Return one row per run: for each quantity, B and in brackets the change from A."""
     columns = [column for column in NARROW if any(value is not None for match in members for value in match.values(column.name))]
     rows = []
     for match in members:
@@ -253,7 +253,7 @@ def _scores(members: Sequence[Match]) -> tuple[list[str], list[list[str]]]:
 
 
 def _table(heads: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table with its columns aligned; all but the names are set to the right."""
+    """Return a Markdown table with aligned columns, right-aligned except for the names."""
     lines = [heads, *([cell.replace("|", "\\|") for cell in line] for line in rows)]
     widths = [max(3, *(len(line[place]) for line in lines)) for place in range(len(heads))]
     named = [head in ("Method", "Score", "B is") for head in heads]

@@ -1,4 +1,4 @@
-"""The summary on a terminal: what summary.md says, in one compact table with a block per dataset, size, noise and number of views."""
+"""Summary for the terminal: summary.md as one compact table with a block per dataset, size, noise and number of views."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.report.summary import cell, counted, has_notes, has_pretrained, h
 
 
 def summary_table(records: Iterable[RunRecord]) -> Table:
-    """Methods in their order, the best numbers in bold; runs without a result with their reason, '-' where there is no number."""
+    """Return methods in their order, the best numbers in bold; runs without a result with their reason, '-' for a missing number."""
     summary = summarise(labelled(records))
     ranks, counts = has_ranks(summary), bool(summary["planned"].gt(1).any())
     notes = has_notes(summary) or has_pretrained(summary)
@@ -44,5 +44,5 @@ def _number(row: pd.Series, column: Column) -> str:
 
 
 def _note(row: pd.Series) -> str:
-    fitted = "" if row["pretrained"] == "yes" else f" on {row['pretrained']}"  # where nobody knows on how many scans
+    fitted = "" if row["pretrained"] == "yes" else f" on {row['pretrained']}"  # if the number of scans is unknown
     return "; ".join(filter(None, [f"pretrained{fitted}, not compared" if row["pretrained"] else "", row["note"]]))

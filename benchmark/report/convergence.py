@@ -1,4 +1,4 @@
-"""How the volume and the loss got better over the seconds of each method."""
+"""Convergence figure: volume PSNR and loss against the seconds of each method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POINTS = 300  # [points] of a loss curve at most: more cannot be seen
 
 
 def convergence(records: list[RunRecord], names: dict[str, str], palette: Palette, order: list[str], title: str) -> Figure | None:
-    """One row per number of views: volume PSNR and loss against the seconds of method time; a marker where each run ended.
+    """Draw one row per number of views: volume PSNR and loss against the seconds of method time; a marker where each run ended.
 
     Takes the records of one case; `names` maps run ids to labels. None if no run has a curve.
     """
@@ -66,7 +66,7 @@ def _loss(axis: Axes, record: RunRecord, style: dict[str, Any]) -> None:
 
 
 def smoothed(seconds: np.ndarray, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both averaged (the loss as a logarithm) within at most POINTS bins of equal width in log seconds; all of it if it is short."""
+    """Return both averaged (the loss as a logarithm) in at most POINTS bins of equal width in log seconds; unchanged if short."""
     if len(seconds) <= POINTS:
         return seconds, loss
     edges = np.geomspace(seconds.min(), seconds.max(), POINTS + 1)

@@ -1,4 +1,4 @@
-"""Score against time as tables: every point of every curve, and the seconds that each method took to reach a quality."""
+"""Tables of score against time: every point of every curve, and the seconds that each method took to reach a quality."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from benchmark.records.store import Results
 
 LEVELS = (20, 25, 30, 35, 40)  # [dB]
-NEAR = 0.5  # [dB] below its own best: where the rest is polish
+NEAR = 0.5  # [dB] below a run's own best: almost converged
 IDENTITY = ("dataset", "case", "size", "views", "noise", "label", "seed", "run_id")
 
 
 def curves(results: Results) -> pd.DataFrame:
-    """One row a point: step, seconds [s] of method time, volume PSNR [dB], loss (each method's own quantity)."""
+    """Return one row per point: step, seconds [s] of method time, volume PSNR [dB], loss (each method's own quantity)."""
     rows = [{**who, **point.model_dump()} for who, points in _finished(results) for point in points]
     return pd.DataFrame(rows, columns=[*IDENTITY, "step", "seconds", "volume_psnr", "loss"])
 
 
 def times_to_quality(results: Results) -> pd.DataFrame:
-    """One row a run: the best volume PSNR of its curve, seconds to come within 0.5 dB of it, and to reach 20, 25, ... dB.
+    """Return one row per run: the best volume PSNR of its curve, seconds to come within 0.5 dB of it, and to reach 20, 25, ... dB.
 
-    Empty where the curve never gets there. Times between two snapshots are interpolated; a method with a single point reaches
+    Empty if the curve never reaches the level. Times between two snapshots are interpolated; a method with a single point reaches
     all its levels when it ends.
     """
     columns = ["best_psnr", f"seconds_to_best_minus_{NEAR:g}", *(f"seconds_to_{level}" for level in LEVELS)]
@@ -40,7 +40,7 @@ def times_to_quality(results: Results) -> pd.DataFrame:
 
 
 def mean_times(times: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `times_to_quality` as means over seeds: one row per number of views and method (`label`), as `part` of a summary orders them.
+    """Return `times_to_quality` as means over seeds: one row per number of views and method (`label`), in the order of the summary `part`.
 
     A level that one of the runs never reached stays empty, and one that no run of the table reached is left out.
     """
@@ -52,7 +52,7 @@ def mean_times(times: pd.DataFrame, part: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds_to(points: list[CurvePoint], level: float) -> float | None:
-    """Seconds until a curve first reaches a level [dB], linear between its points; None if it never does."""
+    """Return the seconds until a curve first reaches a level [dB], linear between its points; None if it never does."""
     before: tuple[float, float] | None = None
     for point in sorted(points, key=lambda point: point.seconds):
         if point.volume_psnr is None:
@@ -66,7 +66,7 @@ def seconds_to(points: list[CurvePoint], level: float) -> float | None:
 
 
 def _finished(results: Results) -> list[tuple[dict[str, object], list[CurvePoint]]]:
-    """Who and the curve of every finished run."""
+    """Yield identity and curve of every finished run."""
     names, datasets = labels(results.records), dataset_names(results.records)
     found = []
     for record in results.records:

@@ -1,4 +1,4 @@
-"""Every figure of a report, drawn from the stored results and written as PNG, SVG and PDF."""
+"""Draw every figure of a report from the stored results and write it as PNG, SVG and PDF."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WIDEST = 7  # methods in one mosaic; more are continued in the next
 
-_TRENDS = "Means over seeds; bars are 95% intervals over seeds, where there are several. No method has seen the held-out views."
+_TRENDS = "Means over seeds; bars are 95% intervals over seeds, if there are several. No method has seen the held-out views."
 _CONVERGENCE = (
     "Volume PSNR of snapshots and training loss against method time; the clock is paused while the harness looks. "
     "A marker shows where a run ended. Losses of different methods are different quantities: compare shapes, not heights."
@@ -54,7 +54,7 @@ class _Draft:
 
 
 def write_figures(results: Results) -> list[Picture]:
-    """Draw and write every figure into figures/. Raises StorageError if one cannot be written."""
+    """Draw and write every figure into figures/. Raise StorageError if one cannot be written."""
     folder = results.folder / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     with styled():
@@ -71,7 +71,7 @@ def _drafts(results: Results) -> Iterator[_Draft]:
     means = dict(sections(summarise(table)))
     for key, part in table.groupby(GROUP, sort=True, dropna=False):
         section = section_title(*key)
-        key = key if key[2] != "none" else key[:2]  # noise-free is what nothing needs to be said about
+        key = key if key[2] != "none" else key[:2]  # noise-free data need no label
         order = method_order(means[section])
         figure = trends(means[section], palette, order, section)
         if figure is not None:
@@ -99,7 +99,7 @@ def _drafts(results: Results) -> Iterator[_Draft]:
 
 
 def one_per_label(records: list[RunRecord], names: dict[str, str], part: pd.DataFrame) -> list[RunRecord]:
-    """The finished run of the lowest seed of every method, of runs of one number of views, in the order of their section of a summary."""
+    """Return the finished run of lowest seed of every method, among runs of one number of views, in the order of the summary's section."""
     found: dict[str, RunRecord] = {}
     for record in sorted(records, key=lambda record: record.spec.seed):
         if record.status == "ok":
@@ -109,7 +109,7 @@ def one_per_label(records: list[RunRecord], names: dict[str, str], part: pd.Data
 
 
 def _images(results: Results, records: list[RunRecord], names: dict[str, str], section: str, name: str, title: str) -> Iterator[_Draft]:
-    """The mosaics of one case and number of views, at most WIDEST methods in each."""
+    """Draw the mosaics of one case and number of views, at most WIDEST methods in each."""
     for first in range(0, len(records), WIDEST):
         part = records[first : first + WIDEST]
         suffix, more = ("", "") if len(records) <= WIDEST else (f"-{first // WIDEST + 1}", f" ({first // WIDEST + 1})")
@@ -133,8 +133,8 @@ def _slices(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names
 
 
 def _projections(case: StoredCase, volumes: list[tuple[RunRecord, np.ndarray]], names: dict[str, str], title: str) -> Figure | None:
-    """None without held-out views, and where the projector's kernels cannot be built (a report needs no compiler)."""
-    from benchmark.projection.rendering import rendered  # brings torch
+    """Draw held-out views; None without any, or if the projector's kernels cannot be built (a report needs no compiler)."""
+    from benchmark.projection.rendering import rendered  # imports torch
 
     geometry, heldout = case.heldout_geometry, case.heldout
     if geometry is None or heldout is None:

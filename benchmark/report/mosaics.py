@@ -1,4 +1,4 @@
-"""What the reconstructions look like: central slices of the truth and of every method, and what is wrong with each.
+"""Mosaics of reconstructions: central slices of the truth and of every method, with error maps.
 
 All panels of a mosaic are images in one pair of axes measured in inches: exact placement, and quick to draw.
 """
@@ -36,7 +36,7 @@ class Reference:
 
     @property
     def height(self) -> float:
-        """Height over width of the panel."""
+        """Aspect of the panel: height over width."""
         return self.image.shape[0] * self.aspect / self.image.shape[1]
 
 
@@ -61,9 +61,9 @@ def slice_mosaic(
     known: bool = True,
     unit: str = "attenuation [1/mm]",
 ) -> Figure:
-    """Rows: each plane, with its error map below. Columns: truth, then every method. One grey window, one error window.
+    """Draw rows: each plane, with its error map below. Columns: truth, then every method. One grey window, one error window.
 
-    `truth` [z, y, x] gives the window, `spacing` (z, y, x) [mm] the aspect, `unit` says what the values are. Where no truth is known
+    `truth` [z, y, x] gives the window, `spacing` (z, y, x) [mm] the aspect, `unit` names quantity and unit. If the truth is unknown
     (`known` false), any volume may stand in for the window: then no reference and no errors are shown.
     """
     z, y, x = spacing
@@ -72,13 +72,13 @@ def slice_mosaic(
 
 
 def projection_mosaic(measured: np.ndarray, view: int, aspect: float, columns: list[Strip], title: str, unit: str) -> Figure:
-    """One held-out view [v, u] as measured and as every method's volume renders it, with the errors below."""
+    """Draw one held-out view [v, u] as measured and as rendered from every method's volume, with the errors below."""
     span = (min(0.0, float(measured.min())), max(float(measured.max()), 1e-12))
     return mosaic([Reference(f"view {view}", measured, aspect)], columns, span, title, "measured", unit)
 
 
 def mosaic(rows: list[Reference], columns: list[Strip], grey: Window, title: str, reference: str | None, unit: str) -> Figure:
-    """Panels of equal width. `reference` names the first column; without it, neither that column nor the errors are drawn."""
+    """Draw panels of equal width. `reference` names the first column; without it, neither that column nor the errors are drawn."""
     count, tiers = len(columns) + (reference is not None), 2 if reference is not None else 1
     side = max(1.3, min(1.8, 9.0 / count))  # [inch]
     head = 0.17 * max(column.heading.count("\n") + 1 for column in columns) + 0.08
@@ -108,7 +108,7 @@ def mosaic(rows: list[Reference], columns: list[Strip], grey: Window, title: str
 def _row(
     sheet: Axes, row: Reference, images: list[np.ndarray], lefts: list[float], top: float, side: float, grey: Window, errors: bool
 ) -> tuple[AxesImage, AxesImage | None]:
-    """One plane: the reference and every method, and the errors in a second tier; returns one image of each scale."""
+    """Draw one plane: the reference and every method, and the errors in a second tier; return one image of each scale."""
     tall, limit = row.height * side, ERROR_SHARE * (grey[1] - grey[0])
     sheet.text(MARGIN - 0.08, top - tall / 2, row.name, ha="right", va="center", rotation=90, fontsize=9)
     shown = [row.image, *images] if errors else images
@@ -123,7 +123,7 @@ def _row(
 
 
 def _sheet(figure: Figure, width: float, height: float) -> Axes:
-    """Axes over the whole figure, in inches."""
+    """Return axes over the whole figure, in inches."""
     sheet = figure.add_axes((0, 0, 1, 1))
     sheet.set(xlim=(0, width), ylim=(0, height), autoscale_on=False)
     sheet.set_axis_off()

@@ -1,7 +1,7 @@
-"""One self-contained HTML page: tables, charts, slices, what failed, and where every number comes from.
+"""Write one self-contained HTML page: tables, charts, slices, failures and provenance.
 
 The page's parts lie in web/ (template, style sheet, scripts) and are put into the one file when it is written; the scripts
-read a JSON object of facts and, when they are scrolled to, the packed stacks of images.
+read a JSON object of facts and, once scrolled into view, the packed stacks of images.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ STYLES, SCRIPTS = ("page.css",), ("controls.js", "tables.js", "charts.js", "stac
 
 
 def write_page(results: Results, figures: Iterable[Picture]) -> Path:
-    """Write report.html; `figures` are named on it, as files for papers. Returns its path. Raises StorageError."""
+    """Write report.html; `figures` are listed on it, as files for papers. Return its path. Raise StorageError if writing fails."""
     path = results.folder / "report.html"
     atomic.replace(path, page(results, figures).encode())
     return path
 
 
 def page(results: Results, figures: Iterable[Picture]) -> str:
-    """The page as text; needs nothing from the network and no other file."""
+    """Return the page as text; it needs neither the network nor any other file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -95,7 +95,7 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
 
 
 def _shown(results: Results, table: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str]) -> list[Shown]:
-    """The runs that stand side by side in each viewer: one of each method, the best first."""
+    """Return the runs side by side in each viewer: one of each method, the best first."""
     means = dict(sections(summary))
     found = []
     for key, part in table.groupby(GROUP, sort=True, dropna=False):
@@ -121,12 +121,12 @@ def _charts(
 
 
 def _script_text(facts: dict[str, Any]) -> str:
-    """JSON that may stand between script tags: nothing in it can end the element."""
+    """Return JSON that is safe between script tags: no text in it can end the element."""
     return json.dumps(plain(facts), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _facts(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """The numbers at the top of the page."""
+    """Return the numbers at the top of the page."""
     good = table[table["status"] == "ok"]
     datasets = ", ".join(sorted(set(table["dataset"])))
     views = ", ".join(str(count) for count in sorted(set(table["views"])))
@@ -137,7 +137,7 @@ def _facts(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _switches(known: list[Column], table: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """What the tables can be switched between: (value, text) of every protocol, metric and number of views there is."""
+    """Return the options of the tables' switches: (value, text) of every protocol, metric and number of views."""
     protocols = {score.protocol for score in known}
     metrics = dict.fromkeys(score.metric for score in known)
     return {
@@ -148,7 +148,7 @@ def _switches(known: list[Column], table: pd.DataFrame) -> dict[str, list[tuple[
 
 
 def _failures(results: Results, names: dict[str, str]) -> list[dict[str, str]]:
-    """Every run without a result, failures before skips."""
+    """Return every run without a result, failures before skips."""
     bad = sorted((record for record in results.records if record.status != "ok"), key=lambda record: record.status)
     return [
         {
@@ -163,7 +163,7 @@ def _failures(results: Results, names: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _embedded(picture: Picture) -> dict[str, str]:
-    """A picture as part of the page."""
+    """Return a picture embedded in the page."""
     png = next(path for path in picture.files if path.suffix == ".png")
     data = base64.b64encode(png.read_bytes()).decode()
     return {"title": picture.title, "caption": picture.caption, "source": f"data:image/png;base64,{data}"}

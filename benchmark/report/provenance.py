@@ -1,4 +1,4 @@
-"""Where every number comes from: the data, the parameters, the code and the machine."""
+"""Provenance of every number: the data, the parameters, the code and the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmark.scan.scan import MEASURED
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
-    """What was reconstructed: the geometry in words, the truth, the views."""
+    """Return facts about the data: the geometry in words, the truth, the views."""
     found = []
     for case in results.cases():
         geometry = case.geometry
@@ -38,7 +38,7 @@ def cases(results: Results) -> list[dict[str, Any]]:
 
 
 def methods(results: Results, table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The parameters behind each label; several blocks where they differ between datasets."""
+    """Return the parameters of each label; several blocks if they differ between datasets."""
     names = dict(zip(table["run_id"], table["label"], strict=True))
     seen: dict[tuple[str, str], dict[str, Any]] = {}
     for record in results.records:
@@ -49,7 +49,7 @@ def methods(results: Results, table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def environment(results: Results) -> list[tuple[str, str]]:
-    """Every fact about code and machine, with all its values where the runs disagree."""
+    """Return every fact about code and machine, with all its values if the runs differ."""
     facts: dict[str, dict[str, None]] = {}
     for record in results.records:
         for name, value in record.environment.items():

@@ -1,8 +1,8 @@
-"""Numbers from papers, beside ours where data, number of views and protocol are the same; nowhere else.
+"""Published numbers beside ours, only if data, number of views and protocol are identical.
 
-published.csv is the table: method, data (a collection), scene (empty: the mean over all `cases` scenes of the collection; 0: how many
-is not known, so nothing can stand beside it), views, protocol (that of the collection), PSNR [dB], SSIM, seconds (a range), source, note.
-A dataset says what its data are by the case's fact `published = {"data": "sax", "scene": "chest"}`, and only if they are exactly as
+published.csv is the table: method, data (a collection), scene (empty: the mean over all `cases` scenes of the collection; 0: unknown
+number, so never compared), views, protocol (that of the collection), PSNR [dB], SSIM, seconds (a range), source, note.
+A dataset identifies its data by the case's fact `published = {"data": "sax", "scene": "chest"}`, and only if they are exactly as
 published: the same projections, grid and units.
 """
 
@@ -26,12 +26,12 @@ COLUMNS = ["data", "scene", "views", "protocol", "method", "whose", "psnr", "ssi
 
 @functools.cache
 def published() -> pd.DataFrame:
-    """The table of published numbers."""
+    """Return the table of published numbers."""
     return pd.read_csv(TABLE, keep_default_na=False, na_values={name: [""] for name in ("psnr", "ssim", "seconds_low", "seconds_high")})
 
 
 def side_by_side(results: Results) -> pd.DataFrame:
-    """Published rows and ours for every data, scene, number of views and protocol that both have; empty if there are none.
+    """Return published rows and ours for every data, scene, number of views and protocol in both; empty if there are none.
 
     Ours are means over seeds, of the metrics that repeat the paper's protocol. A published mean over a collection stands
     beside ours only where a method has finished runs of all its scenes.
@@ -53,7 +53,7 @@ def side_by_side(results: Results) -> pd.DataFrame:
 
 
 def _ours(results: Results) -> pd.DataFrame:
-    """Finished, noise-free-as-delivered runs of data that say which published data they are."""
+    """Return finished runs without added noise of data that identify themselves as published."""
     table = labelled(results.records)
     table = table[(table["status"] == "ok") & (table["noise"] == "none")]
     facts = {}
@@ -67,7 +67,7 @@ def _ours(results: Results) -> pd.DataFrame:
 
 
 def _mean(label: str, runs: pd.DataFrame, suffix: str, cases: int) -> dict[str, object] | None:
-    """Our row: the mean over scenes of the mean over seeds; None unless all scenes are there and scored."""
+    """Return our row: the mean over scenes of the mean over seeds; None unless all scenes are present and scored."""
     names = {"psnr": f"volume_psnr_{suffix}", "ssim": f"volume_ssim_{suffix}"}
     if names["psnr"] not in runs or runs[names["psnr"]].isna().any() or runs["scene"].nunique() != cases:
         return None
@@ -84,7 +84,7 @@ def _quoted(paper: pd.Series) -> dict[str, object]:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The side-by-side table for reading; '' if there is nothing to set side by side."""
+    """Return the side-by-side table as Markdown; '' if it is empty."""
     if table.empty:
         return ""
     blocks = ["## Beside published numbers\n"]
@@ -95,5 +95,5 @@ def markdown(table: pd.DataFrame) -> str:
             source = "**ours**" if row["whose"] == "ours" else "; ".join(filter(None, [row["source"], row["note"]]))
             lines.append(f"| {row['method']} | {row['psnr']:.2f} | {ssim} | {row['seconds']} | {source} |")
         blocks.append(f"### {data}: {scene}, {views} views, protocol {protocol}\n\n" + "\n".join(lines) + "\n")
-    blocks.append("Times were measured on other machines than ours.\n")
+    blocks.append("Published times were measured on other machines.\n")
     return "\n".join(blocks)

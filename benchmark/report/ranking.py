@@ -1,11 +1,11 @@
-"""The one rule by which methods are ordered, ranked and set in bold. Console, Markdown, LaTeX, csv and page only show what it says.
+"""Rule that orders, ranks and sets methods in bold. Console, Markdown, LaTeX, csv and page only show its result.
 
 Order: the highest mean volume PSNR first (held-out PSNR where there is no truth), then methods without a result; pretrained methods last.
-Competitors: methods with several seeds; where fewer than two have several, the largest set that shares the same cases and seeds. Pretrained
+Competitors: methods with several seeds; if fewer than two have several, the largest set that shares the same cases and seeds. Pretrained
 methods never compete: they know more than the scan.
 Rank: the places that a method can hold, such as '1' or '2-3', by paired differences over cases and seeds. Methods are ranked only where the
 difference is statistically significant; blank: not distinguishable from any other method.
-Bold: with several seeds, no other competitor is significantly better; with one, the highest number as shown. A lone method leads nothing.
+Bold: with several seeds, no other competitor is significantly better; with one, the highest number as shown. A lone method is never bold.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ import pandas as pd
 from benchmark.report.columns import COLUMNS, RANKED, Column, shown
 from benchmark.report.statistics import Difference, paired_difference, rank_ranges
 
-GROUP = ["dataset", "size", "noise"]  # what shares one table and one figure; methods are compared within one number of views of it
-ORDERED_BY = ("volume_psnr", "projection_psnr")  # the second where there is no truth
+GROUP = ["dataset", "size", "noise"]  # runs of one table and one figure; methods are compared within one number of views of a group
+ORDERED_BY = ("volume_psnr", "projection_psnr")  # the second if there is no truth
 DECIMALS = {column.name: column.decimals for column in COLUMNS}
 
 
 class Ranking:
-    """The rule for the methods (`label`) of one dataset, size, noise and number of views, from a frame of their finished runs.
+    """Ranking of the methods (`label`) of one dataset, size, noise and number of views, from a frame of their finished runs.
 
-    Numbers count as they are shown, with `decimals`: a smaller difference is none.
+    Numbers count as shown, with `decimals`: a smaller difference counts as none.
     """
 
     def __init__(self, good: pd.DataFrame) -> None:
         self.good = good
         self.labels = list(dict.fromkeys(good["label"]))
         seeds = good.groupby(["label", "case"])["seed"].nunique().groupby("label").max()
-        self.repeated = [label for label in self.labels if seeds[label] > 1]  # one seed compares with nothing
+        self.repeated = [label for label in self.labels if seeds[label] > 1]  # a single seed allows no comparison
 
     @functools.cache  # noqa: B019 (lives as long as one table)
     def difference(self, first: str, second: str, metric: str) -> Difference | None:
-        """first - second over the cases and seeds that both have; None if there are none."""
+        """Return first - second over the cases and seeds that both have; None if there are none."""
         if first > second:  # each pair is drawn once
             change = self.difference(second, first, metric)
             return None if change is None else -change
@@ -51,21 +51,21 @@ class Ranking:
 
     @functools.cache  # noqa: B019
     def _scores(self, metric: str) -> pd.DataFrame:
-        """A metric by (case, seed) and label."""
+        """Return a metric by (case, seed) and label."""
         return self.good.pivot_table(index=["case", "seed"], columns="label", values=metric)
 
     def significant(self, first: str, second: str, metric: str, decimals: int) -> Difference | None:
-        """first - second where it is significant and at least half of the last shown decimal; else None."""
+        """Return first - second if it is significant and at least half of the last shown decimal; else None."""
         change = self.difference(first, second, metric)
         return change if change is not None and change.excludes_zero and abs(change.mean) >= 0.5 * 10.0**-decimals else None
 
     def ranks(self, metric: str, decimals: int = 2) -> dict[str, str]:
-        """'1', '2-3' or '' by label; all '' with one seed."""
+        """Return '1', '2-3' or '' by label; all '' with one seed."""
         ranges = rank_ranges(self.repeated, lambda a, b: self.significant(a, b, metric, decimals))
         return {label: _text(ranges.get(label)) for label in self.labels}
 
     def competitors(self, metric: str) -> list[str]:
-        """The labels that are compared by a metric, the highest mean first."""
+        """Return the labels compared by a metric, the highest mean first."""
         known = self.good.dropna(subset=[metric])
         means = known.groupby("label")[metric].mean().sort_values(ascending=False)
         repeated = [label for label in means.index if label in self.repeated]
@@ -77,7 +77,7 @@ class Ranking:
         return [label for label in means.index if runs[label] == most]
 
     def leaders(self, metric: str, decimals: int = 2) -> list[str]:
-        """The labels set in bold in the column of a metric."""
+        """Return the labels set in bold in the column of a metric."""
         names = self.competitors(metric)
         if len(names) < 2:
             return []
@@ -119,7 +119,7 @@ def ranked(summary: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ordered(summary: pd.DataFrame, within: list[str]) -> pd.DataFrame:
-    """The rows of a summary in the order of the rule, within each value of the columns `within`."""
+    """Return the rows of a summary in the order of the rule, within each value of the columns `within`."""
     keyed = summary.assign(last=summary["pretrained"] != "")
     keys = [*within, "last", *ORDERED_BY, "method"]
     rising = [name not in ORDERED_BY for name in keys]
@@ -127,11 +127,11 @@ def ordered(summary: pd.DataFrame, within: list[str]) -> pd.DataFrame:
 
 
 def method_order(part: pd.DataFrame) -> list[str]:
-    """The methods of a section of a summary in the order of the rule, by their means over the numbers of views."""
+    """Return the methods of a summary's section in the order of the rule, by their means over the numbers of views."""
     means = part.groupby("method", as_index=False).agg({"pretrained": "first", **dict.fromkeys(ORDERED_BY, "mean")})
     return ordered(means, [])["method"].tolist()
 
 
 def leads(row: pd.Series, column: Column) -> bool:
-    """Whether a number of a summary is set in bold."""
+    """Return True if a number of a summary is set in bold."""
     return column.ranked and bool(row[f"{column.name}_leads"])

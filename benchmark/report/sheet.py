@@ -1,4 +1,4 @@
-"""The page's tables as plain values: columns that can be switched and sorted, and cells with what they show and sort by."""
+"""Tables of the page as plain values: switchable, sortable columns, and cells with text and sort key."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from benchmark.report.columns import COSTS, STRICT, Column, shown
 from benchmark.report.ranking import leads
 from benchmark.report.summary import cell, counted, has_notes, has_pretrained, has_ranks
 
-HEADS = {"label": "method"}  # of columns whose name says too little
+HEADS = {"label": "method"}  # for columns with unclear names
 WIDTHS = {"noise": "narrow", "status": "narrow", "engine": "narrow", "device": "narrow", "reason": "wide", "run_id": "whole"}
 RUN_COLUMNS = ("case", "label", "size", "noise", "views", "seed", "status", *METRICS, *COST, "engine", "device", "reason", "run_id")
 
 
 def summary_sheet(part: pd.DataFrame, scores: Iterable[Column]) -> dict[str, Any]:
-    """One section of a summary, with a column for every score of every protocol; the strict one is what shows at first."""
+    """Return one section of a summary, with a column for every score of every protocol; at first only the strict one shows."""
     known = [*(score for score in scores if score.name in part and part[score.name].notna().any()), *COSTS]
     ranks, fitted, notes = has_ranks(part), has_pretrained(part), has_notes(part)
     heads = [head("Views"), head("Method", word=True), *([head("Pretrained", word=True)] if fitted else [])]
@@ -36,7 +36,7 @@ def summary_sheet(part: pd.DataFrame, scores: Iterable[Column]) -> dict[str, Any
 
 
 def times_sheet(times: pd.DataFrame) -> dict[str, Any]:
-    """Mean seconds to each quality, from `curves.mean_times`."""
+    """Return the mean seconds to each quality, from `curves.mean_times`."""
     levels = [name for name in times.columns if name.startswith("seconds_to_")]
     heads = [f"To {_level(name)} [s]" for name in levels]
     columns = [head("Views"), head("Method", word=True), head("Best volume PSNR [dB]"), *map(head, heads), head("Runs")]
@@ -49,12 +49,12 @@ def times_sheet(times: pd.DataFrame) -> dict[str, Any]:
 
 
 def _level(name: str) -> str:
-    """'seconds_to_30' is '30 dB', 'seconds_to_best_minus_0.5' is 'best − 0.5 dB'."""
+    """Return '30 dB' for 'seconds_to_30', 'best − 0.5 dB' for 'seconds_to_best_minus_0.5'."""
     return name.removeprefix("seconds_to_").replace("_minus_", " − ") + " dB"
 
 
 def published_sheet(table: pd.DataFrame) -> dict[str, Any]:
-    """Our rows among those of papers, from `published.side_by_side`."""
+    """Return our rows among the published ones, from `published.side_by_side`."""
     heads = ("Data", "Scene", "Method", "Source")
     columns = [head("Views"), *(head(name, word=True) for name in heads)]
     columns += [head("Protocol", word=True), head("PSNR [dB]"), head("SSIM"), head("Time [s]", word=True)]
@@ -68,7 +68,7 @@ def published_sheet(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def runs_sheet(table: pd.DataFrame) -> dict[str, Any]:
-    """Every run with its strict scores, its cost and its outcome; numbers that no run has are left out."""
+    """Return every run with its strict scores, its cost and its outcome, without columns that no run has."""
     words = {"case", "noise", "label", "engine", "device", "status", "reason", "run_id"}
     names = [name for name in RUN_COLUMNS if name in words or table[name].notna().any()]
     rows = []
@@ -80,7 +80,7 @@ def runs_sheet(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def head(heading: str, *, word: bool = False, width: str = "", kind: str = "", metric: str = "", protocol: str = "") -> dict[str, Any]:
-    """A heading; `kind`, `metric` and `protocol` are what the page's switches go by, and only the strict protocol shows at first.
+    """Return a heading; the page's switches select by `kind`, `metric` and `protocol`, and at first only the strict protocol shows.
 
     The width of words is 'narrow' (a word or two), 'wide' (sentences), 'whole' (never broken) or '' (a name).
     """
@@ -96,7 +96,7 @@ def head(heading: str, *, word: bool = False, width: str = "", kind: str = "", m
 
 
 def number(value: float | None, decimals: int, *, text: str | None = None, bold: bool = False) -> dict[str, Any]:
-    """A cell: what it shows and what it sorts by."""
+    """Return a cell: its text and its sort key."""
     return {
         "text": text if text is not None else shown(value, decimals),
         "sort": None if value is None or pd.isna(value) else float(value),
@@ -105,7 +105,7 @@ def number(value: float | None, decimals: int, *, text: str | None = None, bold:
 
 
 def word(text: str) -> dict[str, Any]:
-    """A cell that sorts by what it shows."""
+    """Return a cell that sorts by its text."""
     return {"text": text, "sort": None, "bold": False}
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what Gaussians are: hull, volume and the Gaussians over their slices, and photographs beside their renderings."""
+"""Pictures of Gaussians: hull, volume and the Gaussians over their slices, and photographs beside their renderings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmark.records.store import Results
 
 SHAPE = ("means", "quaternions", "log_scales")  # of Reconstruction.arrays
-MOST = 600  # ellipses in a panel: those that weigh most there
+MOST = 600  # ellipses in a panel: the heaviest there
 CAMERAS = 4  # held-out photographs shown
 OVER_SLICES = (
     "The middle slices of {}the volume, and of the volume with the Gaussians over it: each ellipse is a Gaussian's "
@@ -30,7 +30,7 @@ BESIDE = "Held-out photographs, what the harness renders of the Gaussians, and w
 
 
 def pictures(results: Results, record: RunRecord) -> Iterator[tuple[str, str, Figure]]:
-    """Name, caption and figure of everything that can be drawn of a run's Gaussians; nothing for runs that kept none."""
+    """Yield name, caption and figure of each picture of a run's Gaussians; none for runs without Gaussians."""
     arrays, (case, volumes) = results.tried(results.arrays, record) or {}, results.shown([record])
     if case is None or not volumes or not set(SHAPE) <= set(arrays):
         return
@@ -47,7 +47,7 @@ def pictures(results: Results, record: RunRecord) -> Iterator[tuple[str, str, Fi
 
 
 def over_slices(arrays: Mapping[str, np.ndarray], volume: np.ndarray, geometry: ConeBeamGeometry) -> Figure:
-    """Rows: the three planes. Columns: hull (where the run kept one), volume, Gaussians over the volume."""
+    """Draw rows: the three planes. Columns: hull (if the run kept one), volume, Gaussians over the volume."""
     hull = arrays.get("hull")
     columns = ["volume", "Gaussians"] if hull is None else ["hull", "volume", "Gaussians"]
     figure = canvas(2.3 * len(columns), 7.0)
@@ -73,7 +73,7 @@ def over_slices(arrays: Mapping[str, np.ndarray], volume: np.ndarray, geometry: 
 
 
 def _draw(axis: Axes, arrays: Mapping[str, np.ndarray], across: int, place: float) -> None:
-    """The ellipses of the Gaussians in the plane where coordinate `across` is `place` [mm]."""
+    """Draw the ellipses of the Gaussians in the plane where coordinate `across` is `place` [mm]."""
     centres, covariances, weights = cross_sections(arrays, across, place)
     heaviest = np.argsort(-weights, kind="stable")[:MOST]
     heaviest = heaviest[weights[heaviest] > 0]
@@ -89,7 +89,7 @@ def _draw(axis: Axes, arrays: Mapping[str, np.ndarray], across: int, place: floa
 
 
 def cross_sections(arrays: Mapping[str, np.ndarray], across: int, place: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each Gaussian in a plane: centre [K, 2], covariance [K, 2, 2] [mm^2] and peak [K] (with weights: see `weights`).
+    """Return for each Gaussian in a plane: centre [K, 2], covariance [K, 2, 2] [mm^2] and peak [K] (with weights: see `weights`).
 
     With the precision P: the centre moves by -P_aa^-1 P_ac (c - mu_c), the covariance is P_aa^-1, and the peak falls by
     exp(-(c - mu_c)^2 / 2 S_cc).
@@ -104,7 +104,7 @@ def cross_sections(arrays: Mapping[str, np.ndarray], across: int, place: float) 
 
 
 def covariance(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """S = R diag(s^2) R^T, float64 [K, 3, 3] [mm^2]."""
+    """Return S = R diag(s^2) R^T, float64 [K, 3, 3] [mm^2]."""
     import torch
 
     from benchmark.fields.mixture import rotations
@@ -114,14 +114,14 @@ def covariance(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def weights(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Opacities, or amplitudes; ones where a run kept neither. [K]."""
+    """Return opacities, or amplitudes, [K]; ones if a run kept neither."""
     if "opacities" in arrays:
         return arrays["opacities"].astype(np.float64)
     return np.exp(arrays["log_amplitudes"].astype(np.float64)) if "log_amplitudes" in arrays else np.ones(len(arrays["means"]))
 
 
 def beside(true: photographs.Seen, found: photographs.Seen, chosen: list[int]) -> Figure:
-    """Rows: photograph, rendering, silhouettes. Columns: the chosen cameras."""
+    """Draw rows: photograph, rendering, silhouettes. Columns: the chosen cameras."""
     figure = canvas(1.9 * len(chosen) + 0.4, 6.0)
     axes = figure.subplots(3, len(chosen), squeeze=False)
     for column, camera in enumerate(chosen):

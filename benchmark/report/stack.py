@@ -1,4 +1,4 @@
-"""A stack of images in a page: numbers rounded to 1024 levels, deflated, written as text that a browser unpacks by itself."""
+"""Stack of images embedded in a page: numbers rounded to 1024 levels, deflated, as text that a browser unpacks by itself."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LEVELS = 1024  # grey levels between `low` and `high`; a screen shows 256 of any
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
-    """float32 [plane, row, column] as text. A stored number q stands for low + q * step; what lies outside is clipped.
+    """float32 [plane, row, column] as text. A stored number q stands for low + q * step; values outside are clipped.
 
-    The text is base64 of a zlib stream of all low bytes, then all high bytes (alike bytes beside each other deflate better).
+    The text is base64 of a zlib stream of all low bytes, then all high bytes (similar adjacent bytes deflate better).
     """
 
     shape: tuple[int, int, int]
@@ -30,11 +30,11 @@ class Packed:
 
     @property
     def name(self) -> str:
-        """Equal stacks have equal names, so that each is written once."""
+        """Name of the stack: equal for equal stacks, so that each is written once."""
         return hashlib.sha256(f"{self.shape}{self.low}{self.step}{self.text}".encode()).hexdigest()[:12]
 
     def facts(self) -> dict[str, Any]:
-        """What a reader of the text has to know."""
+        """Return the facts that a reader of the text needs."""
         return {"shape": self.shape, "low": self.low, "step": self.step}
 
 
@@ -48,14 +48,14 @@ def pack(stack: np.ndarray, low: float, high: float) -> Packed:
 
 
 def unpack(packed: Packed) -> np.ndarray:
-    """What a browser makes of it, float32 [plane, row, column]."""
+    """Return the stack as a browser unpacks it, float32 [plane, row, column]."""
     data = np.frombuffer(zlib.decompress(base64.b64decode(packed.text)), dtype=np.uint8).astype(np.uint16)
     low, high = data.reshape(2, -1)
     return (packed.low + packed.step * (low + 256 * high)).reshape(packed.shape).astype(np.float32)
 
 
 def averaged(stack: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
-    """Means over blocks; what does not fill a block at the end of an axis is left out."""
+    """Return means over blocks; an incomplete block at the end of an axis is left out."""
     shape = [count // factor for count, factor in zip(stack.shape, factors, strict=True)]
     means = np.empty(shape, dtype=np.float32)
     for part in mapped.pieces(means, mapped.WHOLE // math.prod(factors)):

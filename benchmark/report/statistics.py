@@ -1,4 +1,4 @@
-"""Statistics of several runs: means with intervals, paired differences between methods, and ranks where a difference is significant.
+"""Statistics of several runs: means with intervals, paired differences between methods, and ranks by significant differences.
 
 Seeds are the random part. One seed is one number: it has no interval, no significant difference and no rank.
 Values in and out are plain numbers and frozen dataclasses; nothing here knows records, tables or files.
@@ -29,12 +29,12 @@ class Interval:
 
     @property
     def half(self) -> float | None:
-        """Half the width of the interval."""
+        """Half-width of the interval."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether a difference is statistically significant at this level."""
+        """True if a difference is statistically significant at this level."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
@@ -45,20 +45,20 @@ class Difference(Interval):
     cases: int = 1
 
     def __neg__(self) -> Difference:
-        """The other way round."""
+        """Return the difference with its sign reversed."""
         low, high = (None if bound is None else -bound for bound in (self.high, self.low))
         return dataclasses.replace(self, mean=-self.mean, low=low, high=high)
 
     @property
     def verdict(self) -> str:
-        """'higher', 'lower', 'no difference seen' or, for a single pair, 'one pair'."""
+        """Verdict: 'higher', 'lower', 'no difference seen' or, for a single pair, 'one pair'."""
         if self.low is None or self.high is None:
             return "one pair"
         return "higher" if self.low > 0 else "lower" if self.high < 0 else "no difference seen"
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:
-    """The mean over seeds with Student's t interval; None without values.
+    """Return the mean over seeds with Student's t interval; None without values.
 
     The interval is that of independent, roughly normal values: mean +- t(n - 1) s / sqrt(n).
     """
@@ -73,11 +73,11 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
 
 
 def paired_difference(differences: Mapping[Hashable, Sequence[float]]) -> Difference | None:
-    """The mean difference over cases, each with one difference per seed; None without any.
+    """Return the mean difference over cases, each with one difference per seed; None without any.
 
     Every case counts the same. The interval is the wider of two: a bootstrap that draws cases, then seeds within each (Davison and
     Hinkley, Bootstrap Methods and their Application, 1997, doi 10.1017/CBO9780511802843, section 3.8), and Student's t over the seeds
-    within the cases (over the cases, where each has one seed). The bootstrap alone is too narrow for a handful of seeds
+    within the cases (over the cases, if each has one seed). The bootstrap alone is too narrow for a handful of seeds
     (Hesterberg, The American Statistician 69 (2015) 371-386, doi 10.1080/00031305.2015.1089789).
     """
     groups = [np.asarray(values, dtype=np.float64) for values in differences.values() if len(values)]
@@ -102,7 +102,7 @@ def _student_half_width(groups: Sequence[np.ndarray], means: np.ndarray) -> floa
 
 
 def _bootstrap_means(groups: Sequence[np.ndarray]) -> np.ndarray:
-    """Means over cases of means over seeds, both drawn with replacement, [RESAMPLES]."""
+    """Return means over cases of means over seeds, both drawn with replacement, [RESAMPLES]."""
     rng = np.random.default_rng(SEED)
     drawn = np.empty((len(groups), RESAMPLES, len(groups)))  # a fresh draw of seeds for each place that a case may take
     for place, group in enumerate(groups):
@@ -120,10 +120,10 @@ def _t_quantile(freedom: int) -> float:
 
 
 def rank_ranges(names: Sequence[str], difference: Callable[[str, str], Interval | None]) -> dict[str, tuple[int, int] | None]:
-    """The ranks that each name can hold: (1, 1) is better than all others, (2, 3) shares two places with another.
+    """Return the ranks that each name can hold: (1, 1) is better than all others, (2, 3) shares two places with another.
 
     `difference(a, b)` is the interval of a - b, higher being better. A name that is not distinguishable from any other has
-    no rank (None), nor has one that nothing could be compared with.
+    no rank (None), nor has a name without any comparison.
     """
     found: dict[str, tuple[int, int] | None] = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""The mean over seeds of every method, per dataset, size, noise and number of views; and the words and cells of its rows."""
+"""Summary: the mean over seeds of every method, per dataset, size, noise and number of views, with the text of its cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmark.report.statistics import Interval, mean_interval
 
 
 def labelled(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """The frame of runs with a column `label`: the method, its preset and whatever else tells it apart; so for `dataset`."""
+    """Return the frame of runs with a column `label`: the method, its preset and other distinguishing parameters; likewise `dataset`."""
     records = list(records)
     table = frame(records)
     names, datasets = labels(records), dataset_names(records)
@@ -25,7 +25,7 @@ def labelled(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def metric_columns(table: pd.DataFrame) -> list[str]:
-    """Every metric of a frame: the strict ones first, then all others by name."""
+    """Return every metric of a frame: the strict ones first, then all others by name."""
     known = {*IDENTITY, *COST, *METRICS, "run_id", "label"}
     return [*METRICS, *(name for name in table.columns if name not in known)]
 
@@ -35,7 +35,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
     Means are over the runs that are 'ok'; `runs` counts those, `planned` all of them, `cases` and `seeds` what they span.
     `*_sd` is the standard deviation over the runs, `*_half` half the 95% interval of the mean over seeds (empty for one seed, and
-    where a seed lacks a case that another has).
+    if a seed lacks a case that another has).
     `pretrained` says what a method was fitted to beforehand, `competes` whether the method is compared with others, `rank` its places
     ('1', '2-3', or nothing), `*_leads` whether the number is set in bold. `budget` says what each run could use ('300 s', '' for no
     limit). A row without any finished run has its reason in `note` and no numbers.
@@ -64,7 +64,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def seed_interval(good: pd.DataFrame, metric: str) -> Interval | None:
-    """The mean of a metric over seeds; a seed counts if it has every case (and is then the mean over them)."""
+    """Return the mean of a metric over seeds; a seed counts, with its mean over cases, only if it has every case."""
     table = good.pivot_table(index="seed", columns="case", values=metric).dropna()
     return mean_interval(table.mean(axis=1).tolist())
 
@@ -88,7 +88,7 @@ def _first_line(reason: str) -> str:
 
 
 def sections(summary: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The parts of a summary that belong in one table, each with its title, e.g. 'chest, 64 voxels, noise-free'."""
+    """Return the parts of a summary that form one table each, with titles, e.g. 'chest, 64 voxels, no added noise'."""
     for key, part in summary.groupby(GROUP, sort=False, dropna=False):
         yield section_title(*key), part
 
@@ -100,7 +100,7 @@ def section_title(dataset: str, size: int, noise: str) -> str:
 
 
 def slug(*parts: object) -> str:
-    """A file name made of words: 'chest-64-poisson-1e+05'. Where letters or a sign would be lost, a hash keeps names apart."""
+    """Return a file name made of words: 'chest-64-poisson-1e+05'. If letters or a sign would be lost, a hash keeps names distinct."""
     texts = [str(part) for part in parts]
     name = re.sub(r"[^a-z0-9.+]+", "-", "-".join(texts).lower()).replace("-+-", "-").strip("-.")
     lost = any(not text.isascii() or re.search(r"(?<!\w)-\.?\d", text) for text in texts)
@@ -108,35 +108,35 @@ def slug(*parts: object) -> str:
 
 
 def cell(row: pd.Series, column: Column) -> str:
-    """One number of a table, with half its 95% interval where there are several seeds."""
+    """Return one number of a table, with half its 95% interval if there are several seeds."""
     text = shown(row[column.name], column.decimals)
     half = row.get(f"{column.name}_half")
     return f"{text} ± {half:.{column.decimals}f}" if text and half is not None and pd.notna(half) else text
 
 
 def counted(row: pd.Series) -> str:
-    """How many runs stand behind a row: '3', or '2/3' if some did not finish."""
+    """Return the number of runs of a row: '3', or '2/3' if some did not finish."""
     return str(row["runs"]) if row["runs"] == row["planned"] else f"{row['runs']}/{row['planned']}"
 
 
 def has_notes(part: pd.DataFrame) -> bool:
-    """Whether a table needs a column for what went wrong."""
+    """Return True if a table needs a column for notes."""
     return bool((part["note"] != "").any())
 
 
 def has_ranks(part: pd.DataFrame) -> bool:
-    """Whether a table needs a column for ranks: not if every method ran with one seed."""
+    """Return True if a table needs a column for ranks: not if every method ran with one seed."""
     return bool(part["seeds"].gt(1).any())
 
 
 def has_pretrained(part: pd.DataFrame) -> bool:
-    """Whether a table needs a column for what methods were fitted to beforehand."""
+    """Return True if a table needs a column for pretraining."""
     return bool((part["pretrained"] != "").any())
 
 
 def remark(part: pd.DataFrame) -> str:
     """Return the text below a table: one seed, or means with intervals; rank and bold; the budget of each run; pretrained methods."""
-    apart = "Pretrained: fitted to other scans beforehand, so neither ranked nor set in bold among methods that know nothing but the scan."
+    apart = "Pretrained: fitted to other scans beforehand, so neither ranked nor set in bold among methods that know only the scan."
     return " ".join(filter(None, [_repetitions(part), apart if has_pretrained(part) else ""]))
 
 

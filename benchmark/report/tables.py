@@ -1,4 +1,4 @@
-"""The summary as files: csv for programs, Markdown for reading, LaTeX (booktabs) for papers."""
+"""Write the summary as files: csv for programs, Markdown for reading, LaTeX (booktabs) for papers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciic
 
 
 def write_tables(results: Results) -> list[Path]:
-    """Write summary.csv, .md and .tex, curves.csv, time_to_quality.csv and, where there is something to set beside ours,
-    published.csv into tables/; returns the files. Raises StorageError if one cannot be written.
+    """Write summary.csv, .md and .tex, curves.csv, time_to_quality.csv and, if there are published numbers to compare,
+    published.csv into tables/; return the files. Raise StorageError if one cannot be written.
     """
     summary, beside = summarise(labelled(results.records)), side_by_side(results)
     folder = results.folder / "tables"
@@ -44,7 +44,7 @@ def write_tables(results: Results) -> list[Path]:
 
 
 def markdown(summary: pd.DataFrame) -> str:
-    """One Markdown table per dataset, size and noise; the best of each number of views in bold."""
+    """Return one Markdown table per dataset, size and noise; the best of each number of views in bold."""
     if summary.empty:
         return "No runs yet.\n"
     blocks = []
@@ -63,7 +63,7 @@ def markdown(summary: pd.DataFrame) -> str:
 
 
 def latex(summary: pd.DataFrame) -> str:
-    """One booktabs table per dataset, size and noise; the best of each number of views in bold. Needs \\usepackage{booktabs}."""
+    """Return one booktabs table per dataset, size and noise; the best of each number of views in bold. Needs \\usepackage{booktabs}."""
     blocks = ["% needs \\usepackage{booktabs}"]
     for title, part in sections(summary):
         ranks = has_ranks(part)
@@ -98,5 +98,5 @@ def _tex_numbers(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text for LaTeX."""
+    """Return plain text escaped for LaTeX."""
     return re.sub(r"[\\~^&%$#_{}]", lambda match: _TEX[match.group()], text)

@@ -15,9 +15,9 @@ COSTS = {"seconds": "method time [s]", "peak_memory_mb": "peak memory [MiB]"}
 
 
 def trends(part: pd.DataFrame, palette: Palette, order: list[str], title: str) -> Figure | None:
-    """Four panels for one section of a summary: volume and held-out projections, PSNR and SSIM.
+    """Draw four panels for one section of a summary: volume and held-out projections, PSNR and SSIM.
 
-    Lines are means over seeds, with the 95% interval of the mean over seeds where there are several. With a single
+    Lines are means over seeds, with the 95% interval of the mean over seeds if there are several. With a single
     number of views the panels become a ranking. None if no run has a score.
     """
     good = part[part["status"] == "ok"]
@@ -59,7 +59,7 @@ def _lines(axis: Axes, good: pd.DataFrame, column: Column, palette: Palette, ord
 
 
 def _ranking(axis: Axes, good: pd.DataFrame, column: Column, palette: Palette, order: list[str]) -> None:
-    """One line per method, in the same order in every panel."""
+    """Draw one line per method, in the same order in every panel."""
     rows = good.dropna(subset=[column.name]).set_index("method")
     means, halves = rows[column.name], rows[f"{column.name}_half"].fillna(0.0)
     for place, label in enumerate(order):
@@ -80,7 +80,7 @@ def _ranking(axis: Axes, good: pd.DataFrame, column: Column, palette: Palette, o
 
 
 def costs(part: pd.DataFrame, palette: Palette, order: list[str], title: str) -> Figure | None:
-    """A panel for each score (volume and held-out PSNR) and cost of one section of a summary. None if no run has a score.
+    """Draw a panel for each score (volume and held-out PSNR) and cost of one section of a summary. None if no run has a score.
 
     The number beside a marker is the number of training views. Up and to the left is better.
     """
@@ -103,7 +103,7 @@ def costs(part: pd.DataFrame, palette: Palette, order: list[str], title: str) ->
             axis.set_xscale("log")
             axis.margins(x=0.09, y=0.08)  # room for the numbers
             axis.xaxis.set_major_formatter("{x:g}")
-            axis.xaxis.set_minor_formatter(LogFormatter())  # labels between decades where there is less than one
+            axis.xaxis.set_minor_formatter(LogFormatter())  # labels between decades if the axis spans less than one
             axis.set_title(f"{score.heading} against {name.partition(' [')[0]}")
     for axis, name in zip(grid[-1], COSTS.values(), strict=True):
         axis.set_xlabel(name)

@@ -1,7 +1,7 @@
-"""What the page's viewers show: slices of the truth and of every volume, held-out views as measured and as rendered.
+"""Data of the page's viewers: slices of the truth and of every volume, held-out views as measured and as rendered.
 
 Volumes are embedded as packed stacks (see stack.py), the run of the lowest seed of each method. A report holds at most
-MOST_VOXELS voxels: above, all volumes are averaged over blocks until they fit, and the page says so.
+MOST_VOXELS voxels: beyond that, all volumes are averaged over blocks until they fit, and the page says so.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmark.storage import mapped
 if TYPE_CHECKING:
     from benchmark.records.store import Results, StoredCase
 
-MOST_VOXELS = 24_000_000  # of all volumes of a page together: about a byte of text each
+MOST_VOXELS = 24_000_000  # in all volumes of a page together: about a byte of text each
 LONGEST_EDGE = 160  # [voxels] or [pixels]: more than a tile of the page shows
 MOST_VIEWS = 4  # held-out views of each case
 MARGIN = 0.25  # of the truth's range, kept below and above it
@@ -31,7 +31,7 @@ MARGIN = 0.25  # of the truth's range, kept below and above it
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """The runs of one case that stand side by side, by number of views, each list in the order of the ranking."""
+    """Runs of one case shown side by side, by number of views, each list in the order of the ranking."""
 
     section: str
     case: str
@@ -39,7 +39,7 @@ class Shown:
 
 
 class Viewers:
-    """Collects viewers and the stacks they share."""
+    """Collection of viewers and the stacks they share."""
 
     def __init__(self, results: Results, names: dict[str, str], shown: list[Shown]) -> None:
         self.results, self.names = results, names
@@ -52,7 +52,7 @@ class Viewers:
             self.by_section.setdefault(item.section, []).extend(part for part in parts if part is not None)
 
     def _slices(self, shown: Shown) -> dict[str, Any] | None:
-        """The three planes of every volume of a case."""
+        """Return the viewer of the three planes of every volume of a case."""
         groups: list[dict[str, Any]] = []
         facts: dict[str, Any] | None = None
         for views, case, volumes in self._volumes(shown):
@@ -91,8 +91,8 @@ class Viewers:
         }
 
     def _projections(self, shown: Shown) -> dict[str, Any] | None:
-        """Some held-out views; None without any, and where the projector's kernels cannot be built (a page needs no compiler)."""
-        from benchmark.projection.rendering import rendered  # brings torch
+        """Return the viewer of some held-out views; None without any, or if the projector's kernels cannot be built (a page needs no compiler)."""
+        from benchmark.projection.rendering import rendered  # imports torch
 
         groups: list[dict[str, Any]] = []
         facts: dict[str, Any] | None = None
@@ -162,7 +162,7 @@ def _projection_facts(case: StoredCase, chosen: np.ndarray, factors: tuple[int, 
 
 
 def block_size(shapes: list[list[int]]) -> int:
-    """The smallest edge of a block of voxels whose means make all volumes small enough for a page."""
+    """Return the smallest edge of a block of voxels whose means make all volumes small enough for a page."""
     known = [shape for shape in shapes if shape]
 
     def fits(factor: int) -> bool:
@@ -173,7 +173,7 @@ def block_size(shapes: list[list[int]]) -> int:
 
 
 def _block_note(factors: list[int], shape: tuple[int, ...], what: str) -> str:
-    """What an image leaves out, in words; '' if nothing."""
+    """Return a note on block averaging; '' if there is none."""
     if max(factors) == 1:
         return ""
     blocks, whole = " x ".join(map(str, factors)), " x ".join(map(str, shape))

@@ -86,7 +86,7 @@ class ClusterExecutor:
             raise _mistake("a scheduler that answers", f"none any more ({error})", kept) from error
 
     def perform(self, lane: str, spec: RunSpec, case: Case, on_event: OnEvent, stop: Stop) -> tuple[RunRecord, np.ndarray | None]:
-        """Execute a run on one worker. Raise LaneLost if it is gone, InputError if the scheduler is, Stopped soon after `stop()` is true."""
+        """Execute a run on a worker. Raise LaneLost if it is gone, InputError if the scheduler is, Stopped soon after `stop()` is true."""
         topic = f"{spec.id}-{uuid.uuid4().hex[:8]}"
         self.client.subscribe_topic(topic, lambda event: on_event(event[1]))
         future = None

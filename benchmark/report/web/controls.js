@@ -27,7 +27,7 @@ const select = (id, text, options, first, changed) => {
   return label;
 };
 
-// A slider; `words` says its value. Returns the element and a function that sets it from outside.
+// A slider; `words` formats its value. Returns the element and a function that sets it from outside.
 const slider = (text, low, high, step, first, words, changed) => {
   const label = document.createElement("label"), input = document.createElement("input"), output = document.createElement("output");
   const head = document.createElement("span");

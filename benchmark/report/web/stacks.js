@@ -1,5 +1,5 @@
 "use strict";
-// Stacks of images that are embedded as text: see benchmark/report/stack.py for how they are written.
+// Stacks of images embedded as text: benchmark/report/stack.py writes them.
 const LEVELS = 1024; // as in stack.py
 
 class Stack {
