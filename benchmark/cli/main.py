@@ -1,4 +1,4 @@
-"""The command line: python -m benchmark COMMAND, with the commands of benchmark.commands.
+"""The command line: python -m benchmark COMMAND, with the commands of benchmark.cli.
 
 Exit codes: 0 done, 1 something failed, 2 the user's mistake (reported in one message), 130 stopped by Ctrl-C.
 """

@@ -134,7 +134,7 @@ def _geometry_of(
 
 
 class _Content:
-    """The keys of a file, checked when they are asked for."""
+    """Keys of a file, checked on access."""
 
     def __init__(self, where: str, values: dict[str, Any]) -> None:
         self.where, self.values = where, values

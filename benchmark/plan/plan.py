@@ -202,7 +202,7 @@ def apply_sets(
             mistakes.note(error)
             continue
         if {id(entry) for entry in fitting} & set(map(id, methods)) and {id(entry) for entry in fitting} & set(map(id, datasets)):
-            mistakes.add(where, expected=f"methods.{name}.{key}=... or datasets.{name}.{key}=...", found="a name of both")
+            mistakes.add(where, expected=f"methods.{name}.{key}=... or datasets.{name}.{key}=...", found="a name that is both")
             continue
         for entry in fitting:
             entry.override(key, value, where)
