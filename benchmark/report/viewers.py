@@ -91,7 +91,7 @@ class Viewers:
         }
 
     def _projections(self, shown: Shown) -> dict[str, Any] | None:
-        """Return the viewer of held-out views; None without any, or if the projector's kernels cannot be built (a page needs no compiler)."""
+        """Return the viewer of held-out views; None without any, or if the projector's kernels cannot be built (pages need no compiler)."""
         from benchmark.projection.rendering import rendered  # imports torch
 
         groups: list[dict[str, Any]] = []
