@@ -53,7 +53,7 @@ def one_line(error: BaseException) -> str:
 
 
 def unknown_name(where: str, found: str, valid: Iterable[str]) -> InputError:
-    """The error for a name that does not exist: lists the valid ones and the nearest match."""
+    """Return the error for a name that does not exist; it lists the valid names and the nearest match."""
     valid = sorted(valid)
     near = difflib.get_close_matches(found, valid, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else ""
@@ -67,20 +67,20 @@ class Mistakes:
         self.errors: list[InputError] = []
 
     def add(self, where: str, *, expected: str = "", found: Any = "", fix: str = "") -> None:
-        """Note one mistake; `found` is shown as Python would write it unless it is a plain text already in words."""
+        """Note one mistake; `found` is shown as it is if it is a string, else as its repr."""
         self.note(InputError(where, expected=expected, found=found if isinstance(found, str) else repr(found), fix=fix))
 
     def note(self, error: InputError) -> None:
-        """Note an error that was raised or made elsewhere."""
+        """Note an error raised or created elsewhere."""
         if str(error) not in map(str, self.errors):
             self.errors.append(error)
 
     def unknown(self, where: str, found: str, valid: Iterable[str]) -> None:
-        """A key or name that does not exist."""
+        """Note a key or name that does not exist."""
         self.note(unknown_name(where, found, valid))
 
     def check_keys(self, where: str, found: Iterable[Any], valid: Iterable[str]) -> None:
-        """Every key must be one of the valid ones; the path of a wrong one ends in the key itself."""
+        """Note every key that is not valid; the path of the mistake ends in the key."""
         valid = list(valid)
         for key in found:
             if key not in valid:
@@ -95,7 +95,7 @@ class Mistakes:
 
 
 def validation_mistakes(mistakes: Mistakes, error: ValidationError, model: type[BaseModel], where: str, origins: dict[str, str]) -> None:
-    """Say in our words what pydantic found. `origins` maps a key to the place it was written, where that is not `where`."""
+    """Translate pydantic's errors. `origins` maps a key to the place it was written, if that is not `where`."""
     by_key: dict[str, list[Any]] = {}
     for detail in error.errors(include_url=False):
         by_key.setdefault(str(detail["loc"][0]) if detail["loc"] else "", []).append(detail)
@@ -103,7 +103,7 @@ def validation_mistakes(mistakes: Mistakes, error: ValidationError, model: type[
         place = origins.get(key) or (f"{where}.{key}" if key else where)
         first = details[0]
         cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, InputError):  # in our words already
+        if isinstance(cause, InputError):  # in this project's form already
             mistakes.note(cause.at(place))
         elif first["type"] == "extra_forbidden":
             mistakes.unknown(place, key, model.model_fields)
@@ -119,7 +119,7 @@ def validation_mistakes(mistakes: Mistakes, error: ValidationError, model: type[
 
 
 def _input_of(error: ValidationError, key: str, fallback: Any) -> Any:
-    """The whole value of a key when the complaint is about a part of it or one branch of a union."""
+    """Return the whole value of a key if the error concerns a part of it or one branch of a union."""
     same = [detail["input"] for detail in error.errors(include_url=False) if str(detail["loc"][0]) == key]
     return next((value for value in same if isinstance(value, list | tuple | dict)), fallback)
 
@@ -134,7 +134,7 @@ def _did_you_mean(near: list[str]) -> str:
 
 
 def _words(message: str) -> str:
-    """'Input should be greater than 0' -> 'greater than 0'."""
+    """Shorten 'Input should be greater than 0' to 'greater than 0'."""
     for prefix in ("Input should be ", "Value error, "):
         message = message.removeprefix(prefix)
     return message

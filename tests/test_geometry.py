@@ -252,7 +252,7 @@ def test_a_table_of_vectors_is_the_orbit_it_was_made_from() -> None:
 @pytest.mark.parametrize(
     ("vectors", "found"),
     [
-        (np.zeros((2, 4, 3)), "a detector plane that the source is not in"),
+        (np.zeros((2, 4, 3)), "a source outside the detector plane"),
         (np.zeros((2, 3, 4)), "finite numbers"),
         (np.full((1, 4, 3), np.nan), "finite numbers"),
         (np.zeros((0, 4, 3)), "finite numbers"),

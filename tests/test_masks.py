@@ -91,7 +91,7 @@ def test_masks_that_are_none() -> None:
     empty = np.array(scan.masks)
     empty[[2, 5]] = False
     with pytest.raises(
-        InputError, match="scan.masks: expected the thing in every view, found empty masks in 2 of 8 views, the first is view 2"
+        InputError, match="scan.masks: expected the object in every view, found empty masks in 2 of 8 views, the first is view 2"
     ):
         dataclasses.replace(scan, masks=empty)
     pictures = {"projections": scan.masks, "colours": np.zeros((*scan.masks.shape, 3)), "composite": "over"}

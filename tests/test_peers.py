@@ -182,7 +182,7 @@ def _size_bomb() -> bytes:
         (pickle.dumps({"a": np.zeros(2, dtype=[("x", "f4")])}), "a structured NumPy type|an array of type"),
         (pickle.dumps({"a": np.array(["text"])}), "an array of type"),
         (pickle.dumps({"a": {1, 2}}), "a value of type set"),
-        (pickle.dumps({1: 2}), "keys that are no texts"),
+        (pickle.dumps({1: 2}), "keys that are not strings"),
         (pickle.dumps([1, 2]), "expected a pickled dict, found list"),
         (pickle.dumps({"a": [[[[[[[[1]]]]]]]]}), "nested too deeply"),
         (pickle.dumps({"a": 1})[:-3], "expected an undamaged pickle"),

@@ -284,7 +284,7 @@ def test_colours_belong_to_photographs(walker: Case) -> None:
         Scan(scan.projections, scan.geometry, composite="over")
     with pytest.raises(InputError, match="scan.colours: .*of line integrals"):
         Scan(scan.projections, scan.geometry, colours=scan.colours)
-    with pytest.raises(InputError, match="scan.colours: expected parts of 1"):
+    with pytest.raises(InputError, match="scan.colours: expected values from 0 to 1"):
         Scan(scan.projections, scan.geometry, composite="over", colours=2 * scan.colours)
     other = Scan(scan.projections, scan.geometry, composite="over", colours=0.5 * scan.colours)
     assert other.digest != scan.digest

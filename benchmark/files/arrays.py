@@ -1,4 +1,4 @@
-"""NumPy files (.npy, .npz) and raw numbers, mapped from the disk where they are not compressed."""
+"""Read NumPy files (.npy, .npz) and raw numbers; uncompressed ones are memory-mapped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmark.storage.atomic import StorageError
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """Map a .npy file read-only. Raises InputError for object arrays (which could run code) and for truncated or oversized files."""
+    """Map a .npy file read-only. Raise InputError for object arrays (which could run code) and for truncated or oversized files."""
     with _readable(str(path)):
         with path.open("rb") as file:
             shape, _, dtype = _npy_header(file)
@@ -27,7 +27,7 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape and type of each array in a .npz file, without unpacking any."""
+    """Return shape and type of each array in a .npz file without unpacking any."""
     with _readable(str(path)), zipfile.ZipFile(path) as content:
         found = {}
         for name in content.namelist():
@@ -38,7 +38,7 @@ def npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 
 
 def read_npz(path: Path, key: str | None = None) -> np.ndarray:
-    """One array of a .npz file: `key`, or the only one with three axes. The header inside is checked before unpacking."""
+    """Read one array of a .npz file: `key`, or the only one with three axes. Its header is checked before unpacking."""
     where = f"{path}: {key}" if key else str(path)
     headers = npz_headers(path)
     chosen = key if key is not None else _only_stack(where, headers)
@@ -54,7 +54,7 @@ def read_npz(path: Path, key: str | None = None) -> np.ndarray:
 
 
 def read_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool = False, header_bytes: int = 0) -> np.ndarray:
-    """Numbers without a description, mapped. Raises InputError unless the file is exactly as long as stated."""
+    """Map a file of raw numbers. Raise InputError unless the file has exactly the stated length."""
     kind = np.dtype(dtype).newbyteorder(">" if big_endian else "<")
     stored = path.stat().st_size - header_bytes
     size = check_array(str(path), shape, kind, stored=max(0, stored))
@@ -69,7 +69,7 @@ def read_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool =
 
 
 def _unpacked(file: IO[bytes]) -> np.ndarray:
-    """The array of a .npy file that cannot be mapped: piece by piece, and where it is large into a file."""
+    """Read a .npy file that cannot be mapped piece by piece; a large array is unpacked into a file."""
     shape, backwards, dtype = _npy_header(file)
 
     def write(array: np.ndarray) -> None:
@@ -99,10 +99,10 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 @contextlib.contextmanager
 def _readable(where: str) -> Iterator[None]:
-    """Turns what NumPy, zipfile and its decompressors raise for a damaged file into one clear error."""
+    """Turn any error of NumPy, zipfile and its decompressors for a damaged file into one InputError."""
     try:
         yield
     except (InputError, StorageError, FileNotFoundError, PermissionError):
         raise
-    except Exception as error:  # each decompressor brings kinds of its own
+    except Exception as error:  # each decompressor has its own exceptions
         raise InputError(where, expected="an undamaged NumPy file of numbers", found=one_line(error)) from error

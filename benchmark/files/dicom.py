@@ -1,4 +1,4 @@
-"""A DICOM series of CT slices: one file a slice, put in order by their positions, never by their names."""
+"""Read a DICOM series of CT slices: one file per slice, ordered by position, never by name."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from benchmark.errors import InputError, MissingDependency, one_line
 from benchmark.files.limits import check_array
 from benchmark.files.medical import Image
 
-TOLERANCE = 0.01  # of the slice distance, by which positions may be off
+TOLERANCE = 0.01  # allowed position error, as a share of the slice distance
 MOST_FILES = 20_000
 TO_RAS = np.array([-1.0, -1.0, 1.0])  # DICOM's x and y run to the patient's left and back
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM files do, or ends in .dcm."""
+    """Return True if a file begins with the DICOM signature or its name ends in .dcm."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -26,9 +26,9 @@ def is_dicom(path: Path) -> bool:
 
 
 def read_series(folder: Path) -> Image:
-    """The one series of slices in a folder, slope and intercept applied: Hounsfield units float32 for CT.
+    """Read the only series of slices in a folder, slope and intercept applied: Hounsfield units float32 for CT.
 
-    Raises InputError for several series, missing or repeated slices, slices of different shape or direction and
+    Raise InputError for several series, missing or repeated slices, slices of different shape or direction and
     compressions that cannot be read; MissingDependency without pydicom.
     """
     try:
@@ -39,7 +39,7 @@ def read_series(folder: Path) -> Image:
     if not files or len(files) > MOST_FILES:
         raise InputError(str(folder), expected=f"1 .. {MOST_FILES} DICOM files", found=f"{len(files)}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's about values that are odd: what matters is checked here
+        warnings.simplefilter("ignore")  # pydicom warns about odd values; the relevant ones are checked here
         slices = [_Slice.read(pydicom, path) for path in files]
         _check_alike(folder, slices)
         normal = np.cross(slices[0].column_step, slices[0].row_step)
@@ -56,7 +56,7 @@ def read_series(folder: Path) -> Image:
 
 
 class _Slice:
-    """The header of one file. column_step leads from a pixel to its neighbour in the row, row_step to the one below [mm]."""
+    """The header of one file. column_step is the vector from a pixel to its neighbour in the row, row_step to the pixel below [mm]."""
 
     def __init__(self, path: Path, header: Any) -> None:
         self.path = path
@@ -118,7 +118,7 @@ class _Slice:
         except (TypeError, ValueError):
             found = np.empty(0)
         if found.shape != (count,) or not np.isfinite(found).all():
-            fix = "" if value is not None else "The file is no slice of a volume (a scout or a report): remove it."
+            fix = "" if value is not None else "The file is no slice of a volume (it may be a scout or a report): remove it."
             raise InputError(f"{self.path}: {name}", expected=f"{count} numbers", found=f"{value!r:.60}", fix=fix)
         return found
 
@@ -137,7 +137,7 @@ def _check_alike(folder: Path, slices: list[_Slice]) -> None:
 
 
 def _step(folder: Path, slices: list[_Slice], normal: np.ndarray) -> np.ndarray:
-    """From slice to slice [mm]. Raises InputError where one is missing or there twice."""
+    """Return the step between slices [mm]. Raise InputError if a slice is missing or repeated."""
     if len(slices) < 2:
         raise InputError(str(folder), expected="at least two slices", found=f"{len(slices)}")
     places = np.array([one.position @ normal for one in slices])

@@ -1,4 +1,4 @@
-"""One way to open any file or folder of images, by its name."""
+"""Open any file or folder of images by its name."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ KNOWN = "npy, npz, tif, png, nii, nii.gz, nrrd, nhdr, mha, mhd, or a folder of n
 
 
 def kind(path: Path) -> str:
-    """The ending that says what is in a file ('.nii.gz', '.npy', ...); '' for one that is not known."""
+    """Return the suffix that identifies a file's format ('.nii.gz', '.npy', ...); '' for unknown formats."""
     name = path.name.lower()
     return next((ending for ending in sorted(SINGLE, key=len, reverse=True) if name.endswith(ending)), "")
 
 
 def open_stack(path: Path, key: str | None = None) -> Stack:
-    """The images in a file, in a folder of numbered images, or behind a pattern such as `images/view*.tif`.
+    """Open the images in a file, in a folder of numbered images, or matching a pattern such as `images/view*.tif`.
 
-    Axes come as they are stored, the fastest last: [z, y, x] for a medical image whose file counts x, y, z. `key` names an
-    array of an .npz file. Raises InputError, naming the file, for everything that is missing, damaged or not of numbers.
+    Axes keep their order in the file, the fastest last: [z, y, x] for a medical image whose file counts x, y, z. `key` names an
+    array of an .npz file. Raise InputError, naming the file, if it is missing, damaged or not numeric.
     """
     if "*" in path.name:
         return images.image_stack(images.image_folder(path.parent, path.name))
@@ -39,7 +39,7 @@ def open_stack(path: Path, key: str | None = None) -> Stack:
 
 
 def read_rows(path: Path) -> np.ndarray:
-    """A flat table of numbers (angles, vectors): .npy, or text with spaces or commas between. float64, up to 3 axes."""
+    """Read a table of numbers (angles, vectors): .npy, or text separated by spaces or commas. float64, up to 3 axes."""
     if not path.is_file():
         raise InputError(str(path), expected="a file", found="none")
     if kind(path) == ".npy":
@@ -51,7 +51,7 @@ def read_rows(path: Path) -> np.ndarray:
             lines = [line.split("#")[0].replace(",", " ").split() for line in path.read_text().splitlines()]
             table = np.array([[float(word) for word in line] for line in lines if line])
         except (ValueError, UnicodeDecodeError) as error:
-            raise InputError(str(path), expected="lines of numbers, equally many each", found=str(error)[:200]) from None
+            raise InputError(str(path), expected="lines with equal counts of numbers", found=str(error)[:200]) from None
     if table.size == 0 or table.ndim > 3 or not np.isfinite(table).all():
         raise InputError(str(path), expected="finite numbers", found="none" if table.size == 0 else "NaN, Inf or too many axes")
     return table[:, 0] if table.ndim == 2 and table.shape[1] == 1 else table

@@ -1,4 +1,4 @@
-"""TIFF and PNG: one file a page, or one TIFF with many pages."""
+"""Read TIFF and PNG images: one file per page, or one TIFF with many pages."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TIFF, PNG = (".tif", ".tiff"), (".png",)
 
 
 def in_order(paths: Sequence[Path]) -> list[Path]:
-    """Sorted as people count: img2 before img10."""
+    """Sort names by their numbers: img2 before img10."""
     return sorted(paths, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)])
 
 
 def image_folder(folder: Path, pattern: str = "*") -> list[Path]:
-    """The numbered images of a folder. Raises InputError if there are none, several kinds, or one is missing within the numbers."""
+    """Return the numbered images of a folder. Raise InputError for no images, for several kinds, and for a gap in the numbers."""
     named = [path for path in folder.glob(pattern) if path.suffix.lower() in TIFF + PNG and not path.name.startswith(".")]
     files = [path for path in named if path.is_file()]
     kinds = sorted({path.suffix.lower() for path in files})
@@ -33,14 +33,14 @@ def image_folder(folder: Path, pattern: str = "*") -> list[Path]:
     numbers = [int(match[-1]) for path in files if (match := re.findall(r"\d+", path.stem))]
     steps = np.diff(np.array(numbers, dtype=object))
     holes = np.flatnonzero(steps != np.median(steps)) if len(steps) else np.empty(0, dtype=int)
-    if 0 < len(holes) <= len(steps) / 10:  # more are another way of counting
+    if 0 < len(holes) <= len(steps) / 10:  # more gaps mean a different numbering
         hole = f"none between number {numbers[holes[0]]} and {numbers[holes[0] + 1]}"
         raise InputError(where, expected="a gapless series of images", found=hole)
     return files
 
 
 def image_stack(files: Sequence[Path]) -> Stack:
-    """One image a file, all of the same shape and type (the first one's), each read when it is needed."""
+    """Return a stack of one image per file, all with the shape and type of the first, each read on demand."""
     first = files[0]
     shape, dtype = _header(first)
     check_array(str(first), shape, dtype)
@@ -56,7 +56,7 @@ def image_stack(files: Sequence[Path]) -> Stack:
 
 
 def tiff_pages(path: Path) -> Stack:
-    """One TIFF file with many pages (or one page with three axes)."""
+    """Open a TIFF file with many pages (or one page with three axes)."""
     import tifffile
 
     with _readable(path), tifffile.TiffFile(path) as file:
@@ -76,7 +76,7 @@ def tiff_pages(path: Path) -> Stack:
 
 
 def page_count(path: Path) -> int:
-    """Pages of a TIFF or PNG file."""
+    """Return the number of pages of a TIFF or PNG file."""
     if path.suffix.lower() in PNG:
         return 1
     import tifffile
@@ -86,7 +86,7 @@ def page_count(path: Path) -> int:
 
 
 def _header(path: Path) -> tuple[tuple[int, int], np.dtype]:
-    """Shape (rows, columns) and type of one grey image, without its pixels."""
+    """Read shape (rows, columns) and type of one grey image, without its pixels."""
     with _readable(path):
         if path.suffix.lower() in TIFF:
             import tifffile
@@ -123,7 +123,7 @@ def _pixels(path: Path, page: int = 0, shape: tuple[int, ...] | None = None) -> 
 
 
 class _readable:
-    """Turns whatever a decoder raises into one clear error."""
+    """Turn any error of a decoder into one InputError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -132,10 +132,10 @@ class _readable:
         import logging
         import warnings
 
-        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs what it also raises
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it also logs the errors it raises
         self._warnings = warnings.catch_warnings()
         self._warnings.__enter__()
-        warnings.simplefilter("ignore")  # Pillow's about size: the header is checked here
+        warnings.simplefilter("ignore")  # Pillow warns about large images; the header is checked here
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         self._warnings.__exit__(None, None, None)

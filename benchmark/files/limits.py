@@ -1,4 +1,4 @@
-"""How much memory a file may ask for: known from its header, checked before anything is allocated."""
+"""Limits on the memory a file may claim: read from its header and checked before allocation."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ NUMBERS = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 
 
 def memory_limit() -> int:
-    """Bytes that one array from a file may take: half of this machine's memory."""
+    """Return the bytes that one array from a file may take: half of this machine's memory."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):  # a system that does not tell
+    except (AttributeError, ValueError, OSError):  # not available on this system
         return 8 << 30
 
 
 def check_array(where: str, shape: Sequence[int], dtype: np.dtype, *, stored: int | None = None) -> int:
-    """The bytes of an array of this shape and type. `stored` is what the file holds, where it is not compressed.
+    """Return the bytes of an array of this shape and type. `stored` is the size of uncompressed data in the file.
 
-    Raises InputError for what is no array of numbers, for more than the file holds and, where that is not known, for more
-    than `memory_limit`: numbers that lie in the file as they are can be read in pieces.
+    Raise InputError if the type is not numeric, if the array is larger than `stored` or, where `stored` is not known, larger
+    than `memory_limit`: uncompressed numbers can be read in pieces.
     """
     if dtype.kind not in NUMBERS:
         raise InputError(where, expected="an array of real numbers", found=f"type {dtype}")
@@ -38,7 +38,7 @@ def check_array(where: str, shape: Sequence[int], dtype: np.dtype, *, stored: in
             where,
             expected=f"{size} bytes of numbers (shape {tuple(shape)}, type {dtype})",
             found=f"{stored} bytes",
-            fix="The file is cut off, or its shape or type is not this one.",
+            fix="The file is cut off, or its shape or type is wrong.",
         )
     if stored is None and size > memory_limit():
         raise InputError(

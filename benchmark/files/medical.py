@@ -1,4 +1,4 @@
-"""NIfTI, NRRD and MetaImage: numbers with the place of each voxel."""
+"""Read NIfTI, NRRD and MetaImage: values with the position of each voxel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NIFTI, ITK = (".nii", ".nii.gz"), (".nrrd", ".nhdr", ".mha", ".mhd")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Image:
-    """A volume with its place in space.
+    """A volume with its position in space.
 
     values: [k, j, i], i fastest in the file. axes: [3, 3], column n is the step along index i, j, k (in this order) in x, y, z
     [mm]; x to the patient's right, y to the front, z to the head (RAS, as in NIfTI). origin: centre of voxel (0, 0, 0) [mm].
@@ -30,13 +30,13 @@ class Image:
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Distance of neighbours along k, j, i [mm]."""
+        """Voxel spacing along k, j, i [mm]."""
         i, j, k = np.linalg.norm(self.axes, axis=0)
         return (float(k), float(j), float(i))
 
 
 def read_nifti(path: Path) -> Image:
-    """A NIfTI-1 or -2 file. Its slope and intercept are applied. Raises InputError for anything else."""
+    """Read a NIfTI-1 or -2 file and apply its slope and intercept. Raise InputError for anything else."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
@@ -66,7 +66,7 @@ def read_nifti(path: Path) -> Image:
 
 
 def _check_pixdim(path: Path) -> None:
-    """Refuse spacings that nibabel would quietly make positive."""
+    """Raise InputError for spacings that nibabel would silently make positive."""
     import nibabel
     from nibabel.openers import ImageOpener
 
@@ -80,7 +80,7 @@ def _check_pixdim(path: Path) -> None:
 
 
 def read_itk(path: Path) -> Image:
-    """An NRRD or MetaImage file, through SimpleITK. Raises InputError for anything else, MissingDependency without SimpleITK."""
+    """Read an NRRD or MetaImage file through SimpleITK. Raise InputError for anything else, MissingDependency without SimpleITK."""
     itk = simple_itk()
     if not path.is_file():
         raise InputError(str(path), expected="a file", found="none")
@@ -92,8 +92,8 @@ def read_itk(path: Path) -> Image:
         reader.ReadImageInformation()
         shape = reader.GetSize()[::-1]
         if reader.GetNumberOfComponents() != 1 or len(shape) != 3:
-            found = f"shape {shape} with {reader.GetNumberOfComponents()} numbers a voxel"
-            raise InputError(str(path), expected="three axes and one number a voxel", found=found)
+            found = f"shape {shape} with {reader.GetNumberOfComponents()} numbers per voxel"
+            raise InputError(str(path), expected="three axes and one number per voxel", found=found)
         check_array(str(path), shape, np.dtype(np.float32), stored=None)
         _check_stored(path, data, shape, reader.GetPixelID(), itk)
         image = reader.Execute()
@@ -107,7 +107,7 @@ def read_itk(path: Path) -> Image:
 
 
 def simple_itk() -> Any:
-    """The module, silent. Raises MissingDependency."""
+    """Return SimpleITK with its warnings off. Raise MissingDependency if it is not installed."""
     try:
         import SimpleITK
     except ImportError:
@@ -123,7 +123,7 @@ def _image(path: Path, values: np.ndarray, axes: np.ndarray, origin: np.ndarray)
 
 
 def _check_data_file(path: Path) -> Path:
-    """The file with the numbers: this one or its neighbour. A header must not lead out of its folder."""
+    """Return the file with the numbers: the header itself or a file in its folder. No other folder is allowed."""
     match = re.search(r"^\s*(?:ElementDataFile\s*=|data ?file:)\s*(\S.*?)\s*$", _head(path), re.IGNORECASE | re.MULTILINE)
     if match is None or match.group(1).upper() in ("LOCAL", "LIST"):
         if match is not None and match.group(1).upper() == "LIST":
@@ -141,7 +141,7 @@ def _check_data_file(path: Path) -> Path:
 
 
 def _check_spacing(path: Path) -> None:
-    """Refuse spacings that ITK would quietly make positive."""
+    """Raise InputError for spacings that ITK would silently make positive."""
     match = re.search(r"^\s*(?:ElementSpacing\s*=|spacings:)(.*)$", _head(path), re.IGNORECASE | re.MULTILINE)
     words = match.group(1).split() if match else []
     if any(re.fullmatch(r"-.*|[+]?0*[.]?0*(e.*)?|nan|inf", word, re.IGNORECASE) for word in words):
@@ -149,7 +149,7 @@ def _check_spacing(path: Path) -> None:
 
 
 def _check_stored(path: Path, data: Path, shape: tuple[int, ...], pixel: int, itk: Any) -> None:
-    """Refuse a file that cannot hold its image: ITK would fill up with whatever is in memory."""
+    """Raise InputError for a file too short for its image: ITK would fill the rest with uninitialised memory."""
     head = _head(path).lower()
     compressed = bool(re.search(r"compresseddata\s*=\s*true|encoding:\s*(gz|gzip|bz2|bzip2|txt|text|ascii|hex)", head))
     binary = not re.search(r"binarydata\s*=\s*false", head)

@@ -1,9 +1,9 @@
-"""Pickles of NumPy arrays and plain values, read without running anything that is in them.
+"""Read pickles of NumPy arrays and plain values without running any of their code.
 
-A pickle is a program: the usual reader calls whatever function it names. This one knows only the handful of names that
-NumPy's arrays need, and these stand for small classes of this module that remember what they are given; arrays are made from
-that afterwards, with their sizes checked. Everything else is refused. Python's own C reader and NumPy's own
-reconstruction are not used: both can be made to allocate any amount of memory.
+A pickle is a program: the usual reader calls any function it names. This reader knows only the few names that NumPy's
+arrays need and maps them to small classes of this module, which record their arguments; arrays are built from the records
+afterwards, with their sizes checked. Everything else is refused. Python's C reader and NumPy's reconstruction are not used:
+a crafted file can make both allocate any amount of memory.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import numpy as np
 from benchmark.errors import InputError, one_line
 from benchmark.files.limits import NUMBERS, check_array, memory_limit
 
-DEPTH = 6  # of dicts and lists within each other
+DEPTH = 6  # nesting of dicts and lists
 ITEMS = 1_000_000  # values outside of arrays
 
 
 class _Refused(Exception):
-    """Something that does not belong into a file of numbers."""
+    """Content that does not belong in a file of numbers."""
 
 
 class _Type:
-    """numpy.dtype('f4'), and its byte order, which comes later."""
+    """Stand-in for numpy.dtype('f4'); its byte order arrives later."""
 
     def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
         self.code, self.order = code, "|"
@@ -46,7 +46,7 @@ class _Type:
 
 
 class _Array:
-    """numpy.ndarray before and after its content is known."""
+    """Stand-in for numpy.ndarray, before and after its content is known."""
 
     state: Any = None
 
@@ -72,31 +72,31 @@ def _made(shape: Any, kind: Any, content: Any, order: Any) -> np.ndarray:
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
-    """numpy.core.multiarray._reconstruct(ndarray, (0,), b'b')."""
+    """Stand in for numpy.core.multiarray._reconstruct(ndarray, (0,), b'b')."""
     if kind is not _Array:
         raise _Refused("an unknown kind of array")
     return _Array()
 
 
 def _scalar(kind: Any, content: Any = b"") -> Any:
-    """numpy.core.multiarray.scalar(dtype, bytes)."""
+    """Stand in for numpy.core.multiarray.scalar(dtype, bytes)."""
     return _made((), kind, content, "C").item()
 
 
 def _from_buffer(content: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
-    """numpy.core.numeric._frombuffer, of pickle protocol 5."""
+    """Stand in for numpy.core.numeric._frombuffer of pickle protocol 5."""
     return _made(shape, kind, content, order)
 
 
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """_codecs.encode, with which old pickles write bytes."""
+    """Stand in for _codecs.encode, by which old pickles write bytes."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise _Refused("text in an unknown encoding")
     return text.encode("latin1")
 
 
 def _nothing() -> bytes:
-    """bytes(), with which old pickles write an empty text."""
+    """Stand in for bytes(), by which old pickles write empty bytes."""
     return b""
 
 
@@ -112,7 +112,7 @@ _PYTHON_READER: Any = pickle._Unpickler  # type: ignore[attr-defined]
 
 
 class _Reader(_PYTHON_READER):
-    """Python's own reader in Python (its memo is a dict), with the names above and no others."""
+    """The standard library's reader written in Python (its memo is a dict), restricted to the names above."""
 
     dispatch = dict(_PYTHON_READER.dispatch)
 
@@ -122,7 +122,7 @@ class _Reader(_PYTHON_READER):
         return _NAMES[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
-        raise _Refused("a reference to something outside of the file")
+        raise _Refused("a reference to an object outside the file")
 
     def load_build(self) -> None:
         state = self.stack.pop()
@@ -134,7 +134,7 @@ class _Reader(_PYTHON_READER):
 
 
 def read_plain_pickle(path: Path) -> dict[str, Any]:
-    """Read a pickled dict of numbers, texts, lists, dicts and arrays of real numbers; runs no code. Raises InputError for all else."""
+    """Read a pickled dict of numbers, texts, lists, dicts and real arrays; run no code. Raise InputError for any other content."""
     where = str(path)
     try:
         size = path.stat().st_size
@@ -158,7 +158,7 @@ def read_plain_pickle(path: Path) -> dict[str, Any]:
 
 
 class _Plain:
-    """Turns what was read into plain values, within limits."""
+    """Converts the records to plain values, within limits."""
 
     def __init__(self) -> None:
         self.items = 0
@@ -173,7 +173,7 @@ class _Plain:
             return thing
         if isinstance(thing, dict):
             if not all(isinstance(key, str) for key in thing):
-                raise _Refused("a dict with keys that are no texts")
+                raise _Refused("a dict with keys that are not strings")
             return {key: self.value(item, depth + 1) for key, item in thing.items()}
         if isinstance(thing, list | tuple):
             return [self.value(item, depth + 1) for item in thing]

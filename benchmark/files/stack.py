@@ -1,4 +1,4 @@
-"""Images behind one another: projections or the slices of a volume, read one at a time."""
+"""A stack of images, such as projections or the slices of a volume, read one at a time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from benchmark.storage import mapped
 class Stack:
     """`shape[0]` images of `shape[1:]` numbers; `page(i)` reads one, so that a scan larger than memory can be used in pieces.
 
-    `where` names the file in messages. `spacing` is the distance of neighbours along each axis, where the file tells; `array`
-    is all of it, in memory or mapped, where it can be had at once.
+    `where` names the file in messages. `spacing` is the distance of neighbours along each axis, if the file states it; `array`
+    is the whole stack, in memory or mapped, if available at once.
     """
 
     where: str
@@ -29,7 +29,7 @@ class Stack:
 
     @classmethod
     def of(cls, where: str, array: np.ndarray, spacing: tuple[float, float, float] | None = None) -> Stack:
-        """The images of an array with three axes (which may be mapped from a file)."""
+        """Wrap an array with three axes (which may be mapped from a file)."""
         if array.ndim != 3:
             raise InputError(where, expected="three axes", found=f"shape {array.shape}")
 
@@ -41,9 +41,9 @@ class Stack:
         return cls(where, array.shape, array.dtype, page, spacing, array)
 
     def load(self) -> np.ndarray:
-        """All of it at once, in the machine's own byte order; where it is large, in a file. Raises InputError if it is too much."""
+        """Return the whole stack in native byte order; a large one lies in a file. Raise InputError if it is too large."""
         kind = self.dtype.newbyteorder("=")
-        if self.array is None:  # each page may be small in the file
+        if self.array is None:  # each page may be compressed in the file
             check_array(self.where, self.shape, kind)
 
         def write(whole: np.ndarray) -> None:
@@ -54,7 +54,7 @@ class Stack:
         return mapped.filled(self.shape, write, kind)
 
     def transposed(self, order: Sequence[int]) -> Stack:
-        """The same numbers with the axes in this order."""
+        """Return the stack with its axes in this order."""
         if tuple(order) == (0, 1, 2):
             return self
         spacing = None if self.spacing is None else (self.spacing[order[0]], self.spacing[order[1]], self.spacing[order[2]])

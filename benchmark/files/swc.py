@@ -1,4 +1,4 @@
-"""SWC: a neuron's shape as nodes with radii, each with its parent (Cannon et al. 1998, doi 10.1016/S0165-0270(98)00091-0)."""
+"""Read SWC files: a neuron's shape as nodes with radii, each with its parent (Cannon et al. 1998, doi 10.1016/S0165-0270(98)00091-0)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.errors import InputError
 
 COLUMNS = "7 columns: id, type, x, y, z, radius, parent"
 MOST_BYTES = 64 << 20
-ROOT = -1  # the parent of a node that has none
+ROOT = -1  # the parent of a node without one
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,9 +35,9 @@ class Morphology:
 
 
 def read_swc(path: Path) -> Morphology:
-    """Read the nodes of an SWC file, in its order; parents may come after their children.
+    """Read the nodes of an SWC file in file order; parents may follow their children.
 
-    Raises InputError, naming the line, for other than seven columns, text in place of numbers, radii that are not positive, repeated
+    Raise InputError, naming the line, for a column count other than seven, text in place of numbers, radii that are not positive, repeated
     node numbers, missing parents, and cycles.
     """
     if not path.is_file():
@@ -64,7 +64,7 @@ def read_swc(path: Path) -> Morphology:
 
 
 def _rows(path: Path) -> tuple[list[int], list[list[float]]]:
-    """Numbers of the lines that hold nodes, and their seven values."""
+    """Return the line numbers of all nodes, and their seven values."""
     numbers, rows = [], []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""Volumes turned so that their axes are the patient's: z to the head, y to the front, x to the right."""
+"""Turn volumes to the patient's axes: z to the head, y to the front, x to the right."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from benchmark.errors import InputError
 from benchmark.files.limits import check_array
 from benchmark.files.medical import Image
 
-ALONG = 1e-3  # axes off by less than this share are the patient's own
+ALONG = 1e-3  # axes that deviate by less than this share count as the patient's
 
 Triple = tuple[float, float, float]
 
 
 def upright(image: Image, outside: float, where: str) -> tuple[np.ndarray, Triple, bool]:
-    """Values [z, y, x], spacing (z, y, x) [mm], and whether they had to be interpolated.
+    """Return values [z, y, x], spacing (z, y, x) [mm], and True if the values were interpolated.
 
-    Axes along the patient's are only exchanged and turned round. Oblique ones are interpolated linearly onto a grid of
+    Axes parallel to the patient's are only permuted and flipped. Oblique volumes are interpolated linearly onto a grid of
     the same spacing that holds the whole volume; `outside` fills its corners.
     """
     lengths = np.linalg.norm(image.axes, axis=0)
     directions = image.axes / lengths  # column n: index i, j, k in x, y, z
-    # Which index runs most along which axis: the assignment with the largest total.
+    # Assign an index to each axis: the assignment with the largest total alignment.
     order = max(itertools.permutations(range(3)), key=lambda columns: sum(abs(directions[axis, columns[axis]]) for axis in range(3)))
     ordered = directions[:, order]
     signs = np.sign(np.diag(ordered))

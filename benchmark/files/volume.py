@@ -1,4 +1,4 @@
-"""Any file or folder with a volume, upright."""
+"""Read a volume from any file or folder and turn it upright."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmark.files.upright import Triple, upright
 
 
 def volume_format(path: Path) -> str:
-    """Return the format of a file or folder: 'dicom', 'images', a suffix such as '.nii.gz', or '' for none that can be read."""
+    """Return the format of a file or folder: 'dicom', 'images', a suffix such as '.nii.gz', or '' for an unknown one."""
     if path.is_dir():
         if any(dicom.is_dicom(child) for child in path.iterdir()):
             return "dicom"
@@ -29,8 +29,8 @@ def read_volume_file(
     """Read a volume: values [z, y, x] as stored (DICOM and NIfTI rescaled), spacing (z, y, x) [mm], and a note on conversions.
 
     DICOM, NIfTI, NRRD and MetaImage are turned upright; oblique volumes are interpolated, with `outside` beyond their edges. TIFF,
-    PNG, .npy and .npz (`key` names the array) are taken as [z, y, x] and need a `spacing`. A DICOM file stands for its folder. Raises
-    InputError for all else, MissingDependency where a format's reader is not installed.
+    PNG, .npy and .npz (`key` names the array) are taken as [z, y, x] and need a `spacing`. A DICOM file stands for its folder. Raise
+    InputError for all else, MissingDependency if a format's reader is not installed.
     """
     found = volume_format(path)
     if not found:

@@ -1,4 +1,4 @@
-"""Checks the arguments of a call against a kernel's declaration and makes C values of them: a wrong one is an error, never a wild write."""
+"""Check a call's arguments against a kernel's declaration and convert them to C: a wrong one is an error, never a wild write."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from benchmark.kernels.declarations import NUMBERS, STRUCTS, Argument, Kernel, K
 TENSORS = {"f32": torch.float32, "f64": torch.float64, "i32": torch.int32, "i64": torch.int64, "u8": torch.uint8}
 ARRAYS = {name: np.dtype(kind) for name, kind in {"f32": "f4", "f64": "f8", "i32": "i4", "i64": "i8", "u8": "u1"}.items()}
 WHOLE = {"i32": 31, "i64": 63}  # bits
-Known = dict[str, int]  # sizes by name, as far as a call has said them
+Known = dict[str, int]  # sizes by name, as known so far in a call
 Devices = list[torch.device]
 Check = Callable[[Any, Known, Devices], Any]  # returns an argument's value for C; notes sizes and devices
 Refuse = Callable[[Any, Known], NoReturn]
 
 
 class Arguments:
-    """What a kernel takes. The check of each argument is prepared once, so that a call costs microseconds.
+    """The parameters of a kernel. The check of each argument is prepared once, so that a call costs microseconds.
 
-    `checked` and `by_value` raise TypeError for another number of arguments, and InputError for an argument of another dtype, shape or
-    device, or one that is not C-contiguous or cannot be written: it names kernel, argument, what was expected and what was found.
+    `checked` and `by_value` raise TypeError for a wrong number of arguments, and InputError for an argument of wrong dtype, shape or
+    device, or one that is not C-contiguous or not writable. The error names kernel, argument, and what was expected and found.
     """
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        # What says how large things are comes first, so that all that follows is compared with it.
+        # Arguments that define sizes come first; all others are compared with these sizes.
         order = sorted(enumerate(kernel.arguments), key=lambda each: each[1].kind not in ("number", "sizes", "struct"))
         self._checks = [(at, CHECKS[argument.kind](argument, self._refusal(argument))) for at, argument in order]
         self._values = [_value_of(argument) for argument in kernel.arguments]
 
     def checked(self, arguments: tuple[Any, ...]) -> tuple[list[Any], torch.device | None]:
-        """The arguments with tensors, arrays, tuples, lists and structs as addresses, and the tensors' device (None without tensors).
+        """Return the arguments, with tensors, arrays, tuples, lists and structs as addresses, and the tensors' device (None without tensors).
 
-        The addresses hold as long as the arguments and the list itself do.
+        The addresses are valid while the arguments and the returned list exist.
         """
         if len(arguments) != len(self._values):
             raise TypeError(f"kernel {self.kernel.name} takes {len(self._values)} arguments, found {len(arguments)}")
@@ -56,7 +56,7 @@ class Arguments:
         return values, devices[0] if devices else None
 
     def by_value(self, arguments: tuple[Any, ...]) -> tuple[list[Any], torch.device | None]:
-        """The same as ctypes values: tensors by address, everything else itself."""
+        """Return the arguments as ctypes values: tensors by address, everything else by value."""
         values, device = self.checked(arguments)
         return [make(value, given) for make, value, given in zip(self._values, values, arguments, strict=True)], device
 
@@ -85,7 +85,7 @@ def _number(argument: Argument, refuse: Refuse) -> Check:
 
 
 def _converted(convert: Callable[[Any], Any], value: Any, known: Known, refuse: Refuse) -> Any:
-    """Numbers of other types, such as numpy's; nothing that would have to be brought from a device."""
+    """Convert numbers of other types, such as numpy's; never a value that would have to be copied from a device."""
     if isinstance(value, torch.Tensor | np.ndarray | str):
         refuse(value, known)
     try:
@@ -181,7 +181,7 @@ def _names(argument: Argument) -> list[str]:
 
 
 def _named(names: list[str], values: tuple[int, ...], known: Known) -> bool:
-    """Whether there is a number for each name, and the same as before; notes them."""
+    """Return True if each name has one number, equal to any known one; note the numbers."""
     if "..." in names:
         at = names.index("...")
         behind = len(names) - at - 1
@@ -192,15 +192,15 @@ def _named(names: list[str], values: tuple[int, ...], known: Known) -> bool:
 
 
 def _shape_of(shape: Shape) -> list[str | int | Size]:
-    """Names as texts, numbers as such, anything else as a Size."""
+    """Return names as strings, numbers as ints, anything else as a Size."""
     return [size.name or (size if size.names else size.factor + size.more) for size in shape]
 
 
 def _fits(shape: list[str | int | Size], found: tuple[int, ...], known: Known) -> bool:
-    """Whether a shape is the one that is declared; notes the sizes of names that were not known yet."""
+    """Return True if a shape matches the declaration; note the sizes of new names."""
     if len(shape) != len(found):
         return False
-    for size, one in zip(shape, found):  # noqa: B905 (as long as each other; this is called very often)
+    for size, one in zip(shape, found):  # noqa: B905 (equal lengths; this is called very often)
         if isinstance(size, str):
             if known.setdefault(size, one) != one:
                 return False
@@ -210,7 +210,7 @@ def _fits(shape: list[str | int | Size], found: tuple[int, ...], known: Known) -
 
 
 def _value_of(argument: Argument) -> Callable[[Any, Any], Any]:
-    """A function that makes the ctypes value of a checked argument: (its value for C, the argument itself) -> value."""
+    """Return a function that makes the ctypes value of a checked argument: (its value for C, the argument itself) -> value."""
     if argument.kind == "number":
         number = NUMBERS[argument.type]
         return lambda value, given: number(value)
@@ -224,7 +224,7 @@ def _value_of(argument: Argument) -> Callable[[Any, Any], Any]:
 
 
 def _expected(argument: Argument, known: Known) -> str:
-    """In words, with the sizes that are known."""
+    """Describe an argument's declaration in words, with the known sizes."""
     kind, type_ = argument.kind, argument.type
     if kind == "number":
         return f"a whole number of {WHOLE[type_] + 1} bits" if type_ in WHOLE else "a number"
@@ -244,7 +244,7 @@ def _text(shape: Shape) -> str:
 
 
 def _shape(shape: Shape, known: Known, brackets: str = "[]") -> str:
-    """The sizes as far as they are known, after '='; nothing where that says no more than the declaration."""
+    """Return the known sizes after '='; '' if they add nothing to the declaration."""
     values = [size.value(known) if size.text != "..." else None for size in shape]
     if not any(size.names and value is not None for size, value in zip(shape, values, strict=True)):
         return ""
@@ -253,7 +253,7 @@ def _shape(shape: Shape, known: Known, brackets: str = "[]") -> str:
 
 
 def _found(value: Any) -> str:
-    """An argument in words: type, dtype, shape, place and what is wrong with its memory."""
+    """Describe an argument in words: type, dtype, shape, device and any fault of its memory."""
     if isinstance(value, torch.Tensor):
         memory = "" if value.is_contiguous() else ", not C-contiguous"
         return f"a tensor, {str(value.dtype).removeprefix('torch.')} {list(value.shape)} on {value.device}{memory}"

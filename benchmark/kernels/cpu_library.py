@@ -1,4 +1,4 @@
-"""Builds the C++ kernels with the machine's own compiler, once per source, compiler and processor, and loads them.
+"""Build the C++ kernels with the machine's own compiler, once per source, compiler and processor, and load them.
 
 Each source becomes an object file and all of them one shared library in the cache folder ($SEED_CACHE, else the
 user's cache folder). ctypes calls it: no Python or torch ABI is involved.
@@ -24,13 +24,13 @@ from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
 from benchmark.storage.writable import prove_folder
 
 INCLUDE = f"-I{SHARED_SOURCES}"
-# Contraction to FMA and dropping errno are safe; nothing that would break NaN checks or reorder sums is allowed.
+# Contraction to FMA and dropping errno are safe; no flag may break NaN checks or reorder sums.
 OPTIMISE = ("-O3", "-std=c++17", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-Wall")
 TUNE = (("-march=native", "-fopenmp"), ("-mcpu=native", "-fopenmp"), ("-march=native",), ("-mcpu=native",), ())
 
 
 def find_compiler() -> str:
-    """Path of the C++ compiler ($CXX, g++, c++ or clang++). Raises MissingDependency naming the package to install."""
+    """Return the path of the C++ compiler ($CXX, g++, c++ or clang++). Raise MissingDependency naming the package to install."""
     for name in (os.environ.get("CXX"), "g++", "c++", "clang++"):
         if name and shutil.which(name):
             return str(shutil.which(name))
@@ -48,7 +48,7 @@ def _run(command: list[str]) -> None:
 
 @functools.cache
 def tuning_flags(compiler: str) -> tuple[str, ...]:
-    """The best set of processor and OpenMP flags this compiler takes (without OpenMP the kernels run on one thread)."""
+    """Return the best set of processor and OpenMP flags this compiler accepts (without OpenMP the kernels run on one thread)."""
     for flags in TUNE:
         command = [compiler, *flags, "-x", "c++", "-shared", "-fPIC", "-o", os.devnull, "-"]
         if subprocess.run(command, input="int f() { return 0; }", capture_output=True, text=True).returncode == 0:
@@ -66,9 +66,9 @@ def _machine_key(compiler: str) -> str:
 
 
 def build() -> Path:
-    """Compile what is not in the cache yet; returns the shared library's path. Safe when several processes build at once.
+    """Compile sources missing from the cache; return the shared library's path. Safe if several processes build at once.
 
-    Raises MissingDependency without a compiler, InputError where the cache cannot be written.
+    Raise MissingDependency without a compiler, InputError if the cache cannot be written.
     """
     compiler = find_compiler()
     key = _machine_key(compiler)
@@ -92,7 +92,7 @@ def build() -> Path:
 
 
 def _build_to(target: Path, command: list[str]) -> None:
-    """Run the compiler into a temporary file and move it in place, so that nobody ever loads half a file."""
+    """Run the compiler into a temporary file and move it into place, so that no process loads half a file."""
     handle, name = tempfile.mkstemp(dir=target.parent, suffix=target.suffix)
     os.close(handle)
     try:
@@ -104,7 +104,7 @@ def _build_to(target: Path, command: list[str]) -> None:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The loaded kernels, with the types of their arguments. Raises MissingDependency when there is no compiler or the build fails."""
+    """Return the loaded kernels, with the types of their arguments. Raise MissingDependency without a compiler or if the build fails."""
     loaded = ctypes.CDLL(str(build()))
     for name, kernel in CPU.items():
         function = getattr(loaded, f"seed_{name}")

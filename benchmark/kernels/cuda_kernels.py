@@ -1,7 +1,7 @@
-"""The kernels on a GPU, each with the name and arguments of its CPU counterpart.
+"""The GPU kernels, each with the name and arguments of its CPU counterpart.
 
-What those do around their loops is done here by torch: a volume gets its rim of zeros, counts are summed up, what is added to is
-zeroed. Sums by many threads at once have no fixed order: A^T, and the gradients of hash grid, vector-matrix points, Gaussians and
+torch does the work around the loops here: it adds the rim of zeros to a volume, sums counts up and zeroes accumulators.
+Sums by many threads at once have no fixed order: A^T, and the gradients of hash grid, vector-matrix points, Gaussians and
 splatter differ in their last bits from run to run.
 """
 
@@ -19,8 +19,8 @@ from benchmark.kernels.cuda_module import launch
 from benchmark.kernels.declarations import GaussianGrid, HashLevel
 from benchmark.kernels.transfer import to_device
 
-TILE = (32, 8)  # rows and columns of the detector that a block of threads has: TILE_ROWS, TILE_COLUMNS of projector.cuh
-COLUMN = 8  # voxels that a thread has: COLUMN of fdk.cuh
+TILE = (32, 8)  # detector rows and columns of a block of threads: TILE_ROWS, TILE_COLUMNS of projector.cuh
+COLUMN = 8  # voxels per thread: COLUMN of fdk.cuh
 MOST_LEVELS = 32  # of a hash grid: MOST_LEVELS of hash_grid.cuh
 SPLAT_TILE, SPLAT_NUMBERS, SUMS_NUMBERS = 16, 21, 16  # pixels along a tile's edge, floats of a Gaussian and of its sums: splatter.cuh
 
@@ -68,11 +68,14 @@ def backproject_rays(
     volume.copy_(rimmed[1:-1, 1:-1, 1:-1].permute(2, 0, 1))
 
 
-project_separable, backproject_separable = project_rays, backproject_rays  # rows along neighbouring threads do what that path is for
+project_separable, backproject_separable = (
+    project_rays,
+    backproject_rays,
+)  # rows along neighbouring threads have the benefit of the separable path
 
 
 def _pixels(count: int, rows: int, columns: int) -> int:
-    """Threads for whole tiles of every view."""
+    """Return the number of threads for whole tiles of every view."""
     return count * -(-rows // TILE[0]) * -(-columns // TILE[1]) * TILE[0] * TILE[1]
 
 
@@ -110,7 +113,7 @@ def march_count(
     cells_shape: Shape,
     table: torch.Tensor,
 ) -> int:
-    """Waits for the device: how many samples there are decides how much memory they need."""
+    """Count samples; wait for the device, since the count decides the memory to allocate."""
     if not rays:
         return 0
     how = (box, samples, step, seed, cells, cells_shape)
@@ -197,7 +200,7 @@ def hash_encode_points(
 
 
 def _all_levels(levels: Levels) -> Levels:
-    """The levels in an array of the kernels' own length."""
+    """Return the levels padded to the array length of the kernels."""
     if len(levels) > MOST_LEVELS:
         raise InputError("HashGrid: levels", expected=f"at most {MOST_LEVELS} on a GPU", found=f"{len(levels)}")
     return (HashLevel * MOST_LEVELS)(*levels)
@@ -220,7 +223,7 @@ def vm_encode_backward(
     plane_gradients: Tensors,
     line_gradients: Tensors,
 ) -> None:
-    """Adds to the gradients, which must be zero before."""
+    """Add to the gradients, which must be zero before."""
     launch(
         "vm_encode_backward",
         3 * channels * count,
@@ -289,7 +292,7 @@ def vm_grid_backward(
 
 
 def _places(nz: int, ny: int, nx: int, runs: torch.Tensor, voxels: int) -> tuple[Shape, torch.Tensor]:
-    """The grid's shape, and for each of its voxels which of the runs' voxels it is (-1: none), int64 [z, y, x]."""
+    """Return the grid's shape, and the index of each voxel among the runs' voxels (-1: none), int64 [z, y, x]."""
     grid = (nz, ny, nx)
     z, y, x, lengths, before = runs.unbind(1)
     number = torch.arange(voxels, device=runs.device)
@@ -431,7 +434,7 @@ def gaussian_soft_voxelise_backward(
 
 
 def _soften(excess_of: str, threads: int, *setting: Any, temperature: float, most: torch.Tensor) -> None:
-    """Turn maxima into soft maxima, by a kernel that sums up what all Gaussians exceed the maxima by; nothing at temperature 0."""
+    """Turn maxima into soft maxima by a kernel that sums the Gaussians' terms; do nothing at temperature 0."""
     if temperature > 0:
         excess = torch.zeros_like(most)
         launch(excess_of, threads, *setting, temperature, most, excess)
@@ -450,7 +453,7 @@ def gaussian_values(
     number: int,
     values: torch.Tensor,
 ) -> None:
-    """Without the grid's cells: every Gaussian for every point."""
+    """Evaluate every Gaussian at every point, without the grid's cells."""
     launch("gaussian_values", number, count, means, matrices, amplitudes, reach, temperature, points, number, values)
 
 
@@ -502,9 +505,9 @@ def splat_backward(
 
 
 def _splat_lists(vectors: torch.Tensor, views: int, rows: int, columns: int, count: int, *parameters: torch.Tensor) -> Any:
-    """How many threads take a pixel each, and what they read: counts, Gaussians as each view has them, keys, and where a tile's begin.
+    """Return the number of pixel threads and their input: counts, Gaussians by view, keys, and the start of each tile's keys.
 
-    Waits for the device: how many tiles are reached decides how much memory they need.
+    Wait for the device: the number of reached tiles decides the memory to allocate.
     """
     device, pairs = vectors.device, views * count
     tiles = views * -(-rows // SPLAT_TILE) * -(-columns // SPLAT_TILE)
@@ -515,7 +518,7 @@ def _splat_lists(vectors: torch.Tensor, views: int, rows: int, columns: int, cou
     ends = reached.cumsum(0)
     keys = torch.full(
         (int(ends[-1]) if pairs else 0,), tiles * count, dtype=torch.int64, device=device
-    )  # what is not filled is behind all tiles
+    )  # unfilled entries sort behind all tiles
     launch("splat_keys", pairs, *counts, splats, reached, ends, keys)
     keys = keys.sort().values
     starts = torch.searchsorted(keys, count * torch.arange(tiles + 1, device=device))

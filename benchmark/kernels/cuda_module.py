@@ -1,6 +1,6 @@
-"""Launches a CUDA kernel on the stream that torch uses now, with tensors as they are.
+"""Launch a CUDA kernel on torch's current stream, without copying tensors.
 
-The kernels are compiled for the GPU at hand once, kept in the cache folder by architecture and source, and loaded once a process.
+The kernels are compiled once for the present GPU, cached by architecture and source, and loaded once per process.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from benchmark.storage.writable import prove_folder
 
 
 def launch(name: str, threads: int, *arguments: Any) -> None:
-    """seed_<name>(arguments) by so many threads, on the device of the tensors among the arguments. Does not wait for it.
+    """Launch seed_<name>(arguments) with `threads` threads on the device of the tensors among the arguments. Do not wait for it.
 
-    The arguments are those of the kernel's declaration; raises InputError for others.
+    The arguments are those of the kernel's declaration; raise InputError for any other.
     """
     if threads <= 0:
         return
@@ -35,23 +35,23 @@ def launch(name: str, threads: int, *arguments: Any) -> None:
 
 @functools.cache
 def _takes(name: str) -> Arguments:
-    """What a CUDA kernel takes."""
+    """Return the parameters of a CUDA kernel."""
     return Arguments(CUDA[name])
 
 
 def full_precision() -> None:
-    """From now on torch's products and convolutions of float32 on a GPU are not rounded to TF32, as some are by default."""
+    """Disable the rounding of torch's float32 products and convolutions to TF32, the default of some on a GPU."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 @functools.cache
 def module(device: torch.device) -> driver.Module:
-    """The kernels, loaded on a device."""
+    """Load the kernels on a device."""
     return driver.Module(driver.load_driver(), device.index or 0, machine_code(architecture(device)))
 
 
 def machine_code(arch: str) -> bytes:
-    """The kernels compiled for an architecture, from the cache folder if they are there."""
+    """Return the kernels compiled for an architecture, from the cache folder if present."""
     path = cache_folder() / "kernels" / f"cuda-{arch}-{source_digest()}.cubin"
     if not path.exists():
         prove_folder(path.parent, f"cache {path.parent}", MOVE_CACHE)
@@ -61,20 +61,20 @@ def machine_code(arch: str) -> bytes:
 
 @functools.cache
 def source_digest() -> str:
-    """Hash of all that decides the machine code, except for the architecture."""
+    """Return the hash of all inputs of the machine code except the architecture."""
     sources = [*sorted(SHARED_SOURCES.glob("*.h")), *sorted(CUDA_SOURCES.glob("*.cuh")), *sorted(CUDA_SOURCES.glob("*.cu"))]
     text = f"{nvrtc.OPTIONS}{nvrtc.nvrtc_version()}" + "".join(path.read_text(encoding="utf-8") for path in sources)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def architecture(device: torch.device) -> str:
-    """'sm_90' and so on: the device's own, or the newest that NVRTC knows whose code runs on it. Raises InputError for none."""
+    """Return 'sm_90' etc.: the device's own architecture, or the newest one NVRTC knows that runs on it. Raise InputError if none does."""
     major, minor = torch.cuda.get_device_capability(device)
     return fitting(major, minor, nvrtc.supported_architectures())
 
 
 def fitting(major: int, minor: int, known: tuple[str, ...]) -> str:
-    """Of the known architectures the newest whose machine code runs on a device of this compute capability."""
+    """Return the newest known architecture whose machine code runs on a device of this compute capability."""
     runs = [arch for arch in known if int(arch[3:]) // 10 == major and int(arch[3:]) % 10 <= minor]
     if not runs:
         found = f"a device of compute capability {major}.{minor}"
@@ -83,5 +83,5 @@ def fitting(major: int, minor: int, known: tuple[str, ...]) -> str:
 
 
 def stream(device: torch.device) -> int:
-    """The handle of the stream that torch uses now on a device."""
+    """Return the handle of torch's current stream on a device."""
     return torch.cuda.current_stream(device).cuda_stream

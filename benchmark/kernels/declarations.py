@@ -1,19 +1,19 @@
-"""One declaration per compiled kernel: names, types and shapes of its arguments. The C types, the checks and the sizes follow from it.
+"""Declarations of all compiled kernels: names, types and shapes of arguments. C types, checks and sizes are derived from them.
 
 A declaration reads like a prototype, `name(argument: type, ...)`. A type is one of
     f32  f64  i32  i64             a number
     f32[count, 3]                  a tensor of this shape, C-contiguous, on the device of all other tensors of the call
     f32[a, b | c, d]               a list of tensors of these shapes
     host f64[3]                    a numpy array, which stays on the host
-    i32(nz, ny, nx)                a tuple of whole numbers, which are also the sizes of these names; `...` stands for any number of others
+    i32(nz, ny, nx)                a tuple of whole numbers, which define the sizes of these names; `...` stands for any number of others
     HashLevel[levels]              an array of C structs
     GaussianGrid(nx, ny, nz)       a C struct, whose `n` are the sizes of these names
-with `out` before what the kernel writes and `?` behind what may be None. A size is a number, a name, a product of them, or that plus a
-number. A name means the same size everywhere in a call; a whole number among the arguments is the size of its own name. `-> i64` says
-that the kernel answers with a number.
+with `out` before arguments that the kernel writes and `?` after arguments that may be None. A size is a number, a name, a product of
+them, or one of these plus a number. A name means the same size everywhere in a call; a whole number among the arguments is the size of its own name. `-> i64` means
+that the kernel returns a number.
 
-CPU holds the functions seed_<name> of the .cpp files. Arrays, tuples, lists and structs go by address, and a number that is the answer is
-written to an address behind the last argument. CUDA holds the kernels seed_<name> of the .cuh files, which take tensors by address and
+CPU holds the functions seed_<name> of the .cpp files. Arrays, tuples, lists and structs are passed by address, and a returned number is
+written to an address after the last argument. CUDA holds the kernels seed_<name> of the .cuh files, which take tensors by address and
 everything else by value.
 """
 
@@ -64,7 +64,7 @@ class Size:
 
     @classmethod
     def of(cls, text: str) -> Size:
-        """From '3', 'count', '2 * levels' or 'nx + 2'."""
+        """Parse '3', 'count', '2 * levels' or 'nx + 2'."""
         product, _, more = text.partition("+")
         factors = [factor.strip() for factor in product.split("*")]
         names = tuple(factor for factor in factors if not factor.isdigit())
@@ -72,11 +72,11 @@ class Size:
 
     @property
     def name(self) -> str | None:
-        """The name, where the size is nothing but that."""
+        """The name, if the size is a name alone."""
         return self.names[0] if len(self.names) == 1 and (self.factor, self.more) == (1, 0) else None
 
     def value(self, known: dict[str, int]) -> int | None:
-        """The size, None where a name in it is not known yet."""
+        """Return the size; None if one of its names is not known yet."""
         value = self.factor
         for name in self.names:
             if name not in known:
@@ -90,7 +90,7 @@ Shape = tuple[Size, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Argument:
-    """One argument of a kernel. `shapes` has one shape for each tensor; of a tuple or struct it holds the names of its numbers."""
+    """One argument of a kernel. `shapes` has one shape for each tensor; for a tuple or struct it holds the names of its numbers."""
 
     name: str
     kind: Kind
@@ -101,7 +101,7 @@ class Argument:
 
     @property
     def by_value(self) -> Any:
-        """The C type of it where it is no address but the thing itself. Raises KeyError for shapes with unknown sizes."""
+        """Return the C type of the argument if passed by value. Raise KeyError for shapes with unknown sizes."""
         if self.kind == "number":
             return NUMBERS[self.type]
         if self.kind == "tensor":
@@ -117,13 +117,13 @@ class Argument:
 def _fixed(size: Size) -> int:
     value = size.value({})
     if value is None:
-        raise KeyError(f"{size.text} is no fixed size")
+        raise KeyError(f"{size.text} is not a fixed size")
     return value
 
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """A kernel's name and arguments, and whether it answers with a whole number."""
+    """A kernel's name and arguments, and True if it returns a whole number."""
 
     name: str
     arguments: tuple[Argument, ...]
@@ -131,7 +131,7 @@ class Kernel:
 
     @functools.cached_property
     def argtypes(self) -> list[Any]:
-        """Of the function seed_<name> of the C++ library, which returns a status."""
+        """Types of the arguments of the function seed_<name> of the C++ library, which returns a status."""
         own = [NUMBERS[argument.type] if argument.kind == "number" else ctypes.c_void_p for argument in self.arguments]
         return [*own, ctypes.c_void_p] if self.answers else own
 
@@ -146,7 +146,7 @@ PROTOTYPE = re.compile(r"(\w+)\((.*)\)( -> i64)?", re.DOTALL)
 
 
 def argument(text: str) -> Argument:
-    """From 'name: type'. Raises ValueError for anything else."""
+    """Parse 'name: type'. Raise ValueError for anything else."""
     found = ARGUMENT.fullmatch(text.strip())
     if not found or found[4] not in {**NUMBERS, **STRUCTS}:
         raise ValueError(f"no argument of a kernel: {text!r}")
@@ -163,7 +163,7 @@ def argument(text: str) -> Argument:
 
 
 def kernel(text: str) -> Kernel:
-    """From a prototype. Raises ValueError for anything else."""
+    """Parse a prototype. Raise ValueError for anything else."""
     found = PROTOTYPE.fullmatch(text.strip())
     if not found:
         raise ValueError(f"no prototype of a kernel: {text!r}")
@@ -171,11 +171,11 @@ def kernel(text: str) -> Kernel:
 
 
 def kernels(text: str) -> dict[str, Kernel]:
-    """From prototypes, each on lines of its own that begin with its name; by name."""
+    """Parse prototypes, each beginning with its name on a new line; return them by name."""
     return {each.name: each for each in map(kernel, re.split(r"\n(?=\w)", text.strip()))}
 
 
-# -- what many have in common ---------------------------------------------------------------------------------------------
+# -- parts common to many ------------------------------------------------------------------------------------------------
 
 COUNTS = "count: i32, rows: i32, columns: i32"
 VIEWS = f"views: host f64[count, 4, 3], {COUNTS}"  # source, detector centre, u step, v step

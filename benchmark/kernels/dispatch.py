@@ -1,4 +1,4 @@
-"""Calls a compiled kernel with tensors and arrays as they are: on the CPU, or on the CUDA device where the tensors lie."""
+"""Call a compiled kernel without copying tensors or arrays: on the CPU, or on the tensors' CUDA device."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NO_MEMORY = 1  # status of a kernel: entry.hpp
 
 
 def call(name: str, *arguments: Any) -> int:
-    """seed_<name>(arguments) on torch's number of threads, or on a GPU; the kernel's whole number, if it answers with one.
+    """Call seed_<name>(arguments) on torch's number of threads, or on a GPU; return the kernel's whole number, if it has one.
 
-    The arguments are those of the kernel's declaration. Raises InputError for others, for tensors on several devices, or where no kernel
-    runs; MemoryError where the kernel needs more memory than there is; RuntimeError with its own words for what else it refuses.
+    The arguments are those of the kernel's declaration. Raise InputError for any other, for tensors on several devices, and for a device
+    without kernels; MemoryError if memory runs out; RuntimeError with the kernel's own message for any other error.
     """
     takes = _takes(name)
     values, device = takes.checked(arguments)
@@ -38,13 +38,13 @@ def call(name: str, *arguments: Any) -> int:
 
 
 def runs_on(device: torch.device) -> bool:
-    """Whether there are kernels for a device."""
+    """Return True if kernels exist for a device."""
     return device.type in DEVICES
 
 
 @functools.cache
 def _takes(name: str) -> Arguments:
-    """What a kernel takes: on the CPU and a GPU alike, or on a GPU if it is there only."""
+    """Return a kernel's parameters: common to CPU and GPU, or those of a GPU-only kernel."""
     return Arguments(CPU[name] if name in CPU else CUDA[name])
 
 

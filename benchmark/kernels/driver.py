@@ -1,4 +1,4 @@
-"""The few calls of the CUDA driver that it takes to load machine code and launch a kernel, by ctypes: no toolkit, no torch ABI."""
+"""Load machine code and launch kernels through the CUDA driver, by ctypes: no toolkit, no torch ABI."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ UNSUPPORTED = ("CUDA_ERROR_INVALID_IMAGE", "CUDA_ERROR_NO_BINARY_FOR_GPU", "CUDA
 
 
 class Module:
-    """Machine code on one GPU of this process, numbered as torch numbers them. Kernels are found by name.
+    """Machine code on one GPU, with torch's device numbers. Kernels are found by name.
 
-    The GPU's primary context is used, which is also torch's; a thread that launches keeps its own current context.
-    Raises RuntimeError with the driver's own words.
+    It uses the GPU's primary context, as torch does; a launching thread keeps its own current context.
+    Raise RuntimeError with the driver's own message.
     """
 
     def __init__(self, driver: ctypes.CDLL, index: int, image: bytes) -> None:
@@ -34,7 +34,7 @@ class Module:
         self.function = functools.cache(self._function)
 
     def _function(self, name: str) -> tuple[ctypes.c_void_p, tuple[int, ...]]:
-        """A kernel and the sizes of its parameters [bytes]: as the driver says or, where it is too old to, as they are declared."""
+        """Return a kernel and the sizes of its parameters [bytes]: from the driver or, if that is too old, from the declaration."""
         found, sizes = ctypes.c_void_p(), list[int]()
         with self._current():
             check(self._driver, self._driver.cuModuleGetFunction(ctypes.byref(found), self._module, name.encode()))
@@ -45,7 +45,7 @@ class Module:
         return found, tuple(sizes) if sizes else CUDA[name.removeprefix("seed_")].bytes
 
     def launch(self, name: str, threads: int, stream: int, arguments: Sequence[Any]) -> None:
-        """Queue at least `threads` threads of a kernel on a stream; arguments are ctypes values. Nothing is waited for."""
+        """Queue at least `threads` threads of a kernel on a stream; arguments are ctypes values. Do not wait for it."""
         function, sizes = self.function(name)
         found = tuple(ctypes.sizeof(argument) for argument in arguments)
         if found != sizes:
@@ -67,7 +67,7 @@ class Module:
 
 @functools.cache
 def load_driver() -> ctypes.CDLL:
-    """The driver's library. Raises MissingDependency where there is none."""
+    """Return the driver's library. Raise MissingDependency without one."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         return ctypes.CDLL(name)

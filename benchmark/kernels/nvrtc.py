@@ -1,4 +1,4 @@
-"""Compiles the kernels for NVIDIA GPUs through NVRTC: no nvcc, no GPU and no CUDA toolkit needed, a fraction of a second.
+"""Compile the kernels for NVIDIA GPUs through NVRTC in a fraction of a second, without nvcc, GPU or CUDA toolkit.
 
 NVRTC is called by ctypes. It comes with CUDA builds of torch, or alone as a wheel. Nothing here launches a kernel: launch.py does.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmark.errors import InputError, MissingDependency
 from benchmark.kernels.sources import CUDA_SOURCES, SHARED_SOURCES
 
-# Contraction as on the CPU; nothing that would break NaN checks.
+# Contraction as on the CPU; no flag may break NaN checks.
 OPTIONS = ("--std=c++17", "--fmad=true")
 INCLUDE = (f"--include-path={SHARED_SOURCES}", f"--include-path={CUDA_SOURCES}")
 INSTALL = "pip install nvidia-cuda-nvrtc"
@@ -26,29 +26,29 @@ INSTALL = "pip install nvidia-cuda-nvrtc"
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What one kernel takes of a multiprocessor, as the assembler reports it."""
+    """Resources of a multiprocessor that one kernel uses, as reported by the assembler."""
 
-    registers: int  # a thread
-    stack: int  # [bytes] of local memory a thread
-    spilled: int  # [bytes] of registers that are kept in local memory, stores and loads
+    registers: int  # per thread
+    stack: int  # [bytes] of local memory per thread
+    spilled: int  # [bytes] of registers spilled to local memory, stores and loads
 
 
 def compile_cubin(arch: str = "sm_80", source: str | None = None) -> bytes:
-    """Machine code (an ELF image) of kernels.cu, or of another source text, for one architecture ('sm_75', 'sm_90', ...).
+    """Return machine code (an ELF image) of kernels.cu, or of another source text, for one architecture ('sm_75', 'sm_90', ...).
 
-    Raises MissingDependency without NVRTC, InputError for an architecture that it does not know, RuntimeError with the
+    Raise MissingDependency without NVRTC, InputError for an architecture unknown to it, RuntimeError with the
     compiler's log if the source does not compile.
     """
     return _compile(arch, source)[0]
 
 
 def resources(arch: str) -> dict[str, Resources]:
-    """What each kernel of kernels.cu takes on an architecture. Raises as compile_cubin."""
+    """Return the resources of each kernel of kernels.cu on an architecture. Raise the errors of compile_cubin."""
     return parsed(_compile(arch, None, "--ptxas-options=-v")[1])
 
 
 def parsed(report: str) -> dict[str, Resources]:
-    """What each kernel takes, from the assembler's report."""
+    """Return the resources of each kernel, from the assembler's report."""
     found = {}
     for part in report.split("Compiling entry function '")[1:]:
         stack, stores, loads = (int(n) for n in re.findall(r"(\d+) bytes (?:stack frame|spill stores|spill loads)", part)[:3])
@@ -59,7 +59,7 @@ def parsed(report: str) -> dict[str, Resources]:
 
 
 def _compile(arch: str, source: str | None, *more: str) -> tuple[bytes, str]:
-    """Machine code and the compiler's log."""
+    """Return machine code and the compiler's log."""
     nvrtc = load_nvrtc()
     known = supported_architectures()
     if arch not in known:
@@ -79,14 +79,14 @@ def _compile(arch: str, source: str | None, *more: str) -> tuple[bytes, str]:
 
 
 def nvrtc_version() -> tuple[int, int]:
-    """Of the NVRTC found here."""
+    """Return the version of the installed NVRTC."""
     nvrtc, major, minor = load_nvrtc(), ctypes.c_int(), ctypes.c_int()
     _check(nvrtc, nvrtc.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
     return major.value, minor.value
 
 
 def supported_architectures() -> tuple[str, ...]:
-    """Architectures that the NVRTC found here compiles for, oldest first."""
+    """Return the architectures that the installed NVRTC compiles for, oldest first."""
     nvrtc, count = load_nvrtc(), ctypes.c_int()
     _check(nvrtc, nvrtc.nvrtcGetNumSupportedArchs(ctypes.byref(count)))
     numbers = (ctypes.c_int * count.value)()
@@ -96,7 +96,7 @@ def supported_architectures() -> tuple[str, ...]:
 
 @functools.cache
 def load_nvrtc() -> ctypes.CDLL:
-    """NVRTC from its wheel, from the wheels that CUDA builds of torch bring, or from the system. Raises MissingDependency."""
+    """Load NVRTC from its wheel, from the wheels of torch's CUDA builds, or from the system. Raise MissingDependency if none loads."""
     reasons = []
     for candidate in sorted(_candidates(), key=_is_other_version):
         try:
@@ -112,14 +112,14 @@ def load_nvrtc() -> ctypes.CDLL:
 
 
 def _load_builtins(candidate: Path | str) -> None:
-    """The library that NVRTC opens by its bare name, from beside it: some wheels do not tell the loader where that is."""
+    """Load the library that NVRTC opens by its bare name, from NVRTC's folder: some wheels do not set the loader's path."""
     if isinstance(candidate, Path):
         for path in candidate.parent.glob("libnvrtc-builtins*.so*"):
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
 
 def _candidates() -> Iterator[Path | str]:
-    """Where the library may be: newest wheel first, then what torch bundles, then the system's search path."""
+    """Yield possible paths of the library: newest wheel first, then torch's bundle, then the system's search path."""
     import torch
 
     site = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")} | {Path(torch.__file__).parent.parent}
@@ -135,7 +135,7 @@ def _candidates() -> Iterator[Path | str]:
 
 
 def _is_other_version(candidate: Path | str) -> bool:
-    """Whether it is not of the CUDA version that torch uses: the driver at hand may be too old to load what a newer one makes."""
+    """Return True if the library's CUDA version differs from torch's: an old driver may not load the code of a newer one."""
     import torch
 
     major = (torch.version.cuda or "").partition(".")[0]

@@ -1,4 +1,4 @@
-"""Where the sources of the kernels lie: cpu/ is C++, cuda/ is CUDA, shared/ holds device functions that both compile unchanged."""
+"""Folders of the kernels' sources: cpu/ is C++, cuda/ is CUDA, shared/ holds device functions that both compile unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of numbers from the host to a device."""
+"""Transfer of arrays from the host to a device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def to_device(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-    """Move a tensor from the CPU to a device; return it unchanged where the device is the CPU.
+    """Move a tensor from the CPU to a device; return it unchanged if the device is the CPU.
 
     A GPU copies from page-locked memory in the background; from ordinary memory the host would wait for all earlier work of the GPU.
     """

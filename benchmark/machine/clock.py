@@ -1,4 +1,4 @@
-"""Seconds of method time, paused while the harness looks, and peak memory of the process. A GPU's pending work is waited for."""
+"""Seconds of method time, without the harness's own work, and peak memory of the process. Pending GPU work is waited for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 class Clock:
     """A stopwatch over wall time and process time (all threads). Starts stopped; reads in seconds.
 
-    What the device still has to do when the clock starts or stops is done first.
+    Pending work of the device is completed before the clock starts or stops.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -30,7 +30,7 @@ class Clock:
             self._wall, self._cpu, self._since = self.seconds, self.cpu_seconds, None
 
     def resume(self, seconds: float, cpu_seconds: float) -> None:
-        """Go on from what an earlier process had spent; what this one has spent until now does not count."""
+        """Continue from the time an earlier process had spent; the time of this process so far does not count."""
         self._wall += seconds - self.seconds
         self._cpu += cpu_seconds - self.cpu_seconds
 
@@ -44,7 +44,7 @@ class Clock:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing inside counts."""
+        """Stop the clock inside the block."""
         running = self._since is not None
         self.stop()
         try:
@@ -55,7 +55,7 @@ class Clock:
 
 
 def synchronise(device: str) -> None:
-    """Wait until a CUDA device has done everything it was given; nothing to wait for on the CPU."""
+    """Wait until a CUDA device has completed all its work; return at once for the CPU."""
     if device.startswith("cuda"):
         import torch
 
@@ -63,7 +63,7 @@ def synchronise(device: str) -> None:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident size of this process so far [MiB].
+    """Return the largest resident size of this process so far [MiB].
 
     Linux keeps getrusage's maximum across exec, so a small child of a large parent would report the parent's size:
     there the kernel's high-water mark of the process itself (VmHWM) is read instead.
@@ -72,7 +72,7 @@ def peak_memory_mb() -> float:
 
 
 def memory_mb() -> float:
-    """Resident size of this process now [MiB]; where the system does not tell, the largest so far."""
+    """Return the present resident size of this process [MiB]; the largest so far if the system does not report it."""
     return _status_mb("VmRSS")
 
 

@@ -1,4 +1,4 @@
-"""How much physics a run asked for, counted where the kernels are called, for every method alike.
+"""Counters of the work of a run, kept where the kernels are called, for every method alike.
 
 ray_samples: points at which a field was evaluated along rays; forward_views and adjoint_views: views of A and of its transpose (or of
 another backprojection) applied to a volume. One addition per kernel call: no measurable cost.
@@ -19,24 +19,24 @@ def count(name: str, amount: int) -> None:
 
 
 def reset() -> None:
-    """Start from zero: a run begins."""
+    """Set all counters to zero at the start of a run."""
     _counts.clear()
 
 
 def resume(counts: Mapping[str, int]) -> None:
-    """Go on from what an earlier process had counted; what this one has counted until now does not count."""
+    """Continue from the counts of an earlier process; the counts of this process so far are dropped."""
     _counts.clear()
     _counts.update(counts)
 
 
 def totals() -> dict[str, int]:
-    """All counters since the last reset."""
+    """Return all counters since the last reset."""
     return {name: int(amount) for name, amount in sorted(_counts.items())}
 
 
 @contextlib.contextmanager
 def paused() -> Iterator[None]:
-    """Nothing inside counts: the harness looks."""
+    """Count nothing inside the block: it is the harness's own work."""
     before = _counts.copy()
     try:
         yield

@@ -8,7 +8,7 @@ from benchmark.errors import InputError
 
 
 def check_device(device: str) -> None:
-    """Raise InputError for what is no name of a device."""
+    """Raise InputError if `device` is not the name of a device."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise InputError("--device", expected="auto, cpu, cuda or cuda:0", found=repr(device))
 
@@ -16,7 +16,7 @@ def check_device(device: str) -> None:
 def resolve_device(device: str) -> str:
     """Return 'cpu' or 'cuda:<index>'. 'auto' is the first CUDA device that torch can use, else the CPU.
 
-    Raises InputError for a device that is not there.
+    Raise InputError if the device does not exist.
     """
     check_device(device)
     if device == "cpu":

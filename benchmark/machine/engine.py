@@ -1,4 +1,4 @@
-"""The engine: whose A and A^T compute a run."""
+"""The engine: the implementation of A and A^T that a run uses."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-# Auto is native on every machine: numbers never depend on what is installed.
+# 'auto' is native on every machine: results never depend on the installed packages.
 Engine = Annotated[
     Literal["auto", "native", "tigre"],
-    Field(description="whose A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"),
+    Field(description="engine of A and A^T: auto = native on every machine; tigre = TIGRE's Siddon and its matched transpose (needs CUDA)"),
 ]
 """Type of a parameter that chooses the projector: 'auto' and 'native' = this project's kernels, 'tigre' = TIGRE's (needs CUDA)."""

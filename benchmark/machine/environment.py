@@ -1,4 +1,4 @@
-"""What a run ran on: versions, processor, git state; and whether optional parts are there."""
+"""The environment of a run: versions, processor, git state, and the availability of optional dependencies."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from typing import Any
 from benchmark.machine.interpreter import PYTHON
 
 DISTRIBUTION = "seed-ct"
-HOME = Path(__file__).resolve().parents[2]  # where the package lies: a clone, or site-packages
+HOME = Path(__file__).resolve().parents[2]  # the folder of the package: a clone, or site-packages
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image")
-_LINES = {  # of what is built from its own repository, with CUDA's compiler; tiny-cuda-nn's releases want a setuptools with pkg_resources
+_LINES = {  # for modules built from their repositories with nvcc; tiny-cuda-nn's releases need a setuptools with pkg_resources
     "tigre": "pip install git+https://github.com/CERN/TIGRE.git",
     "tinycudann": "pip install 'setuptools<81' ninja; "
     "pip install --no-build-isolation 'git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch'",
 }
-# By module: the program that is meant and names that it has. The package index has another program by the name of tigre.
+# By module: the intended program and names it must define. The package index has another program called tigre.
 _MEANT = {"tigre": ("TIGRE (tomography)", ("geometry", "Ax", "Atb", "algorithms"))}
 LONGEST_IMPORT = 120.0  # [s]
 LONGEST_TRY = 600.0  # [s]; building the kernels for the first time takes a while
@@ -42,13 +42,13 @@ print(getattr(module, "__version__", "installed"))
 
 
 def available_cores() -> int:
-    """Processor cores this process may use."""
+    """Return the number of processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache
 def environment() -> dict[str, Any]:
-    """Facts for the record, gathered once a process without importing anything heavy."""
+    """Return facts for the run record, gathered once per process without heavy imports."""
     return {
         "benchmark": project_version(),
         "git": git_state(HOME),
@@ -62,7 +62,7 @@ def environment() -> dict[str, Any]:
 
 @functools.cache
 def project_version() -> str:
-    """Version of this project: in a checkout that of its pyproject.toml, else of the installed distribution; '0+unknown' without either.
+    """Version of this project: from pyproject.toml in a checkout, else from the installed distribution; '0+unknown' without either.
 
     The checkout goes first because an editable installation keeps the version it was installed with.
     """
@@ -83,7 +83,7 @@ def version(distribution: str) -> str:
 
 
 def git_state(folder: Path) -> str:
-    """Commit of a checkout, with '+changes' if tracked files differ from it; '' outside of git."""
+    """Return the commit of a checkout, with '+changes' if tracked files differ from it; '' outside git."""
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
@@ -108,12 +108,12 @@ def processor() -> str:
 
 
 def missing_modules(modules: Iterable[str]) -> list[str]:
-    """Those of the modules that cannot be found (imports only their parent packages)."""
+    """Return the modules that cannot be found (only their parent packages are imported)."""
     return [name for name in modules if not _exists(name)]
 
 
 def needs(modules: Iterable[str]) -> str:
-    """'needs a, b (install: ...)' for those of the modules that cannot be found, or are another program; '' if all can be used."""
+    """Return 'needs a, b (install: ...)' for modules that are missing or belong to another program; '' if all are usable."""
     modules = list(modules)
     missing = missing_modules(modules)
     if missing:
@@ -122,7 +122,7 @@ def needs(modules: Iterable[str]) -> str:
 
 
 def mistaken(module: str) -> str:
-    """'needs TIGRE (tomography): the module tigre found here is not ...' if that cannot be used as the program meant, else ''."""
+    """Return 'needs TIGRE (tomography): the module tigre found here is not ...' if the module is another program, else ''."""
     if module not in _MEANT:
         return ""
     usable, text = try_import(module)
@@ -131,13 +131,13 @@ def mistaken(module: str) -> str:
 
 @functools.cache
 def try_import(module: str) -> tuple[bool, str]:
-    """Import a module in a child process: whether it is the program meant and usable, and its version, or why not."""
+    """Import a module in a child process. Return True and its version, or False and the reason if it is unusable or another program."""
     meant, parts = _MEANT.get(module, ("", ()))
     return try_in_child(_TRY, module, meant, *parts, timeout=LONGEST_IMPORT)
 
 
 def try_in_child(code: str, *arguments: str, timeout: float = LONGEST_TRY) -> tuple[bool, str]:
-    """Run Python code in a fresh process: whether it ended well, and its last line (of output, or of the traceback)."""
+    """Run Python code in a fresh process. Return True on success, and the last line of its output or traceback."""
     paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [*PYTHON, "-c", code, *arguments]
     try:
@@ -160,9 +160,9 @@ def _exists(module: str) -> bool:
 
 
 def install_hint(module: str) -> str:
-    """The line that installs a module: an extra of this project where one provides it, the module's repository where no index has it.
+    """Return the command that installs a module: through an extra of this project, or from its repository if no index has it.
 
-    pip finds this project installed already, from wherever it came, and adds the extra's packages.
+    pip finds this project already installed and only adds the extra's packages.
     """
     extra = _extras().get(module)
     return f"pip install '{DISTRIBUTION}[{extra}]'" if extra else _LINES.get(module, f"pip install {module}")
@@ -170,7 +170,7 @@ def install_hint(module: str) -> str:
 
 @functools.cache
 def _extras() -> dict[str, str]:
-    """Extra by module: by the extra's own name and by the names of the distributions it installs."""
+    """Return the extra for each module: by the extra's own name and by the names of the distributions it installs."""
     found: dict[str, str] = {}
     try:
         requirements = importlib.metadata.requires(DISTRIBUTION) or []

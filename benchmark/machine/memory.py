@@ -1,4 +1,4 @@
-"""Amounts of memory: in words, what a worker takes before a method begins, what is free."""
+"""Amounts of memory: parsed, printed, free, and used by a worker before a method begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**1
 
 
 def memory_bytes(value: Any, where: str, mistakes: Mistakes) -> int | None:
-    """Bytes of '8GB', '500MiB' or a plain number; None for None."""
+    """Return the bytes of '8GB', '500MiB' or a plain number; None for None."""
     if value is None:
         return None
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", str(value))
@@ -30,12 +30,12 @@ def memory_bytes(value: Any, where: str, mistakes: Mistakes) -> int | None:
 
 
 def amount(count: float) -> str:
-    """'8.0 GB', '512 MB'."""
+    """Return an amount in words: '8.0 GB', '512 MB'."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{math.ceil(count / 1e6)} MB"
 
 
 def free_memory(device: str = "cpu") -> float:
-    """GiB that this process may still take: of the GPU, or of the machine and its container."""
+    """Return the memory that this process may still take [GiB]: of the GPU, or of the machine and its container."""
     if device.startswith("cuda"):
         import torch
 
@@ -44,7 +44,7 @@ def free_memory(device: str = "cpu") -> float:
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         amounts.append(next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024 / GIB)
-    with contextlib.suppress(OSError, ValueError):  # "max" where the container has no limit
+    with contextlib.suppress(OSError, ValueError):  # "max" if the container has no limit
         limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
         amounts.append((limit - used) / GIB)
     return max(0.0, min(amounts))

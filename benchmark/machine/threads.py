@@ -1,4 +1,4 @@
-"""OpenMP's threads spin for a fraction of a millisecond, then sleep: longer spinning keeps a core from whoever needs it.
+"""Let OpenMP's threads spin for a fraction of a millisecond, then sleep: longer spinning keeps cores from other processes.
 
 A runtime reads the environment once, when it is loaded. `import benchmark` therefore sets the variables before torch or the kernels load a
 runtime; child processes inherit them.
@@ -23,7 +23,7 @@ _late: list[str] = []  # runtimes that were loaded before their variable was set
 
 
 class Waiting(NamedTuple):
-    """How a runtime's threads wait: the variable that decides ('' = the runtime's own default), and whether the user set it."""
+    """Waiting policy of a runtime's threads: the deciding variable ('' = the runtime's own default), and True if the user set it."""
 
     runtime: str
     setting: str
@@ -31,15 +31,15 @@ class Waiting(NamedTuple):
 
 
 def limit_spinning() -> None:
-    """Set in this process what the user has not set, and remember which runtimes will not see it."""
+    """Set the variables that the user has not set, and remember the runtimes that were loaded too early to read them."""
     added = set_variables(os.environ)
     _late.extend(runtime for runtime in loaded_runtimes() if RUNTIMES[runtime] in added)
 
 
 def set_variables(environment: MutableMapping[str, str]) -> set[str]:
-    """Set the variables of POLICY that the user has not decided on; returns those that were not there before.
+    """Set the variables of POLICY that the user has not set; return the newly set ones.
 
-    OMP_WAIT_POLICY decides on all of them, also when it is set later, for a child process.
+    OMP_WAIT_POLICY overrides all of them, even if set later for a child process.
     """
     before = {name for name in POLICY if _is_ours(name, environment)}
     for name in before:
@@ -53,7 +53,7 @@ def set_variables(environment: MutableMapping[str, str]) -> set[str]:
 
 
 def loaded_runtimes() -> list[str]:
-    """OpenMP runtimes in this process; none are found where there is no /proc (macOS)."""
+    """Return the OpenMP runtimes in this process; none are found without /proc (macOS)."""
     try:
         text = Path("/proc/self/maps").read_text(errors="replace")
     except OSError:
@@ -62,12 +62,12 @@ def loaded_runtimes() -> list[str]:
 
 
 def waiting() -> list[Waiting]:
-    """What decides for each runtime that is loaded from now on."""
+    """Return the deciding variable of each runtime that is loaded from now on."""
     return [_waiting(runtime, own, os.environ) for runtime, own in RUNTIMES.items()]
 
 
 def late() -> list[str]:
-    """Runtimes that were loaded before `import benchmark` could set anything: their threads spin in this process."""
+    """Return the runtimes loaded before `import benchmark` could set any variable: their threads spin in this process."""
     return list(_late)
 
 

@@ -1,4 +1,4 @@
-"""Records as one table, a row a run: the single source of every table, figure and comparison."""
+"""One table of all records, a row per run: the single source of every table, figure and comparison."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IDENTITY = (
     "dataset", "case", "size", "views", "noise", "dataset_params", "method", "preset", "params", "pretrained",
     "engine", "device", "seed", "status", "reason",
 )  # fmt: skip
-NOISE = {"blur": "blur", "scatter": "scatter", "photons": "poisson", "electronic": "gaussian"}  # dataset parameters: what they add
+NOISE = {"blur": "blur", "scatter": "scatter", "photons": "poisson", "electronic": "gaussian"}  # noise that each dataset parameter adds
 LONGEST = 60  # [characters] of a value in a title
 METRICS = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim", "fit_psnr", "fit_ssim")
 WORK = ("steps", "ray_samples", "projections", "backprojections")
@@ -26,10 +26,10 @@ COST = ("seconds", "cpu_seconds", "peak_memory_mb", *WORK, *BUDGETS)
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """One row a run. Columns: who and what (IDENTITY), the strict metrics (METRICS), every other metric by name, COST, run_id.
+    """Return one row per run. Columns: identity (IDENTITY), the strict metrics (METRICS), every other metric by name, COST, run_id.
 
     A metric that does not apply (no truth, a failed run) is empty. Metrics [dB] or dimensionless, seconds [s], memory [MiB].
-    `pretrained` says what a method was fitted to beforehand ('' for one that knows nothing but the scan).
+    `pretrained` names the data a method was fitted to beforehand ('' for a method that uses the scan alone).
     projections and backprojections count applications of A and its transpose to all training views (a subset counts its share).
     """
     import pandas as pd
@@ -44,7 +44,7 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 
 def row(record: RunRecord) -> dict[str, Any]:
-    """The values of one run by column."""
+    """Return the values of one run by column."""
     spec = record.spec
     return {
         "dataset": spec.dataset,
@@ -74,7 +74,7 @@ def row(record: RunRecord) -> dict[str, Any]:
 
 
 def pretrained(record: RunRecord) -> str:
-    """'' or '3 scans': what its method was fitted to beforehand."""
+    """Return the training data of a pretrained method, such as '3 scans'; '' for other methods."""
     if not record.spec.weights_digest:
         return ""
     count = len(record.pretrained.get("scans", ()))
@@ -82,7 +82,7 @@ def pretrained(record: RunRecord) -> str:
 
 
 def _work(record: RunRecord) -> dict[str, float | None]:
-    """The counters; empty for records of before they were kept, and where nothing was counted."""
+    """Return the counters; empty for records older than the counters, and if nothing was counted."""
     if not record.counters:
         return {"ray_samples": None, "projections": None, "backprojections": None}
     views = record.views or 1
@@ -91,24 +91,24 @@ def _work(record: RunRecord) -> dict[str, float | None]:
 
 
 def view_count(spec: RunSpec) -> int:
-    """How many training views a run asks for."""
+    """Return the number of training views that a run requests."""
     views = spec.dataset_params.get("views", 0)
     return views if isinstance(views, int) else len(views)
 
 
 def noise(spec: RunSpec) -> str:
-    """The noise that was added to the data: 'none', 'poisson 1e+05', 'poisson 1e+05 + gaussian 10', 'blur 1 + poisson 1e+05'."""
+    """Return the noise added to the data: 'none', 'poisson 1e+05', 'poisson 1e+05 + gaussian 10', 'blur 1 + poisson 1e+05'."""
     added = [f"{word} {spec.dataset_params[key]:.4g}" for key, word in NOISE.items() if spec.dataset_params.get(key)]
     return " + ".join(added) or "none"
 
 
 def case_words(dataset: str, size: int | str, views: int, added: str) -> str:
-    """'chest 64, 10 views, poisson 1e+05'."""
+    """Return a case in words: 'chest 64, 10 views, poisson 1e+05'."""
     return f"{dataset} {size}, {views} view{'s' * (views != 1)}" + (f", {added}" if added != "none" else "")
 
 
 def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
-    """The dataset per run id, with what tells apart data of one size and noise: 'phantom', 'phantom (arc=120)', 'folder (my_scan)'."""
+    """Return the dataset of each run id, with the parameters that differ: 'phantom', 'phantom (arc=120)', 'folder (my_scan)'."""
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in records:
         groups.setdefault((record.spec.dataset, _size(record), noise(record.spec)), []).append(record)
@@ -122,7 +122,7 @@ def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
 def _told_apart(
     members: Sequence[RunRecord], ways: Sequence[Callable[[Sequence[RunRecord]], list[str]]]
 ) -> Iterator[tuple[str, list[str]]]:
-    """Run ids and what is to be said of each: a text of every way in which those that are alike so far differ."""
+    """Yield run ids and their distinguishing texts: each step separates the runs that are still alike."""
     if not ways:
         yield from ((member.run_id, []) for member in members)
         return
@@ -135,13 +135,13 @@ def _told_apart(
 
 
 def _cases(members: Sequence[RunRecord]) -> list[str]:
-    """Names of cases; what could not be loaded counts to that of the same parameters."""
+    """Return the names of cases; an unloaded case counts as the one with the same parameters."""
     known = {repr(_data_settings(member)): member.case for member in members if member.case}
     return [member.case or known.get(repr(_data_settings(member)), member.spec.dataset) for member in members]
 
 
 def _parameters(members: Sequence[RunRecord]) -> list[str]:
-    """The parameters that differ, of those that all have. The same data may lie in several places."""
+    """Return the shared parameters that differ. Equal data may lie in several folders."""
     settings = [_data_settings(member) for member in members]
     crowded = _crowded(members)
     names = [name for name in settings[0] if all(name in values for values in settings) and (name != "path" or crowded)]
@@ -150,7 +150,7 @@ def _parameters(members: Sequence[RunRecord]) -> list[str]:
 
 
 def _chosen_views(members: Sequence[RunRecord]) -> list[str]:
-    """Explicit training views, where others are as many."""
+    """Return explicit training views if several sets have equal numbers of views."""
     crowded = _crowded(members)
     chosen = [member.spec.dataset_params.get("views", 0) for member in members]
     return [
@@ -165,7 +165,7 @@ def _digests(members: Sequence[RunRecord]) -> list[str]:
 
 
 def _crowded(members: Sequence[RunRecord]) -> set[int]:
-    """The numbers of views for which there are several data."""
+    """Return the numbers of views with more than one data set."""
     found = {(_count(member), member.spec.data_digest) for member in members if member.spec.data_digest}
     counts = [count for count, _ in found]
     return {count for count in counts if counts.count(count) > 1}
@@ -180,7 +180,7 @@ def _count(record: RunRecord) -> int:
 
 
 def _data_settings(record: RunRecord) -> dict[str, str]:
-    """The dataset parameters that neither size, views nor noise say, as text."""
+    """Return the dataset parameters other than size, views and noise, as text."""
     return {name: _short(value) for name, value in record.spec.dataset_params.items() if name not in ("size", "views", *NOISE)}
 
 
@@ -190,7 +190,7 @@ def _short(value: Any) -> str:
 
 
 def labels(records: Iterable[RunRecord]) -> dict[str, str]:
-    """A short name per run id that tells apart what stands in one table: 'fdk', 'zerorf:fast', 'sart (iterations=20)'."""
+    """Return a short name for each run id, unique within one table: 'fdk', 'zerorf:fast', 'sart (iterations=20)'."""
     records = list(records)
     groups: dict[tuple[str, str, bool], list[RunRecord]] = {}
     for record in records:
@@ -207,7 +207,7 @@ def labels(records: Iterable[RunRecord]) -> dict[str, str]:
 
 
 def _settings(spec: RunSpec) -> dict[str, Any]:
-    """All that makes two runs of a method different things to compare."""
+    """Return all settings that distinguish two runs of a method."""
     weights = {"weights": spec.weights_digest[:8]} if spec.weights_digest else {}
     return {**spec.method_params, **weights, **_budgets(spec), "revision": spec.method_revision}
 

@@ -1,4 +1,4 @@
-"""Volumes as NIfTI-1 files that medical viewers (3D Slicer, ITK-SNAP) show at the right size and place."""
+"""Write and read volumes as NIfTI-1 files that medical viewers (3D Slicer, ITK-SNAP) show at the right size and position."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ PIECE = 8 << 20  # [bytes] written or read at once
 
 
 def affine(geometry: ConeBeamGeometry) -> np.ndarray:
-    """Voxel indices (x, y, z) to the scanner's coordinates [mm], float64 [4, 4]: spacing on the diagonal, first voxel centre."""
+    """Return the map from voxel indices (x, y, z) to scanner coordinates [mm], float64 [4, 4]: spacing and first voxel centre."""
     matrix = np.diag([*geometry.volume_spacing[::-1], 1.0])
     matrix[:3, 3] = [geometry.voxel_centres(axis)[0] for axis in (2, 1, 0)]
     return matrix
 
 
 def write_volume(path: Path, volume: np.ndarray, geometry: ConeBeamGeometry, length_unit: str = "mm") -> None:
-    """Store a volume [z, y, x] as float32, plane by plane; on disk the first axis is x, as NIfTI wants."""
+    """Store a volume [z, y, x] as float32, plane by plane; on disk the first axis is x, as NIfTI requires."""
     import nibabel
     from nibabel.openers import ImageOpener
 
     make: Any = nibabel.Nifti1Image  # whose methods have no types
-    planes = np.broadcast_to(np.float32(0), volume.shape[::-1])  # stands for the volume, which may be more than there is memory
+    planes = np.broadcast_to(np.float32(0), volume.shape[::-1])  # placeholder for the volume, which may exceed memory
     image = make(planes, affine(geometry))
     image.set_sform(affine(geometry), code=1)
     image.set_qform(affine(geometry), code=1)
@@ -40,9 +40,9 @@ def write_volume(path: Path, volume: np.ndarray, geometry: ConeBeamGeometry, len
 
 
 def read_volume(path: Path) -> np.ndarray:
-    """The volume [z, y, x] of a file written by `write_volume`, float32: in memory, or where it is large unpacked into a file.
+    """Read a volume [z, y, x] written by `write_volume`, float32: in memory, or unpacked into a file if large.
 
-    Raises OSError for a file that is missing, cut off or foreign.
+    Raise OSError for a file that is missing, truncated or of another format.
     """
     import zlib
 
@@ -52,7 +52,7 @@ def read_volume(path: Path) -> np.ndarray:
     from nibabel.wrapstruct import WrapStructError
 
     try:
-        image = nibabel.Nifti1Image.from_filename(path, keep_file_open=True)  # unpacked once, not anew for each piece
+        image = nibabel.Nifti1Image.from_filename(path, keep_file_open=True)  # unpacked once, not again for each piece
 
         def write(volume: np.ndarray) -> None:
             for part in mapped.pieces(volume, PIECE):

@@ -1,4 +1,4 @@
-"""Run specs, which name a run, and run records, which keep what became of it."""
+"""Run specs, which identify runs, and run records, which hold their outcomes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Status = Literal["ok", "failed", "skipped"]
 
 SCHEMA_VERSION = 2  # 2: metric versions, counters, volume digest, command, reevaluated; records of version 1 stay readable
 
-# Where these are unset, runs are named as before there were any.
+# If these are unset, run ids are the same as before the fields existed.
 _LATER = {"budget_steps": None, "budget_samples": None, "budget_projections": None, "weights_digest": ""}
 
 
 class RunSpec(BaseModel):
-    """One run, fully resolved: dataset, method, parameters, seed and budget. Observers of `run_started` get it."""
+    """One run, fully resolved: dataset, method, parameters, seed and budget. Observers of `run_started` receive it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,11 +36,11 @@ class RunSpec(BaseModel):
     budget_steps: int | None = None
     budget_samples: int | None = None  # ray samples
     budget_projections: int | None = None  # applications of A to all training views
-    weights_digest: str = ""  # of the weights file that `method_params` names, for a method that was fitted to other scans
+    weights_digest: str = ""  # of the weights file named in `method_params`, for a pretrained method
 
     @property
     def budget(self) -> Budget:
-        """Limits of the run."""
+        """Return the limits of the run."""
         return Budget(self.budget_seconds, self.budget_steps, self.budget_samples, self.budget_projections)
 
     @property
@@ -49,7 +49,7 @@ class RunSpec(BaseModel):
         later = {name for name, unset in _LATER.items() if getattr(self, name) == unset}
         content = self.model_dump(mode="json", exclude=later)
         if self.weights_digest:
-            del content["method_params"]["weights"]  # what is in the file counts, not where it lies
+            del content["method_params"]["weights"]  # the content of the file counts, not its path
         text = json.dumps(content, sort_keys=True)
         views = self.dataset_params.get("views")
         count = views if isinstance(views, int) else len(views or ())
@@ -66,7 +66,7 @@ class CurvePoint(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """Record of one attempt at one run, stored as one JSON file. Observers of `run_finished` and reporters get it."""
+    """Record of one attempt at one run, stored as one JSON file. Observers of `run_finished` and reporters receive it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -94,8 +94,8 @@ class RunRecord(BaseModel):
     info: dict[str, Any] = {}
     environment: dict[str, Any] = {}
     volume_digest: str = ""  # of the stored volume
-    pretrained: dict[str, Any] = {}  # digest of the weights that were used and what they were fitted to; empty = fitted to this scan alone
+    pretrained: dict[str, Any] = {}  # digest of the weights and the data they were fitted to; empty = fitted to this scan alone
     command: str = ""  # the command line of the sweep
-    reevaluated: dict[str, Any] = {}  # for metrics that were computed again later: when, by which code, from which attempt
+    reevaluated: dict[str, Any] = {}  # for metrics computed again later: time, code and source attempt
     started: str = ""  # ISO 8601, UTC
     log_tail: str = ""

@@ -1,4 +1,4 @@
-"""Reads what a sweep left behind: the latest record of every run, its volume, its case."""
+"""Read a results folder: the latest record of every run, its volume, its case."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class StoredCase:
-    """A case as it lies in the folder: facts at once, arrays when asked for. All raise InputError for a file that cannot be read."""
+    """A case as stored in the folder: facts at once, arrays on demand. Each access raises InputError for an unreadable file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,11 +48,11 @@ class StoredCase:
         self.truth_note: str = facts["truth_note"]
         self.length_unit: str = facts["length_unit"]
         self.photons: float | None = facts["photons"]
-        self.composite: Composite = facts.get("composite", "sum")  # absent in older folders, as the next three
-        earlier = ["colours"] if self.composite == "over" else []  # of photographs, before anything else could lie beside views
+        self.composite: Composite = facts.get("composite", "sum")  # absent in older folders, like the next three
+        earlier = ["colours"] if self.composite == "over" else []  # photographs had colours before `beside` existed
         self.beside = {"training": facts.get("beside", earlier), "heldout": facts.get("heldout_beside", earlier)}
         self.noise: float | None = facts.get("noise")
-        self.heldout_photons: float | None = facts.get("heldout_photons", self.photons)  # absent in older folders, as the next two
+        self.heldout_photons: float | None = facts.get("heldout_photons", self.photons)  # absent in older folders, like the next two
         self.heldout_noise: float | None = facts.get("heldout_noise")
         self.part: str = facts.get("part", "")
         self.view_labels: dict[str, Any] = facts.get("view_labels", {})
@@ -61,28 +61,28 @@ class StoredCase:
 
     @functools.cached_property
     def truth(self) -> np.ndarray | None:
-        """float32 [z, y, x] [1/mm], or None where nobody knows it."""
+        """float32 [z, y, x] [1/mm]; None if unknown."""
         path = self.folder / "truth.nii.gz"
         with self._reading(path.name):
             return nifti.read_volume(path) if path.exists() else None
 
     @functools.cached_property
     def training(self) -> np.ndarray:
-        """The measured views the methods saw, float32 [view, v, u]."""
+        """Training views, float32 [view, v, u]."""
         return self._views("training")
 
     @functools.cached_property
     def heldout(self) -> np.ndarray | None:
-        """The held-out views, float32 [view, v, u]."""
+        """Held-out views, float32 [view, v, u]."""
         return self._views("heldout") if self.heldout_geometry else None
 
     def _beside(self, which: str) -> dict[str, Any]:
-        """What lies beside the 'training' or 'heldout' views: see Scan.beside."""
+        """Return the arrays beside the 'training' or 'heldout' views: see Scan.beside."""
         return {name: self._views(f"{which}_{name}") for name in self.beside[which]}
 
     def _views(self, name: str) -> np.ndarray:
-        """Projections, colours or masks."""
-        path, earlier = self.folder / f"{name}.npy", self.folder / f"{name}.npz"  # .npz: of versions that did not map them
+        """Return projections, colours or masks."""
+        path, earlier = self.folder / f"{name}.npy", self.folder / f"{name}.npz"  # .npz: of versions without memory mapping
         with self._reading(path.name):
             if path.exists() or not earlier.exists():
                 return mapped.load(path)
@@ -92,7 +92,7 @@ class StoredCase:
         return _reading(self.folder / name, f"Remove {self.folder}: the next run on this case writes it again.")
 
     def load(self) -> Case:
-        """The case as the dataset made it."""
+        """Return the case as the dataset made it."""
         common: dict[str, Any] = dict(length_unit=self.length_unit, composite=self.composite)
         known: dict[str, Any] = dict(view_labels=self.view_labels, photons=self.photons, noise=self.noise)
         scan = Scan(self.training, self.geometry, **known, **self._beside("training"), **common)
@@ -104,7 +104,7 @@ class StoredCase:
 
 
 class Results:
-    """A results folder: the latest record of every run, with its volume, truth and arrays. Reporters get it.
+    """A results folder: the latest record of every run, with its volume, truth and arrays. Reporters receive it.
 
     `folder` is the path, `records` the list of RunRecord, `problems` the files that could not be read.
     """
@@ -121,7 +121,7 @@ class Results:
 
     @classmethod
     def open(cls, folder: str | Path) -> Results:
-        """Open a results folder. Raises InputError if the path is none."""
+        """Open a results folder. Raise InputError if the path is not one."""
         folder = Path(folder)
         if not (folder / "runs").is_dir():
             raise InputError(str(folder), expected="a results folder (with runs/ inside)", found="none", fix="Give the --output of a run.")
@@ -136,7 +136,7 @@ class Results:
         return self.folder / "runs" / record.run_id
 
     def volume(self, record: RunRecord) -> np.ndarray | None:
-        """Return the reconstruction, float32 [z, y, x] [1/mm]; None for runs without one. Raises InputError for a damaged file."""
+        """Return the reconstruction, float32 [z, y, x] [1/mm]; None for runs without a volume. Raise InputError for a damaged file."""
         path = self.volume_path(record)
         with _reading(path, self.remedy(record)):
             return nifti.read_volume(path) if record.status == "ok" and path.exists() else None
@@ -150,7 +150,7 @@ class Results:
         return f"To have it made again, remove {self.folder_of(record)} and repeat the `run` that wrote it."
 
     def arrays(self, record: RunRecord) -> dict[str, np.ndarray]:
-        """Return the arrays kept beside the volume (see Reconstruction), by name. Raises InputError for a damaged file."""
+        """Return the arrays kept beside the volume (see Reconstruction), by name. Raise InputError for a damaged file."""
         path = self.folder_of(record) / ARRAYS
         if record.status != "ok" or not path.exists():
             return {}
@@ -173,7 +173,7 @@ class Results:
         return [case for digest in digests if (case := self.tried(self.case_of, digest)) is not None]
 
     def tried(self, read: Callable[..., T], *arguments: Any) -> T | None:
-        """Return the result of `read`; None, and one more of `problems`, where a file is damaged."""
+        """Return the result of `read`; for a damaged file None, and add to `problems`."""
         try:
             return read(*arguments)
         except InputError as error:
@@ -181,14 +181,14 @@ class Results:
             return None
 
     def shown(self, records: list[RunRecord]) -> tuple[StoredCase | None, list[tuple[RunRecord, np.ndarray]]]:
-        """Return the case of runs that share it, and pairs of record and volume; damaged files are left out and become `problems`."""
+        """Return the case of runs that share it, and pairs of record and volume; damaged files are left out and added to `problems`."""
         case = self.tried(self._whole_case, records[0]) if records else None
         return case, [(record, volume) for record in records if (volume := self.tried(self.volume, record)) is not None]
 
     def _whole_case(self, record: RunRecord) -> StoredCase | None:
         case = self.case(record)
         if case is not None:
-            _ = case.truth, case.heldout  # read now, so that pictures are made of all or of nothing
+            _ = case.truth, case.heldout  # read now, so that either all pictures are made or none
         return case
 
     def truth(self, record: RunRecord) -> np.ndarray | None:
@@ -204,7 +204,7 @@ class Results:
 
 
 def read_record(path: Path, problems: list[str]) -> RunRecord | None:
-    """The record of one attempt; None, and one more problem, if it cannot be read. Records of older schemas are read as they are."""
+    """Read the record of one attempt; return None and add to `problems` if unreadable. Records of older schemas stay as they are."""
     try:
         values = json.loads(path.read_text())
         if not isinstance(values, dict):
@@ -219,7 +219,7 @@ def read_record(path: Path, problems: list[str]) -> RunRecord | None:
 
 
 def latest_record(folder: Path, run_id: str) -> tuple[int, RunRecord | None]:
-    """The number of the latest attempt at a run in a results folder, and its record: as it is on the disk now."""
+    """Return number and record of the latest attempt at a run, as they are on disk now."""
     for path in sorted(folder.glob(f"runs/{run_id}/attempt-*.json"), reverse=True):
         record = read_record(path, [])
         if record is not None:
@@ -228,12 +228,12 @@ def latest_record(folder: Path, run_id: str) -> tuple[int, RunRecord | None]:
 
 
 def without_digest(spec: RunSpec) -> RunSpec:
-    """The same run before its data were loaded."""
+    """Return the spec of the run before its data were loaded."""
     return spec.model_copy(update={"data_digest": ""})
 
 
 def arranged(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """In the order of tables; without failures to load the data of runs that have since been recorded with data."""
+    """Sort records in the order of tables; drop load failures of runs that have since been recorded with data."""
     records = list(records)
     loaded = {without_digest(record.spec).id for record in records if record.spec.data_digest}
     return sorted((record for record in records if record.spec.data_digest or record.run_id not in loaded), key=_order)
@@ -245,13 +245,13 @@ def _order(record: RunRecord) -> tuple[Any, ...]:
 
 
 def _archive(path: Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # NumPy leaves open what it finds damaged
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # NumPy does not close a damaged file
         return dict(arrays)
 
 
 @contextlib.contextmanager
 def _reading(path: Path, fix: str) -> Iterator[None]:
-    """A file that is missing, cut off or foreign becomes an InputError that names it."""
+    """Raise InputError, naming the file, if it is missing, truncated or of another format."""
     try:
         yield
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:

@@ -1,4 +1,4 @@
-"""What a sweep leaves behind: append-only records, one file per attempt; volumes and cases beside them.
+"""Write the results of a sweep: append-only records, one file per attempt; volumes and cases beside them.
 
     <folder>/runs/<run id>/attempt-0001.json, volume.nii.gz
     <folder>/cases/<digest>/case.json, truth.nii.gz, training.npy, heldout.npy
@@ -36,7 +36,7 @@ class Store:
         self.folder = Path(folder)
 
     def prepare(self) -> None:
-        """Create the folder and prove that files can be written there. Raises InputError before hours are spent."""
+        """Create the folder and prove that files can be written there. Raise InputError before hours are spent."""
         prove_folder(self.folder, f"output folder {self.folder}", "Choose another --output.", "runs", "cases", "tables")
 
     def check_space(self, needed: int) -> None:
@@ -51,11 +51,11 @@ class Store:
             )
 
     def leftovers(self) -> list[Path]:
-        """Half-written volumes and cases: of writes that are under way, or of sweeps that were killed. Nobody reads them."""
+        """Return half-written volumes and cases, of running writes or killed sweeps. They are never read."""
         return [*self.folder.glob("runs/*/.????????-*.nii.gz"), *self.folder.glob("cases/.????????-*")]
 
     def write_case(self, case: Case, dataset: str, dataset_params: dict[str, Any]) -> None:
-        """Keep everything that scoring needs, once per digest."""
+        """Store all data that scoring needs, once per digest."""
         final = self.folder / "cases" / case.digest
         if (final / "case.json").exists():
             return
@@ -109,9 +109,9 @@ class Store:
     def write_record(
         self, record: RunRecord, volume: np.ndarray | None = None, case: Case | None = None, attempt: int | None = None
     ) -> Path:
-        """Append one attempt (and its volume first, so that an 'ok' record always has one). Raises StorageError.
+        """Append one attempt (and its volume first, so that an 'ok' record always has one). Raise StorageError.
 
-        `attempt` is the claimed number, by default the next one. A number that is taken all the same becomes the next free one.
+        `attempt` is the claimed number, by default the next one. If that number is taken nevertheless, the next free one is used.
         """
         folder = self.folder / "runs" / record.run_id
         try:
@@ -132,7 +132,7 @@ class Store:
                 number += 1
 
     def write_table(self, records: list[RunRecord]) -> Path:
-        """Bring tables/runs.csv up to date. Raises StorageError."""
+        """Bring tables/runs.csv up to date. Raise StorageError."""
         from benchmark.records.frame import frame
 
         path = self.folder / "tables" / "runs.csv"

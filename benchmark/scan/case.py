@@ -1,4 +1,4 @@
-"""The case: a scan with the truth and the held-out views that only the harness sees."""
+"""The case: a scan, and the truth and held-out views that only the harness sees."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from benchmark.storage import mapped
 class Case:
     """One problem of a dataset: the scan that methods see, and the truth and held-out views that only the harness sees.
 
-    `truth` is float32 [z, y, x] [1/mm] on the scan's grid. Raises InputError for a truth of another shape or not finite, for held-out
-    views of another kind, and for views that are both training and held-out views.
+    `truth` is float32 [z, y, x] [1/mm] on the scan's grid. Raise InputError for a truth of another shape or not finite, for held-out
+    views of another kind, and for views in both the training and the held-out set.
     """
 
     name: str
@@ -31,8 +31,8 @@ class Case:
     truth_note: str = ""  # where the truth comes from, e.g. "FDK of all 240 views"
     training_views: tuple[int, ...] = ()  # indices into the full acquisition
     heldout_views: tuple[int, ...] = ()
-    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what some metrics need (JSON values), see MetricSpec.needs
-    part: str = ""  # which of the things at the dataset's path it shows, where there are several, e.g. 'frame 5'
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # input of some metrics (JSON values), see MetricSpec.needs
+    part: str = ""  # the part of the dataset's path that it shows, if there are several, e.g. 'frame 5'
 
     def __post_init__(self) -> None:
         if self.truth is not None:
@@ -56,11 +56,11 @@ class Case:
         if self.truth is not None:
             mapped.update(content, self.truth)
         content.update(b"" if self.heldout is None else self.heldout.digest.encode())
-        if "published" in self.facts:  # else the stored case of an earlier sweep, which does not say so, would stand for it
+        if "published" in self.facts:  # else a stored case of an earlier sweep without this fact would be used instead
             content.update(json.dumps(dict(self.facts["published"]), sort_keys=True).encode())
         return content.hexdigest()[:16]
 
 
 def file_name(case_name: str) -> str:
-    """A case's name, which may come from a file, as a part of a file's name; usual ones stay as they are."""
+    """Return a case's name, which may come from a file, in a form safe for file names; ordinary names are unchanged."""
     return re.sub(r'[/\\:*?"<>|\x00-\x1f\x7f]+', "-", case_name)[:100].strip(" .-") or "case"

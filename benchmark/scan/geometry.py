@@ -30,7 +30,7 @@ class ConeBeamGeometry:
     `detector_roll`, `detector_pitch_angle` and `detector_yaw` turn the detector about the central ray, about u and about v. Each of
     these five is one number, or one per view. `view_vectors` replaces all of it for any other orbit (see `from_vectors`).
 
-    Raises InputError, naming the field, for impossible values.
+    Raise InputError, naming the field, for impossible values.
     """
 
     source_to_origin: float  # [mm]
@@ -179,7 +179,7 @@ class ConeBeamGeometry:
         """Angle covered by the views [rad], 2 pi at most: the circle less its widest gap, plus one step."""
         ordered = np.sort(np.mod(self.angles, 2 * np.pi))
         gaps = np.diff(np.append(ordered, ordered[0] + 2 * np.pi))
-        gaps = gaps[gaps > 1e-9]  # a view taken twice (a second turn) is no step
+        gaps = gaps[gaps > 1e-9]  # a view repeated in a second turn is not a step
         if gaps.size == 1:
             return 0.0
         return float(min(2 * np.pi, 2 * np.pi - gaps.max() + np.median(gaps)))
@@ -191,7 +191,7 @@ class ConeBeamGeometry:
         """Return a geometry of any orbit from `vectors` [view, 4, 3]: source, detector centre, u step and v step (one pixel), x y z [mm].
 
         `grid` holds the remaining fields: detector_shape, volume_shape, volume_spacing, volume_offset. Angles become those of the sources
-        about z; distances and pixel size become means over the views. Code that needs a circular orbit refuses the result.
+        about z; distances and pixel size become means over the views. Code that needs a circular orbit rejects the result.
         """
         return cls(**cls.nominal(vectors), **grid)
 
@@ -239,14 +239,14 @@ class ConeBeamGeometry:
             return self
         rows, columns = self.detector_shape
         shape = (rows // factor, columns // factor)
-        # Cutting k pixels at the end moves the centre of what is left by -k/2 pixels.
+        # Cutting k pixels at the end moves the detector's centre by -k/2 pixels.
         offset = (
             self.detector_offset[0] - (rows % factor) / 2 * self.detector_pitch[0],
             self.detector_offset[1] - (columns % factor) / 2 * self.detector_pitch[1],
         )
         pitch = (self.detector_pitch[0] * factor, self.detector_pitch[1] * factor)
         turned = any(np.any(angle) for angle in (self.detector_roll, self.detector_pitch_angle, self.detector_yaw))
-        vectors = self.vectors() if turned and (rows % factor or columns % factor) else self.view_vectors  # the cut is along turned axes
+        vectors = self.vectors() if turned and (rows % factor or columns % factor) else self.view_vectors  # the cut follows the turned axes
         if vectors is not None:
             source, centre, u, v = vectors.transpose(1, 0, 2)
             centre = centre - (rows % factor) / 2 * v - (columns % factor) / 2 * u
@@ -311,15 +311,15 @@ class ConeBeamGeometry:
 def parallel_distances(detector_shape: tuple[int, int], detector_pitch: Pair) -> Pair:
     """Return (source_to_origin, source_to_detector) [mm] of a parallel beam for a ConeBeamGeometry; the detector stands on the axis.
 
-    The source is so far away that at 512 pixels a side rays are parallel within a twentieth of a pixel; farther would cost float32
-    rays that much accuracy. `detector_shape` and `detector_pitch` [mm] are (v, u).
+    The source is so far away that at 512 pixels a side rays are parallel within a twentieth of a pixel; a greater distance would cost
+    float32 rays as much accuracy. `detector_shape` and `detector_pitch` [mm] are (v, u).
     """
     diagonal = float(np.hypot(*np.multiply(detector_shape, detector_pitch)))
     return 2000 * diagonal, 2000 * diagonal * (1 + 1e-9)
 
 
 def _numbers(name: str, value: Any) -> np.ndarray:
-    """A copy as float64: the caller's array stays writable, and apart. Raises InputError for what are no numbers."""
+    """Return an independent float64 copy; the caller's array stays writable. Raise InputError if the values are not numbers."""
     try:
         array = np.array(value)
         if array.dtype.kind in "biuf":
@@ -331,7 +331,7 @@ def _numbers(name: str, value: Any) -> np.ndarray:
 
 
 def _checked_vectors(value: Any, views: int | None) -> np.ndarray:
-    """float64 [view, 4, 3], read-only: finite, the detector in front of the source and its steps not parallel."""
+    """Return vectors as float64 [view, 4, 3], read-only. Raise InputError unless finite and with the source off the detector plane."""
     vectors = _numbers("view_vectors", value)
     count = max(1, len(vectors)) if views is None and vectors.ndim else views
     if vectors.shape != (count, 4, 3) or not np.isfinite(vectors).all():
@@ -341,7 +341,7 @@ def _checked_vectors(value: Any, views: int | None) -> np.ndarray:
     flat = flat <= 1e-9 * np.prod([np.linalg.norm(a, axis=1) for a in (u, v, centre - source)], axis=0)
     if flat.any():
         raise InputError(
-            "geometry.view_vectors", expected="a detector plane that the source is not in", found=f"none in view {int(flat.argmax())}"
+            "geometry.view_vectors", expected="a source outside the detector plane", found=f"one in the plane in view {int(flat.argmax())}"
         )
     vectors.setflags(write=False)
     return vectors
@@ -363,7 +363,7 @@ def _floats(name: str, value: Any, count: int, *, positive: bool = False) -> tup
 
 
 def _rotate(vectors: np.ndarray, axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Rodrigues' rotation of vectors [view, 3] about unit axes [view, 3] by angles [view] [rad]."""
+    """Return Rodrigues' rotation of vectors [view, 3] about unit axes [view, 3] by angles [view] [rad]."""
     cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
     along: np.ndarray = np.einsum("vx,vx->v", axes, vectors)[:, None] * axes
     turned: np.ndarray = along + cos * (vectors - along) + sin * np.cross(axes, vectors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 MU_WATER = 0.0206
-"""Attenuation of water near 60 keV [1/mm]: the default where Hounsfield units become attenuation."""
+"""Attenuation of water near 60 keV [1/mm]: the default for converting Hounsfield units to attenuation."""
 
 
 def attenuation(hounsfield: np.ndarray, water: float, ceiling: float | None = None) -> np.ndarray:

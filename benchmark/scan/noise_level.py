@@ -1,4 +1,4 @@
-"""How noisy measured views are, from the views alone."""
+"""Estimate the noise of measured views from the views alone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def scan_noise(scan: Scan) -> float:
     """Return the standard deviation of a typical pixel's noise, in the projections' unit.
 
     Estimated from the scan alone: from differences of neighbouring pixels (median absolute deviation, Donoho 1995, doi 10.1109/18.382009,
-    for wavelets), or `scan.noise` if that is less. Pixels behind much matter are noisier, those in air less; noise that neighbours
-    share is not seen, and structure as fine as the pixels counts as noise.
+    for wavelets), or `scan.noise` if that is less. Pixels behind dense matter are noisier, pixels in air less noisy; noise shared by
+    neighbours is not detected, and structure as fine as the pixels counts as noise.
     """
     shown = noise_level(scan.projections)
     return shown if scan.noise is None else min(shown, scan.noise)
@@ -29,19 +29,19 @@ def scan_noise(scan: Scan) -> float:
 def noise_of_means(views: Iterable[np.ndarray], factor: int) -> float | None:
     """Return the standard deviation of the noise of means of factor x factor pixels, estimated from the single pixels of views [v, u].
 
-    Use it before binning: means show structure as if it were noise. Returns None for a factor of 1.
+    Use it before binning: in binned views structure is mistaken for noise. Returns None for a factor of 1.
     """
     return None if factor == 1 else noise_level(views) / factor
 
 
 def noise_level(projections: Iterable[np.ndarray]) -> float:
-    """Standard deviation of a typical pixel's noise, in the unit of the projections [view, v, u]; 0 for detectors of one row or column.
+    """Return the standard deviation of a typical pixel's noise, in the unit of the projections [view, v, u]; 0 for a single row or column.
 
-    Differences across pixels, taken along v and along u, hold much of the noise and little of an object but at edges and corners; their
-    median absolute value does not see those (Donoho 1995, doi 10.1109/18.382009, for wavelets). Noise has the same level in
-    differences of any order, fine structure has not: each order says noise and structure together, so the least of them counts.
-    Pixels behind much matter are noisier than this, those in air less; noise that neighbours share is not seen, and structure as fine as
-    the pixels counts as noise.
+    Differences across pixels, taken along v and along u, hold much of the noise and little of an object except at edges and corners;
+    their median absolute value ignores edges and corners (Donoho 1995, doi 10.1109/18.382009, for wavelets). Noise has the same level in
+    differences of any order, fine structure has not: each order measures the sum of noise and structure, so the smallest is returned.
+    Pixels behind dense matter are noisier, pixels in air less noisy; noise shared by neighbours is not detected, and structure as fine
+    as the pixels counts as noise.
     """
     squares: dict[int, list[float]] = {order: [] for order in ORDERS}
     for view in projections:

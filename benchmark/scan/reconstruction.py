@@ -21,7 +21,7 @@ class Reconstruction:
     - `info`: JSON values worth recording, such as a chosen weight or the number of iterations.
     - `arrays`: arrays worth keeping beside the volume, by name. Known names: `means`, `quaternions`, `log_scales` with `log_amplitudes`
       (see Mixture) or with `opacities` and `colours` (see Splats), and `hull` (bool [z, y, x]). The page and the command `features` use
-      them; photographs are scored by them.
+      them; photographs are scored with them.
     """
 
     volume: np.ndarray
@@ -30,11 +30,11 @@ class Reconstruction:
     arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
-ARRAYS = "arrays.npz"  # where a run keeps what is in Reconstruction.arrays
+ARRAYS = "arrays.npz"  # file with a run's Reconstruction.arrays
 
 
 def volume_digest(volume: np.ndarray) -> str:
-    """Hash of a volume's shape and float32 values."""
+    """Return the hash of a volume's shape and float32 values."""
     content = hashlib.sha256(repr(volume.shape).encode())
     mapped.update(content, mapped.contiguous(volume))
     return content.hexdigest()[:16]

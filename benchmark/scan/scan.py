@@ -1,4 +1,4 @@
-"""The scan: what a method gets to see of a body."""
+"""The scan: the only data that a method receives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmark.errors import InputError
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.storage import mapped
 
-Composite = Literal["sum", "max", "over"]  # what a pixel shows along its ray: the integral, the maximum, or what lies over the rest
+Composite = Literal["sum", "max", "over"]  # value of a pixel along its ray: integral, maximum, or the nearest surface over the rest
 """Kind of a scan's views: 'sum' = line integrals, 'max' = maximum projections, 'over' = photographs (silhouettes and colours)."""
 
 MEASURED: Mapping[Composite, str] = {"sum": "line integrals", "max": "maxima along the rays", "over": "silhouettes and colours"}
@@ -22,25 +22,25 @@ MEASURED: Mapping[Composite, str] = {"sum": "line integrals", "max": "maxima alo
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scan:
-    """All that a method sees of a case: projections and their geometry. Arrays are read-only.
+    """The part of a case that methods see: projections and their geometry. Arrays are read-only.
 
     By `composite`, `projections` (float32 [view, v, u]) are line integrals (dimensionless), maxima along the rays (in the field's unit), or
     silhouettes (the covered share of each pixel, 0 .. 1) beside `colours` (red, green, blue over black, 0 .. 1). Only methods that
-    declare a kind (`MethodSpec.composites`) get scans of it. `masks` mark the pixels that show the object; None where unknown. `noise`
-    is set only where more is known than the pixels show: ask `scan_noise`.
+    declare a kind (`MethodSpec.composites`) receive scans of it. `masks` mark the pixels that show the object; None where unknown. `noise`
+    is set only if known better than from the pixels: call `scan_noise`.
 
-    Raises InputError, naming the field, for arrays that do not fit the geometry or are not finite, for empty masks, and for a detector
+    Raise InputError, naming the field, for arrays that do not fit the geometry or are not finite, for empty masks, and for a detector
     that does not see the volume.
     """
 
     projections: np.ndarray
     geometry: ConeBeamGeometry
-    photons: float | None = None  # per pixel of the unattenuated beam, where known
+    photons: float | None = None  # per pixel of the unattenuated beam, if known
     length_unit: str = "mm"
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of each view: time [s], breathing phase, ...
     composite: Composite = "sum"
     colours: np.ndarray | None = None  # float32 [view, v, u, 3] of photographs
-    masks: np.ndarray | None = None  # bool [view, v, u] (uint8 becomes that: 0 is outside); photographs have their silhouettes instead
+    masks: np.ndarray | None = None  # bool [view, v, u] (uint8 is converted: 0 is outside); photographs have silhouettes instead
     noise: float | None = None  # in the projections' unit
 
     def __post_init__(self) -> None:
@@ -72,19 +72,19 @@ class Scan:
 
     @property
     def beside(self) -> dict[str, np.ndarray]:
-        """Arrays kept beside the projections, by name: `colours` or `masks`, where present."""
+        """Arrays beside the projections, by name: `colours` or `masks`, if present."""
         found = {"colours": self.colours, "masks": self.masks}
         return {name: array for name, array in found.items() if array is not None}
 
     @property
     def digest(self) -> str:
-        """Hash of the projections, the geometry, and all else that is known of the views."""
+        """Hash of the projections, the geometry and all other facts about the views."""
         content = hashlib.sha256()
         for view in self.projections:
             content.update(view.data)
             mapped.release(self.projections)
         content.update(self.geometry.digest.encode())
-        if self.composite != "sum":  # digests of line integrals stay what they were before there was anything else
+        if self.composite != "sum":  # digests of line integrals stay as they were before other kinds existed
             content.update(self.composite.encode())
         if self.colours is not None:
             content.update(self.colours.data)
@@ -101,21 +101,21 @@ class Scan:
 
 
 def _checked_colours(scan: Scan) -> np.ndarray:
-    """The colours of photographs, read-only. Raises InputError for what are none, and for a silhouette that is no part of a pixel."""
+    """Return the colours of photographs, read-only. Raise InputError for a wrong shape, and for values outside 0 .. 1."""
     shape = (*scan.geometry.projection_shape, 3)
     colours = None if scan.colours is None else np.array(scan.colours, dtype=np.float32, order="C")
     if scan.composite != "over" or colours is None or colours.shape != shape:
         found = "none" if colours is None else f"shape {colours.shape} of {MEASURED[scan.composite]}"
         raise InputError("scan.colours", expected=f"[view, v, u, 3] = {shape} of photographs", found=found)
     for name, values in (("colours", colours), ("projections", scan.projections)):
-        if not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
-            raise InputError(f"scan.{name}", expected="parts of 1", found=f"{values.min():.4g} .. {values.max():.4g}")
+        if not (values.min() >= 0 and values.max() <= 1):  # also catches NaN
+            raise InputError(f"scan.{name}", expected="values from 0 to 1", found=f"{values.min():.4g} .. {values.max():.4g}")
     colours.setflags(write=False)
     return colours
 
 
 def _checked_masks(scan: Scan, masks: np.ndarray) -> np.ndarray:
-    """The masks as bool, read-only. Raises InputError for what are none, and for a view without a pixel of the thing."""
+    """Return the masks as bool, read-only. Raise InputError for a wrong shape or type, and for an empty mask."""
     shape = scan.geometry.projection_shape
     if masks.shape != shape or masks.dtype not in (np.bool_, np.uint8):
         raise InputError("scan.masks", expected=f"bool or uint8 [view, v, u] = {shape}", found=f"shape {masks.shape}, {masks.dtype}")
@@ -126,18 +126,18 @@ def _checked_masks(scan: Scan, masks: np.ndarray) -> np.ndarray:
     mapped.release(masks)
     if empty:
         found = f"empty masks in {len(empty)} of {len(masks)} views, the first is view {empty[0]}"
-        raise InputError("scan.masks", expected="the thing in every view", found=found, fix="Leave these views out, or mend their masks.")
+        raise InputError("scan.masks", expected="the object in every view", found=found, fix="Remove these views or repair their masks.")
     masks.setflags(write=False)
     return masks
 
 
 def _own(array: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
-    """Of this type, C-contiguous, and nobody else can change it: a copy, except of a file that is mapped read-only."""
+    """Return a C-contiguous array of this type that no other code can change: a copy, unless mapped read-only from a file."""
     return mapped.contiguous(array, dtype) if mapped.is_read_only_file(array) else mapped.copied(array, dtype)
 
 
 def _check_finite(projections: np.ndarray) -> None:
-    """Raises InputError unless all line integrals [view, v, u] are finite; looks at one view at a time."""
+    """Raise InputError unless all line integrals [view, v, u] are finite; read one view at a time."""
     bad, first = 0, None
     for index, view in enumerate(projections):
         if not np.isfinite(view).all():

@@ -21,11 +21,11 @@ def orbit_directions(angles: np.ndarray, elevation: float) -> np.ndarray:
 def camera_geometry(
     directions: np.ndarray, pixels: int, field_of_view: float | None, *, volume_shape: tuple[int, int, int], volume_spacing: Triple
 ) -> ConeBeamGeometry:
-    """Return cameras of pixels x pixels that see the ball around a box of voxels, from `directions` [view, 3] seen from its middle.
+    """Return cameras of pixels x pixels that see the ball around a box of voxels; `directions` [view, 3] point from its middle to them.
 
     `field_of_view` is the full angle along an edge of the picture [rad] and determines the distance; None = orthographic (see
     `parallel_distances`). z points up in the pictures, y in those from straight above or below. The detector touches the ball
-    from behind, so that rays from source to pixel cross the whole box. `volume_shape` and `volume_spacing` [mm] are (z, y, x). Raises
+    from behind, so that rays from source to pixel cross the whole box. `volume_shape` and `volume_spacing` [mm] are (z, y, x). Raise
     InputError for an impossible field of view and for directions of length 0.
     """
     length = np.linalg.norm(directions, axis=1, keepdims=True)
@@ -51,7 +51,7 @@ def camera_geometry(
 
 
 def _optics(radius: float, pixels: int, field_of_view: float | None) -> tuple[float, float, float]:
-    """Distance of the source from the middle, of the detector behind the middle, and of two pixels [mm]."""
+    """Return the distances from source to middle and from middle to detector, and the pixel size [mm]."""
     if field_of_view is None:
         pitch = 2 * radius / pixels
         return parallel_distances((pixels, pixels), (pitch, pitch))[0], radius, pitch

@@ -1,4 +1,4 @@
-"""Which of the measured views train and which are held out."""
+"""Choose training and held-out views among the measured views."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from benchmark.errors import InputError
 
-USUAL = (10, 50, 100)  # numbers of training views that the held-out views avoid, whichever of them is in use
+USUAL = (10, 50, 100)  # the held-out views avoid the training views of all these numbers
 
 
 class TooFewViews(InputError):
-    """Fewer views were measured, `total`, than are asked for."""
+    """Fewer views were measured (`total`) than requested."""
 
     def __init__(self, total: int, asked: int) -> None:
         super().__init__("views", expected=f"1 .. {total} views", found=f"{asked}", fix=f"All of them: --views {total}.")
@@ -18,7 +18,7 @@ class TooFewViews(InputError):
 
 
 def evenly_spaced(total: int, count: int) -> tuple[int, ...]:
-    """`count` of `total` views at equal steps, from view 0, each the nearest to its ideal place (halves go up)."""
+    """Return `count` of `total` views at equal steps from view 0, each nearest to its ideal position (halves round up)."""
     if not 1 <= count <= total:
         raise TooFewViews(total, count)
     return tuple((2 * k * total + count) // (2 * count) for k in range(count))
@@ -27,8 +27,8 @@ def evenly_spaced(total: int, count: int) -> tuple[int, ...]:
 def training_views(total: int, views: int | tuple[int, ...], angles: np.ndarray | None = None) -> tuple[int, ...]:
     """Return the indices of the training views: evenly spaced over the arc for a number, the given ones for a tuple.
 
-    `angles` [rad] are needed where steps are unequal. For n views the arc (its last step included) is cut into n equal parts, and the
-    view nearest to the start of each is taken. Raises InputError for more than `total` views, and for indices out of range or repeated.
+    `angles` [rad] are needed if steps are unequal. For n views the arc (its last step included) is cut into n equal parts, and the
+    view nearest to the start of each is taken. Raise InputError for more than `total` views, and for indices out of range or repeated.
     """
     if isinstance(views, int):
         chosen = evenly_spaced(total, views)
@@ -46,12 +46,12 @@ def training_views(total: int, views: int | tuple[int, ...], angles: np.ndarray 
 def heldout_views(total: int, training: tuple[int, ...], count: int, seed: int, angles: np.ndarray | None = None) -> tuple[int, ...]:
     """Return the indices of `count` seeded held-out views, none of them in `training`.
 
-    They are drawn from the views that are in no usual training set (10, 50 or 100 evenly spaced views), in an order that depends on the
-    seed alone, so that all usual numbers of training views share them. Raises InputError if fewer than `count` views are free.
+    They are drawn from the views outside the usual training sets (10, 50 or 100 evenly spaced views), in an order that depends on the
+    seed alone, so that all usual numbers of training views share them. Raise InputError if fewer than `count` views are free.
     """
     usual = {index for number in USUAL if number < total for index in training_views(total, number, angles)}
     shuffled = np.random.default_rng([seed, 0]).permutation(total).tolist()
-    order = sorted(shuffled, key=lambda index: index in usual)  # stable: first those in no usual subset
+    order = sorted(shuffled, key=lambda index: index in usual)  # stable: views outside the usual subsets come first
     free = [index for index in order if index not in set(training)]
     if count > len(free):
         raise InputError("heldout", expected=f"at most {len(free)} (all views less the training views)", found=f"{count}")
@@ -59,9 +59,9 @@ def heldout_views(total: int, training: tuple[int, ...], count: int, seed: int, 
 
 
 def along_arc(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The views in the order they stand on the arc, and the share of the arc (0 .. 1) where each begins.
+    """Return the views in their order along the arc, and the share of the arc (0 .. 1) at which each begins.
 
-    Views that were taken in one direction keep their order, also over several turns; others are sorted by their angle,
+    Views taken in one direction keep their order, even over several turns; other views are sorted by angle,
     beginning after the widest gap. A last view that repeats the first after whole turns adds nothing to the arc.
     """
     steps = np.diff(angles)
@@ -83,7 +83,7 @@ def along_arc(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _nearest(place: np.ndarray, count: int) -> list[int]:
-    """Indices into the sorted places nearest to k / count (halves go up), strictly increasing."""
+    """Return the indices of the sorted positions nearest to k / count (halves round up), strictly increasing."""
     chosen: list[int] = []
     for k in range(count):
         right = int(np.searchsorted(place, k / count - 1e-9))

@@ -1,4 +1,4 @@
-"""Files that are either complete or absent: temp file in the same folder, fsync, then one step to the final name."""
+"""Write files that are either complete or absent: temporary file in the same folder, fsync, then an atomic rename."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 
 class StorageError(RuntimeError):
-    """A file could not be written. Nothing that was already there has been touched."""
+    """A file could not be written. Existing files are untouched."""
 
     def __init__(self, path: Path, error: OSError) -> None:
         self.path = path
         super().__init__(
             f"{path}: could not be written ({error.strerror or error}). "
-            "What was already stored is unharmed: free space or fix the permissions, then run the same command again."
+            "Files stored earlier are unharmed: free space or fix the permissions, then run the same command again."
         )
 
 
@@ -32,13 +32,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write or overwrite a file in one step. Raises StorageError."""
+    """Write or overwrite a file in one step. Raise StorageError."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def create(path: Path, data: bytes) -> None:
-    """Write a file that must not exist yet. Raises FileExistsError if it does, StorageError if it cannot be written."""
+    """Write a file that must not exist yet. Raise FileExistsError if it does, StorageError if it cannot be written."""
     with _temporary(path) as temporary:
         temporary.write_bytes(data)
         _flush(temporary)
@@ -53,7 +53,7 @@ def create(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder; when the block ends well, it becomes `path`, which must not hold anything. Raises StorageError."""
+    """Yield a temporary folder; when the block ends well, it becomes `path`, which must not hold anything. Raise StorageError."""
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
     try:
         temporary.mkdir()

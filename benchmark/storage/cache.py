@@ -1,4 +1,4 @@
-"""Results that are dear to compute and cheap to keep: arrays on disk under a key, written in one piece or not at all."""
+"""Cache for results that are expensive to compute: arrays on disk under a key, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], 
     """Return the arrays kept under `key` (JSON values) in the folder `kind` of the cache; compute and store them if absent.
 
     `compute()` returns a dict of arrays. Safe for concurrent processes (one computes, the others wait) and against kills: files
-    appear only complete. Damaged files are computed again. Raises InputError where the folder cannot be written.
+    appear only when complete. Damaged files are computed again. Raise InputError if the folder cannot be written.
     """
     name = hashlib.sha256(json.dumps(list(key), sort_keys=True).encode()).hexdigest()[:24]
     folder = cache_folder() / kind
@@ -33,7 +33,7 @@ def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], 
         return found
     prove_folder(folder, f"cache {folder}", MOVE_CACHE)
     with FileLock(f"{path}.lock"):
-        found = read_arrays(path)  # somebody else may have computed it while we waited
+        found = read_arrays(path)  # another process may have computed it in the meantime
         if found is None:
             found = compute()
             write_arrays(path, found, compress=compress)
@@ -41,9 +41,9 @@ def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], 
 
 
 def read_arrays(path: Path) -> Arrays | None:
-    """What is in the file, or None when there is none or when it is damaged."""
+    """Return the arrays in the file; None if it is missing or damaged."""
     try:
-        # Opened here: NumPy does not close a file that it finds damaged.
+        # Opened here: NumPy does not close a damaged file.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
     except (FileNotFoundError, OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
@@ -51,7 +51,7 @@ def read_arrays(path: Path) -> Arrays | None:
 
 
 def write_arrays(path: Path, arrays: Arrays, *, compress: bool = False) -> None:
-    """Write an .npz in one step, so that nobody ever reads half a file. Raises StorageError (a full disk, no permission)."""
+    """Write an .npz in one step, so that no process reads half a file. Raise StorageError (a full disk, no permission)."""
     with replacing(path) as temporary:
         if compress:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)

@@ -1,4 +1,4 @@
-"""The folder where built kernels, downloads and converted data are kept."""
+"""The folder for built kernels, downloads and converted data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MOVE_CACHE = "Set SEED_CACHE to a folder that can be written."
 
 
 def cache_folder() -> Path:
-    """Where built kernels, downloads and converted data are kept: $SEED_CACHE, else $XDG_CACHE_HOME/seed-ct, else ~/.cache/seed-ct."""
+    """Return the folder for kernels, downloads and converted data: $SEED_CACHE, else $XDG_CACHE_HOME/seed-ct, else ~/.cache/seed-ct."""
     if os.environ.get("SEED_CACHE"):
         return Path(os.environ["SEED_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seed-ct"

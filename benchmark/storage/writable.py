@@ -1,4 +1,4 @@
-"""Where a result is to go: whether it can be written is found out before the work, not after it."""
+"""Check that an output can be written before the work begins, not after it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmark.storage import atomic
 
 
 def prove_folder(folder: Path, where: str, fix: str, *inside: str) -> None:
-    """Create a folder, these inside it, and for a moment a file. Raises InputError if that cannot be done."""
+    """Create a folder, these subfolders and, briefly, a file. Raise InputError on failure."""
     probe = folder / f".probe-{uuid.uuid4().hex[:8]}"
     try:
         for name in ("", *inside):
@@ -24,7 +24,7 @@ def prove_folder(folder: Path, where: str, fix: str, *inside: str) -> None:
 
 
 def prove_file(path: Path, *, new: bool = False) -> None:
-    """Raise InputError unless --output can be written there; `new`: unless nothing is there yet either."""
+    """Raise InputError unless --output can be written; with `new`, also if the file exists."""
     if path.is_dir():
         raise InputError(str(path), expected="a new file" if new else "a file", found="a folder", fix="Choose another --output.")
     if new and path.exists():

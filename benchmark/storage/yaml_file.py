@@ -28,17 +28,17 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key_node, yaml.ScalarNode):
                 raise yaml.MarkedYAMLError(problem="a key must be a plain word", problem_mark=key_node.start_mark)
             if key_node.value in seen and key_node.value != "<<":
-                raise yaml.MarkedYAMLError(problem=f"the key '{key_node.value}' stands twice", problem_mark=key_node.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"the key '{key_node.value}' appears twice", problem_mark=key_node.start_mark)
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 
 
-# YAML 1.1, which PyYAML reads, takes 1e5 for a word; YAML 1.2 for a number.
+# YAML 1.1, which PyYAML implements, reads 1e5 as a word; YAML 1.2 reads it as a number.
 _Loader.add_implicit_resolver(FLOAT, re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"), list("-+.0123456789"))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file ({} if it is empty). Raises InputError."""
+    """Read the mapping in a YAML file ({} if it is empty). Raise InputError for anything else."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The value of a YAML text. Raises InputError with the line."""
+    """Parse a YAML text. Raise InputError, naming the line, if it is invalid."""
     try:
         return yaml.load(text, Loader=_Loader)  # a SafeLoader
     except yaml.YAMLError as error:

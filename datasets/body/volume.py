@@ -49,7 +49,7 @@ def upright(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Hounsfield units int16 [z, y, x] and spacing (z, y, x) [mm] from the bytes of a NIfTI file (.nii or .nii.gz).
 
     Axes follow the patient as in NIfTI: x to the right, y to the front, z to the head, whatever the order and direction
-    in the file. Raises InputError for what is no CT volume with axes along the patient's.
+    in the file. Raise InputError for what is no CT volume with axes along the patient's.
     """
     try:
         image = nibabel.Nifti1Image.from_bytes(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)

@@ -20,7 +20,7 @@ class Cameras:
     """x_camera = rotation x_world + translation [mm]; a point is seen at pixel K x_camera / z, x to the right, y down, (0, 0) being
     the middle of the top left pixel. rotation [camera, 3, 3], translation [camera, 3], intrinsics K [camera, 3, 3].
 
-    Raises InputError, naming the camera, for values that describe none.
+    Raise InputError, naming the camera, for values that describe none.
     """
 
     rotation: np.ndarray

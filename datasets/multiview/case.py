@@ -13,7 +13,7 @@ from .pose import estimate
 
 
 def load(params: MultiviewParams) -> Case:
-    """The photographs of one frame. Raises InputError for empty masks, and cameras that have the object behind them."""
+    """The photographs of one frame. Raise InputError for empty masks, and cameras that have the object behind them."""
     frame = open_frame(params)
     total = len(frame.cameras)
     training = training_views(total, params.views)

@@ -21,7 +21,7 @@ class Kind(NamedTuple):
 def opened(folder: Path) -> Iterator[tuple[Path, Any]]:
     """The file with the frames in a folder and its arrays, which are read where they are indexed.
 
-    Raises InputError where there is none or more than one, and for a damaged one, also while it is read; MissingDependency without the
+    Raise InputError where there is none or more than one, and for a damaged one, also while it is read; MissingDependency without the
     package that reads it.
     """
     present = [name for name in KINDS if (folder / name).exists()]

@@ -26,7 +26,7 @@ class Pose:
 def estimate(cameras: Cameras, masks: np.ndarray, align: bool = True) -> Pose:
     """The pose of the visual hull of masks [camera, row, column]: its centre of mass and (if `align`) its longest horizontal axis.
 
-    The axis points to the end that is farther from the centre of mass. Raises InputError for
+    The axis points to the end that is farther from the centre of mass. Raise InputError for
     silhouettes that have no hull in common and for cameras that have the object behind them.
     """
     middle = meeting_point(cameras, masks)

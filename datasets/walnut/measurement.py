@@ -78,7 +78,7 @@ def view_angles(views: np.ndarray) -> np.ndarray:
 
 
 def read(content: bytes) -> np.ndarray:
-    """The bytes of the published .npz as float16 [view, v, u], v along +z and u along +rotation. Raises InputError for any other file."""
+    """The bytes of the published .npz as float16 [view, v, u], v along +z and u along +rotation. Raise InputError for any other file."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             projections, angles = file["sinogram"], file["angles"]
