@@ -1,4 +1,4 @@
-"""A homogeneous ball: the simplest object with exact data, for checking scale, position and edges of a reconstruction."""
+"""A homogeneous ball: the simplest object with exact data, to check scale, position and edges of a reconstruction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class BallParams(SimulatedParams):
     side: float = Field(200.0, gt=0, description="edge length of the cube [mm]")
     radius: float = Field(70.0, gt=0, description="radius of the ball [mm]")
     centre: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="centre of the ball, x y z [mm]")
-    attenuation: float = Field(MU_WATER, gt=0, description="attenuation of the ball [1/mm]; water near 60 keV unless given")
+    attenuation: float = Field(MU_WATER, gt=0, description="attenuation of the ball [1/mm]; default: water near 60 keV")
     sub_rays: int = Field(1, ge=1, le=16, description="rays per detector pixel and direction, whose line integrals are averaged")
 
     @model_validator(mode="after")
@@ -25,7 +25,7 @@ class BallParams(SimulatedParams):
 
 
 def load(params: BallParams) -> Case:
-    """The ball's exact projections."""
+    """Compute the ball's exact projections."""
     ball = Ellipsoids(np.array([params.centre]), np.full((1, 3), params.radius), np.array([params.attenuation]))
     note = "voxel means of the ball (supersampled at its surface)"
     facts = {"sphere": {"centre": list(params.centre), "radius": params.radius}}

@@ -1,4 +1,4 @@
-"""Phantoms made of ellipsoids: data in closed form, so that neither data nor truth owe anything to a projector."""
+"""Phantoms made of ellipsoids: data in closed form, so that data and truth are independent of any projector."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TRUNK_SIDE = 360.0  # [mm]
 
 
 class PhantomParams(SimulatedParams):
-    """Which phantom."""
+    """Choice of the phantom."""
 
     kind: Literal["shepp_logan", "anatomy"] = Field("shepp_logan", description="shepp_logan (a head) or anatomy (a trunk)")
 
@@ -55,12 +55,12 @@ def _from_table(table: np.ndarray, length: float, attenuation: float) -> Ellipso
 
 
 def shepp_logan() -> Ellipsoids:
-    """Ten ellipsoids in a cube of 256 mm."""
+    """Return ten ellipsoids in a cube of 256 mm."""
     return _from_table(np.array(SHEPP_LOGAN), SHEPP_LOGAN_SIDE / 2, SHEPP_LOGAN_SCALE)
 
 
 def anatomy() -> Ellipsoids:
-    """A trunk in a cube of 360 mm: the organs above, seven vertebrae and five pairs of ribs in eight pieces each."""
+    """Return a trunk in a cube of 360 mm: the organs above, seven vertebrae and five pairs of ribs in eight pieces each."""
     vertebrae = [(0.5, 19, 16, 10, 0, -58, z, 0) for z in range(-96, 97, 32)]
     vertebrae += [(-0.4, 13, 10, 7, 0, -58, z, 0) for z in range(-96, 97, 32)]  # their spongy inside
     ribs = []
@@ -74,7 +74,7 @@ def anatomy() -> Ellipsoids:
 
 
 def load(params: PhantomParams) -> Case:
-    """The chosen phantom's exact projections."""
+    """Compute the chosen phantom's exact projections."""
     side, make = {"shepp_logan": (SHEPP_LOGAN_SIDE, shepp_logan), "anatomy": (TRUNK_SIDE, anatomy)}[params.kind]
     note, facts = "voxel means of the ellipsoids, supersampled", {"mu_water": MU_WATER}
     return simulated_case(f"phantom-{params.kind}", side, make, params, truth_note=note, facts=facts)

@@ -38,7 +38,7 @@ class Arguments:
         self._values = [_value_of(argument) for argument in kernel.arguments]
 
     def checked(self, arguments: tuple[Any, ...]) -> tuple[list[Any], torch.device | None]:
-        """Return the arguments, with tensors, arrays, tuples, lists and structs as addresses, and the tensors' device (None without tensors).
+        """Return the arguments, with tensors, arrays, tuples, lists and structs as addresses, and the tensors' device (None without any).
 
         The addresses are valid while the arguments and the returned list exist.
         """

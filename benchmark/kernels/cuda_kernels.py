@@ -71,7 +71,7 @@ def backproject_rays(
 project_separable, backproject_separable = (
     project_rays,
     backproject_rays,
-)  # rows along neighbouring threads have the benefit of the separable path
+)  # neighbouring threads share rows, as that path does
 
 
 def _pixels(count: int, rows: int, columns: int) -> int:
@@ -147,7 +147,7 @@ def march_places(rays: int, samples: int, seed: int, places: torch.Tensor) -> No
 
 
 def check_packed(table: torch.Tensor, rays: int, samples: int) -> int:
-    """Waits for the device."""
+    """Check the table; wait for the device."""
     first, count = table.unbind(1)
     end = torch.nn.functional.pad((first + count)[:-1], (1, 0)) if rays else first
     bad = (count < 0) | (first < end) | (count > samples - first)
@@ -548,7 +548,7 @@ def tv_dual(
 
 
 def tv_value(x: torch.Tensor, shape: Shape, scale: np.ndarray, weights: torch.Tensor | None, slices: np.ndarray) -> None:
-    """Waits for the device."""
+    """Compute the sums of all slices; wait for the device."""
     lengths = torch.empty_like(x)
     launch("tv_lengths", x.numel(), x, shape, scale, weights, lengths)
     slices[:] = lengths.sum((1, 2), dtype=torch.float64).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Declarations of all compiled kernels: names, types and shapes of arguments. C types, checks and sizes are derived from them.
+"""Declarations of all compiled kernels: names, types and shapes of arguments. C types, checks and sizes follow from them.
 
 A declaration reads like a prototype, `name(argument: type, ...)`. A type is one of
     f32  f64  i32  i64             a number

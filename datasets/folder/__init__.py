@@ -1,4 +1,4 @@
-"""A scan of the user's own: a folder with scan.yaml and the files it names."""
+"""The user's own scan: a folder with scan.yaml and the files it names."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from benchmark.api import Case, DatasetSpec, Field, MeasuredParams, hookimpl, me
 
 
 class FolderParams(MeasuredParams):
-    """Which scan."""
+    """Choice of the scan."""
 
     path: str = Field(description="folder with scan.yaml (python -m benchmark new-scan FOLDER writes one)")
-    heldout: int = Field(24, ge=0, description="held-out views, at most: scan.yaml's own, or seeded ones that the training views leave")
+    heldout: int = Field(24, ge=0, description="maximum number of held-out views: scan.yaml's own, or seeded ones from the unused views")
 
     @model_validator(mode="after")
     def _possible(self) -> FolderParams:
-        """Mistakes in scan.yaml, and views that the scan does not have, are known before anything runs."""
+        """Report mistakes in scan.yaml and views missing from the scan before any run."""
         open_scan_folder(Path(self.path)).choose(self)
         return self
 
 
 def load(params: FolderParams) -> Case:
-    """The scan's projections, and its truth where it has one."""
+    """Load the scan's projections, and its truth if it has one."""
     return measured_case(open_scan_folder(Path(params.path)), params)
 
 
 def is_scan(path: Path) -> bool:
-    """Whether `--scan PATH` means a folder with scan.yaml, or that file itself."""
+    """Return True if `--scan PATH` is a folder with scan.yaml, or that file itself."""
     return path.name == "scan.yaml" or (path / "scan.yaml").is_file()
 
 

@@ -1,4 +1,4 @@
-"""Maximum projections of a volume (fluorescence stacks and the like): a stack of the user's, or a made-up neuron."""
+"""Maximum projections of a volume, as in fluorescence microscopy: the user's own stack, or a synthetic neuron."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, hookimp
 
 
 class MipParams(DatasetParams):
-    """What is looked at, and by which cameras."""
+    """Choice of the object and of the cameras."""
 
     path: str | None = Field(
         None, description="a stack: TIFF, numbered images, NIfTI, NRRD, MHA, DICOM, .npy or .npz; none = a neuron made of tubes"
@@ -21,15 +21,15 @@ class MipParams(DatasetParams):
         None, description="voxel edge, or (z, y, x) [unit], where the file has none; none = 1"
     )
     unit: str = Field("um", min_length=1, description="unit of all lengths of a stack, for reports (nothing is converted)")
-    background: float = Field(0.0, description="what a stack's voxels have where nothing glows: it becomes 0 (and what is less, too)")
-    neuron: int = Field(0, ge=0, description="seed of the made-up neuron")
+    background: float = Field(0.0, description="intensity of the stack's background: subtracted, negative values become 0")
+    neuron: int = Field(0, ge=0, description="seed of the synthetic neuron")
     views: int | tuple[int, ...] = Field(
-        20, description="number of training views, the orthogonal ones included; or a list: orbit views alone, in half degrees"
+        20, description="number of training views, including the orthogonal ones; or a list of orbit views alone, in half degrees"
     )
-    orthogonal: bool = Field(True, description="whether the first three training views are those along z, y and x (XY, XZ, YZ)")
+    orthogonal: bool = Field(True, description="make the views along z, y and x (XY, XZ, YZ) the first three training views")
     camera: Literal["orthographic", "perspective"] = Field("orthographic", description="parallel rays, or rays from a point")
     field_of_view: float = Field(30.0, gt=0, lt=180, description="full angle of the picture along an edge (camera: perspective) [deg]")
-    elevation: float = Field(20.0, gt=-90, lt=90, description="of the orbit's cameras above the XY plane [deg]")
+    elevation: float = Field(20.0, gt=-90, lt=90, description="elevation of the orbit's cameras above the XY plane [deg]")
     detector: int | None = Field(None, ge=1, le=8192, description="pixels along each side of the pictures; none = 1.5 x size")
     sub_rays: int = Field(2, ge=1, le=16, description="rays per pixel and direction, whose maxima are averaged")
 
@@ -49,6 +49,6 @@ def register_datasets() -> list[DatasetSpec]:
             name="mip",
             target="benchmark.datasets.mip.case:load",
             params=MipParams,
-            summary="maximum projections of a stack of your own (--set mip.path=stack.tif) or of a made-up neuron",
+            summary="maximum projections of your own stack (--set mip.path=stack.tif) or of a synthetic neuron",
         )
     ]

@@ -1,4 +1,4 @@
-"""From a stack or a neuron to maximum projections: training views, held-out views between them, and the truth."""
+"""Make maximum projections of a stack or a neuron: training views, held-out views between them, and the truth."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from benchmark.api import (
 from . import MipParams
 from .neuron import SIDE, UNIT, neuron
 
-VERSION = 1  # raise it whenever the numbers change: it is part of the key of what is cached
-OWN_SPACING = ("dicom", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")  # formats that know their voxels' edges
+VERSION = 1  # increase it whenever the numbers change: it is part of the cache key
+OWN_SPACING = ("dicom", ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")  # formats that store the voxel spacing
 
 
 class Glowing(Protocol):
-    """Something with a known intensity: Voxels or Tubes."""
+    """An object with known intensity: Voxels or Tubes."""
 
     def maxima(self, geometry: ConeBeamGeometry, sub_rays: int) -> np.ndarray: ...
 
@@ -43,7 +43,7 @@ class Glowing(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What is looked at: the object, the edges of the box around it (z, y, x) and their unit, and what tells it from others."""
+    """The subject: the object, the edges of the box around it (z, y, x), their unit, and its identity."""
 
     name: str
     thing: Glowing
@@ -54,7 +54,7 @@ class Subject:
 
 
 def load(params: MipParams) -> Case:
-    """The case of a stack or of the neuron, in a box as large as the stack (the neuron's is a cube); the brightest value is 1."""
+    """Make the case of a stack or of the neuron, in a box as large as the stack (the neuron's is a cube); the brightest value is 1."""
     subject = _stack(params) if params.path is not None else _neuron(params)
     edge = max(subject.extent) / params.size
     shape = tuple(max(1, round(length / edge)) for length in subject.extent)
@@ -88,7 +88,7 @@ def load(params: MipParams) -> Case:
 
 
 def training_directions(params: MipParams) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Directions of the training views [view, 3], and their indices into the nominal orbit (none where some are not on it)."""
+    """Return the directions of the training views [view, 3], and their indices into the nominal orbit (none if any is off it)."""
     elevation = np.deg2rad(params.elevation)
     if not isinstance(params.views, int):
         angles, indices = training_angles(params.views)

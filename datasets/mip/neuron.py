@@ -1,4 +1,4 @@
-"""A neuron-like tree of glowing tubes, whose maximum along any ray is closed form."""
+"""A neuron-like tree of glowing tubes, whose maximum along any ray has a closed form."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ REACH = 50.0  # [um] farthest node from the middle along an axis
 SOMA = 9.0  # [um] radius of the cell body
 THICK, THIN = 5.0, 3.0  # [um] radius of a dendrite where it begins and where it ends
 STEP = 8.0  # [um] between two nodes
-DENDRITES, NODES, BRANCH = 5, 12, 0.2  # from the cell body; nodes of each; chance that a node begins another branch
+DENDRITES, NODES, BRANCH = 5, 12, 0.2  # at the cell body; nodes of each; probability that a node begins another branch
 EDGE = 0.5  # the intensity falls from 1 to 0 between 1 - EDGE and 1 + EDGE radii
 SUPERSAMPLE = 3  # points along an edge of a voxel, for its mean
-FAR = 1.0 + EDGE  # [radii] nothing glows beyond
+FAR = 1.0 + EDGE  # [radii] the intensity is 0 beyond
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Tubes:
     brightness: np.ndarray
 
     def maxima(self, geometry: ConeBeamGeometry, sub_rays: int = 2) -> np.ndarray:
-        """Maximum projections float32 [view, v, u], averaged over sub_rays x sub_rays rays per pixel (all tubes lie in the box)."""
+        """Compute maximum projections float32 [view, v, u], averaged over sub_rays x sub_rays rays per pixel (all tubes lie in the box)."""
         if sub_rays < 1:
             raise InputError("sub_rays", expected="at least 1 ray per pixel and direction", found=f"{sub_rays}")
         rows, columns = (count * sub_rays for count in geometry.detector_shape)
@@ -45,7 +45,7 @@ class Tubes:
         return out
 
     def _picture(self, source: np.ndarray, centre: np.ndarray, u: np.ndarray, v: np.ndarray, rows: int, columns: int) -> np.ndarray:
-        """One ray for each pixel, [row, column]; each tube is looked for only where its shadow may be."""
+        """Cast one ray for each pixel, [row, column]; test each tube only within its possible shadow."""
         image = np.zeros((rows, columns))
         for start, end, radius, brightness in zip(self.starts, self.ends, self.radii, self.brightness, strict=True):
             low, high = _shadow(np.stack([start, end]), FAR * radius, source, centre, u, v)
@@ -61,7 +61,7 @@ class Tubes:
         return image
 
     def averaged(self, geometry: ConeBeamGeometry) -> np.ndarray:
-        """The truth: mean intensity over each voxel's SUPERSAMPLE^3 points, float32 [z, y, x]."""
+        """Return the truth: mean intensity over each voxel's SUPERSAMPLE^3 points, float32 [z, y, x]."""
         fine = geometry.with_volume(tuple(SUPERSAMPLE * n for n in geometry.volume_shape))  # type: ignore[arg-type]
         axes = [fine.voxel_centres(axis) for axis in (2, 1, 0)]  # x y z
         volume = np.zeros(fine.volume_shape, dtype=np.float32)
@@ -76,12 +76,12 @@ class Tubes:
 
 
 def profile(distance: np.ndarray) -> np.ndarray:
-    """f at distances in radii."""
+    """Evaluate f at distances in radii."""
     return np.clip((1 + EDGE - distance) / (2 * EDGE), 0, 1)
 
 
 def neuron(seed: int) -> Tubes:
-    """The tubes of `grown(seed)`; each dendrite has a brightness of its own between 0.5 and 1."""
+    """Return the tubes of `grown(seed)`; each dendrite has its own brightness between 0.5 and 1."""
     tree, dendrite = grown(seed)
     glow = np.concatenate([[1.0], np.linspace(0.5, 1.0, DENDRITES)])[dendrite]
     child, parent = tree.edges.T
@@ -95,10 +95,10 @@ def neuron(seed: int) -> Tubes:
 
 
 def grown(seed: int) -> tuple[Morphology, np.ndarray]:
-    """A tree from a seed, its root the cell body in the middle, and the number of each node's dendrite (0: the root)."""
+    """Grow a tree from a seed, with the cell body in the middle as its root; return it and each node's dendrite (0: the root)."""
     rng = np.random.default_rng([seed, 0])
     positions, radii, parents, dendrite = [np.zeros(3)], [SOMA], [-1], [0]
-    # Evenly around, so that dendrites seldom begin side by side.
+    # Evenly spaced, so that dendrites seldom begin side by side.
     around = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(DENDRITES) / DENDRITES
     heights = rng.permutation(np.linspace(-0.8, 0.8, DENDRITES))
     tips = []
@@ -124,25 +124,25 @@ def grown(seed: int) -> tuple[Morphology, np.ndarray]:
 def _shadow(
     points: np.ndarray, radius: float, source: np.ndarray, centre: np.ndarray, u: np.ndarray, v: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest (row, column), from the middle of the picture, that balls around points [n, 3] may show in."""
+    """Return the lowest and highest (row, column), from the middle of the picture, in which balls around points [n, 3] may appear."""
     normal = np.cross(u, v)
     depth = (points - source) @ normal / ((centre - source) @ normal)  # of the points; the detector is at 1
     hit = source + (points - source) / depth[:, None] - centre
     pixels = np.stack([hit @ v / (v @ v), hit @ u / (u @ u)], 1)
-    # The shadow of a ball seen aslant is longer than that of one on the central ray, by less than this for any picture below 120 degrees.
+    # The shadow of a ball off the central ray is longer than on it, by less than this factor for pictures below 120 degrees.
     margin = 4 * radius / depth.min() / min(np.linalg.norm(u), np.linalg.norm(v)) + 1
     return pixels.min(0) - margin, pixels.max(0) + margin
 
 
 def _distance_to_point(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Of points [..., 3] from a segment."""
+    """Return the distances of points [..., 3] from a segment."""
     along = end - start
     share = np.clip((points - start) @ along / max(along @ along, 1e-30), 0, 1)
     return np.linalg.norm(points - start - share[..., None] * along, axis=-1)
 
 
 def _distance_to_line(source: np.ndarray, rays: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Of the lines source + t rays [..., 3] from a segment."""
+    """Return the distances of the lines source + t rays [..., 3] from a segment."""
     rays = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
     along, away = end - start, start - source
     across = along - (rays @ along)[..., None] * rays  # the segment and its start, seen along the ray

@@ -1,4 +1,4 @@
-"""Photographs of one thing by several calibrated cameras: frames in HDF5 or zarr, or a body that moves, drawn by this module itself."""
+"""Photographs of one object by several calibrated cameras: frames in HDF5 or zarr, or a synthetic moving body."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, hookimp
 
 
 class MultiviewParams(DatasetParams):
-    """Which frame of which sequence."""
+    """Choice of a sequence and a frame."""
 
     path: str | None = Field(None, description="folder with frames.h5 or frames.zarr, and cameras.json; none = the synthetic sequence")
-    frame: int = Field(0, ge=0, description="which frame of the sequence")
+    frame: int = Field(0, ge=0, description="index of the frame in the sequence")
     views: int | tuple[int, ...] = Field(8, description="number of training cameras, evenly spaced, or explicit indices")
     heldout: int = Field(4, ge=0, description="number of held-out cameras, seeded and disjoint from the training cameras")
-    align: bool = Field(True, description="turn each frame about the vertical by the pose that its silhouettes show; else only centred")
+    align: bool = Field(True, description="turn each frame about the vertical by the pose found from its silhouettes; else only centre it")
     cameras: int = Field(16, ge=2, description="cameras of the synthetic sequence")
     pixels: int = Field(64, ge=8, description="edge of the synthetic photographs [pixels]")
 
@@ -31,7 +31,7 @@ class MultiviewParams(DatasetParams):
 
 
 def is_photographs(path: Path) -> bool:
-    """Whether `--scan PATH` means such a folder."""
+    """Return True if `--scan PATH` is such a folder."""
     return (path / "cameras.json").is_file()
 
 

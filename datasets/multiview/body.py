@@ -9,7 +9,7 @@ import numpy as np
 
 from .cameras import about_z
 
-STEPS = 16  # frames of one cycle of the legs
+STEPS = 16  # frames per cycle of the legs
 TURN = 0.12  # [rad] that the body turns from one frame to the next
 RADIUS = 40.0  # [mm] of the circle it walks on
 FUR, LEG, HEAD, TAIL = (0.75, 0.5, 0.25), (0.3, 0.45, 0.75), (0.85, 0.3, 0.3), (0.35, 0.7, 0.35)  # red, green, blue
@@ -39,7 +39,7 @@ Part = Ellipsoid | Capsule
 
 
 def parts(frame: int) -> list[Part]:
-    """The body in a frame, in the world: x y z [mm], z up, the ground at 0."""
+    """Return the body in a frame, in world coordinates x y z [mm], z up, the ground at 0."""
     phase, heading = 2 * np.pi * frame / STEPS, TURN * frame
     turn = about_z(heading)
     place = RADIUS * np.array([np.sin(heading), -np.cos(heading), 0.0])
@@ -68,7 +68,7 @@ def parts(frame: int) -> list[Part]:
 
 
 def _leg(capsule: Callable[..., Capsule], x: float, y: float, swing: float, bend: float) -> list[Part]:
-    """Thigh and shank of one leg, turned at hip and knee [rad]."""
+    """Return thigh and shank of one leg, turned at hip and knee [rad]."""
     knee = (x + 26 * np.sin(swing), y, 52 - 26 * np.cos(swing))
     foot = (knee[0] + 22 * np.sin(swing - bend), y, knee[2] - 22 * np.cos(swing - bend))
     return [capsule((x, y, 52), knee, 8, LEG), capsule(knee, foot, 6, LEG)]

@@ -1,4 +1,4 @@
-"""Pinhole cameras, and how they become the views of a geometry."""
+"""Pinhole cameras, and their conversion to the views of a geometry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.api import ConeBeamGeometry, InputError
 
 NAMES = ("rotation", "translation", "intrinsics")  # in a camera file
-BEHIND = 1.5  # virtual detector's distance over the object's: where a pixel's ray is measured does not matter
+BEHIND = 1.5  # distance of the virtual detector over that of the object: its choice does not matter
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,13 +20,13 @@ class Cameras:
     """x_camera = rotation x_world + translation [mm]; a point is seen at pixel K x_camera / z, x to the right, y down, (0, 0) being
     the middle of the top left pixel. rotation [camera, 3, 3], translation [camera, 3], intrinsics K [camera, 3, 3].
 
-    Raise InputError, naming the camera, for values that describe none.
+    Raise InputError, naming the camera, for impossible values.
     """
 
     rotation: np.ndarray
     translation: np.ndarray
     intrinsics: np.ndarray
-    numbers: tuple[int, ...] | None = None  # by which errors name them; none = 0, 1, 2, ...
+    numbers: tuple[int, ...] | None = None  # numbers used in errors; none = 0, 1, 2, ...
 
     def __post_init__(self) -> None:
         count = len(self.rotation)
@@ -52,21 +52,21 @@ class Cameras:
         return -np.einsum("cji,cj->ci", self.rotation, self.translation)
 
     def subset(self, indices: list[int]) -> Cameras:
-        """Only these cameras."""
+        """Return only these cameras."""
         numbers = tuple(self.number(index) for index in indices)
         return Cameras(self.rotation[indices], self.translation[indices], self.intrinsics[indices], numbers)
 
     def number(self, index: int) -> int:
-        """What the camera at a place is called."""
+        """Return the number of a camera as used in errors."""
         return index if self.numbers is None else self.numbers[index]
 
     def in_frame(self, centre: np.ndarray, yaw: float) -> Cameras:
-        """The same cameras in a frame whose origin is `centre` [mm] and whose x axis is the world's, turned by `yaw` [rad] about z."""
+        """Return the cameras in a frame whose origin is `centre` [mm] and whose x axis is the world's, turned by `yaw` [rad] about z."""
         turn = about_z(yaw)
         return Cameras(self.rotation @ turn, self.translation + self.rotation @ centre, self.intrinsics, self.numbers)
 
     def pixels(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where points [N, 3] are seen: pixel [camera, N, (x, y)] and depth [camera, N] [mm]; pixels of points behind are NaN."""
+        """Project points [N, 3]: return pixel [camera, N, (x, y)] and depth [camera, N] [mm]; pixels of points behind are NaN."""
         inside = np.einsum("cij,nj->cni", self.rotation, points) + self.translation[:, None]
         depth = inside[..., 2]
         seen = np.einsum("cij,cnj->cni", self.intrinsics, inside)
@@ -74,7 +74,7 @@ class Cameras:
         return seen[..., :2] / ahead[..., None], depth
 
     def check_in_front(self, centre: np.ndarray) -> None:
-        """Raise InputError for a camera that has the object behind it."""
+        """Raise InputError if a camera has the object behind it."""
         depth = self.rotation[:, 2] @ centre + self.translation[:, 2]
         for camera in np.flatnonzero(depth <= 0).tolist():
             raise InputError(
@@ -85,7 +85,7 @@ class Cameras:
             )
 
     def geometry(self, shape: tuple[int, int], **box: Any) -> ConeBeamGeometry:
-        """The cameras' rays as a geometry; photographs of `shape` (rows, columns) then have their last row first."""
+        """Return the cameras' rays as a geometry; photographs of `shape` (rows, columns) then have their last row first."""
         rows, columns = shape
         source = self.positions
         far = BEHIND * np.linalg.norm(source, axis=1)[:, None]
@@ -97,13 +97,13 @@ class Cameras:
 
 
 def about_z(angle: float) -> np.ndarray:
-    """Rotation matrix [3, 3] about z by an angle [rad]."""
+    """Return the rotation matrix [3, 3] about z by an angle [rad]."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
 def read_cameras(path: Path) -> Cameras:
-    """The cameras of a JSON file: {"cameras": [{"rotation": [[...]], "translation": [...], "intrinsics": [[...]]}, ...]}."""
+    """Read cameras from a JSON file: {"cameras": [{"rotation": [[...]], "translation": [...], "intrinsics": [[...]]}, ...]}."""
     expected = 'JSON with {"cameras": [{"rotation": 3 x 3, "translation": 3 [mm], "intrinsics": 3 x 3}, ...]}'
     try:
         entries = json.loads(path.read_text())["cameras"]
@@ -116,6 +116,6 @@ def read_cameras(path: Path) -> Cameras:
 
 
 def write_cameras(path: Path, cameras: Cameras) -> None:
-    """The file that `read_cameras` reads."""
+    """Write the file that `read_cameras` reads."""
     entries = [{name: getattr(cameras, name)[camera].tolist() for name in NAMES} for camera in range(len(cameras))]
     path.write_text(json.dumps({"cameras": entries}, indent=1))

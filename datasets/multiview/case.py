@@ -1,4 +1,4 @@
-"""A frame as a case: centred and turned by the pose that the training cameras show, other cameras held out."""
+"""Make a case of a frame: centred and turned by the pose found from the training cameras, other cameras held out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .pose import estimate
 
 
 def load(params: MultiviewParams) -> Case:
-    """The photographs of one frame. Raise InputError for empty masks, and cameras that have the object behind them."""
+    """Load the photographs of one frame. Raise InputError for empty masks and for cameras with the object behind them."""
     frame = open_frame(params)
     total = len(frame.cameras)
     training = training_views(total, params.views)
@@ -32,7 +32,7 @@ def load(params: MultiviewParams) -> Case:
 
 
 def scan(frame: Frame, cameras: Cameras, indices: tuple[int, ...], edge: float, size: int) -> Scan:
-    """These cameras' photographs with the first row below, and a cube of `edge` mm with `size` voxels along it."""
+    """Make a scan of these cameras' photographs, first row lowest, with a cube of `edge` mm with `size` voxels along it."""
     chosen = list(indices)
     shape = frame.masks.shape[1:]
     geometry = cameras.subset(chosen).geometry((shape[0], shape[1]), volume_shape=(size,) * 3, volume_spacing=(edge / size,) * 3)

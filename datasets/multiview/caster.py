@@ -1,5 +1,6 @@
-"""Draws a body of ellipsoids and capsules by casting rays at their surfaces, in closed form: nothing of it is shared with a renderer
-of Gaussians or of volumes.
+"""Draw a body of ellipsoids and capsules by casting rays at their surfaces, in closed form.
+
+It shares no code with the renderers of Gaussians or of volumes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ AMBIENT = 0.45
 
 
 def photograph(body: list[Part], cameras: Cameras, camera: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Colour over black, float32 [row, column, 3] from 0 to 1, and the part of each pixel that is covered, float32 [row, column]."""
+    """Return colour over black, float32 [row, column, 3] from 0 to 1, and the covered share of each pixel, float32 [row, column]."""
     rows, columns = shape
     steps = (np.arange(SAMPLES) + 0.5) / SAMPLES - 0.5
     x = (np.arange(columns)[:, None] + steps).reshape(-1)
@@ -29,7 +30,7 @@ def photograph(body: list[Part], cameras: Cameras, camera: int, shape: tuple[int
 
 
 def cast(body: list[Part], source: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Colour [N, 3] of what each ray (unit, [N, 3]) from the source meets first, and whether it meets anything [N]."""
+    """Return the colour [N, 3] of the first surface on each ray (unit, [N, 3]) from the source, and True for each hit [N]."""
     nearest = np.full(len(rays), np.inf)
     colours = np.zeros((len(rays), 3))
     for part in body:
@@ -42,7 +43,7 @@ def cast(body: list[Part], source: np.ndarray, rays: np.ndarray) -> tuple[np.nda
 
 
 def _ellipsoid(part: Ellipsoid, source: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance [N] (infinite for a miss) and outward normal [N, 3]: a unit ball in the ellipsoid's own axes."""
+    """Return distance [N] (infinite for a miss) and outward normal [N, 3]: a unit ball in the ellipsoid's own axes."""
     start, along = (source - part.centre) @ part.axes / part.semi_axes, rays @ part.axes / part.semi_axes
     distance = _ball(start, along)
     hit = start + np.where(np.isfinite(distance), distance, 0.0)[:, None] * along
@@ -51,7 +52,7 @@ def _ellipsoid(part: Ellipsoid, source: np.ndarray, rays: np.ndarray) -> tuple[n
 
 
 def _ball(start: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Where start + t along [N, 3] enters the unit ball from outside; infinite where it does not."""
+    """Return the t at which start + t along [N, 3] enters the unit ball from outside; infinite for a miss."""
     a, b, c = (along**2).sum(1), along @ start, start @ start - 1
     root = b**2 - a * c
     distance = (-b - np.sqrt(np.maximum(root, 0))) / a
@@ -59,7 +60,7 @@ def _ball(start: np.ndarray, along: np.ndarray) -> np.ndarray:
 
 
 def _capsule(part: Capsule, source: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance and outward normal of the nearest of two balls and the cylinder between them."""
+    """Return distance and outward normal of the nearest of two balls and the cylinder between them."""
     axis = part.end - part.start
     length = np.linalg.norm(axis)
     axis = axis / length

@@ -1,4 +1,4 @@
-"""The file with the frames of a sequence: arrays by name, in HDF5 or zarr."""
+"""Open the file with the frames of a sequence: arrays by name, in HDF5 or zarr."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.api import InputError, MissingDependency, one_line
 
 
 class Kind(NamedTuple):
-    """What a file is called in messages, and how it is opened: a context with a mapping from names to arrays."""
+    """A kind of file: its name in messages, and its opener, a context with a mapping from names to arrays."""
 
     text: str
     open: Callable[[Path], Any]
@@ -19,10 +19,10 @@ class Kind(NamedTuple):
 
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[tuple[Path, Any]]:
-    """The file with the frames in a folder and its arrays, which are read where they are indexed.
+    """Open the file with the frames in a folder; yield it and its arrays, which are read when indexed.
 
-    Raise InputError where there is none or more than one, and for a damaged one, also while it is read; MissingDependency without the
-    package that reads it.
+    Raise InputError for no file or more than one, and for a damaged file, even during reading; MissingDependency without the package
+    that reads it.
     """
     present = [name for name in KINDS if (folder / name).exists()]
     if len(present) != 1:
@@ -33,7 +33,7 @@ def opened(folder: Path) -> Iterator[tuple[Path, Any]]:
             yield path, arrays
     except (InputError, MissingDependency):
         raise
-    except Exception as error:  # each codec of zarr brings kinds of its own
+    except Exception as error:  # each codec of zarr has its own exceptions
         raise InputError(str(path), expected=kind.text, found=one_line(error)) from error
 
 

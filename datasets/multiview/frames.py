@@ -16,8 +16,8 @@ from .cameras import Cameras, read_cameras
 from .caster import photograph
 from .frame_file import opened
 
-DISTANCE, HEIGHTS, LOOK_AT = 520.0, (240.0, 80.0, 400.0), 60.0  # [mm] of the synthetic cameras, in turn, and what they look at
-FIELD = 0.46  # [rad] that they see along an edge
+DISTANCE, HEIGHTS, LOOK_AT = 520.0, (240.0, 80.0, 400.0), 60.0  # [mm] of the synthetic cameras, in turn, and the height they look at
+FIELD = 0.46  # [rad] field of view along an edge
 MOST_BYTES = 4 << 30  # of one frame's photographs
 
 
@@ -42,12 +42,12 @@ class Frame:
 
 
 def open_frame(params: MultiviewParams) -> Frame:
-    """The frame that the parameters name."""
+    """Open the frame that the parameters name."""
     return drawn_frame(params) if params.path is None else read_frame(Path(params.path), params.frame)
 
 
 def ring(count: int, pixels: int) -> Cameras:
-    """Cameras on a circle, at three heights in turn, that look at its middle."""
+    """Return cameras on a circle, at three heights in turn, that look at its middle."""
     rotations, translations = [], []
     for index in range(count):
         angle = 2 * np.pi * index / count
@@ -65,7 +65,7 @@ def ring(count: int, pixels: int) -> Cameras:
 
 
 def drawn_frame(params: MultiviewParams) -> Frame:
-    """The synthetic body, seen by a ring of cameras."""
+    """Draw the synthetic body as seen by a ring of cameras."""
     cameras, body = ring(params.cameras, params.pixels), parts(params.frame)
     shape = (params.pixels, params.pixels)
     seen = [photograph(body, cameras, camera, shape) for camera in range(len(cameras))]
@@ -73,7 +73,7 @@ def drawn_frame(params: MultiviewParams) -> Frame:
 
 
 def read_frame(folder: Path, frame: int) -> Frame:
-    """A frame of a folder: `images` uint8 [frame, camera, row, column, 3] and `masks` uint8 [frame, camera, row, column] of its file."""
+    """Read a folder's frame: `images` uint8 [frame, camera, row, column, 3] and `masks` uint8 [frame, camera, row, column] of its file."""
     cameras = read_cameras(folder / "cameras.json")
     with opened(folder) as (path, arrays):
         images, masks = (_one(path, arrays, name, axes, frame, len(cameras)) for name, axes in (("images", 5), ("masks", 4)))
@@ -84,7 +84,7 @@ def read_frame(folder: Path, frame: int) -> Frame:
 
 
 def _one(path: Path, arrays: Any, name: str, axes: int, frame: int, cameras: int) -> np.ndarray:
-    """Frame `frame` of the array `name`."""
+    """Read frame `frame` of the array `name`."""
     shape = tuple(getattr(arrays.get(name), "shape", ()))
     layout = "[frame, camera, row, column, 3]" if axes == 5 else "[frame, camera, row, column]"
     if len(shape) != axes or shape[1] != cameras or (axes == 5 and shape[-1] != 3) or arrays[name].dtype != np.uint8:

@@ -1,4 +1,4 @@
-"""Where the thing in the photographs is and which way it faces, from silhouettes alone."""
+"""Estimate position and orientation of the photographed object from silhouettes alone."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Pose:
 
 
 def estimate(cameras: Cameras, masks: np.ndarray, align: bool = True) -> Pose:
-    """The pose of the visual hull of masks [camera, row, column]: its centre of mass and (if `align`) its longest horizontal axis.
+    """Estimate the pose of the visual hull of masks [camera, row, column]: its centre of mass and (if `align`) its longest horizontal axis.
 
-    The axis points to the end that is farther from the centre of mass. Raise InputError for
-    silhouettes that have no hull in common and for cameras that have the object behind them.
+    The axis points to the end farther from the centre of mass. Raise InputError for
+    silhouettes without a common hull and for cameras with the object behind them.
     """
     middle = meeting_point(cameras, masks)
     cameras.check_in_front(middle)
@@ -47,7 +47,7 @@ def estimate(cameras: Cameras, masks: np.ndarray, align: bool = True) -> Pose:
 
 
 def meeting_point(cameras: Cameras, masks: np.ndarray) -> np.ndarray:
-    """The point nearest to the rays through the middles of all masks, [3] [mm]."""
+    """Return the point nearest to the rays through the middles of all masks, [3] [mm]."""
     rays = []
     for camera, mask in enumerate(masks):
         row, column = (axis.mean() for axis in np.nonzero(mask > 0.5))
@@ -58,7 +58,7 @@ def meeting_point(cameras: Cameras, masks: np.ndarray) -> np.ndarray:
 
 
 def _reach(cameras: Cameras, masks: np.ndarray, middle: np.ndarray) -> list[float]:
-    """How far the silhouette of each camera reaches from the middle, at its depth [mm]."""
+    """Return the reach of each camera's silhouette from the middle, at its depth [mm]."""
     pixels, depth = cameras.pixels(middle[None])
     found = []
     for camera, mask in enumerate(masks):
@@ -69,7 +69,7 @@ def _reach(cameras: Cameras, masks: np.ndarray, middle: np.ndarray) -> list[floa
 
 
 def hull(cameras: Cameras, masks: np.ndarray, middle: np.ndarray, edge: float) -> np.ndarray:
-    """Voxel centres [N, 3] of a cube that every camera whose picture they fall into (at least half of them) sees inside its mask."""
+    """Return the voxel centres [N, 3] of a cube inside the mask of every camera that sees them (at least half of the cameras)."""
     axis = ((np.arange(GRID) + 0.5) / GRID - 0.5) * edge
     points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3) + middle
     kept, pictures = np.ones(len(points), dtype=bool), np.zeros(len(points), dtype=int)

