@@ -9,8 +9,8 @@ A declaration reads like a prototype, `name(argument: type, ...)`. A type is one
     HashLevel[levels]              an array of C structs
     GaussianGrid(nx, ny, nz)       a C struct, whose `n` are the sizes of these names
 with `out` before arguments that the kernel writes and `?` after arguments that may be None. A size is a number, a name, a product of
-them, or one of these plus a number. A name means the same size everywhere in a call; a whole number among the arguments is the size of its own name. `-> i64` means
-that the kernel returns a number.
+them, or one of these plus a number. A name means the same size everywhere in a call; a whole number among the arguments is the size of
+its own name. `-> i64` means that the kernel returns a number.
 
 CPU holds the functions seed_<name> of the .cpp files. Arrays, tuples, lists and structs are passed by address, and a returned number is
 written to an address after the last argument. CUDA holds the kernels seed_<name> of the .cuh files, which take tensors by address and

@@ -1,4 +1,4 @@
-// Bands of image rows (or slices) on the CPU: which Gaussians reach each. A band belongs to one task.
+// Bands of image rows (or slices) on the CPU, with the Gaussians that reach each. A band belongs to one task.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -7,9 +7,9 @@
 #include <vector>
 #include "gaussians.h"
 
-constexpr int BAND = 8;         // rows or slices of a task
+constexpr int BAND = 8;         // rows or slices per task
 
-// Which Gaussians reach each band, in their order.
+// The Gaussians that reach each band, in their order.
 class Bands {
 public:
     explicit Bands(int rows) : count((rows + BAND - 1) / BAND), starts(count + 1) {}
@@ -56,7 +56,7 @@ struct RowsColumns {
     int from[BAND], to[BAND];
 };
 
-// Rows of `count` floats followed by LANES zeros, so that whole lanes may be read from anywhere in them.
+// Rows of `count` floats followed by LANES zeros, so that whole lanes can be read from any position.
 inline std::vector<float> padded(const float* rows, int64_t number, int count) {
     std::vector<float> out(number * (count + LANES), 0.0f);
     for (int64_t r = 0; r < number; ++r) std::memcpy(&out[r * (count + LANES)], rows + r * count, sizeof(float) * count);

@@ -1,4 +1,4 @@
-// What all kernels have in common: the words of what went wrong, and the number of threads.
+// Common to all kernels: error messages and the number of threads.
 #include "entry.hpp"
 #include <cstdio>
 #include <exception>
@@ -30,7 +30,7 @@ int seed_failure() noexcept {
     }
 }
 
-// Of the last kernel of this thread that failed.
+// Message of the last failed kernel of this thread.
 extern "C" const char* seed_error() { return words; }
 
 SEED_ENTRY seed_set_threads(int threads) try {

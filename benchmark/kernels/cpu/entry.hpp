@@ -1,11 +1,11 @@
-// How a kernel is entered from outside, and left when something goes wrong: no exception crosses into Python, which would end the process.
+// Entry to a kernel from outside, and exit on an error: no exception crosses into Python, where it would end the process.
 //
 //     SEED_ENTRY seed_name(arguments) try {
 //         ...
 //         return SEED_DONE;
 //     } SEED_CATCH
 //
-// Exceptions must not leave a parallel region either: what a region needs is allocated before it (PerThread), or a task of it is guarded.
+// Exceptions must not leave a parallel region either: allocate its memory before it (PerThread), or guard its tasks.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -17,7 +17,7 @@
 
 enum SeedStatus { SEED_DONE = 0, SEED_NO_MEMORY = 1, SEED_FAILED = 2 };
 
-// Keeps the words of the exception that is being handled for seed_error, on this thread; returns its status.
+// Keeps the message of the current exception for seed_error, on this thread; returns its status.
 int seed_failure() noexcept;
 
 #define SEED_ENTRY extern "C" int
@@ -39,7 +39,7 @@ inline int most_threads() {
 #endif
 }
 
-// Keeps an exception of a task inside of a parallel region, and throws it behind the region.
+// Keeps an exception of a task inside a parallel region and throws it after the region.
 class Guard {
 public:
     template <class Task>
@@ -60,8 +60,8 @@ private:
     std::exception_ptr caught;
 };
 
-// Room for `count` numbers for each thread of the parallel regions that follow, taken before they begin. It holds anything: a thread that
-// has nothing to do never touches its own.
+// Space for `count` numbers per thread of the following parallel regions, allocated before they begin. It is uninitialised: an idle
+// thread never touches its part.
 template <class Number>
 class PerThread {
 public:
@@ -69,17 +69,17 @@ public:
         numbers.reset(new Number[stride * most_threads()]);
     }
 
-    // Those of the thread that asks.
+    // The numbers of the calling thread.
     Number* mine() const { return numbers.get() + stride * thread_number(); }
 
-    // The same, each `value`.
+    // The numbers of the calling thread, each set to `value`.
     Number* filled(Number value) const {
         std::fill_n(mine(), count, value);
         return mine();
     }
 
 private:
-    static constexpr size_t LINE = 64;  // [bytes] between what two threads write, at least
+    static constexpr size_t LINE = 64;  // [bytes] minimum distance between the data of two threads
     const size_t count, stride;
     std::unique_ptr<Number[]> numbers;
 };

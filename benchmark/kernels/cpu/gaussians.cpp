@@ -1,8 +1,8 @@
-// Mixtures of 3-D Gaussians on the CPU: projected to whole views (integrals or maxima), put on a grid, and the gradients of it all.
+// Mixtures of 3-D Gaussians on the CPU: projected to whole views (integrals or maxima), sampled on a grid, and their gradients.
 //
-// Nothing is added to by two threads: a band of image rows (or of slices) belongs to one task, which visits the Gaussians that
+// No two threads add to the same value: a band of image rows (or of slices) belongs to one task, which visits the Gaussians that
 // reach it in their order; a Gaussian's gradient belongs to one task, which visits views and pixels in order. So results are
-// the same to the last bit for any number of threads.
+// bit-identical for any number of threads.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -12,7 +12,7 @@
 
 namespace {
 
-constexpr int64_t CHUNK = 64;   // Gaussians of a task
+constexpr int64_t CHUNK = 64;   // Gaussians per task
 
 void add_row(const GaussianRow& row, float i, float amplitude, float reach, int first, int last, float* out) {
     for (int start = first; start <= last; start += LANES) {
@@ -56,7 +56,7 @@ void each_peak(const GaussianRow& row, float i, float amplitude, float reach, in
     }
 }
 
-// values[rows][columns], what the values exceed their (padded) maxima by, become soft maxima.
+// values[rows][columns], the excess over the (padded) maxima, become soft maxima.
 void soften(const std::vector<float>& most, int64_t rows, int columns, float temperature, float* values) {
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; ++row)
@@ -74,7 +74,7 @@ void each_point(const GaussianGrid& grid, float mean, float amplitude, float q0,
     }
 }
 
-// Which Gaussians may reach each cell of a grid, in their order. A cell begins at its grid point.
+// The Gaussians that may reach each cell of a grid, in their order. A cell begins at its grid point.
 class Cells {
 public:
     Cells(const GaussianGrid& grid, int64_t count, const float* means, const float* matrices, float reach)
@@ -109,7 +109,7 @@ private:
         Box box;
         float half[3];
         gaussian_box(gaussian_ball(grid, mean, matrix, reach), reach, half);
-        for (int axis = 0; axis < 3; ++axis) {  // a little more, for points that rounding puts into the neighbouring cell
+        for (int axis = 0; axis < 3; ++axis) {  // a margin for points that rounding moves into the neighbouring cell
             const float more = half[axis] + 1e-3f * grid.step[axis];
             box.first[axis] = index(axis, mean[axis] - more);
             box.last[axis] = index(axis, mean[axis] + more);
@@ -130,7 +130,7 @@ private:
     std::vector<int64_t> starts, members;
 };
 
-// Everything about a projection but its numbers: vectors[view][4][3], means[count][3], matrices[count][3][3].
+// All inputs of a projection: vectors[view][4][3], means[count][3], matrices[count][3][3].
 struct Scene {
     const double* vectors;
     int views, rows, columns;
@@ -173,8 +173,8 @@ void visit_views(const Scene& scene, float* images, Row visit) {
     }
 }
 
-// Derivatives of all views, written; visit(k, j of all rows of all views, row's quadratics, column of the mean, dj, first, last, sums)
-// adds what a row says about Gaussian k.
+// Derivatives of all views, overwritten; visit(k, j of all rows of all views, row's quadratics, column of the mean, dj, first, last, sums)
+// adds a row's terms to Gaussian k.
 template <class Row>
 void collect_gradients(const Scene& scene, const float* amplitudes, float* to_means, float* to_matrices, float* to_amplitudes, Row visit) {
     const int views = scene.views, rows = scene.rows, columns = scene.columns;
@@ -251,7 +251,7 @@ void visit_grid(const GaussianGrid* grid, int64_t count, const float* means, con
     }
 }
 
-// Derivatives, written; visit(k, row of the whole grid, q0, q1, xx, dy, dz, first, last, moments) adds what a row says about Gaussian k.
+// Derivatives, overwritten; visit(k, row of the whole grid, q0, q1, xx, dy, dz, first, last, moments) adds a row's terms to Gaussian k.
 template <class Row>
 void collect_moments(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
                      float reach, float* to_means, float* to_matrices, float* to_amplitudes, Row visit) {
@@ -287,7 +287,7 @@ SEED_ENTRY seed_gaussian_project(const double* vectors, int views, int rows, int
     return SEED_DONE;
 } SEED_CATCH
 
-// Derivatives of sum(gradient * images), written: by means [count][3], matrices [count][3][3] and amplitudes [count].
+// Derivatives of sum(gradient * images), overwritten: by means [count][3], matrices [count][3][3] and amplitudes [count].
 SEED_ENTRY seed_gaussian_project_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
                                           const float* matrices, const float* amplitudes, float reach, const float* gradient,
                                           float* to_means, float* to_matrices, float* to_amplitudes) try {
@@ -299,7 +299,7 @@ SEED_ENTRY seed_gaussian_project_backward(const double* vectors, int views, int 
     return SEED_DONE;
 } SEED_CATCH
 
-// images = the soft maximum over Gaussians of amplitude exp(-C / W / 2), their largest values on each ray; the exact maximum where the
+// images = the soft maximum over Gaussians of amplitude exp(-C / W / 2), their largest values on each ray; the exact maximum if the
 // temperature is 0.
 SEED_ENTRY seed_gaussian_peaks(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
                                const float* matrices, const float* amplitudes, float reach, float temperature, float* images) try {
@@ -318,7 +318,7 @@ SEED_ENTRY seed_gaussian_peaks(const double* vectors, int views, int rows, int c
     return SEED_DONE;
 } SEED_CATCH
 
-// Derivatives of sum(gradient * images), written; `images` are the soft maxima, the temperature is more than 0.
+// Derivatives of sum(gradient * images), overwritten; `images` are the soft maxima, the temperature is above 0.
 SEED_ENTRY seed_gaussian_peaks_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
                                         const float* matrices, const float* amplitudes, float reach, float temperature, const float* images,
                                         const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) try {
@@ -345,7 +345,7 @@ SEED_ENTRY seed_gaussian_voxelise(const GaussianGrid* grid, int64_t count, const
     return SEED_DONE;
 } SEED_CATCH
 
-// Derivatives of sum(gradient * volume), written.
+// Derivatives of sum(gradient * volume), overwritten.
 SEED_ENTRY seed_gaussian_voxelise_backward(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
                                            const float* amplitudes, float reach, const float* gradient, float* to_means, float* to_matrices,
                                            float* to_amplitudes) try {
@@ -359,7 +359,7 @@ SEED_ENTRY seed_gaussian_voxelise_backward(const GaussianGrid* grid, int64_t cou
     return SEED_DONE;
 } SEED_CATCH
 
-// volume = the soft maximum over Gaussians of their values at the grid's points; the exact maximum where the temperature is 0.
+// volume = the soft maximum over Gaussians of their values at the grid's points; the exact maximum if the temperature is 0.
 SEED_ENTRY seed_gaussian_soft_voxelise(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
                                        const float* amplitudes, float reach, float temperature, float* volume) try {
     const int64_t rows = (int64_t)grid->n[2] * grid->n[1];
@@ -381,7 +381,7 @@ SEED_ENTRY seed_gaussian_soft_voxelise(const GaussianGrid* grid, int64_t count, 
     return SEED_DONE;
 } SEED_CATCH
 
-// Derivatives of sum(gradient * volume), written; `volume` holds the soft maxima, the temperature is more than 0.
+// Derivatives of sum(gradient * volume), overwritten; `volume` holds the soft maxima, the temperature is above 0.
 SEED_ENTRY seed_gaussian_soft_voxelise_backward(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices,
                                                 const float* amplitudes, float reach, float temperature, const float* volume,
                                                 const float* gradient, float* to_means, float* to_matrices, float* to_amplitudes) try {
@@ -402,9 +402,9 @@ SEED_ENTRY seed_gaussian_soft_voxelise_backward(const GaussianGrid* grid, int64_
     return SEED_DONE;
 } SEED_CATCH
 
-// values[n] = the mixture at points[n][3] (x y z [mm]): the sum over Gaussians, or their soft maximum where the temperature is
-// more than 0, or their maximum where it is 0; a negative one stands for the sum. The grid's points are the lower corners of cells
-// that hold all points: a point looks at the Gaussians whose boxes meet its cell.
+// values[n] = the mixture at points[n][3] (x y z [mm]): the sum over Gaussians, their soft maximum if the temperature is
+// positive, or their maximum if it is 0; a negative temperature selects the sum. The grid's points are the lower corners of cells
+// that hold all points: a point evaluates the Gaussians whose boxes meet its cell.
 SEED_ENTRY seed_gaussian_values(const GaussianGrid* grid, int64_t count, const float* means, const float* matrices, const float* amplitudes,
                                 float reach, float temperature, const float* points, int64_t number, float* values) try {
     const Cells cells(*grid, count, means, matrices, reach);

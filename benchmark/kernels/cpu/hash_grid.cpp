@@ -1,7 +1,7 @@
-// Hash-grid encoding on the CPU, two features a level. Features are written [level * 2 + feature][point].
+// Hash-grid encoding on the CPU, two features per level. Features are written [level * 2 + feature][point].
 //
 // The gradient has no atomics: a task owns a range of one level's rows and adds its points in order, so that the result
-// is the same to the last bit for any number of threads.
+// is bit-identical for any number of threads.
 #include <algorithm>
 #include "entry.hpp"
 #include "hash_grid.h"

@@ -1,11 +1,11 @@
-// Field <-> projections on the CPU: march rays through a box into packed samples and composite what the field answers.
-// Every ray is done by one thread and writes only its own samples: the same bits for any number of threads.
+// Field <-> projections on the CPU: march rays through a box into packed samples and composite the field's values.
+// One thread computes each ray and writes only its samples: bit-identical for any number of threads.
 #include "entry.hpp"
 #include "march.h"
 
 namespace {
 
-constexpr int RAYS = 32;  // handed out together, so that threads seldom share a cache line
+constexpr int RAYS = 32;  // scheduled together, so that threads seldom share a cache line
 
 struct Box {
     double exact[6];
@@ -15,7 +15,7 @@ struct Box {
     }
 };
 
-// Attenuation: sum of mu dt, in a fixed order that a compiler can still vectorise.
+// Attenuation: sum of mu dt, in a fixed order that the compiler can vectorise.
 float composite_sum(const float* mu, const float* ts, int64_t count) {
     float lanes[8] = {0, 0, 0, 0, 0, 0, 0, 0};
     int64_t i = 0;
@@ -27,7 +27,7 @@ float composite_sum(const float* mu, const float* ts, int64_t count) {
 
 }  // namespace
 
-// spans[rays][2] = where each ray enters and leaves the box [mm]; both 0 where it misses.
+// spans[rays][2] = distances at which each ray enters and leaves the box [mm]; both 0 for a miss.
 SEED_ENTRY seed_clip_rays(const float* origins, const float* directions, int64_t rays, const double* box, float* spans) try {
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rays; ++r) {
@@ -39,7 +39,7 @@ SEED_ENTRY seed_clip_rays(const float* origins, const float* directions, int64_t
     return SEED_DONE;
 } SEED_CATCH
 
-// table[rays][2] = (first sample, count); the answer is the number of samples. seed < 0 means no jitter (samples at bin centres).
+// table[rays][2] = (first sample, count); returns the number of samples. seed < 0 means no jitter (samples at bin centres).
 SEED_ENTRY seed_march_count(const float* origins, const float* directions, int64_t rays, const double* box, int samples, double step,
                             int64_t seed, const unsigned char* cells, const int* cells_shape, int64_t* table, int64_t* answer) try {
     const Box bounds(box);
@@ -70,7 +70,7 @@ SEED_ENTRY seed_march_fill(const float* origins, const float* directions, int64_
     return SEED_DONE;
 } SEED_CATCH
 
-// The answer is the first ray whose samples do not follow those of the ray before it, or lie outside 0 .. samples - 1; -1 when all is well.
+// Returns the first ray whose samples do not follow those of the previous ray or lie outside 0 .. samples - 1; -1 if all are valid.
 SEED_ENTRY seed_check_packed(const int64_t* table, int64_t rays, int64_t samples, int64_t* answer) try {
     *answer = -1;
     int64_t end = 0;
@@ -91,7 +91,7 @@ SEED_ENTRY seed_composite_sum(const float* mu, const float* ts, const int64_t* t
     return SEED_DONE;
 } SEED_CATCH
 
-// mu[samples] must be zero where no ray has a sample.
+// mu[samples] must be zero outside the samples of all rays.
 SEED_ENTRY seed_composite_sum_transpose(const float* values, const float* ts, const int64_t* table, int64_t rays, float* mu) try {
 #pragma omp parallel for schedule(static, RAYS)
     for (int64_t r = 0; r < rays; ++r)

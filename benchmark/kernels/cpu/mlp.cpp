@@ -74,7 +74,7 @@ void outer(const float* gradient, int outs, const float* in, int ins, float* wei
     for (; o < outs; ++o) outer_row<1>(gradient + o * TILE, in, weight_gradient + o * ins * LANES, ins);
 }
 
-// Leaky rectifier: slope 0 is ReLU. In place; the sign of the result tells the backward pass which side it was.
+// Leaky rectifier: slope 0 is ReLU. In place; the sign of the result gives the backward pass the branch.
 void activate(float* values, int64_t count, float slope) {
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i) values[i] = values[i] > 0 ? values[i] : slope * values[i];
@@ -96,7 +96,7 @@ struct Network {
         for (int l = 0; l < layers; ++l) sum += (int64_t)widths[l + 1] * (inputs(l) + 1);
         return sum;
     }
-    void check(int64_t parameters) const {  // throws where there are not as many
+    void check(int64_t parameters) const {  // throws if the count differs
         if (parameters == weights()) return;
         throw std::invalid_argument("expected " + std::to_string(weights()) + " weights and biases, found " + std::to_string(parameters));
     }
@@ -127,7 +127,7 @@ void store_tile(const float* tile, const float* more, int64_t count, int64_t fir
     }
 }
 
-// Fills `work` with the input of every layer and returns where the output is.
+// Fills `work` with the input of every layer and returns the position of the output.
 float* forward_tile(const Network& net, const float* weights, float* work) {
     const float* first = work;
     float* at = work;

@@ -1,8 +1,8 @@
 // Voxel grid <-> projections on the CPU: A and its exact transpose, for arbitrary views and, faster, for views whose
 // detector rows are parallel to z ("separable": the rays of one detector column share their path in the xy plane).
 //
-// No atomics: A^T gives each task a fixed-size slab of the rays' dominant axis, so that the result is the same to the
-// last bit for any number of threads.
+// No atomics: A^T gives each task a fixed-size slab of the rays' dominant axis, so that the result is
+// bit-identical for any number of threads.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -57,7 +57,7 @@ struct Layout {             // [y][x][z], one voxel of zeros around x and y, PAD
 
 Plane column_plane(const Column& path, const SeedGrid& grid, const Layout& layout, const double* view, int rows, int k) {
     const double o = path.o0 + k * path.dlow, t = path.t0 + k * path.dt;
-    // A path that only just touches the volume may round to the far side of the zeros around it, where no memory is.
+    // A path that only just touches the volume may round to the far side of the zeros around it, outside the allocated memory.
     const double low = std::min(std::max(std::floor(o), -1.0), grid.n[path.other] - 1.0);
     const int64_t so = path.other == 0 ? layout.stride_x : layout.stride_y;
     const int64_t sk = path.other == 0 ? layout.stride_y : layout.stride_x;
@@ -97,7 +97,7 @@ void gather_rows(const Plane& plane, const float* volume, int rows, int nz, floa
     const float* low = volume + plane.offset;
     const float* high = low + plane.next;
     const float w = plane.weight, za = plane.za, zb = plane.zb;
-    if (PICKS && zb > 0 && (LANES - 1) * zb < 2 * LANES - 3) {  // all that a vector of rows needs is in two vectors of z
+    if (PICKS && zb > 0 && (LANES - 1) * zb < 2 * LANES - 3) {  // a vector of rows needs only two vectors of z
         const Floats lane = count_floats();
         for (int j = begin / LANES * LANES; j < end; j += LANES) {  // rows outside the range read zeros
             const Floats z = (lane + (float)j) * zb + za, floor = floor_floats(z);
@@ -130,7 +130,7 @@ void scatter_rows(const Plane& plane, float* volume, int rows, int nz, const flo
     float* low = volume + plane.offset;
     float* high = low + plane.next;
     const float w = plane.weight, za = plane.za, zb = plane.zb;
-    const int reach = zb > 0 ? (int)std::ceil(2.0f / zb) + 1 : 1000;  // rows that can touch one voxel, one to spare
+    const int reach = zb > 0 ? (int)std::ceil(2.0f / zb) + 1 : 1000;  // rows that can touch one voxel, plus one
     if (PICKS && zb > 0 && (LANES - 1) / zb + reach < 2 * LANES - 2) {
         const Floats lane = count_floats(), zero = lane - lane;
         const int z_begin = std::max(0, (int)std::floor(za + begin * zb)) / LANES * LANES;
@@ -283,7 +283,7 @@ SEED_ENTRY seed_backproject_separable(float* volume, const int* shape, const dou
     return SEED_DONE;
 } SEED_CATCH
 
-// The same for any orientation of source and detector: one plain Joseph loop a ray.
+// A for any orientation of source and detector: one plain Joseph loop per ray.
 SEED_ENTRY seed_project_rays(const float* volume, const int* shape, const double* spacing, const double* views, int count, int rows,
                              int columns, float* projections) try {
     const SeedGrid grid = make_grid(shape, spacing);

@@ -1,7 +1,7 @@
 // Exact line integrals and maxima of piecewise-constant voxels, for making test data.
 //
-// This is deliberately another discretisation than the projector's (which interpolates): a ray is cut at every voxel face it
-// crosses and each piece counts with its exact length. Siddon, "Fast calculation of the exact radiological path for a
+// The discretisation deliberately differs from the projector's (which interpolates): a ray is cut at every voxel face it
+// crosses and each piece has its exact length. Siddon, "Fast calculation of the exact radiological path for a
 // three-dimensional CT array", Med. Phys. 12 (1985) 252, doi 10.1118/1.595715, walked voxel by voxel as in
 // Amanatides and Woo, "A fast voxel traversal algorithm for ray tracing", Eurographics 1987.
 
@@ -16,11 +16,11 @@ struct Grid {
     int64_t count[3];   // voxels along x, y, z
     double spacing[3];  // x, y, z [mm]
     double corner[3];   // lower corner of the grid, x, y, z [mm]
-    double low[3], high[3];  // the box outside of which everything counts as air, x, y, z [mm]
+    double low[3], high[3];  // the box outside which everything is air, x, y, z [mm]
 };
 
 // Calls visit(voxel, length) for each piece of the segment from `source` to `target` (x, y, z [mm]) that lies in one voxel; lengths
-// are in shares of the segment. Returns the segment's length [mm].
+// are fractions of the segment. Returns the segment's length [mm].
 template <class Visit>
 double walk(const Grid& grid, const double* source, const double* target, Visit visit) {
     double direction[3], enter = 0.0, leave = 1.0, squared = 0.0;
@@ -87,7 +87,7 @@ double maximum(const float* voxels, const Grid& grid, const double* source, cons
     return most;
 }
 
-// What `of_ray` says, averaged over sub_rays x sub_rays rays per pixel.
+// Values of `of_ray`, averaged over sub_rays x sub_rays rays per pixel.
 template <class OfRay>
 void project(const float* voxels, const int64_t* count, const double* spacing, const double* corner, const double* low, const double* high,
              const double* vectors, int64_t views, int64_t rows, int64_t columns, int64_t sub_rays, float* out, OfRay of_ray) {
@@ -132,7 +132,7 @@ SEED_ENTRY seed_simulate_voxels(const float* voxels, const int64_t* count, const
     return SEED_DONE;
 } SEED_CATCH
 
-// The same of the largest value along each ray.
+// Largest value along each ray, with the arguments of seed_simulate_voxels.
 SEED_ENTRY seed_simulate_voxel_maxima(const float* voxels, const int64_t* count, const double* spacing, const double* corner,
                                       const double* low, const double* high, const double* vectors, int64_t views, int64_t rows,
                                       int64_t columns, int64_t sub_rays, float* out) try {

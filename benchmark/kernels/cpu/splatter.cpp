@@ -1,8 +1,8 @@
 // Coloured Gaussians blended front to back on the CPU, and the gradients.
 //
 // A band of image rows belongs to one task, which visits the Gaussians that reach it from the nearest to the farthest, and back for
-// gradients. What a band's pixels say about a Gaussian is summed up in a slot of that band and Gaussian; the slots of a Gaussian are
-// added up by one task, from the first band to the last. So results are the same to the last bit for any number of threads.
+// gradients. The terms of a band's pixels for a Gaussian are summed in a slot of that band and Gaussian; one task adds the slots of a
+// Gaussian, from the first band to the last. So results are bit-identical for any number of threads.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -12,7 +12,7 @@
 
 namespace {
 
-constexpr int64_t CHUNK = 64;   // Gaussians of a task
+constexpr int64_t CHUNK = 64;   // Gaussians per task
 
 // vectors[view][4][3], means[count][3], matrices[count][3][3], opacities[count], colours[count][3]; order[view][count]: nearest first.
 struct Scene {
@@ -23,7 +23,7 @@ struct Scene {
     const int64_t* order;
 };
 
-// What a view sees: all Gaussians, nearest first, and in which bands.
+// One view: all Gaussians, nearest first, and their bands.
 struct Sight {
     explicit Sight(const Scene& scene) : splats(scene.count), bands(scene.rows) {}
 
@@ -105,7 +105,7 @@ void blend_band(const Scene& scene, const Sight& sight, int n, int band, float* 
         }
 }
 
-// slots[place in the bands' lists]: what the band's pixels say.
+// slots[place in the bands' lists]: sums over the band's pixels.
 void unblend_band(const Scene& scene, const Sight& sight, int n, int band, const float* left, const int32_t* last, const float* gradient,
                   std::vector<SplatSums<float>>& slots) {
     const int rows = scene.rows, columns = scene.columns;
@@ -155,7 +155,7 @@ SplatSums<float> gathered(const Sight& sight, int64_t place, const std::vector<S
 }  // namespace
 
 // images[view][row][column][4]: colour over black and opacity. left[view][row][column] and last[view][row][column] are for the gradients:
-// what the opacity leaves, and the place of the last Gaussian seen in the view's order (-1: none).
+// the remaining transmittance, and the place of the last Gaussian seen in the view's order (-1: none).
 SEED_ENTRY seed_splat(const double* vectors, int views, int rows, int columns, int64_t count, const float* means, const float* matrices,
                       const float* opacities, const float* colours, const int64_t* order, float* images, float* left, int32_t* last) try {
     const Scene scene = {vectors, views, rows, columns, count, means, matrices, opacities, colours, order};
@@ -170,7 +170,7 @@ SEED_ENTRY seed_splat(const double* vectors, int views, int rows, int columns, i
     return SEED_DONE;
 } SEED_CATCH
 
-// Derivatives of sum(gradient * images), written.
+// Derivatives of sum(gradient * images), overwritten.
 SEED_ENTRY seed_splat_backward(const double* vectors, int views, int rows, int columns, int64_t count, const float* means,
                                const float* matrices, const float* opacities, const float* colours, const int64_t* order, const float* left,
                                const int32_t* last, const float* gradient, float* to_means, float* to_matrices, float* to_opacities,

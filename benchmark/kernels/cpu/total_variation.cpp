@@ -1,6 +1,6 @@
 // The two half steps of the fast gradient projection for isotropic 3-D total variation (Beck & Teboulle 2009, doi
 // 10.1109/TIP.2009.2028250), each one pass over memory. Gradients are forward differences, zero across the far faces;
-// dual fields are [3][z][y][x], axes in z, y, x order. Every voxel is written by one thread: the same bits for any number.
+// dual fields are [3][z][y][x], axes in z, y, x order. One thread writes each voxel: bit-identical for any number of threads.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>

@@ -9,7 +9,7 @@ namespace {
 
 constexpr int64_t BLOCK = 512;
 
-struct Places {                                         // of a block of points on one plane and its line
+struct Places {                                         // positions of a block of points on one plane and its line
     int corner[BLOCK], line[BLOCK];
     float row[BLOCK], column[BLOCK], along[BLOCK];
     void fill(const float* points, int64_t count, const VmAxes& axes, const VmShape& shape) {
@@ -112,7 +112,7 @@ SEED_ENTRY seed_vm_encode_points(const float* points, int64_t count, int channel
     return SEED_DONE;
 } SEED_CATCH
 
-// The same on the voxel grid itself, where plane and line samples are the voxels, for runs of voxels along x:
+// Features on the voxel grid itself, where plane and line samples coincide with voxels, for runs of voxels along x:
 // runs[count][5] = z, y, first x, length, voxels before. features[3 * channels][voxels], the voxels of all runs in order.
 SEED_ENTRY seed_vm_grid(int nz, int ny, int nx, int channels, const int64_t* runs, int64_t count, int64_t voxels,
                         const float* const* planes, const float* const* lines, float* features) try {
@@ -151,7 +151,7 @@ SEED_ENTRY seed_vm_grid_backward(int nz, int ny, int nx, int channels, const int
         std::fill_n(line_sum, length, 0.0f);
         for (const int64_t* run = runs; run < runs + 5 * count; run += 5) {
             const int64_t z = run[0], y = run[1], x = run[2];
-            // One value (of the line, or of the plane for k = 1) stands against a row (of the plane, or the line).
+            // One value (of the line, or of the plane for k = 1) multiplies a row (of the plane, or the line).
             const int64_t single = k == 0 ? z : k == 1 ? z * ny + y : y;
             const int64_t row = k == 0 ? y * nx + x : k == 1 ? x : z * nx + x;
             const float value = (k == 1 ? plane : line)[single];

@@ -1,11 +1,11 @@
-// Weighted backprojection for FDK (see fdk.cpp): one thread a short column of voxels along z, which shares its path to each view.
+// Weighted backprojection for FDK (see fdk.cpp): one thread per short column of voxels along z, which shares its path to each view.
 #pragma once
 #include "fdk.h"
 #include "kernel.cuh"
 
-constexpr int COLUMN = 8;   // voxels of a thread
+constexpr int COLUMN = 8;   // voxels per thread
 
-// What a row of one view at detector column `left` + weight gives; zeros beyond the detector.
+// Value of a row of one view at detector column `left` + weight; zero beyond the detector.
 SEED_FN float fdk_row(const float* low, const float* high, float wl, float wr, int row, int rows) {
     return row >= 0 && row < rows ? wl * low[row] + wr * high[row] : 0.0f;
 }

@@ -1,6 +1,6 @@
-// Gaussians as a soft maximum; one thread a Gaussian and view, a Gaussian, a number, or a point. The CPU's gaussian_peaks and
-// gaussian_soft_voxelise in steps: the largest values are raised from zeros; what all exceed them by is added to zeros; soften makes
-// soft maxima of both. Derivatives are added to what is there.
+// Gaussians as a soft maximum; one thread per Gaussian and view, Gaussian, number, or point. The CPU's gaussian_peaks and
+// gaussian_soft_voxelise in steps: find the largest values, starting from zeros; sum the excess over them, starting from zeros;
+// soften combines both to soft maxima. Derivatives are added to the output.
 #pragma once
 #include "gaussians.cuh"
 
@@ -110,7 +110,7 @@ SEED_KERNEL seed_gaussian_soft_voxels_backward(GaussianGrid grid, int64_t count,
     gaussian_grid_chain(b, matrices + 9 * k, amplitudes[k], sums, to_amplitudes + k, to_means + 3 * k, to_matrices + 9 * k);
 }
 
-// values[n] = the mixture at points[n][3], of every Gaussian: the sum, or what the temperature makes of the values (see gaussians.cpp).
+// values[n] = the mixture at points[n][3], of every Gaussian: the sum or (soft) maximum by temperature (see gaussians.cpp).
 SEED_KERNEL seed_gaussian_values(int64_t count, const float* means, const float* matrices, const float* amplitudes, float reach,
                                  float temperature, const float* points, int64_t number, float* values) {
     const int64_t n = SEED_INDEX;

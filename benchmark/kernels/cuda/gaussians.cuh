@@ -1,5 +1,5 @@
-// Gaussians: means[count][3], matrices[count][3][3], amplitudes[count]; one thread a Gaussian and view, or a Gaussian. All results
-// are added to what is there.
+// Gaussians: means[count][3], matrices[count][3][3], amplitudes[count]; one thread per Gaussian and view, or per Gaussian.
+// All results are added to the output.
 #pragma once
 #include "gaussians.h"
 #include "kernel.cuh"
@@ -37,7 +37,7 @@ SEED_KERNEL seed_gaussian_project(const double* vectors, int views, int rows, in
                     });
 }
 
-// Derivatives by Gaussian k from what a view's pixels say, added to those of other views.
+// Derivatives by Gaussian k from a view's sums over pixels, added to those of other views.
 SEED_FN void add_derivatives(const SeedGaussians& all, int64_t k, const GaussianView& view, const GaussianSums<float>& sums, float* to_means,
                              float* to_matrices, float* to_amplitudes) {
     float amplitude = 0, mean[3] = {0, 0, 0}, matrix[9] = {0, 0, 0, 0, 0, 0, 0, 0, 0};

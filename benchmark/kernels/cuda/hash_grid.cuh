@@ -1,4 +1,4 @@
-// Hash grid: points[count][3] in the unit cube, table[rows][2], features[2 * levels][count]; one thread a point and level.
+// Hash grid: points[count][3] in the unit cube, table[rows][2], features[2 * levels][count]; one thread per point and level.
 #pragma once
 #include "hash_grid.h"
 #include "kernel.cuh"

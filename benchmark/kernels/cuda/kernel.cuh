@@ -1,4 +1,4 @@
-// What every file of CUDA kernels shares.
+// Common to all files of CUDA kernels.
 #pragma once
 #include "device.h"
 

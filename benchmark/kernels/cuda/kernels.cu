@@ -1,8 +1,8 @@
 // The CUDA side: the same device functions as on the CPU, one thread per ray, point, voxel or Gaussian. Compiled by NVRTC at run
-// time and launched by benchmark/kernels/cuda_kernels.py, which does what the CPU wrappers do around their loops.
+// time and launched by benchmark/kernels/cuda_kernels.py, which does the work of the CPU wrappers around their loops.
 //
-// A kernel has the name and the arguments of its CPU counterpart. What is small and lies with the caller there (a shape, a box, the
-// levels of a grid) is passed by value here; views[count][4][3] are copied to the device. Threads beyond the last have nothing to do.
+// A kernel has the name and the arguments of its CPU counterpart. Small host data (a shape, a box, the
+// levels of a grid) are passed by value here; views[count][4][3] are copied to the device. Threads beyond the last are idle.
 #include "projector.cuh"
 #include "march.cuh"
 #include "fdk.cuh"

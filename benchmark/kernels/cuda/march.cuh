@@ -1,4 +1,4 @@
-// Field <-> projections: one thread a ray. table[rays][2] = (first sample, count).
+// Field <-> projections: one thread per ray. table[rays][2] = (first sample, count).
 #pragma once
 #include "kernel.cuh"
 #include "march.h"
@@ -31,7 +31,7 @@ SEED_KERNEL seed_clip_rays(const float* origins, const float* directions, int64_
     spans[2 * r + 1] = hit ? (float)span.far : 0.0f;
 }
 
-// Counts only: summing up is the caller's.
+// Counts only: the caller sums them.
 SEED_KERNEL seed_march_count(const float* origins, const float* directions, int64_t rays, SeedBox box, int samples, double step, int64_t seed,
                              const unsigned char* cells, SeedShape cells_shape, int64_t* table) {
     const int64_t r = SEED_INDEX;
@@ -49,7 +49,7 @@ SEED_KERNEL seed_march_fill(const float* origins, const float* directions, int64
     march_fill(m.ray, seed >= 0, m.occupancy, m.box, positions + 3 * at, ts + 2 * at);
 }
 
-// The places in their bins that marching would give `samples` samples of each ray: places[rays][samples] in [0, 1).
+// Positions within their bins of `samples` samples of each ray, as in marching: places[rays][samples] in [0, 1).
 SEED_KERNEL seed_march_places(int64_t rays, int64_t samples, int64_t seed, float* places) {
     const int64_t index = SEED_INDEX;
     if (index < rays * samples) places[index] = march_jitter(march_key((uint32_t)seed, index / samples), (uint32_t)(index % samples));

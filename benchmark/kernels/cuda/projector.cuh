@@ -1,5 +1,5 @@
 // Voxel grid <-> projections along any rays. The volume is [y][x][z] with one voxel of zeros around it: rays of neighbouring detector
-// rows meet neighbouring voxels of it, whichever axis in the xy plane dominates.
+// rows meet neighbouring voxels, whichever axis of the xy plane dominates.
 #pragma once
 #include "joseph.h"
 #include "kernel.cuh"

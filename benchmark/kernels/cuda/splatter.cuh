@@ -1,7 +1,7 @@
-// Coloured Gaussians blended front to back, in steps: every Gaussian in every view, nearest first, with the number of tiles that it reaches;
-// a key for each of those, which the launcher sorts, so that each tile has its list; then one thread a pixel, which reads the list of its
-// tile from the front, and from the back for gradients. Those are summed up by view and Gaussian; one thread each makes derivatives of
-// them, added to what is there. A block of threads has a tile.
+// Coloured Gaussians blended front to back, in steps: every Gaussian in every view, nearest first, with the number of tiles it reaches;
+// a key for each such tile, sorted by the launcher, so that each tile has its list; then one thread per pixel, which reads the list of its
+// tile from the front, and from the back for gradients. Gradients are summed by view and Gaussian; one thread per sum turns them into
+// derivatives, added to the output. A block of threads has one tile.
 #pragma once
 #include "gaussians.cuh"
 #include "splatter.h"
@@ -55,11 +55,11 @@ SEED_KERNEL seed_splat_keys(int views, int rows, int columns, int64_t count, con
     const int64_t before = n * splat_tiles_along(rows) * splat_tiles_along(columns);
     const Splat s = splats[at];
     visit_tiles(s, rows, columns, [&](int tile) {
-        if (next < ends[at]) keys[next++] = (before + tile) * count + at % count;  // as many as seed_splat_sight has counted, however it rounded
+        if (next < ends[at]) keys[next++] = (before + tile) * count + at % count;  // as many as seed_splat_sight counted, whatever its rounding
     });
 }
 
-struct SplatPlace {             // of a thread: its tile, and its pixel of all views (-1: beyond the picture)
+struct SplatPlace {             // a thread's tile and its pixel among all views (-1: beyond the picture)
     int64_t tile, pixel, view;
     int i, j;
 };
@@ -78,7 +78,7 @@ SEED_FN SplatPlace splat_place(int views, int rows, int columns) {
     return place;
 }
 
-// starts[tile of all views + 1]: where each tile's keys begin.
+// starts[tile of all views + 1]: first key of each tile.
 SEED_KERNEL seed_splat(int views, int rows, int columns, int64_t count, const Splat* splats, const int64_t* keys, const int64_t* starts,
                        float* images, float* left, int32_t* last) {
     const SplatPlace place = splat_place(views, rows, columns);

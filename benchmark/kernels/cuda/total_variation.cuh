@@ -1,10 +1,10 @@
-// The half steps of total_variation.cpp, one thread a voxel. Dual fields are [3][z][y][x], axes in z, y, x order.
+// The half steps of total_variation.cpp, one thread per voxel. Dual fields are [3][z][y][x], axes in z, y, x order.
 #pragma once
 #include "kernel.cuh"
 
 struct TvVoxel {
     int64_t at, below, behind, size;    // offsets: of the voxel; steps along z and y; of a dual component
-    bool exists, first[3], last[3];     // whether the voxel is the first or the last along z, y, x
+    bool exists, first[3], last[3];     // the voxel is the first or the last along z, y, x
 };
 
 SEED_FN TvVoxel tv_voxel(const SeedShape& shape, int64_t index) {

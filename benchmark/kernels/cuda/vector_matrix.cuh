@@ -7,7 +7,7 @@ struct VmShapes {
     int n[9];               // rows, columns and length of the three
 };
 
-// One thread a point and channel; k is the same for a whole run of threads.
+// One thread per point and channel; k is constant over a run of threads.
 struct VmTask {
     int k;
     int64_t c, i;
@@ -18,7 +18,7 @@ SEED_FN VmTask vm_task(int64_t index, int64_t count, int channels) {
     return {(int)(task / channels), task % channels, index % count};
 }
 
-// An element of three without an address, as seed_pick.
+// An element of three without an address, like seed_pick.
 SEED_FN VmShape vm_pick(const VmShapes& shapes, int k) {
     return {k == 0 ? shapes.n[0] : k == 1 ? shapes.n[3] : shapes.n[6], k == 0 ? shapes.n[1] : k == 1 ? shapes.n[4] : shapes.n[7],
             k == 0 ? shapes.n[2] : k == 1 ? shapes.n[5] : shapes.n[8]};
@@ -49,7 +49,7 @@ SEED_KERNEL seed_vm_encode_backward(const float* points, int64_t count, int chan
            seed_pick(plane_gradients.at, task.k) + on_plane, seed_pick(line_gradients.at, task.k) + on_line);
 }
 
-// One thread a point.
+// One thread per point.
 SEED_KERNEL seed_vm_encode_points(const float* points, int64_t count, int channels, VmShapes shapes, SeedInputs planes, SeedInputs lines,
                                   const float* gradient, float* point_gradients) {
     const int64_t i = SEED_INDEX;
@@ -68,7 +68,7 @@ SEED_KERNEL seed_vm_encode_points(const float* points, int64_t count, int channe
     for (int axis = 0; axis < 3; ++axis) point_gradients[3 * i + axis] = sum[axis];
 }
 
-// -- on the voxel grid itself: places[z][y][x] is a voxel's column in features[3 * channels][voxels], -1 for voxels that are left out --
+// -- on the voxel grid itself: places[z][y][x] is a voxel's column in features[3 * channels][voxels], -1 for omitted voxels ------------
 
 struct VmVoxel {
     int64_t z, y, x;
@@ -90,7 +90,7 @@ SEED_FN int64_t vm_column(const SeedShape& grid, const int64_t* places, int k, i
     return places[(v.z * grid.n[1] + v.y) * grid.n[2] + v.x];
 }
 
-// One thread a voxel of the whole grid and channel.
+// One thread per voxel of the whole grid and channel.
 SEED_KERNEL seed_vm_grid(SeedShape grid, int channels, const int64_t* places, int64_t voxels, SeedInputs planes, SeedInputs lines,
                          float* features) {
     const int64_t all = (int64_t)grid.n[0] * grid.n[1] * grid.n[2], index = SEED_INDEX;
@@ -105,7 +105,7 @@ SEED_KERNEL seed_vm_grid(SeedShape grid, int channels, const int64_t* places, in
     features[(task.k * channels + task.c) * voxels + place] = on_plane * seed_pick(lines.at, task.k)[task.c * shape.length + along];
 }
 
-// One thread an element of plane k: no two add to one.
+// One thread per element of plane k: no two add to the same element.
 SEED_KERNEL seed_vm_grid_to_plane(SeedShape grid, int channels, const int64_t* places, int64_t voxels, int k, const float* line,
                                   const float* gradient, float* plane_gradient) {
     const VmShape shape = vm_grid_shape(grid, k);
@@ -119,7 +119,7 @@ SEED_KERNEL seed_vm_grid_to_plane(SeedShape grid, int channels, const int64_t* p
     plane_gradient[index] = sum;
 }
 
-// One thread an element of line k and a row of its plane: partial[channels][length][rows] is to be summed over the rows.
+// One thread per element of line k and row of its plane: partial[channels][length][rows] is to be summed over the rows.
 SEED_KERNEL seed_vm_grid_to_line(SeedShape grid, int channels, const int64_t* places, int64_t voxels, int k, const float* plane,
                                  const float* gradient, float* partial) {
     const VmShape shape = vm_grid_shape(grid, k);

@@ -1,4 +1,4 @@
-// Compiled unchanged by g++ and by NVRTC: what every kernel file shares.
+// Common to all kernel files, compiled unchanged by g++ and by NVRTC.
 #pragma once
 
 #ifdef __CUDACC_RTC__
@@ -25,8 +25,8 @@ SEED_FN Number seed_pick(const Number* x, int axis) {
     return axis == 0 ? x[0] : axis == 1 ? x[1] : x[2];
 }
 
-// seed_raise: *at = the larger of *at and value, both >= 0 (their bits are then in the same order as they are). seed_add: *at += value.
-// On a GPU many threads may do so at once, and in what stands for one in the tests (SEED_CONCURRENT).
+// seed_raise: *at = the larger of *at and value, both >= 0 (so that bits are ordered as values). seed_add: *at += value.
+// Atomic on a GPU and in the tests' emulation of one (SEED_CONCURRENT).
 #if defined(__CUDACC__)
 SEED_FN void seed_raise(float* at, float value) { atomicMax((int*)at, __float_as_int(value)); }
 SEED_FN void seed_add(float* at, float value) { atomicAdd(at, value); }

@@ -1,8 +1,8 @@
-// Where a column of voxels meets the detector of one view, for detectors whose rows are parallel to z.
+// Detector positions of a column of voxels in one view, for detectors whose rows are parallel to z.
 #pragma once
 #include "joseph.h"
 
-// A view as FDK sees it, from benchmark/reconstruction/fdk.py: what is linear in a voxel's index is given by its coefficients.
+// A view for FDK, from benchmark/reconstruction/fdk.py: quantities linear in a voxel's index are given by their coefficients.
 struct FdkView {
     double depth[3];    // of x, y and 1: distance from the source along the central ray / source-to-detector distance
     double across[3];   // of x, y and 1: detector column, counted from the detector's centre, times depth
@@ -12,7 +12,7 @@ struct FdkView {
 };
 
 struct FdkFoot {
-    float inverse;    // 1 / depth; not positive for columns that are not before the source
+    float inverse;    // 1 / depth; not positive for columns not in front of the source
     float column;     // detector column, counted from the first
     float a, b;       // voxel z falls on detector row a + z b, counted from the first
 };

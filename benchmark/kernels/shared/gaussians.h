@@ -2,15 +2,15 @@
 //
 // M [3][3] is the whitening matrix, S^-1 = M^T M. With m = M (mean - o) and w = M d, the integral over the whole line o + t d,
 // t in mm, is a sqrt(2 pi) |d| / |w| exp(-|m x w|^2 / |w|^2 / 2): exact, and without the cancellation of |m|^2 - (m.w)^2 / |w|^2.
-// Along a detector d is linear in the pixel, so |w|^2 and |m x w|^2 are quadratics in the distance (di, dj) from a pixel: the one that
-// shows the mean, where the second is zero, or the nearest to it of those at most a picture away from the picture, since a quadratic
-// about a point far away has no digits left in the picture. sqrt(2 pi) |d| is left to the caller. The largest value on the line is
+// Along a detector d is linear in the pixel, so |w|^2 and |m x w|^2 are quadratics in the distance (di, dj) from a pixel: the pixel of
+// the mean, where the second is zero, or the nearest to it that is at most one picture away from the picture, since a quadratic about
+// a distant point has no digits left in the picture. sqrt(2 pi) |d| is left to the caller. The largest value on the line is
 // a exp(-|m x w|^2 / |w|^2 / 2): the exponential is how near the line passes to the mean.
 #pragma once
 #include "device.h"
 #include "lanes.h"
 
-struct GaussianView {       // what every Gaussian needs to know of a view, from gaussian_view
+struct GaussianView {       // data of a view for all Gaussians, from gaussian_view
     float source[3], u[3], v[3];    // source and one pixel's steps, x y z [mm]
     float depth[3];                 // r . depth: parameter of the point source + r along its ray; the detector is at 1
     float to_u[3], to_v[3];         // r / depth . to_u: column of the pixel that shows it, less `column`; rows likewise
@@ -23,7 +23,7 @@ struct GaussianFootprint {  // one Gaussian in one view; W and C as in the comme
     float i, j;                             // pixel that di and dj are counted from, fractional
     float w, wu, wv, wuu, wuv, wvv;         // W = w + 2 wu di + 2 wv dj + wuu di^2 + 2 wuv di dj + wvv dj^2
     float c, cu, cv, cuu, cuv, cvv;         // C likewise
-    float first, last;                      // rows that it may reach; first > last: none
+    float first, last;                      // rows within reach; first > last: none
 };
 
 // Over a view's pixels, for amplitude 1: derivatives by the amplitude and by W's and C's coefficients. Number: float, or lanes of it.
@@ -44,13 +44,13 @@ SEED_FN void gaussian_whiten(const float* matrix, const float* x, float* out) {
     for (int k = 0; k < 3; ++k) out[k] = gaussian_dot(matrix + 3 * k, x);
 }
 
-// exp(x) for x <= 0, to 3e-7; gaussian_share is the same, and 1 for x > 0 (as in lanes beyond the end of a row).
+// exp(x) for x <= 0, to 3e-7; gaussian_share is equal for x <= 0, and 1 for x > 0 (as in lanes beyond the end of a row).
 SEED_FN float gaussian_exp(float x) { return expf(x); }
 SEED_FN float gaussian_inverse_root(float x) { return 1.0f / sqrtf(x); }
 SEED_FN float gaussian_share(float x) { return expf(seed_min(x, 0.0f)); }
 SEED_FN float gaussian_within(float value, float q, float reach) { return q <= reach ? value : 0.0f; }
 
-#ifndef __CUDACC__  // the same for several pixels at once
+#ifndef __CUDACC__  // vector versions, for several pixels at once
 SEED_FN Floats gaussian_exp(Floats x) {
     const Floats t = max_floats(x, Floats{} - 80.0f) * 1.44269504f, whole = floor_floats(t + 0.5f), y = (t - whole) * 0.69314718f;
     const Floats y2 = y * y, low = (1.0f + y) + y2 * (0.5f + y * 0.166666667f);
@@ -85,7 +85,7 @@ SEED_FN GaussianView gaussian_view(const double* vectors, int rows, int columns)
     return view;
 }
 
-// Where M, m and the three directions meet: m = M (mean - source); w = M times the ray through pixel (i, j), wu, wv = M u, M v; c = m x w.
+// Products of M, m and the three directions: m = M (mean - source); w = M times the ray through pixel (i, j), wu, wv = M u, M v; c = m x w.
 struct GaussianFrame {
     float r[3], depth, i, j, ray[3], m[3], w[3], wu[3], wv[3], c[3], cu[3], cv[3];
 };
@@ -120,7 +120,7 @@ SEED_FN GaussianFootprint gaussian_footprint(const GaussianView& view, const flo
     g.wuu = gaussian_dot(f.wu, f.wu), g.wuv = gaussian_dot(f.wu, f.wv), g.wvv = gaussian_dot(f.wv, f.wv);
     g.c = gaussian_dot(f.c, f.c), g.cu = gaussian_dot(f.c, f.cu), g.cv = gaussian_dot(f.c, f.cv);
     g.cuu = gaussian_dot(f.cu, f.cu), g.cuv = gaussian_dot(f.cu, f.cv), g.cvv = gaussian_dot(f.cv, f.cv);
-    // C - reach W <= 0 is the inside of an ellipse unless the source is too close: then every row may be reached.
+    // C - reach W <= 0 is the inside of an ellipse, unless the source is too close: then every row counts as within reach.
     const float a = g.cuu - reach * g.wuu, b = g.cuv - reach * g.wuv, c = g.cvv - reach * g.wvv;
     const float p = g.cu - reach * g.wu, q = g.cv - reach * g.wv;
     const float det = a * c - b * b;
@@ -134,7 +134,7 @@ SEED_FN GaussianFootprint gaussian_footprint(const GaussianView& view, const flo
     return g;
 }
 
-// Columns of row j within reach; first > last: none. Without branches, so that the compiler can do several rows at once.
+// Columns of row j within reach; first > last: none. Without branches, so that the compiler can vectorise over rows.
 SEED_FN void gaussian_columns(const GaussianFootprint& g, float dj, float reach, int columns, int& first, int& last) {
     const float a = g.cuu - reach * g.wuu, b = g.cu + g.cuv * dj - reach * (g.wu + g.wuv * dj);
     const float c = g.c + dj * (2 * g.cv + g.cvv * dj) - reach * (g.w + dj * (2 * g.wv + g.wvv * dj));
@@ -204,16 +204,16 @@ SEED_FN void gaussian_pixel_sums(const GaussianRow& row, Number di, float dj, fl
 
 // -- the soft maximum of values p_k >= 0 at temperature T: S = T log(1 + sum_k (exp(p_k / T) - 1)) ----------------------------
 //
-// One value alone is kept as it is, zeros add nothing, S never falls where a p rises, and max p <= S <= max p + T log(count); it is the
+// A single value is unchanged, zeros add nothing, S never falls where a p rises, and max p <= S <= max p + T log(count); it is the
 // maximum for T -> 0 and the sum for T -> infinity. dS / dp_k = exp((p_k - S) / T). Computed from the largest value `most` and
-// the sum of what gaussian_excess says, so that nothing overflows.
+// the sum of gaussian_excess, so that nothing overflows.
 
 template <class Number>
 SEED_FN Number gaussian_excess(Number value, Number most, float sharpness) {  // sharpness = 1 / T
     return gaussian_share((value - most) * sharpness) - gaussian_exp(-most * sharpness);
 }
 
-SEED_FN float gaussian_soft(float most, float excess, float temperature) {  // the logarithm is of 1 or more, but for rounding errors
+SEED_FN float gaussian_soft(float most, float excess, float temperature) {  // the logarithm's argument is >= 1, but for rounding
     return most + temperature * logf(seed_max(expf(-most / temperature) + excess, 1.0f));
 }
 
@@ -228,7 +228,7 @@ SEED_FN void gaussian_peak_sums(const GaussianRow& row, Number di, float dj, flo
     gaussian_add_sums(di, dj, h, c, -c * q, sums);
 }
 
-// Derivatives by amplitude, mean [3] and matrix [3][3] from a view's sums, added to what is there.
+// Derivatives by amplitude, mean [3] and matrix [3][3] from a view's sums, added to the output.
 SEED_FN void gaussian_chain(const GaussianView& view, const float* mean, const float* matrix, float amplitude,
                             const GaussianSums<float>& s, float* to_amplitude, float* to_mean, float* to_matrix) {
     const GaussianFrame f = gaussian_frame(view, mean, matrix);
@@ -350,7 +350,7 @@ SEED_FN float gaussian_at(const float* mean, const float* matrix, const float* x
     return gaussian_within(gaussian_exp(-0.5f * q), q, reach);
 }
 
-// Half the edges of the box around what is within reach, along x, y and z [mm].
+// Half the edges of the box around all points within reach, along x, y and z [mm].
 SEED_FN void gaussian_box(const GaussianBall& b, float reach, float* half) {
     const float x = b.yy * b.zz - b.yz * b.yz, y = b.xx * b.zz - b.xz * b.xz, z = b.xx * b.yy - b.xy * b.xy;  // minors of M^T M
     const float det = b.xx * x - b.xy * (b.xy * b.zz - b.yz * b.xz) + b.xz * (b.xy * b.yz - b.yy * b.xz);
@@ -359,7 +359,7 @@ SEED_FN void gaussian_box(const GaussianBall& b, float reach, float* half) {
     half[2] = sqrtf(seed_max(reach * z / det, 0.0f));
 }
 
-// Derivatives by amplitude, mean and matrix from the moments, added to what is there.
+// Derivatives by amplitude, mean and matrix from the moments, added to the output.
 SEED_FN void gaussian_grid_chain(const GaussianBall& b, const float* m, float amplitude, const GaussianMoments<float>& s, float* to_amplitude,
                                  float* to_mean, float* to_matrix) {
     *to_amplitude += s.value;

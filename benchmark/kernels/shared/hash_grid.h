@@ -17,7 +17,7 @@ struct HashCell {
 
 SEED_FN HashCell hash_cell(const HashLevel& level, const float* point) {
     HashCell cell;
-    // Points outside the unit cube are the caller's to mask; the clamp only keeps the indices valid.
+    // The caller masks points outside the unit cube; the clamp only keeps the indices valid.
     const float limit = level.scale - 1e-3f;
     const float x = seed_min(seed_max(point[0] * level.scale, 0.0f), limit);
     const float y = seed_min(seed_max(point[1] * level.scale, 0.0f), limit);

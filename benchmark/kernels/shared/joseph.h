@@ -76,10 +76,10 @@ SEED_FN JosephSteps joseph_steps(const JosephRay& ray, const int64_t stride[3]) 
     return {seed_pick(stride, ray.axis), seed_pick(stride, ray.a), seed_pick(stride, ray.b)};
 }
 
-// Where a ray meets plane k of a volume padded by one voxel of zeros: offset of the lower corner and the two weights.
+// Intersection of a ray with plane k of a volume padded by one voxel of zeros: offset of the lower corner and the two weights.
 SEED_FN int64_t joseph_corner(const JosephRay& ray, int k, const JosephSteps& steps, float& wa, float& wb) {
     const float a = ray.a0 + k * ray.da, b = ray.b0 + k * ray.db;
-    // A ray that only just touches the volume may round to the far side of the zeros around it, where no memory is.
+    // A ray that only just touches the volume may round to the far side of the zeros around it, outside the allocated memory.
     const float fa = seed_min(seed_max(floorf(a), -1.0f), ray.na), fb = seed_min(seed_max(floorf(b), -1.0f), ray.nb);
     wa = a - fa;
     wb = b - fb;
@@ -100,7 +100,7 @@ SEED_FN float joseph_sum(const JosephRay& ray, const float* volume, const int64_
     return sum * ray.step;
 }
 
-// The transpose of joseph_sum on planes first .. last: adds to what is there.
+// The transpose of joseph_sum on planes first .. last: adds to the volume.
 SEED_FN void joseph_add(const JosephRay& ray, int first, int last, float value, const int64_t stride[3], float* volume) {
     const JosephSteps steps = joseph_steps(ray, stride);
     const int64_t sa = steps.a, sb = steps.b;

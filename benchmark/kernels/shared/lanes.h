@@ -1,5 +1,5 @@
 // Several floats at once on the CPU, in the compiler's own vector types (g++ and clang++): arithmetic is written with + - * as usual.
-// Sixteen with AVX-512, else eight; where the processor has less, the compiler takes them in parts.
+// Sixteen with AVX-512, else eight; for narrower processors the compiler splits them.
 #pragma once
 
 #ifndef __CUDACC__
@@ -46,8 +46,8 @@ static inline Ints to_ints(Floats whole) { return __builtin_convertvector(whole,
 // x where the mask is set (all bits), else 0.
 static inline Floats keep_floats(Floats x, Ints mask) { return (Floats)((Ints)x & mask); }
 
-// What the processor has instructions for. pick_floats: lane i is element index[i] of `low` and `high` together, 0 .. 2 LANES - 1;
-// PICKS says whether that is fast. rough_inverse_root: 1 / sqrt(x), to 4e-4 or better.
+// Operations with processor instructions. pick_floats: lane i is element index[i] of `low` and `high` together, 0 .. 2 LANES - 1;
+// PICKS: pick_floats is fast. rough_inverse_root: 1 / sqrt(x), to 4e-4 or better.
 #if defined(__AVX512F__)
 static inline Floats floor_floats(Floats x) { return (Floats)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 static inline Floats max_floats(Floats x, Floats y) { return (Floats)_mm512_max_ps((__m512)x, (__m512)y); }
@@ -64,9 +64,9 @@ static inline Floats pick_floats(Floats low, Floats high, Ints index) {
     return (Floats)_mm256_blendv_ps(one, two, (__m256)(index << 28));  // bit 3 of the index, moved to the sign, chooses
 }
 #else
-static inline Floats floor_floats(Floats x) {  // of numbers that an int holds
+static inline Floats floor_floats(Floats x) {  // of numbers in the range of an int
     const Floats whole = __builtin_convertvector(to_ints(x), Floats);
-    return whole + __builtin_convertvector(whole > x, Floats);  // -1 where that was rounded up
+    return whole + __builtin_convertvector(whole > x, Floats);  // -1 if rounded up
 }
 static inline Floats max_floats(Floats x, Floats y) { return x > y ? x : y; }
 static inline Floats rough_inverse_root(Floats x) {

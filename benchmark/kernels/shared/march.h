@@ -1,4 +1,4 @@
-// Ray marching through a box, and the composites of what a field answers there. Origins, directions (unit vectors) and the
+// Ray marching through a box, and composites of the field's values there. Origins, directions (unit vectors) and the
 // box [lower x y z, upper x y z] are in mm; samples are packed: rays[r] = (first, count), ts[i] = (t, dt), so ts[i][1] IS dt.
 #pragma once
 #include "device.h"
@@ -24,7 +24,7 @@ SEED_FN MarchSpan march_span(const float* origin, const float* direction, const 
     return span;
 }
 
-// Bins of equal length that a span is cut into: `samples` of them or, where samples is 0, as few as keep each within `step` [mm].
+// Bins of equal length that a span is cut into: `samples` of them or, if samples is 0, as few as keep each within `step` [mm].
 SEED_FN int64_t march_bins(const MarchSpan& span, int samples, double step) {
     if (!(span.far > span.near)) return 0;
     if (samples > 0) return samples;
@@ -43,11 +43,11 @@ SEED_FN uint32_t march_mix(uint32_t x) {
 
 SEED_FN uint32_t march_key(uint32_t seed, int64_t ray) { return march_mix(march_mix((uint32_t)ray ^ seed) + (uint32_t)(ray >> 32)); }
 
-// Where in its bin sample i lies, in [0, 1): a function of seed, ray and sample alone, so no thread depends on another.
+// Position of sample i in its bin, in [0, 1): a function of seed, ray and sample alone, independent of the threads.
 SEED_FN float march_jitter(uint32_t key, uint32_t i) { return (float)(march_mix(key + i * 0x9e3779b9u) >> 8) * (1.0f / 16777216.0f); }
 
 struct MarchRay {
-    float start[3];      // where the ray enters the box
+    float start[3];      // entry point of the ray into the box
     float direction[3];
     float near, dt;      // [mm]
     uint32_t key;
@@ -68,17 +68,17 @@ SEED_FN MarchRay march_ray(const float* origin, const float* direction, const do
     return out;
 }
 
-// Distance of sample i from where the ray enters the box [mm].
+// Distance of sample i from the ray's entry point [mm].
 SEED_FN float march_depth(const MarchRay& ray, int64_t i, bool jitter) {
     return ((float)i + (jitter ? march_jitter(ray.key, (uint32_t)i) : 0.5f)) * ray.dt;
 }
 
-// Position of a sample, never outside the box by a rounding error.
+// Position of a sample, clamped to the box against rounding errors.
 SEED_FN float march_position(const MarchRay& ray, int axis, float depth, const float* box) {
     return seed_max(box[axis], seed_min(box[3 + axis], ray.start[axis] + depth * ray.direction[axis]));
 }
 
-// Cells [z][y][x] that fill the box; a sample in a cell of value 0 is left out.
+// Cells [z][y][x] that fill the box; samples in cells of value 0 are omitted.
 struct MarchOccupancy {
     const unsigned char* cells;  // none: everything is occupied
     int n[3];                    // cells along x, y, z

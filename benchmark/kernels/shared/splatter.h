@@ -1,13 +1,13 @@
 // Coloured Gaussians blended front to back: one Gaussian and one pixel, or several pixels of a row. Footprints are those of gaussians.h.
 //
-// With p the largest value on the pixel's ray, a Gaussian covers alpha = min(opacity p, OPAQUE) of the pixel, nothing below FAINTEST.
+// With p the largest value on the pixel's ray, a Gaussian covers alpha = min(opacity p, OPAQUE) of the pixel, 0 if below FAINTEST.
 // Front to back, from left = 1: colour += left alpha c, then left *= 1 - alpha; the pixel's opacity is 1 - left. A pixel with less than
-// CLOSED left takes no more: that cannot be seen in float32, and so left is never too small to be divided by 1 - alpha.
+// CLOSED left takes no more: float32 could not show it, and left stays large enough to be divided by 1 - alpha.
 //
-// Derivatives go back to front, from what is left in the end and the last Gaussian that was seen: left /= 1 - alpha is what reaches
-// Gaussian k. With g the gradient by colour and opacity and `behind` what g makes of all that is behind k, the derivative by alpha is
-// left (g c - behind), and in front of k `behind` is alpha g c + (1 - alpha) behind. So nothing is kept for pairs of pixel and Gaussian,
-// and no difference of nearly equal numbers is taken.
+// Derivatives go back to front, from the final left and the last Gaussian seen: left /= 1 - alpha is the light that reaches
+// Gaussian k. With g the gradient by colour and opacity, and `behind` the product of g and the colour of everything behind k, the
+// derivative by alpha is left (g c - behind); in front of k `behind` becomes alpha g c + (1 - alpha) behind. So nothing is stored per
+// pair of pixel and Gaussian, and no nearly equal numbers are subtracted.
 #pragma once
 #include "gaussians.h"
 
@@ -32,14 +32,14 @@ struct SplatSlope {         // a pixel on the way back
     Whole last;
 };
 
-// Over a view's pixels: as GaussianSums for the opacity, derivatives by the colour.
+// Sums over a view's pixels: like GaussianSums for the opacity, and derivatives by the colour.
 template <class Number>
 struct SplatSums {
     GaussianSums<Number> shape;
     Number colour[3];
 };
 
-// The reach is a little more than FAINTEST asks for, which pixels look at themselves.
+// The reach is slightly larger than FAINTEST requires; pixels check FAINTEST themselves.
 SEED_FN Splat splat_of(const GaussianView& view, const float* mean, const float* matrix, float opacity, const float* colour, int rows) {
     Splat s;
     s.reach = 2.0f * logf(opacity / SPLAT_FAINTEST) + 1e-3f;
@@ -69,7 +69,7 @@ SEED_FN void splat_blend(const Splat& s, const GaussianRow& row, Number di, int 
     pixel.last = open > 0.0f ? Whole{} + place : pixel.last;
 }
 
-// Takes pixels at (di, dj) back to before Gaussian number `place`, adds their derivatives to its sums, and returns what it covered.
+// Takes pixels at (di, dj) back to before Gaussian number `place`, adds their derivatives to its sums, and returns its coverage.
 template <class Number, class Whole>
 SEED_FN Number splat_unblend(const Splat& s, const GaussianRow& row, Number di, float dj, int place, SplatSlope<Number, Whole>& pixel,
                              SplatSums<Number>& sums) {

@@ -17,7 +17,7 @@ struct VmShape {
 
 SEED_FN VmShape vm_shape(const int* shapes, int k) { return {shapes[3 * k], shapes[3 * k + 1], shapes[3 * k + 2]}; }
 
-// Steps from a sample to the next one down, right and along the line; 0 where there is only one.
+// Steps from a sample to the next one down, right and along the line; 0 if there is only one.
 struct VmSteps {
     int down, right, on;
 };
@@ -29,7 +29,7 @@ struct VmLinear {
     float weight;
 };
 
-// Samples sit at cell centres of the unit interval; beyond the first and last centre the value stays.
+// Samples sit at cell centres of the unit interval; beyond the first and last centre the value is constant.
 SEED_FN VmLinear vm_locate(float position, int n) {
     const float x = seed_min(seed_max(position * n - 0.5f, 0.0f), n - 1.0f);
     const int last = n > 1 ? n - 2 : 0, whole = (int)x;
@@ -37,7 +37,7 @@ SEED_FN VmLinear vm_locate(float position, int n) {
     return {at, x - at};
 }
 
-struct VmPlace {                // where a point falls on a plane and its line
+struct VmPlace {                // position of a point on a plane and its line
     int corner, line;
     float row, column, along;
 };
@@ -74,7 +74,7 @@ SEED_FN void vm_add(const float* plane, const float* line, const VmPlace& at, co
     seed_add(line_sum + at.line + steps.on, to_line * at.along);
 }
 
-// How fast a place moves with the position: cells per unit, 0 where it stays.
+// Derivative of a place by the position: cells per unit, 0 where it is clamped.
 SEED_FN float vm_slope(float position, int n) {
     const float x = position * n - 0.5f;
     return x > 0 && x < n - 1 ? (float)n : 0.0f;
