@@ -7,8 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from benchmark.cli.progress import case_title, outcome, progress_text, run_title
+from benchmark.cli.progress import progress_text
 from benchmark.records.record import RunRecord, RunSpec
+from benchmark.records.titles import case_title, outcome, run_title
 from benchmark.report.console import summary_table
 
 

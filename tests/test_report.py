@@ -13,8 +13,9 @@ import synthetic_results as synthetic
 
 from benchmark.cli.main import main
 from benchmark.plugins.specs import resolve
-from benchmark.records.frame import dataset_names, frame
+from benchmark.records.frame import frame
 from benchmark.records.store import Results, Store
+from benchmark.records.titles import dataset_names
 from benchmark.report import (
     canvas,
     convergence,

@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 
 from benchmark.errors import InputError
 from benchmark.records import nifti
-from benchmark.records.frame import METRICS, frame, labels, noise
+from benchmark.records.frame import METRICS, frame
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.records.results import Results
 from benchmark.records.store import Store
+from benchmark.records.titles import labels, noise
 from benchmark.storage import atomic
 from benchmark.storage.json_values import dumps, plain
 

@@ -14,9 +14,9 @@ import numpy as np
 from benchmark.execution.options import OnEvent, Options
 from benchmark.execution.runner import perform
 from benchmark.plugins.registry import Registry
-from benchmark.records.frame import labels
 from benchmark.records.record import RunRecord
 from benchmark.records.results import Results
+from benchmark.records.titles import labels
 from benchmark.report.compare import environment_changes
 from benchmark.scan.case import Case
 from benchmark.scan.reconstruction import volume_digest

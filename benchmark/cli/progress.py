@@ -9,33 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from benchmark.records.frame import case_words, noise, view_count
 from benchmark.records.record import RunRecord, RunSpec
+from benchmark.records.titles import case_title, outcome, run_title
 
 LINE_INTERVAL = 15.0  # [s] between progress lines of one run
-
-
-def case_title(spec: RunSpec) -> str:
-    """Return a title such as 'chest 64, 10 views, poisson 1e+05'."""
-    return case_words(spec.dataset, spec.dataset_params.get("size", ""), view_count(spec), noise(spec))
-
-
-def run_title(spec: RunSpec) -> str:
-    """Return a title such as 'chest 64, 10 views: zerorf:fast, seed 1'."""
-    method = spec.method if spec.preset == "default" else f"{spec.method}:{spec.preset}"
-    return f"{case_title(spec)}: {method}" + (f", seed {spec.seed}" if spec.seed else "")
-
-
-def outcome(record: RunRecord) -> str:
-    """Return 'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s on cuda:0, native', or the reason for having no result."""
-    if record.status != "ok":
-        return f"{record.status}: {record.reason}"
-    names = {"volume_psnr": "volume", "projection_psnr": "held-out", "fit_psnr": "fit"}
-    values = [(label, record.metrics.get(name)) for name, label in names.items()]
-    parts = [f"{label} {value:.2f} dB" for label, value in values if value is not None]
-    parts.append(f"{record.seconds or 0:.1f} s" + (f" on {record.device}" if record.device else ""))
-    parts += [record.engine] if record.engine else []
-    return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
 
 
 def progress_text(event: dict[str, Any]) -> str:

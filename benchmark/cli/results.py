@@ -51,10 +51,10 @@ def reevaluate(
 ) -> int:
     from benchmark.audit.reevaluate import chosen_metrics
     from benchmark.audit.reevaluate import reevaluate as evaluate
-    from benchmark.cli.progress import run_title
     from benchmark.plugins.registry import registry
     from benchmark.records.results import Results
     from benchmark.records.store import Store
+    from benchmark.records.titles import run_title
 
     console = open_console()
     names = None if protocols is None else [name.strip() for name in protocols.split(",")]

@@ -146,7 +146,7 @@ def _with_memory(options: Options, memory: str | None) -> Options:
 
 
 def _list_runs(plan: Plan) -> int:
-    from benchmark.cli.progress import run_title
+    from benchmark.records.titles import run_title
     from benchmark.sweep.ledger import finished_runs
 
     known = finished_runs(plan)
@@ -195,7 +195,7 @@ def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, sched
 
 
 def _say_what_remains(console: Console, summary: SweepOutcome) -> None:
-    from benchmark.cli.progress import run_title
+    from benchmark.records.titles import run_title
 
     console.print(f"Stopped. {len(summary.records)} runs are recorded, {len(summary.remaining)} remain:", soft_wrap=True)
     for spec in summary.remaining[:10]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from benchmark.errors import InputError
 from benchmark.exchange.volume_image import VolumeImage
-from benchmark.records.frame import labels
 from benchmark.records.record import RunRecord
 from benchmark.records.results import Results
+from benchmark.records.titles import labels
 
 MOST_NAMED = 20
 

@@ -19,8 +19,8 @@ from benchmark.execution.options import OnEvent, Options, Stop
 from benchmark.execution.verdict import judge
 from benchmark.machine.environment import environment
 from benchmark.plugins.registry import Registry
-from benchmark.records.frame import view_count
 from benchmark.records.record import RunRecord, RunSpec
+from benchmark.records.titles import view_count
 from benchmark.scan.case import Case
 from benchmark.scan.reconstruction import ARRAYS
 from benchmark.scan.scan import Scan

@@ -8,8 +8,8 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from benchmark.records.frame import case_words
 from benchmark.records.record import RunRecord
+from benchmark.records.titles import case_words
 from benchmark.report.columns import NARROW, Column
 from benchmark.report.ranking import GROUP, leads
 from benchmark.report.summary import cell, counted, has_notes, has_pretrained, has_ranks, labelled, remark, sections, summarise

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from benchmark.records.frame import dataset_names, labels, row
+from benchmark.records.frame import row
 from benchmark.records.record import CurvePoint
+from benchmark.records.titles import dataset_names, labels
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from benchmark.records.frame import BUDGETS, COST, IDENTITY, METRICS, dataset_names, frame, labels
+from benchmark.records.frame import COST, IDENTITY, METRICS, frame
 from benchmark.records.record import RunRecord
+from benchmark.records.titles import BUDGETS, dataset_names, labels
 from benchmark.report.columns import RANKED, Column, shown
 from benchmark.report.ranking import GROUP, ranked
 from benchmark.report.statistics import Interval, mean_interval

@@ -1,0 +1,163 @@
+"""Titles of cases and runs, and short names that tell apart the runs of one table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from benchmark.records.record import RunRecord, RunSpec
+from benchmark.storage.json_values import plain
+
+NOISE = {"blur": "blur", "scatter": "scatter", "photons": "poisson", "electronic": "gaussian"}  # noise that each dataset parameter adds
+LONGEST = 60  # [characters] of a value in a title
+BUDGETS = {"budget_seconds": "s", "budget_steps": "steps", "budget_samples": "ray samples", "budget_projections": "projections"}
+
+
+def view_count(spec: RunSpec) -> int:
+    """Return the number of training views that a run requests."""
+    views = spec.dataset_params.get("views", 0)
+    return views if isinstance(views, int) else len(views)
+
+
+def noise(spec: RunSpec) -> str:
+    """Return the noise added to the data: 'none', 'poisson 1e+05', 'poisson 1e+05 + gaussian 10', 'blur 1 + poisson 1e+05'."""
+    added = [f"{word} {spec.dataset_params[key]:.4g}" for key, word in NOISE.items() if spec.dataset_params.get(key)]
+    return " + ".join(added) or "none"
+
+
+def case_words(dataset: str, size: int | str, views: int, added: str) -> str:
+    """Return a case in words: 'chest 64, 10 views, poisson 1e+05'."""
+    return f"{dataset} {size}, {views} view{'s' * (views != 1)}" + (f", {added}" if added != "none" else "")
+
+
+def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
+    """Return the dataset of each run id, with the parameters that differ: 'phantom', 'phantom (arc=120)', 'folder (my_scan)'."""
+    groups: dict[tuple[Any, ...], list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault((record.spec.dataset, grid_size(record), noise(record.spec)), []).append(record)
+    found = {}
+    for (dataset, *_), members in groups.items():
+        for run_id, parts in _told_apart(members, (_cases, _parameters, _chosen_views, _digests)):
+            found[run_id] = f"{dataset} ({', '.join(parts)})" if parts else dataset
+    return found
+
+
+def _told_apart(
+    members: Sequence[RunRecord], ways: Sequence[Callable[[Sequence[RunRecord]], list[str]]]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield run ids and their distinguishing texts: each step separates the runs that are still alike."""
+    if not ways:
+        yield from ((member.run_id, []) for member in members)
+        return
+    groups: dict[str, list[RunRecord]] = {}
+    for member, text in zip(members, ways[0](members), strict=True):
+        groups.setdefault(text, []).append(member)
+    for text, group in groups.items():
+        for run_id, parts in _told_apart(group, ways[1:]):
+            yield run_id, [text, *parts] if text and len(groups) > 1 else parts
+
+
+def _cases(members: Sequence[RunRecord]) -> list[str]:
+    """Return the names of cases; an unloaded case counts as the one with the same parameters."""
+    known = {repr(_data_settings(member)): member.case for member in members if member.case}
+    return [member.case or known.get(repr(_data_settings(member)), member.spec.dataset) for member in members]
+
+
+def _parameters(members: Sequence[RunRecord]) -> list[str]:
+    """Return the shared parameters that differ. Equal data may lie in several folders."""
+    settings = [_data_settings(member) for member in members]
+    crowded = _crowded(members)
+    names = [name for name in settings[0] if all(name in values for values in settings) and (name != "path" or crowded)]
+    differing = [name for name in names if len({values[name] for values in settings}) > 1]
+    return [", ".join(f"{name}={values[name]}" for name in differing) for values in settings]
+
+
+def _chosen_views(members: Sequence[RunRecord]) -> list[str]:
+    """Return explicit training views if several sets have equal numbers of views."""
+    crowded = _crowded(members)
+    chosen = [member.spec.dataset_params.get("views", 0) for member in members]
+    return [
+        f"views={_short(views)}" if not isinstance(views, int) and number_of_views(member) in crowded else ""
+        for member, views in zip(members, chosen, strict=True)
+    ]
+
+
+def _digests(members: Sequence[RunRecord]) -> list[str]:
+    crowded = _crowded(members)
+    return [f"data={member.spec.data_digest[:8]}" if number_of_views(member) in crowded else "" for member in members]
+
+
+def _crowded(members: Sequence[RunRecord]) -> set[int]:
+    """Return the numbers of views with more than one data set."""
+    found = {(number_of_views(member), member.spec.data_digest) for member in members if member.spec.data_digest}
+    counts = [count for count, _ in found]
+    return {count for count in counts if counts.count(count) > 1}
+
+
+def grid_size(record: RunRecord) -> int | None:
+    return max(record.volume_shape) if record.volume_shape else record.spec.dataset_params.get("size")
+
+
+def number_of_views(record: RunRecord) -> int:
+    return record.views or view_count(record.spec)
+
+
+def _data_settings(record: RunRecord) -> dict[str, str]:
+    """Return the dataset parameters other than size, views and noise, as text."""
+    return {name: _short(value) for name, value in record.spec.dataset_params.items() if name not in ("size", "views", *NOISE)}
+
+
+def _short(value: Any) -> str:
+    text = str(int(value) if isinstance(value, float) and value.is_integer() else plain(value))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 12]}... {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def labels(records: Iterable[RunRecord]) -> dict[str, str]:
+    """Return a short name for each run id, unique within one table: 'fdk', 'zerorf:fast', 'sart (iterations=20)'."""
+    records = list(records)
+    groups: dict[tuple[str, str, bool], list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault((record.spec.method, record.spec.preset, bool(record.spec.weights_digest)), []).append(record)
+    found = {}
+    for (method, preset, fitted), members in groups.items():
+        name = (method if preset == "default" else f"{method}:{preset}") + (" [pretrained]" if fitted else "")
+        settings = {member.run_id: _settings(member.spec) for member in members}
+        differing = [key for key in _settings(members[0].spec) if len({repr(values.get(key)) for values in settings.values()}) > 1]
+        for member in members:
+            values = ", ".join(f"{key}={settings[member.run_id].get(key)}" for key in differing)
+            found[member.run_id] = f"{name} ({values})" if values else name
+    return found
+
+
+def _settings(spec: RunSpec) -> dict[str, Any]:
+    """Return all settings that distinguish two runs of a method."""
+    weights = {"weights": spec.weights_digest[:8]} if spec.weights_digest else {}
+    return {**spec.method_params, **weights, **budgets(spec), "revision": spec.method_revision}
+
+
+def budgets(spec: RunSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in BUDGETS}
+
+
+def case_title(spec: RunSpec) -> str:
+    """Return a title such as 'chest 64, 10 views, poisson 1e+05'."""
+    return case_words(spec.dataset, spec.dataset_params.get("size", ""), view_count(spec), noise(spec))
+
+
+def run_title(spec: RunSpec) -> str:
+    """Return a title such as 'chest 64, 10 views: zerorf:fast, seed 1'."""
+    method = spec.method if spec.preset == "default" else f"{spec.method}:{spec.preset}"
+    return f"{case_title(spec)}: {method}" + (f", seed {spec.seed}" if spec.seed else "")
+
+
+def outcome(record: RunRecord) -> str:
+    """Return 'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s on cuda:0, native', or the reason for having no result."""
+    if record.status != "ok":
+        return f"{record.status}: {record.reason}"
+    names = {"volume_psnr": "volume", "projection_psnr": "held-out", "fit_psnr": "fit"}
+    values = [(label, record.metrics.get(name)) for name, label in names.items()]
+    parts = [f"{label} {value:.2f} dB" for label, value in values if value is not None]
+    parts.append(f"{record.seconds or 0:.1f} s" + (f" on {record.device}" if record.device else ""))
+    parts += [record.engine] if record.engine else []
+    return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
