@@ -96,10 +96,12 @@ def _crowded(members: Sequence[RunRecord]) -> set[int]:
 
 
 def grid_size(record: RunRecord) -> int | None:
+    """Return the voxels along the longest edge of a run's volume; the requested ones where there is no volume, None if unknown."""
     return max(record.volume_shape) if record.volume_shape else record.spec.dataset_params.get("size")
 
 
 def number_of_views(record: RunRecord) -> int:
+    """Return the number of training views that a run had; the requested number if it had none."""
     return record.views or view_count(record.spec)
 
 
@@ -137,6 +139,7 @@ def _settings(spec: RunSpec) -> dict[str, Any]:
 
 
 def budgets(spec: RunSpec) -> dict[str, Any]:
+    """Return what a run may use, by the columns of BUDGETS; None is unlimited."""
     return {name: getattr(spec, name) for name in BUDGETS}
 
 
