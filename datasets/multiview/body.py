@@ -27,7 +27,7 @@ class Ellipsoid:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Capsule:
-    """All points within `radius` [mm] of the line from `start` to `end` [mm]; colour."""
+    """A capsule: the points within `radius` [mm] of the line from `start` to `end` [mm]; colour."""
 
     start: np.ndarray
     end: np.ndarray

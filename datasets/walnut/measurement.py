@@ -45,7 +45,7 @@ class Measurement:
         return len(self.projections)
 
     def geometry(self, size: int) -> ConeBeamGeometry:
-        """The scanner, with a cube of size^3 voxels that is as wide and as high as the detector's field of view at the axis."""
+        """Return the scanner, with a cube of size^3 voxels that is as wide and as high as the detector's field of view at the axis."""
         pitch = PIXEL * PIXELS / self.projections.shape[1]
         return ConeBeamGeometry(
             source_to_origin=SOURCE_TO_ORIGIN,
