@@ -16,8 +16,8 @@ import grimp
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "architecture.svg"
 WIDTH, MARGIN = 1180, 20  # [px] of the picture, and around it
-ROOM = (206, 66)  # [px] width and height of a room
-STOREY = 104  # [px] from floor to floor
+ROOM = (206, 80)  # [px] width and height of a room
+STOREY = 116  # [px] from floor to floor
 LETTERS = 34  # of a line of text in a room
 
 
@@ -109,7 +109,7 @@ def draw() -> str:
     for room, (x, y) in sorted(places.items()):
         parts.append(f'<rect x="{x:.0f}" y="{y:.0f}" width="{ROOM[0]}" height="{ROOM[1]}" rx="7" fill="#f3f6fa" stroke="#5b6b80"/>')
         parts.append(f'<text x="{x + 10:.0f}" y="{y + 20:.0f}" font-size="14" font-weight="bold" fill="#1d2733">{escape(room)}</text>')
-        for line, text in enumerate(textwrap.wrap(purpose(room), LETTERS)[:3]):
+        for line, text in enumerate(textwrap.wrap(purpose(room), LETTERS)[:4]):
             parts.append(f'<text x="{x + 10:.0f}" y="{y + 35 + 12 * line:.0f}" font-size="10.5" fill="#455365">{escape(text)}</text>')
     return "\n".join([*parts, "</svg>", ""])
 

@@ -1,1 +1,1 @@
-"""Facts of the machine that runs execute on."""
+"""Facts about the machine: processors, memory, clocks, devices."""
