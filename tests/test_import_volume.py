@@ -116,9 +116,9 @@ def test_the_measured_views_reveal_a_wrong_orientation_and_unit(results, tmp_pat
     truth = nifti.read_volume(results / "cases" / case / "truth.nii.gz")
     before = len(Results.open(results).records)
     for values, text in (
-        (truth[::-1], "by z reversed"),
-        (truth.transpose(2, 1, 0), "by axes xyz in place of zyx"),
-        (truth[:, ::-1, ::-1].transpose(0, 2, 1), "by axes zxy in place of zyx, y, x reversed"),
+        (truth[::-1], "found z reversed fits the measured views better"),
+        (truth.transpose(2, 1, 0), "axes xyz in place of zyx"),
+        (truth[:, ::-1, ::-1].transpose(0, 2, 1), "axes zxy in place of zyx, y, x reversed"),
         (truth / 0.05, "--scale 0.05"),
         (1000 * (truth / 0.0206 - 1), "error: volume"),
     ):

@@ -288,7 +288,7 @@ def test_what_line_integrals_are_needed_for_refuses_maxima(tmp_path: Path) -> No
         with pytest.raises(InputError, match="expected line integrals, found maxima along the rays"):
             act()
     assert case.truth is not None
-    with pytest.raises(InputError, match="cannot tell how a volume lies. Import the volume --as-is"):
+    with pytest.raises(InputError, match="do not determine the orientation of a volume. Import the volume --as-is"):
         check_fit(case.truth, case)
 
 
