@@ -48,6 +48,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	       "'dnf install gcc-c++' (Fedora), 'xcode-select --install' (macOS)."; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "Python 3.10 or newer is needed, found $$($(PYTHON) --version). Say which one: make PYTHON=python3.12"; exit 2; }
+	@for folder in methods datasets configs; do [ -e benchmark/$$folder/ ] || ln -sfn ../$$folder benchmark/$$folder; done  # lost in some copies
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	$(BIN)/python -c 'from benchmark.kernels.cpu_library import build; print("kernels:", build().name)'

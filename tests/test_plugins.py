@@ -288,3 +288,9 @@ def test_other_packages_of_the_folders_names_do_no_harm(tmp_path):
         PYTHONPATH=str(tmp_path),
     )
     assert text.split() == ["[]", "ball", "fdk"]
+
+
+def test_a_clone_that_lost_its_links_says_how_to_restore_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "FOLDERS", ("benchmark.nowhere",))
+    (problem,) = [problem for problem in plugins.load().problems if problem.source == "benchmark.nowhere"]
+    assert "benchmark/nowhere is a link to nowhere/: `make install` restores it" in problem.reason

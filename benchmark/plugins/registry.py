@@ -206,8 +206,10 @@ def _modules(registry: Registry, folder: str) -> list[str]:
     """Return the full names of the modules and packages directly inside a folder, except names that start with '_'."""
     try:
         package = importlib.import_module(folder)
-    except ImportError as error:  # symbolic links of a clone checked out as text
-        registry._quarantine(folder, error)
+    except ImportError as error:  # a copy of a clone that lost its links
+        link = folder.replace(".", "/")
+        reason = f"{error}. In a clone, {link} is a link to {link.rpartition('/')[2]}/: `make install` restores it."
+        registry.problems.append(Problem(folder, reason))
         return []
     return [f"{folder}.{info.name}" for info in pkgutil.iter_modules(package.__path__) if not info.name.startswith("_")]
 
