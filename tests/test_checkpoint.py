@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def method(name: str) -> Any:
-    return importlib.import_module(f"methods.{name.split()[0]}").SPEC
+    return importlib.import_module(f"benchmark.methods.{name.split()[0]}").SPEC
 
 
 def checkpoints(path: Path, scan: Scan, spec: Any, params: Any, every: float = 0.0) -> Checkpoints:

@@ -48,6 +48,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
     tree = folder / "tree"
     shutil.copytree(ROOT, tree, symlinks=True, ignore=IGNORED)
     shutil.copy(ROOT / ".pre-commit-config.yaml", tree)
+    shutil.copytree(ROOT / ".ci", tree / ".ci")
     sdist = folder / done(sys.executable, "-c", BUILD, "sdist", folder, folder=tree).splitlines()[-1]
     with tarfile.open(sdist) as archive:
         archive.extractall(folder / "unpacked", filter="data")

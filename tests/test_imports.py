@@ -13,20 +13,21 @@ import pytest
 from benchmark.conformance.imports import imports
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("benchmark", "methods", "datasets")  # folders of this repository
+PLUG_INS = ("methods", "datasets")  # links in a clone, folders in a source distribution
+SOURCES = ("benchmark", *(f"benchmark/{folder}" for folder in PLUG_INS))
 FORMATS = {"nibabel", "tifffile", "PIL", "SimpleITK", "pydicom"}
 HEAVY = {"torch", "pandas", "matplotlib", "seaborn", "scipy", "skimage", "rich", "typer"} | FORMATS
 
 
 def sources(folder: str) -> list[Path]:
-    """Python files of a folder of the repository; rglob follows no links, so that methods/ is not also part of benchmark/."""
-    return sorted((ROOT / folder).rglob("*.py"))
+    """Python files of a folder of the repository; those of plug-ins are not part of benchmark."""
+    own = {ROOT / "benchmark" / name for name in PLUG_INS} if folder == "benchmark" else set()
+    return [path for path in sorted((ROOT / folder).rglob("*.py")) if not own & set(path.parents)]
 
 
 def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
-    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return name if parts[0] == "benchmark" else f"benchmark.{name}"
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def own_imports(path: Path) -> list[str]:
@@ -59,7 +60,7 @@ def test_the_harness_names_no_method():
     """A harness that knows a method by its name would treat it differently."""
     from benchmark.plugins import registry
 
-    names = {path.stem for path in (ROOT / "methods").iterdir() if not path.name.startswith(("_", "."))}
+    names = {path.stem for path in (ROOT / "benchmark" / "methods").iterdir() if not path.name.startswith(("_", "."))}
     names -= {"naf"}  # also the name of a published protocol and file format
     found = []
     for path in sources("benchmark"):
