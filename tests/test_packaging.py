@@ -69,12 +69,9 @@ def test_the_notice_names_every_dataset_that_others_made() -> None:
 
 def sources() -> list[Path]:
     """Code and documents that may tell how to install something."""
-    folders = [
-        folder
-        for name in ("benchmark", "benchmark/methods", "benchmark/datasets", "benchmark/configs", "docs")
-        for folder in (ROOT / name).rglob("*")
-    ]
-    named = [path for path in folders if path.suffix in (".py", ".md", ".j2", ".yaml", ".toml")]
+    folders = ("benchmark", "benchmark/methods", "benchmark/datasets", "benchmark/configs", "docs")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    named = [path for path in paths if path.suffix in (".py", ".md", ".j2", ".yaml", ".toml")]
     return [*named, *ROOT.glob("*.md"), ROOT / "Makefile", *(ROOT / ".ci").iterdir()]
 
 
