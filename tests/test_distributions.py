@@ -36,6 +36,14 @@ def done(*command: str | Path, folder: Path, **variables: str) -> str:
     return result.stdout
 
 
+def create(home: Path) -> Path:
+    """Create an environment that has the dependencies of this one; return its folder of packages."""
+    venv.create(home)
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)}))
+    (site / "dependencies.pth").write_text(DEPENDENCIES)
+    return site
+
+
 def pip(home: Path, *arguments: str | Path) -> None:
     """pip, offline, for another environment."""
     done(sys.executable, "-m", "pip", "--quiet", "--python", python(home), *arguments, folder=home)
@@ -61,9 +69,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 def environment(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment with the wheel; its dependencies are those of this one."""
     home = tmp_path_factory.mktemp("environment")
-    venv.create(home)
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)}))
-    (site / "dependencies.pth").write_text(DEPENDENCIES)
+    create(home)
     pip(home, "install", "--no-deps", "--no-index", distributions[1])
     return home
 
@@ -113,9 +119,7 @@ def test_an_installed_wheel_lists_and_runs_in_any_folder(environment, elsewhere)
 def test_a_package_called_datasets_lives_beside_it(first, distributions, tmp_path):
     """Hugging Face's, for one: installed before or after, and uninstalled again, both go on working."""
     home = tmp_path / "environment"
-    venv.create(home)
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)}))
-    (site / "dependencies.pth").write_text(DEPENDENCIES)
+    site = create(home)
     make_wheel(tmp_path, "datasets", "9.9", STRANGER)
     theirs, ours = tmp_path / "datasets-9.9-py3-none-any.whl", distributions[1]
     for wheel in (theirs, ours) if first == "theirs" else (ours, theirs):
