@@ -21,6 +21,6 @@ def keep_fault(error: BaseException, arguments: list[str]) -> Path | None:
     with contextlib.suppress(OSError):
         path = cache_folder() / "faults" / f"{now:%Y%m%d-%H%M%S-%f}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"python -m benchmark {shlex.join(arguments)}\n{facts}\n\n{text}")
+        path.write_text(f"python -m benchmark {shlex.join(arguments)}\n{facts}\n\n{text}", encoding="utf-8", errors="backslashreplace")
         return path
     return None

@@ -38,7 +38,7 @@ def features(
         np.save(file, rows)
     names = output.with_suffix(".csv")
     table = pd.DataFrame([(record.run_id, record.case, record.spec.method, record.spec.seed) for record, _ in found], columns=COLUMNS)
-    atomic.replace(names, table.to_csv(index=False).encode())
+    atomic.replace_text(names, table.to_csv(index=False))
     console = open_console()
     console.print(escape(f"{output}  {rows.shape} [run, shell x degree]: {shells} shells, degrees 0 to {degree}"), soft_wrap=True)
     console.print(escape(str(names)), soft_wrap=True)

@@ -15,6 +15,7 @@ import typer
 
 from benchmark.cli import authors, catalogue, checkpoints, exports, features, fitting, machine, results, run, scans, validate, volumes
 from benchmark.cli.examples import add_examples
+from benchmark.cli.terminal import prepare_streams
 from benchmark.errors import InputError, MissingDependency
 
 PROGRAM = "python -m benchmark"
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    prepare_streams()
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(args=arguments, prog_name=_program(arguments), standalone_mode=False)

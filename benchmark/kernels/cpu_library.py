@@ -14,13 +14,16 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
-from benchmark.errors import MissingDependency
+from filelock import FileLock
+
+from benchmark.errors import InputError, MissingDependency
 from benchmark.kernels.declarations import CPU
 from benchmark.kernels.sources import CPU_SOURCES, SHARED_SOURCES
-from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
+from benchmark.storage.atomic import replacing
+from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder, own_cache_folder
+from benchmark.storage.sealed import is_intact, is_ours, seal
 from benchmark.storage.writable import prove_folder
 
 INCLUDE = f"-I{SHARED_SOURCES}"
@@ -61,45 +64,55 @@ def _machine_key(compiler: str) -> str:
     cpu = platform.machine() + platform.processor()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        cpu += next((line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))), "")
+        lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
+        cpu += next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return f"{version}{cpu}{OPTIMISE}{tuning_flags(compiler)}"
 
 
 def build() -> Path:
-    """Compile sources missing from the cache; return the shared library's path. Safe if several processes build at once.
+    """Compile what is missing or damaged in the cache; return the shared library's path. Safe if several processes build at once.
 
     Raise MissingDependency without a compiler, InputError if the cache cannot be written.
     """
     compiler = find_compiler()
     key = _machine_key(compiler)
-    headers = "".join(path.read_text() for path in [*sorted(SHARED_SOURCES.glob("*.h")), *sorted(CPU_SOURCES.glob("*.hpp"))])
-    folder = cache_folder() / "kernels"
+    headers = "".join(
+        path.read_text(encoding="utf-8") for path in [*sorted(SHARED_SOURCES.glob("*.h")), *sorted(CPU_SOURCES.glob("*.hpp"))]
+    )
+    folder = _kernel_folder()
     sources = sorted(CPU_SOURCES.glob("*.cpp"))
-    digests = [hashlib.sha256((key + headers + source.read_text()).encode()).hexdigest()[:16] for source in sources]
+    digests = [hashlib.sha256((key + headers + source.read_text(encoding="utf-8")).encode()).hexdigest()[:16] for source in sources]
     objects = [folder / f"{source.stem}-{digest}.o" for source, digest in zip(sources, digests, strict=True)]
     target = folder / f"seed-{hashlib.sha256(''.join(path.name for path in objects).encode()).hexdigest()[:16]}.so"
 
     def compile_one(source: Path, path: Path) -> None:
-        if not path.exists():
+        if not is_intact(path):
             _build_to(path, [compiler, *OPTIMISE, *tuning_flags(compiler), INCLUDE, "-c", str(source)])
 
-    if not target.exists():
-        prove_folder(folder, f"cache {folder}", MOVE_CACHE)
-        with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            list(pool.map(compile_one, sources, objects))
-        _build_to(target, [compiler, *tuning_flags(compiler), "-shared", *map(str, objects)])
+    if is_intact(target):
+        return target
+    prove_folder(folder, f"cache {folder}", MOVE_CACHE)
+    with FileLock(folder / "build.lock"):
+        if not is_intact(target):  # another process may have built it in the meantime
+            with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+                list(pool.map(compile_one, sources, objects))
+            _build_to(target, [compiler, *tuning_flags(compiler), "-shared", *map(str, objects)])
     return target
 
 
+def _kernel_folder() -> Path:
+    """Return the folder of the built kernels: in the cache, or in the user's own where another user owns that one."""
+    for cache in (cache_folder(), own_cache_folder()):
+        if is_ours(cache / "kernels"):
+            return cache / "kernels"
+    raise InputError(f"cache {cache}", expected="a folder that belongs to this user", found="another user's", fix=MOVE_CACHE)
+
+
 def _build_to(target: Path, command: list[str]) -> None:
-    """Run the compiler into a temporary file and move it into place, so that no process loads half a file."""
-    handle, name = tempfile.mkstemp(dir=target.parent, suffix=target.suffix)
-    os.close(handle)
-    try:
-        _run([*command, "-o", name])
-        os.replace(name, target)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    """Run the compiler into a temporary file, move it into place and seal it, so that no process loads half a file."""
+    with replacing(target) as temporary:
+        _run([*command, "-o", str(temporary)])
+    seal(target)
 
 
 @functools.cache

@@ -100,7 +100,7 @@ def _git(folder: Path, *arguments: str) -> str:
 def processor() -> str:
     """Name of the processor."""
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.processor() or platform.machine()
     match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)

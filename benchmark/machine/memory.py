@@ -42,9 +42,9 @@ def free_memory(device: str = "cpu") -> float:
         return torch.cuda.mem_get_info(torch.device(device))[0] / GIB
     amounts = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB]
     with contextlib.suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         amounts.append(next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024 / GIB)
     with contextlib.suppress(OSError, ValueError):  # "max" if the container has no limit
-        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="utf-8")) for name in ("max", "current"))
         amounts.append((limit - used) / GIB)
     return max(0.0, min(amounts))

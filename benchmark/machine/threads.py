@@ -55,7 +55,7 @@ def set_variables(environment: MutableMapping[str, str]) -> set[str]:
 def loaded_runtimes() -> list[str]:
     """Return the OpenMP runtimes in this process; none are found without /proc (macOS)."""
     try:
-        text = Path("/proc/self/maps").read_text(errors="replace")
+        text = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
     return [name for name in RUNTIMES if re.search(rf"/{name}[-.\w]*\.so[.\d]*$", text, re.MULTILINE)]

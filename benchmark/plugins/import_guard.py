@@ -46,6 +46,25 @@ def survived(module: str) -> Iterator[None]:
             stamp.touch()
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Send what the block prints, from Python and from compiled code, to the standard error: the output belongs to the command."""
+    if sys.stdout:
+        sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:  # a stream is closed
+        kept = -1
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept >= 0:
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
 def _stamp(module: str) -> Path:
     """Return the stamp file of a module, location and interpreter."""
     try:

@@ -155,15 +155,18 @@ class Registry:
 
 def load() -> Registry:
     """Return a registry of all plug-ins found now. The built-in parts come first, so no plug-in can replace them."""
+    from benchmark.plugins.import_guard import quiet
+
     registry = Registry()
     for name in OWN:
         _import(registry, name)
-    for folder in FOLDERS:
-        for name in _modules(registry, folder):
-            _import(registry, name)
-    for point in _entry_points():
-        source = f"{point.name} ({point.dist.name if point.dist else point.value})"
-        _import(registry, source, functools.partial(_load, point))
+    with quiet():
+        for folder in FOLDERS:
+            for name in _modules(registry, folder):
+                _import(registry, name)
+        for point in _entry_points():
+            source = f"{point.name} ({point.dist.name if point.dist else point.value})"
+            _import(registry, source, functools.partial(_load, point))
     return registry
 
 

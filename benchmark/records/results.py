@@ -35,7 +35,7 @@ class StoredCase:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         with self._reading("case.json"):
-            facts = json.loads((folder / "case.json").read_text())
+            facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
         self.digest: str = facts["digest"]
         self.name: str = facts["name"]
         self.dataset: str = facts["dataset"]
@@ -206,7 +206,7 @@ class Results:
 def read_record(path: Path, problems: list[str]) -> RunRecord | None:
     """Read the record of one attempt; return None and add to `problems` if unreadable. Records of older schemas stay as they are."""
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError(f"expected an object, found a {type(values).__name__}")
         if values.get("schema_version", 0) > SCHEMA_VERSION:

@@ -104,7 +104,7 @@ class Store:
             "geometry": geometry.to_dict(),
             "heldout_geometry": heldout.geometry.to_dict() if heldout is not None else None,
         }
-        (folder / "case.json").write_text(dumps(facts, indent=1))
+        (folder / "case.json").write_text(dumps(facts, indent=1), encoding="utf-8")
 
     def write_record(
         self, record: RunRecord, volume: np.ndarray | None = None, case: Case | None = None, attempt: int | None = None
@@ -140,7 +140,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise atomic.StorageError(path, error) from error
-        atomic.replace(path, frame(records).to_csv(index=False).encode())
+        atomic.replace_text(path, frame(records).to_csv(index=False))
         return path
 
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
-import matplotlib
+import matplotlib.style
 import matplotlib.ticker
 import seaborn
 from matplotlib.axes import Axes
@@ -88,8 +88,8 @@ class Palette:
 
 
 def styled() -> AbstractContextManager[None]:
-    """Apply the style within a `with` block only."""
-    return matplotlib.rc_context(STYLE)
+    """Apply the style within a `with` block only, whatever the user's own matplotlibrc says."""
+    return matplotlib.style.context(["default", STYLE])
 
 
 def canvas(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:

@@ -39,7 +39,7 @@ STYLES, SCRIPTS = ("page.css",), ("controls.js", "tables.js", "charts.js", "stac
 def write_page(results: Results, figures: Iterable[Picture]) -> Path:
     """Write report.html; `figures` are listed on it, as files for papers. Return its path. Raise StorageError if writing fails."""
     path = results.folder / "report.html"
-    atomic.replace(path, page(results, figures).encode())
+    atomic.replace_text(path, page(results, figures))
     return path
 
 
@@ -77,8 +77,8 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
     }
     return templates.get_template("page.html.j2").render(
         title=results.folder.resolve().name,
-        style="\n".join((WEB / name).read_text() for name in STYLES),
-        script="\n".join((WEB / name).read_text() for name in SCRIPTS),
+        style="\n".join((WEB / name).read_text(encoding="utf-8") for name in STYLES),
+        script="\n".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS),
         data=_script_text(facts),
         stacks=viewers.stacks,
         facts=_facts(table),

