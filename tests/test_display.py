@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from benchmark.cli.progress import progress_text
+from benchmark.cli.progress import PlainDisplay, progress_text
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.records.titles import case_title, outcome, run_title
 from benchmark.report.console import summary_table
@@ -80,3 +80,11 @@ def test_seeds_are_averaged_and_without_truth_the_heldout_views_rank():
 def test_what_is_doubtful_about_a_finished_run_stands_beside_it():
     _, row = rendered(record(spec("outside"), metrics={"volume_psnr": 30.0}, reason="it looks mirrored\nin x"))
     assert row[1] == "30.00" and row[-1] == "it looks mirrored"
+
+
+def test_a_note_of_a_method_is_printed_once_below_its_run():
+    stream = io.StringIO()
+    display = PlainDisplay(Console(file=stream, width=200))
+    for seed in (0, 1):
+        display.run_finished(record(spec(seed=seed), info={"note": "a gap of 18 degrees"}))
+    assert stream.getvalue().count("\nnote: grey: a gap of 18 degrees\n") == 1

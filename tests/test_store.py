@@ -197,6 +197,7 @@ def test_no_results_folder_is_said(tmp_path):
 
 
 def test_a_case_comes_back_whole(store, case):
+    case = dataclasses.replace(case, notes=("two images were left out",))
     store.write_case(case, "tiny", {"size": 6})
     store.write_case(case, "tiny", {"size": 6})
     run = spec(data_digest=case.digest)
@@ -211,6 +212,7 @@ def test_a_case_comes_back_whole(store, case):
     np.testing.assert_array_equal(found.heldout, case.heldout.projections)
     assert found.geometry == case.scan.geometry and found.heldout_geometry == case.heldout.geometry
     assert (found.truth_note, found.heldout_views) == ("made up", (100, 101, 102))
+    assert found.load().notes == case.notes
     assert len(results.cases()) == 1
     assert [path.name for path in (store.folder / "cases").iterdir()] == [case.digest]
 

@@ -51,6 +51,7 @@ class Measured:
     - `heldout`: the held-out views (default: drawn from the views that do not train).
     - `view_labels`: one number per view, by name (see Scan).
     - `published`: {'data': ..., 'scene': ...} where the user declares that the scan is that scene of a published collection.
+    - `notes`: sentences for the user about these data (files left out, values assumed).
 
     Raises InputError for view indices that the scan does not have.
     """
@@ -68,6 +69,7 @@ class Measured:
     heldout: tuple[int, ...] | None = None
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     published: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("training", "heldout"):
@@ -145,6 +147,7 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
         training_views=training,
         heldout_views=heldout,
         facts={"published": measured.published} if as_published else {},
+        notes=measured.notes,
     )
 
 

@@ -35,6 +35,7 @@ class PlainDisplay:
         self.total = self.position = 0
         self._places: dict[str, int] = {}  # run id -> its number
         self._next_line: dict[str, float] = {}  # run id -> time of its next progress line
+        self._notes: set[str] = set()  # already printed
 
     def __enter__(self) -> PlainDisplay:
         return self
@@ -72,6 +73,13 @@ class PlainDisplay:
 
     def run_finished(self, record: RunRecord) -> None:
         self.line(f"{self.place(record.run_id)} {run_title(record.spec)}: {outcome(record)}")
+        if record.info.get("note"):
+            self.note(f"{record.spec.method}: {record.info['note']}")
+
+    def note(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes.add(text)
+            self.line(f"note: {text}")
 
     def warning(self, text: str) -> None:
         self.line(f"warning: {text}")

@@ -46,6 +46,7 @@ class StoredCase:
         self.training_views: tuple[int, ...] = tuple(facts["training_views"])
         self.heldout_views: tuple[int, ...] = tuple(facts["heldout_views"])
         self.truth_note: str = facts["truth_note"]
+        self.notes: tuple[str, ...] = tuple(facts.get("notes", ()))  # absent in older folders
         self.length_unit: str = facts["length_unit"]
         self.photons: float | None = facts["photons"]
         self.composite: Composite = facts.get("composite", "sum")  # absent in older folders, like the next three
@@ -100,7 +101,8 @@ class StoredCase:
         if self.heldout is not None and self.heldout_geometry is not None:
             known = dict(view_labels=self.heldout_view_labels, photons=self.heldout_photons, noise=self.heldout_noise)
             heldout = Scan(self.heldout, self.heldout_geometry, **known, **self._beside("heldout"), **common)
-        return Case(self.name, scan, self.truth, heldout, self.truth_note, self.training_views, self.heldout_views, self.facts, self.part)
+        views = self.training_views, self.heldout_views
+        return Case(self.name, scan, self.truth, heldout, self.truth_note, *views, self.facts, self.part, self.notes)
 
 
 class Results:

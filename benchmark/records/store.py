@@ -88,6 +88,7 @@ class Store:
             "dataset": dataset,
             "dataset_params": dataset_params,
             "truth_note": case.truth_note,
+            "notes": case.notes,
             "length_unit": case.scan.length_unit,
             "view_labels": case.scan.view_labels,
             "heldout_view_labels": heldout.view_labels if heldout is not None else {},

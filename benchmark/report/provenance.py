@@ -31,6 +31,7 @@ def cases(results: Results) -> list[dict[str, Any]]:
             "distances": f"source to axis {geometry.source_to_origin:.5g}, to detector {geometry.source_to_detector:.5g} {unit}",
             "photons": "noise-free or unknown" if case.photons is None else f"{case.photons:.4g} per pixel",
             "truth": case.truth_note or "not described",
+            **({"notes": " ".join(case.notes)} if case.notes else {}),
             "digest": case.digest,
         }
         found.append({"name": f"{case.name}, {geometry.views} views", "facts": facts})

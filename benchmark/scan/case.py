@@ -33,6 +33,7 @@ class Case:
     heldout_views: tuple[int, ...] = ()
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # input of some metrics (JSON values), see MetricSpec.needs
     part: str = ""  # the part of the dataset's path that it shows, if there are several, e.g. 'frame 5'
+    notes: tuple[str, ...] = ()  # sentences for the user about these data; the sweep prints them, the page shows them
 
     def __post_init__(self) -> None:
         if self.truth is not None:
@@ -51,7 +52,7 @@ class Case:
 
     @property
     def digest(self) -> str:
-        """Hash of both scans, of the truth and of `facts['published']`; names, notes, view indices and other facts do not count."""
+        """Hash of both scans, of the truth and of `facts['published']`; names, all notes, view indices and other facts do not count."""
         content = hashlib.sha256(self.scan.digest.encode())
         if self.truth is not None:
             mapped.update(content, self.truth)

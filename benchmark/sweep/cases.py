@@ -28,17 +28,22 @@ class Cases:
         first = {case_key(spec): spec for spec in reversed(runs)}
         keys = list(dict.fromkeys(map(case_key, runs)))
         errors: list[str] = []
+        notes: dict[str, None] = {}
         for index, key in enumerate(keys):
             spec = first[key]
             display.loading(spec, index, len(keys))
             try:
-                self._digests[key] = self._cache.get(spec).digest
+                case = self._cache.get(spec)
+                self._digests[key] = case.digest
+                notes |= {f"{case.name}: {note}": None for note in case.notes}
             except InputError as error:
                 errors.append(f"dataset {spec.dataset}: {error}")
             except MissingDependency as error:
                 self._unavailable[key] = ("skipped", str(error))
             except Exception as error:  # a dataset's own code
                 self._unavailable[key] = ("failed", f"loading {spec.dataset} failed: {type(error).__name__}: {error}")
+        for note in notes:
+            display.note(note)
         if errors:
             raise InputError("\n  ".join(dict.fromkeys(errors)))
 

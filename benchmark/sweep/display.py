@@ -25,5 +25,8 @@ class Display(Protocol):
     def run_finished(self, record: RunRecord) -> None:
         """Announce that a run has ended and its record is stored."""
 
+    def note(self, text: str) -> None:
+        """Report a remark about the data or a result."""
+
     def warning(self, text: str) -> None:
         """Report a problem that does not stop the sweep."""

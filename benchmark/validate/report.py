@@ -76,6 +76,7 @@ class Report:
         views, rows, columns = self.setup.projections.shape
         how = "the truth's projections" if self.known else "views predicted by a reconstruction from the other views (no truth)"
         lines = [f"{self.name}: {views} views of {rows} x {columns} pixels, compared with {how}"]
+        lines += [f"note: {note}" for note in self.setup.notes]
         lines += [f"numbers: {r.level}: {r.text}{'. ' + r.fix if r.fix else ''}" for r in self.remarks]
         if not self.remarks:
             lines.append("numbers: plausible line integrals")
@@ -111,6 +112,7 @@ class Report:
             "name": self.name,
             "truth": self.known,
             "remarks": [dataclasses.asdict(remark) for remark in self.remarks],
+            "notes": list(self.setup.notes),
             "exit_code": self.exit_code,
         }
         if diagnosis is None:

@@ -19,7 +19,7 @@ from benchmark.scan_folder.orbit import field_of_view
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setup:
     """Measured numbers [view, v, u], the keywords of a ConeBeamGeometry (which need not describe a scanner), truth [z, y, x] or None,
-    masks bool [view, v, u] or None.
+    masks bool [view, v, u] or None, and notes for the user about the data.
 
     `detector_shape` and `volume_shape` always follow the arrays. `box_follows`: the description gives no position of the volume, so the
     volume is the region that the detector sees.
@@ -30,6 +30,7 @@ class Setup:
     truth: np.ndarray | None = None
     box_follows: bool = False
     masks: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, case: Case) -> Setup:
@@ -37,7 +38,7 @@ class Setup:
         if case.scan.composite != "sum":
             raise InputError(f"case '{case.name}'", expected=MEASURED["sum"], found=MEASURED[case.scan.composite])
         values = {field.name: getattr(case.scan.geometry, field.name) for field in dataclasses.fields(case.scan.geometry)}
-        return cls(case.scan.projections, values, case.truth, masks=case.scan.masks)
+        return cls(case.scan.projections, values, case.truth, masks=case.scan.masks, notes=case.notes)
 
     def changed(self, **values: Any) -> Setup:
         """Return the setup with other geometry keywords."""
