@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmark.metrics import projection, register_metrics, similarity, volume
+from benchmark.metrics.similarity import filled_in
 
 SPECS = {(spec.kind, spec.name): spec for spec in register_metrics() if spec.protocol != "more"}
 MODULES = {"volume": volume, "projection": projection}
@@ -38,7 +39,7 @@ def test_every_registered_metric_resolves_to_its_function():
 
     for (kind, name), spec in SPECS.items():
         assert resolve(spec.target) is getattr(MODULES[kind], name)
-        assert spec.summary and spec.higher_is_better and not spec.needs
+        assert spec.summary and spec.higher_is_better and spec.needs == (("valid",) if kind == "projection" else ())
     more = {spec.name: spec for spec in register_metrics() if spec.protocol == "more"}
     assert all(callable(resolve(spec.target)) and spec.needs and spec.summary for spec in more.values())
     assert {name for name, spec in more.items() if not spec.unit} == {"iou", "l1"}  # pure numbers
@@ -269,3 +270,36 @@ def test_the_inputs_are_left_alone(images):
     for kind, name in ALL:
         score(kind, name, *images)
     assert all(np.array_equal(a, b) for a, b in zip(images, copies, strict=True))
+
+
+# -- pixels that do not count -----------------------------------------------------------------------------------------------
+
+
+def test_pixels_that_are_not_valid_change_no_score():
+    """A scan with dead pixels, whatever they hold: every score of projections is that of the other pixels."""
+    rng = np.random.default_rng(5)
+    truth = np.clip(
+        np.hypot(*np.meshgrid(np.linspace(-1, 1, 40), np.linspace(-1, 1, 30)))[None] * np.linspace(0.3, 0.6, 3)[:, None, None], 0, 1
+    )
+    truth = truth.astype(np.float32)
+    prediction = (truth + 0.02 * rng.standard_normal(truth.shape)).astype(np.float32)
+    valid = np.ones(truth.shape, bool)
+    valid[:, 4, 20] = valid[:, :, 7] = False
+    scores = {}
+    for value in (0.3, 0.4):  # of the repaired pixels
+        repaired = np.where(valid, truth, np.float32(value))
+        filled = filled_in(prediction, repaired, valid)
+        np.testing.assert_array_equal(filled[valid], prediction[valid])
+        scores[value] = {name: getattr(projection, name)(filled, repaired, valid) for name in ("psnr", "psnr_sax", "psnr_naf", "psnr_r2")}
+    assert scores[0.3] == scores[0.4]
+    expected = 20 * np.log10(truth.max()) - 10 * np.log10(np.mean((prediction - truth)[valid].astype(np.float64) ** 2))
+    assert scores[0.3]["psnr"] == pytest.approx(expected, abs=1e-6)
+    everything = np.ones(truth.shape, bool)
+    for name in ("psnr", "ssim", "psnr_naf", "psnr_sax", "ssim_sax", "psnr_r2", "ssim_r2"):
+        score = getattr(projection, name)
+        assert score(prediction, truth, everything) == pytest.approx(score(prediction, truth), abs=1e-9)
+        wrong = np.where(valid, prediction, np.float32(0.9))
+        assert score(filled_in(wrong, truth, valid), truth, valid) == pytest.approx(
+            score(filled_in(prediction, truth, valid), truth, valid)
+        )
+        assert score(wrong, truth) < score(filled_in(wrong, truth, valid), truth, valid)

@@ -50,6 +50,10 @@ class Measured:
     - `training`: the views that training subsets are taken from, in order of measurement (default: all).
     - `heldout`: the held-out views (default: drawn from the views that do not train).
     - `view_labels`: one number per view, by name (see Scan).
+    - `valid()`: bool [v, u], the detector's pixels that measure; the others are repaired in `view`. None where all do.
+    - `preprocessing`: what was done to the measured numbers, for the record: found or given values by the name of the step.
+    - `calibrated(heldout)`: the scan with everything found that is to be found from the views themselves (bad pixels, an axis off
+      centre), without those held out; None where there is nothing to find. Views cannot be read as a Scan before.
     - `published`: {'data': ..., 'scene': ...} where the user declares that the scan is that scene of a published collection.
     - `notes`: sentences for the user about these data (files left out, values assumed).
 
@@ -70,6 +74,9 @@ class Measured:
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     published: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    valid: Callable[[], np.ndarray | None] | None = None
+    preprocessing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    calibrated: Callable[[Sequence[int]], Measured] | None = None
 
     def __post_init__(self) -> None:
         for name in ("training", "heldout"):
@@ -110,8 +117,11 @@ class Measured:
     def scan(self, views: Sequence[int], size: int, factor: int = 1, noise: float | None = None) -> Scan:
         """Return a Scan of these views with factor x factor pixels averaged, converted one at a time (into a file where they are large).
 
-        An averaged pixel is in the mask if any of its pixels is.
+        An averaged pixel is in the mask if any of its pixels is, and valid if most of its pixels are. Raise ValueError before
+        `calibrated`, if there is anything to find.
         """
+        if self.calibrated is not None:
+            raise ValueError(f"'{self.name}': call calibrated(heldout) before scan(views): some of its description is found from the views")
         geometry = self.grid(size).binned(factor).subset(list(views))
 
         def views_of(view: Callable[[int], np.ndarray], dtype: type) -> np.ndarray:
@@ -126,7 +136,13 @@ class Measured:
         masks = None if self.mask is None else views_of(self.mask, np.bool_)  # a mean above 0 is True
         labels = {name: values[list(views)] for name, values in self.view_labels.items()}
         photons = self.photons and self.photons * factor**2  # averaging pixels adds up what they counted
-        return Scan(projections, geometry, photons=photons, length_unit=self.length_unit, view_labels=labels, masks=masks, noise=noise)
+        measuring = None if self.valid is None else self.valid()
+        valid = None
+        if measuring is not None:
+            most = binned(measuring[None], factor)[0] > 0.5
+            valid = mapped.copied(np.broadcast_to(most, geometry.projection_shape), np.bool_)
+        known = dict(photons=photons, length_unit=self.length_unit, view_labels=labels, masks=masks, noise=noise, valid=valid)
+        return Scan(projections, geometry, **known)
 
 
 def measured_case(measured: Measured, params: MeasuredParams) -> Case:
@@ -135,6 +151,7 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     Raises InputError for more views than the scan has.
     """
     training, heldout = measured.choose(params)
+    measured = measured if measured.calibrated is None else measured.calibrated(heldout)
     factor = params.bin or usual_bin(measured.geometry.detector_shape, params.size)
     grid = measured.grid(params.size)
     as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
@@ -146,8 +163,11 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
         truth_note=measured.truth_note,
         training_views=training,
         heldout_views=heldout,
-        facts={"published": measured.published} if as_published else {},
         notes=measured.notes,
+        facts={
+            **({"published": measured.published} if as_published else {}),
+            **({"preprocessing": dict(measured.preprocessing)} if measured.preprocessing else {}),
+        },
     )
 
 

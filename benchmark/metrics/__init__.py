@@ -90,7 +90,15 @@ def register_metrics() -> list[MetricSpec]:
     """Return volume and projection metrics of all protocols; kind 'volume' and name 'psnr' become the column volume_psnr."""
     named: dict[Literal["volume", "projection"], tuple[tuple[str, str, str], ...]] = {"volume": _VOLUME, "projection": _PROJECTION}
     protocols = [
-        MetricSpec(name=name, kind=kind, target=f"benchmark.metrics.{kind}:{name}", unit=unit, summary=summary, protocol=_protocol(name))
+        MetricSpec(
+            name=name,
+            kind=kind,
+            target=f"benchmark.metrics.{kind}:{name}",
+            unit=unit,
+            summary=summary,
+            protocol=_protocol(name),
+            needs=("valid",) if kind == "projection" else (),
+        )
         for kind, metrics in named.items()
         for name, unit, summary in metrics
     ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.metrics import photographs
+from benchmark.metrics.similarity import filled_in
 from benchmark.plugins.specs import MetricSpec, resolve
 from benchmark.scan.case import Case
 from benchmark.scan.scan import Scan
@@ -27,8 +28,8 @@ class Scorer:
         """Return all metrics of a volume [z, y, x], and the errors (a failed metric is None).
 
         The harness itself re-projects the volume, identically for every method (by maxima if the views are maxima), and compares it
-        with the held-out views (projection_*) and with the measured training views (fit_*). Photographs are compared with
-        the harness's rendering of the Gaussians in `arrays` (see Reconstruction).
+        with the held-out views (projection_*) and with the measured training views (fit_*), in the pixels that are valid (Scan.valid).
+        Photographs are compared with the harness's rendering of the Gaussians in `arrays` (see Reconstruction).
         """
         values: dict[str, float | None] = {}
         problems: list[str] = []
@@ -42,7 +43,8 @@ class Scorer:
                 from benchmark.projection import rendering  # brings torch
 
                 views = rendering.rendered(volume, scan.geometry, scan.composite)  # may lie in a file, as the volume may
-                self._apply(prefix, scan, views, scan.projections, values, problems)
+                views = filled_in(views, scan.projections, scan.valid)
+                self._apply(prefix, scan, views, scan.projections, values, problems, {"valid": scan.valid})
         return values, problems
 
     def versions(self, names: Iterable[str]) -> dict[str, int]:
@@ -58,8 +60,8 @@ class Scorer:
         except InputError as error:
             problems.append(str(error))
             return
-        pair = {"silhouettes": (found.silhouettes, true.silhouettes)}
-        self._apply(prefix, scan, found.stack(), true.stack(), values, problems, pair)
+        more = {"silhouettes": (found.silhouettes, true.silhouettes), "valid": None}
+        self._apply(prefix, scan, found.stack(), true.stack(), values, problems, more)
 
     def _apply(
         self,

@@ -45,13 +45,32 @@ def images(prediction: np.ndarray, truth: np.ndarray) -> Pairs:
     return ((x[0], y[0]) for x, y in pieces(prediction, truth, 1))
 
 
-def mean_square(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Return the mean of the squared differences over all pairs, each number counted once."""
-    total, count = 0.0, 0
+def mean_square(pairs: Iterable[tuple[np.ndarray, np.ndarray]], valid: np.ndarray | None = None) -> float:
+    """Return the mean of the squared differences over all pairs, each number counted once.
+
+    With `valid` (bool, the shape of all pairs together), only the numbers so marked count.
+    """
+    total, count, start = 0.0, 0, 0
     for prediction, truth in pairs:
-        total += float(np.sum(np.square(prediction - truth)))
-        count += truth.size
+        square, end = np.square(prediction - truth), start + len(truth)
+        counted = square if valid is None else square[valid[start:end]]
+        total, count, start = total + float(np.sum(counted)), count + counted.size, end
     return total / count
+
+
+def filled_in(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+    """Return the prediction with the truth's numbers where `valid` (bool, same shape) is False, so that no score counts them as errors."""
+    if valid is None:
+        return prediction
+    prediction, truth = pair(prediction, truth)
+
+    def write(filled: np.ndarray) -> None:
+        for part in mapped.pieces(filled):
+            filled[part] = np.where(valid[part], prediction[part], truth[part])
+            for array in (prediction, truth, valid):
+                mapped.release(array)
+
+    return mapped.filled(prediction.shape, write)
 
 
 def finite(score: float | np.floating) -> float | None:
@@ -70,14 +89,22 @@ def decibels(square: float, data_range: float) -> float | None:
     return finite(-20 * np.log10(max(error, RESOLUTION)) if np.isfinite(error) else np.nan)
 
 
-def gaussian_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float) -> float | None:
+def gaussian_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float, valid: np.ndarray | None = None) -> float | None:
     """Return the mean SSIM, 2-D or 3-D: Gaussian window of sigma 1.5 (11 taps), population covariance, borders of 5 left out.
 
-    None if the range is not positive or an axis is shorter than the window.
+    With `valid` (bool), of an image: the mean over the windows about valid pixels. None if the range is not positive, if an axis is
+    shorter than the window or if no pixel is valid.
     """
     if not data_range > 0 or min(truth.shape) < 2 * RADIUS + 1:
         return None
-    return _in_slabs(prediction, truth, RADIUS, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=data_range)
+    options: dict[str, Any] = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=data_range)
+    if valid is None or valid.all():
+        return _in_slabs(prediction, truth, RADIUS, **options)
+    from skimage.metrics import structural_similarity
+
+    inner = (slice(RADIUS, -RADIUS),) * truth.ndim
+    scores = structural_similarity(truth, prediction, full=True, **options)[1]
+    return finite(scores[inner][valid[inner]].mean()) if valid[inner].any() else None
 
 
 def uniform_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float, width: int = 7) -> float | None:
@@ -134,10 +161,11 @@ def ssim_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
     return mapped.filled(truth.shape, write)
 
 
-def zero_padded_ssim(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def zero_padded_ssim(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     """Return the SSIM of each image of two stacks [image, row, column]: range 1, Gaussian window of 11 taps, zeros beyond the border.
 
-    This is the window of the Gaussian-splatting code bases (borders count, images may be smaller than the window). Returns [image].
+    This is the window of the Gaussian-splatting code bases (borders count, images may be smaller than the window). Returns [image]: means
+    over the pixels that are `valid` (bool, the stacks' shape; default all).
     """
     from scipy.ndimage import correlate1d
 
@@ -152,4 +180,4 @@ def zero_padded_ssim(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     mean_x, mean_y = blur(x), blur(y)
     var_x, var_y, cov = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2, blur(x * y) - mean_x * mean_y
     score = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
-    return score.mean(axis=(1, 2))
+    return score.mean(axis=(1, 2)) if valid is None else score.mean(axis=(1, 2), where=valid)

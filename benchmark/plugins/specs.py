@@ -120,7 +120,8 @@ class MetricSpec:
       'projection'); None means that the score does not apply. Take the data range from the truth, never from the prediction.
     - `needs` names further keyword arguments of the target: 'geometry' (of the volume and of the views), 'silhouettes' (of
       photographs: rendered and true), or one of the case's facts, such as 'mu_water' [1/mm] or 'sphere' (centre x y z and radius [mm]).
-      Cases without them are not scored.
+      Cases without them are not scored. Kind 'projection' may also need 'valid': Scan.valid, or None where every pixel counts; in
+      other pixels the prediction is replaced by the truth.
     - `revision` must be raised whenever values change.
     """
 

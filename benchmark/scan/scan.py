@@ -26,11 +26,12 @@ class Scan:
 
     By `composite`, `projections` (float32 [view, v, u]) are line integrals (dimensionless), maxima along the rays (in the field's unit), or
     silhouettes (the covered share of each pixel, 0 .. 1) beside `colours` (red, green, blue over black, 0 .. 1). Only methods that
-    declare a kind (`MethodSpec.composites`) receive scans of it. `masks` mark the pixels that show the object; None where unknown. `noise`
-    is set only if known better than from the pixels: call `scan_noise`.
+    declare a kind (`MethodSpec.composites`) receive scans of it. `masks` mark the pixels that show the object; None where unknown. `valid`
+    marks the pixels that were measured: the others are repaired (dead and hot pixels), no score counts them, and methods may ignore
+    them; None where all were measured. `noise` is set only if known better than from the pixels: call `scan_noise`.
 
-    Raise InputError, naming the field, for arrays that do not fit the geometry or are not finite, for empty masks, and for a detector
-    that does not see the volume.
+    Raise InputError, naming the field, for arrays that do not fit the geometry or are not finite, for empty masks, for views without a
+    measured pixel, and for a detector that does not see the volume.
     """
 
     projections: np.ndarray
@@ -42,6 +43,7 @@ class Scan:
     colours: np.ndarray | None = None  # float32 [view, v, u, 3] of photographs
     masks: np.ndarray | None = None  # bool [view, v, u] (uint8 is converted: 0 is outside); photographs have silhouettes instead
     noise: float | None = None  # in the projections' unit
+    valid: np.ndarray | None = None  # bool [view, v, u]
 
     def __post_init__(self) -> None:
         projections = np.asarray(self.projections)
@@ -67,13 +69,15 @@ class Scan:
             object.__setattr__(self, "colours", _checked_colours(self))
         if self.masks is not None:
             object.__setattr__(self, "masks", _checked_masks(self, np.asarray(self.masks)))
+        if self.valid is not None:
+            object.__setattr__(self, "valid", _checked_valid(self, np.asarray(self.valid)))
         if self.noise is not None and not 0 <= self.noise < math.inf:
             raise InputError("scan.noise", expected="a standard deviation, 0 or more", found=f"{self.noise}")
 
     @property
     def beside(self) -> dict[str, np.ndarray]:
-        """Arrays beside the projections, by name: `colours` or `masks`, if present."""
-        found = {"colours": self.colours, "masks": self.masks}
+        """Arrays beside the projections, by name: `colours`, `masks` and `valid`, where present."""
+        found = {"colours": self.colours, "masks": self.masks, "valid": self.valid}
         return {name: array for name, array in found.items() if array is not None}
 
     @property
@@ -91,6 +95,9 @@ class Scan:
         if self.masks is not None:
             content.update(b"masks")
             mapped.update(content, self.masks)
+        if self.valid is not None:
+            content.update(b"valid")
+            mapped.update(content, self.valid)
         if self.noise is not None:
             content.update(f"noise {self.noise!r}".encode())
         if self.photons is not None:
@@ -116,9 +123,7 @@ def _checked_colours(scan: Scan) -> np.ndarray:
 
 def _checked_masks(scan: Scan, masks: np.ndarray) -> np.ndarray:
     """Return the masks as bool, read-only. Raise InputError for a wrong shape or type, and for an empty mask."""
-    shape = scan.geometry.projection_shape
-    if masks.shape != shape or masks.dtype not in (np.bool_, np.uint8):
-        raise InputError("scan.masks", expected=f"bool or uint8 [view, v, u] = {shape}", found=f"shape {masks.shape}, {masks.dtype}")
+    _check_marks("masks", masks, scan.geometry.projection_shape)
     if scan.composite == "over":
         raise InputError("scan.masks", expected="none beside photographs, whose projections are their silhouettes", found="masks")
     masks = _own(masks, np.bool_)
@@ -129,6 +134,23 @@ def _checked_masks(scan: Scan, masks: np.ndarray) -> np.ndarray:
         raise InputError("scan.masks", expected="the object in every view", found=found, fix="Remove these views or repair their masks.")
     masks.setflags(write=False)
     return masks
+
+
+def _checked_valid(scan: Scan, valid: np.ndarray) -> np.ndarray:
+    """Return the marks of measured pixels as bool, read-only. Raise InputError for a wrong shape or type, and for a view without any."""
+    _check_marks("valid", valid, scan.geometry.projection_shape)
+    valid = _own(valid, np.bool_)
+    empty = [index for index, marks in enumerate(valid) if not marks.any()]
+    mapped.release(valid)
+    if empty:
+        raise InputError("scan.valid", expected="a measured pixel in every view", found=f"none in view {empty[0]}")
+    valid.setflags(write=False)
+    return valid
+
+
+def _check_marks(name: str, marks: np.ndarray, shape: tuple[int, int, int]) -> None:
+    if marks.shape != shape or marks.dtype not in (np.bool_, np.uint8):
+        raise InputError(f"scan.{name}", expected=f"bool or uint8 [view, v, u] = {shape}", found=f"shape {marks.shape}, {marks.dtype}")
 
 
 def _own(array: np.ndarray, dtype: Any = np.float32) -> np.ndarray:

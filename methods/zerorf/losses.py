@@ -57,7 +57,8 @@ def half_resolution(scan: Scan) -> Scan:
     """Return the scan with pixels and voxels of twice the size, without masks (unused here)."""
     z, y, x = (-(-n // 2) for n in scan.geometry.volume_shape)
     binned = nn.functional.avg_pool2d(torch.tensor(scan.projections), 2).numpy()
-    return dataclasses.replace(scan, noise=None, geometry=scan.geometry.binned(2).with_volume((z, y, x)), projections=binned, masks=None)
+    grid = scan.geometry.binned(2).with_volume((z, y, x))
+    return dataclasses.replace(scan, noise=None, geometry=grid, projections=binned, masks=None, valid=None)
 
 
 class GrowingRayLoss:
