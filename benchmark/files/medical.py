@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import re
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmark.errors import InputError, MissingDependency, one_line
+from benchmark.files import itk_header
+from benchmark.files.compressed import read_to_end
 from benchmark.files.limits import check_array
 
+SHORTEST = 1e-9  # [mm] spacing; shorter ones, and longer than its reciprocal, are no lengths of a scan
+MOST_HEADER = 16 << 20  # [bytes] before the voxels of a NIfTI file, extensions included
+XYZT_UNITS = {0: None, 1: ("meters", 1000.0), 2: None, 3: ("micrometers", 0.001)}  # NIfTI-1: name and mm; none is mm
 NIFTI, ITK = (".nii", ".nii.gz"), (".nrrd", ".nhdr", ".mha", ".mhd")
 
 
@@ -22,11 +28,15 @@ class Image:
 
     values: [k, j, i], i fastest in the file. axes: [3, 3], column n is the step along index i, j, k (in this order) in x, y, z
     [mm]; x to the patient's right, y to the front, z to the head (RAS, as in NIfTI). origin: centre of voxel (0, 0, 0) [mm].
+    note: conversions made (', ...'). stated: False if the header holds only defaults. frame: DICOM's frame of reference.
     """
 
     values: np.ndarray
     axes: np.ndarray
     origin: np.ndarray
+    note: str = ""
+    stated: bool = True
+    frame: str = ""
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -36,7 +46,7 @@ class Image:
 
 
 def read_nifti(path: Path) -> Image:
-    """Read a NIfTI-1 or -2 file and apply its slope and intercept. Raise InputError for anything else."""
+    """Read a NIfTI-1 or -2 file, its slope, intercept and unit of length applied. Raise InputError for anything else."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
@@ -44,15 +54,18 @@ def read_nifti(path: Path) -> Image:
 
     broken = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
     try:
-        _check_pixdim(path)
-        image: Any = nibabel.load(path, mmap="r")
-        dtype = np.dtype(image.header.get_data_dtype())
-        plain = path.stat().st_size - int(image.header["vox_offset"]) if path.suffix == ".nii" else None
-        check_array(str(path), image.shape, dtype, stored=plain)
-        if image.header.get_slope_inter() not in ((None, None), (1.0, 0.0)):
-            check_array(str(path), image.shape, np.dtype(np.float64))  # rescaled, hence in memory
-        values = np.asanyarray(image.dataobj)
-        affine = np.asarray(image.affine, dtype=np.float64)
+        _check_header(path)
+        with _nifti(path) as (image, packed):
+            dtype = np.dtype(image.header.get_data_dtype())
+            plain = None if packed else path.stat().st_size - int(image.header["vox_offset"])
+            check_array(str(path), image.shape, dtype, stored=plain)
+            if image.header.get_slope_inter() not in ((None, None), (1.0, 0.0)):
+                check_array(str(path), image.shape, np.dtype(np.float64))  # rescaled, hence in memory
+            values = np.asanyarray(image.dataobj)
+            if packed:
+                read_to_end(str(path), packed)
+            affine = np.asarray(image.affine, dtype=np.float64)
+            header = image.header
     except InputError:
         raise
     except FileNotFoundError:
@@ -62,11 +75,38 @@ def read_nifti(path: Path) -> Image:
     shape = tuple(length for axis, length in enumerate(values.shape) if axis < 3 or length > 1)
     if len(shape) != 3:
         raise InputError(str(path), expected="three axes", found=f"shape {values.shape}")
-    return _image(path, values.reshape(shape).transpose(2, 1, 0), affine[:3, :3], affine[:3, 3])
+    stated = bool(header["sform_code"] or header["qform_code"]) and not np.array_equal(affine, np.eye(4))
+    unit, note = _unit(path, int(header["xyzt_units"]))
+    return _image(path, values.reshape(shape).transpose(2, 1, 0), affine[:3, :3] * unit, affine[:3, 3] * unit, note, stated)
 
 
-def _check_pixdim(path: Path) -> None:
-    """Raise InputError for spacings that nibabel would silently make positive."""
+@contextlib.contextmanager
+def _nifti(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open a NIfTI image: mapped from a plain file, or with the stream that unpacks it, so that its checksum can be read too."""
+    import nibabel
+    from nibabel.openers import ImageOpener
+
+    if path.suffix.lower() == ".nii":
+        yield nibabel.load(path, mmap="r"), None
+        return
+    with ImageOpener(str(path)) as stream:
+        size = int.from_bytes(stream.read(4), "little")
+        stream.seek(0)
+        kind: Any = nibabel.Nifti2Image if 540 in (size, int.from_bytes(size.to_bytes(4, "big"), "little")) else nibabel.Nifti1Image
+        holder = nibabel.FileHolder(fileobj=stream)
+        yield kind.from_file_map({"header": holder, "image": holder}, mmap=False), stream
+
+
+def _unit(path: Path, code: int) -> tuple[float, str]:
+    """Return mm per unit of length and a note. Raise InputError for a code that is no length."""
+    if code & 7 not in XYZT_UNITS:
+        raise InputError(f"{path}: xyzt_units", expected="mm, micron or meter", found=f"code {code & 7}")
+    found = XYZT_UNITS[code & 7]
+    return (1.0, "") if found is None else (found[1], f", lengths in {found[0]} as its header says")
+
+
+def _check_header(path: Path) -> None:
+    """Raise InputError for spacings that nibabel would silently make positive, and for more header than memory is for."""
     import nibabel
     from nibabel.openers import ImageOpener
 
@@ -74,9 +114,13 @@ def _check_pixdim(path: Path) -> None:
         block = file.read(nibabel.Nifti2Header.sizeof_hdr)
     second = block[:4] in ((540).to_bytes(4, "little"), (540).to_bytes(4, "big"))
     kind = nibabel.Nifti2Header if second else nibabel.Nifti1Header
-    spacing = np.asarray(kind(block[: kind.sizeof_hdr], check=False)["pixdim"][1:4])
+    header = kind(block[: kind.sizeof_hdr], check=False)
+    spacing = np.asarray(header["pixdim"][1:4])
     if not (spacing > 0).all():
         raise InputError(str(path), expected="positive voxel spacings (pixdim)", found=f"{spacing.tolist()}")
+    start = float(header["vox_offset"])
+    if not start <= MOST_HEADER:
+        raise InputError(str(path), expected=f"voxels within the first {MOST_HEADER >> 20} MiB (vox_offset)", found=f"{start:g}")
 
 
 def read_itk(path: Path) -> Image:
@@ -84,8 +128,7 @@ def read_itk(path: Path) -> Image:
     itk = simple_itk()
     if not path.is_file():
         raise InputError(str(path), expected="a file", found="none")
-    data = _check_data_file(path)
-    _check_spacing(path)
+    header = itk_header.Header.read(path)
     reader = itk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -94,16 +137,19 @@ def read_itk(path: Path) -> Image:
         if reader.GetNumberOfComponents() != 1 or len(shape) != 3:
             found = f"shape {shape} with {reader.GetNumberOfComponents()} numbers per voxel"
             raise InputError(str(path), expected="three axes and one number per voxel", found=found)
-        check_array(str(path), shape, np.dtype(np.float32), stored=None)
-        _check_stored(path, data, shape, reader.GetPixelID(), itk)
+        dtype = itk.GetArrayViewFromImage(itk.Image(1, 1, 1, reader.GetPixelID())).dtype
+        header.check_data(shape, dtype)
         image = reader.Execute()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1][:200]
         raise InputError(str(path), expected="an NRRD or MetaImage file", found=reason) from error
     directions = np.array(image.GetDirection()).reshape(3, 3)
     axes = directions * np.array(image.GetSpacing())  # columns: steps along i, j, k in x, y, z of LPS
-    to_ras = np.array([-1.0, -1.0, 1.0])
-    return _image(path, itk.GetArrayFromImage(image), to_ras[:, None] * axes, to_ras * np.array(image.GetOrigin()))
+    origin = np.array(image.GetOrigin())
+    stated = not (np.array_equal(axes, np.eye(3)) and not origin.any())
+    along_space, along_index, note = header.units()
+    to_ras = np.array([-1.0, -1.0, 1.0]) * along_space
+    return _image(path, itk.GetArrayFromImage(image), to_ras[:, None] * axes * along_index, to_ras * origin, note, stated)
 
 
 def simple_itk() -> Any:
@@ -116,47 +162,9 @@ def simple_itk() -> Any:
     return SimpleITK
 
 
-def _image(path: Path, values: np.ndarray, axes: np.ndarray, origin: np.ndarray) -> Image:
-    if not (np.isfinite(axes).all() and np.isfinite(origin).all()) or abs(np.linalg.det(axes)) < 1e-12:
+def _image(path: Path, values: np.ndarray, axes: np.ndarray, origin: np.ndarray, note: str, stated: bool) -> Image:
+    lengths = np.linalg.norm(axes, axis=0)
+    finite = np.isfinite(axes).all() and np.isfinite(origin).all() and lengths.min() > SHORTEST and lengths.max() < 1 / SHORTEST
+    if not (finite and abs(np.linalg.det(axes / lengths)) > 1e-6):
         raise InputError(str(path), expected="three finite axes of positive spacing", found=f"{axes.tolist()}, origin {origin.tolist()}")
-    return Image(values, axes, origin)
-
-
-def _check_data_file(path: Path) -> Path:
-    """Return the file with the numbers: the header itself or a file in its folder. No other folder is allowed."""
-    match = re.search(r"^\s*(?:ElementDataFile\s*=|data ?file:)\s*(\S.*?)\s*$", _head(path), re.IGNORECASE | re.MULTILINE)
-    if match is None or match.group(1).upper() in ("LOCAL", "LIST"):
-        if match is not None and match.group(1).upper() == "LIST":
-            raise InputError(str(path), expected="one file with the numbers", found="a list of files")
-        return path
-    name = match.group(1)
-    if not name.isprintable() or len(name) > 255:
-        raise InputError(str(path), expected="its numbers in a file beside it", found=f"{name!r:.80}")
-    neighbour = path.parent / name
-    if neighbour.resolve().parent != path.parent.resolve() or "%" in name:
-        raise InputError(str(path), expected="its numbers in a file beside it", found=name)
-    if not neighbour.is_file():
-        raise InputError(str(path), expected=f"its numbers in {name} beside it", found="no such file")
-    return neighbour
-
-
-def _check_spacing(path: Path) -> None:
-    """Raise InputError for spacings that ITK would silently make positive."""
-    match = re.search(r"^\s*(?:ElementSpacing\s*=|spacings:)(.*)$", _head(path), re.IGNORECASE | re.MULTILINE)
-    words = match.group(1).split() if match else []
-    if any(re.fullmatch(r"-.*|[+]?0*[.]?0*(e.*)?|nan|inf", word, re.IGNORECASE) for word in words):
-        raise InputError(str(path), expected="positive voxel spacings", found=" ".join(words))
-
-
-def _check_stored(path: Path, data: Path, shape: tuple[int, ...], pixel: int, itk: Any) -> None:
-    """Raise InputError for a file too short for its image: ITK would fill the rest with uninitialised memory."""
-    head = _head(path).lower()
-    compressed = bool(re.search(r"compresseddata\s*=\s*true|encoding:\s*(gz|gzip|bz2|bzip2|txt|text|ascii|hex)", head))
-    binary = not re.search(r"binarydata\s*=\s*false", head)
-    if binary and not compressed:
-        check_array(str(path), shape, itk.GetArrayViewFromImage(itk.Image(1, 1, 1, pixel)).dtype, stored=data.stat().st_size)
-
-
-def _head(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(1 << 16).decode("latin-1")
+    return Image(values, axes, origin, note, stated)
