@@ -95,6 +95,8 @@ EXPORTS = Exports(
         },
         "Reading files": {
             "read_volume_file": "benchmark.files.volume",
+            "read_placed_volume": "benchmark.files.volume",
+            "PlacedVolume": "benchmark.files.volume",
             "volume_format": "benchmark.files.volume",
             "open_scan_folder": "benchmark.scan_folder.load",
             "read_naf": "benchmark.exchange.naf",

@@ -197,7 +197,7 @@ def test_a_missing_slice_is_said(tmp_path):
         ({"PixelSpacing": [1, -1]}, "PixelSpacing: expected positive lengths"),
         ({"SeriesInstanceUID": "9.9"}, "expected one DICOM series, found 2"),
         ({"Rows": 3}, "expected shape and direction of"),
-        ({"NumberOfFrames": 4}, "several frames"),
+        ({"NumberOfFrames": 4}, "ImagePositionPatient: expected 3 numbers"),
         ({"PixelData": b"xx"}, "expected pixels that can be read"),
     ],
 )
@@ -271,9 +271,11 @@ def test_crop_ceiling_side_and_units(tmp_path):
 def test_what_a_path_is(tmp_path):
     assert volume_format(write_dicom(tmp_path / "series", patient())) == "dicom"
     assert volume_format(next((tmp_path / "series").iterdir())) == "dicom"
-    assert volume_format(tmp_path) == "" and volume_format(tmp_path / "none") == ""
+    assert volume_format(tmp_path) == "dicom"  # in a folder below
+    (tmp_path / "empty").mkdir()
+    assert volume_format(tmp_path / "empty") == "" and volume_format(tmp_path / "none") == ""
     with pytest.raises(InputError, match="expected a DICOM folder, numbered images, NIfTI"):
-        read_volume_file(tmp_path)
+        read_volume_file(tmp_path / "empty")
 
 
 def test_run_with_a_volume_of_ones_own(tmp_path, capsys):

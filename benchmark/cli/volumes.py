@@ -55,6 +55,7 @@ def import_volume(
     import shlex
 
     from benchmark.errors import InputError
+    from benchmark.exchange.stored_run import patient_place
     from benchmark.exchange.volume_import import check_fit, find_case, import_record, in_attenuation, read_volume
     from benchmark.plugins.registry import registry
     from benchmark.records.results import Results
@@ -66,7 +67,8 @@ def import_volume(
         raise InputError("command line", expected="one of --hu and --scale", found="both")
     folder = Results.open(results)
     stored = find_case(folder, case)
-    volume = in_attenuation(read_volume(path, stored.geometry, axes), scale=scale, water=water if hu else None)
+    origin, _ = patient_place(stored.facts)
+    volume = in_attenuation(read_volume(path, stored.geometry, axes, origin), scale=scale, water=water if hu else None)
     if not as_is:
         check_fit(volume, stored.load())
     record = import_record(registry(), folder, stored, volume, name, source or path.name)

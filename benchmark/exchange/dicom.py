@@ -11,14 +11,15 @@ import numpy as np
 from benchmark.exchange.volume_image import VolumeImage
 
 LARGEST = 65535
+HU_RANGE = (-32768, 32767)  # of the whole numbers that hold HU without a slope
 
 
 def write_series(folder: Path, image: VolumeImage) -> None:
     """Write one file per slice, from the feet to the head, into a new folder.
 
     Rows run from the patient's right to the left, columns from the front to the back, as on every CT: the volume is turned by
-    180 degrees about z, and its position accounts for the turn. HU are rounded to whole numbers; attenuation [1/mm] becomes 65536 steps
-    between its smallest and its largest value. Equal images give identical files, identifiers included.
+    180 degrees about z, and its position accounts for the turn. HU are rounded to whole numbers where those fit; larger ones, and
+    attenuation [1/mm], become 65536 steps between the smallest and the largest value. The frame of reference is the source's. Equal images give identical files, identifiers included.
     """
     from pydicom.uid import generate_uid
 
@@ -29,9 +30,10 @@ def write_series(folder: Path, image: VolumeImage) -> None:
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = (
         generate_uid(entropy_srcs=[*content, part]) for part in ("study", "series", "frame")
     )
+    dataset.FrameOfReferenceUID = image.frame_of_reference or dataset.FrameOfReferenceUID
     dataset.RescaleSlope, dataset.RescaleIntercept = _number(slope), _number(intercept)
     dataset.PixelRepresentation = int(slices.dtype == np.int16)
-    x, y, z = (image.geometry.voxel_centres(axis) for axis in (2, 1, 0))
+    x, y, z = (np.asarray(image.geometry.voxel_centres(axis)) + image.origin[2 - axis] for axis in (2, 1, 0))
     for index, pixels in enumerate(slices[:, ::-1, ::-1]):
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[*content, str(index)])
         dataset.InstanceNumber, dataset.SliceLocation = index + 1, _number(z[index])
@@ -42,9 +44,9 @@ def write_series(folder: Path, image: VolumeImage) -> None:
 
 def _stored(image: VolumeImage) -> tuple[np.ndarray, float, float]:
     """Return whole numbers [z, y, x], and the slope and intercept that restore the values."""
-    if image.unit == "HU":
-        return np.clip(np.rint(image.values), -32768, 32767).astype(np.int16), 1.0, 0.0
     low, high = float(image.values.min()), float(image.values.max())
+    if image.unit == "HU" and HU_RANGE[0] <= low and high <= HU_RANGE[1]:
+        return np.rint(image.values).astype(np.int16), 1.0, 0.0
     slope, intercept = float(_number((high - low) / LARGEST or 1.0)), float(_number(low))  # as the file will state it
     return np.clip(np.rint((image.values - intercept) / slope), 0, LARGEST).astype(np.uint16), slope, intercept
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmark.errors import InputError
 from benchmark.exchange.volume_image import VolumeImage
 from benchmark.records.record import RunRecord
 from benchmark.records.results import Results
 from benchmark.records.titles import labels
+from benchmark.scan.geometry import Triple
 
 MOST_NAMED = 20
 
@@ -50,4 +53,12 @@ def stored_image(results: Results, record: RunRecord, *, truth: bool = False) ->
             why, fix = f"none: {gone} is missing", results.remedy(record)
         raise InputError(f"run '{record.run_id}'", expected="a truth" if truth else "a reconstruction", found=why, fix=fix)
     title = f"truth-{case.digest}" if truth else record.run_id
-    return VolumeImage(values, case.geometry, title, length_unit=case.length_unit)
+    origin, frame = patient_place(case.facts)
+    return VolumeImage(values, case.geometry, title, length_unit=case.length_unit, origin=origin, frame_of_reference=frame)
+
+
+def patient_place(facts: Mapping[str, Any]) -> tuple[Triple, str]:
+    """Return a case's origin in the patient's frame, x y z [mm], and the frame's identifier; zeros and '' where they are not known."""
+    place = facts.get("patient") or {}
+    x, y, z = place.get("origin", (0.0, 0.0, 0.0))
+    return (float(x), float(y), float(z)), str(place.get("frame_of_reference", ""))

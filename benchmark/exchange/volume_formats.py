@@ -13,7 +13,7 @@ from benchmark.exchange.dicom import write_series
 from benchmark.exchange.volume_image import VolumeImage
 from benchmark.machine.environment import missing_modules
 from benchmark.records import nifti
-from benchmark.storage import atomic
+from benchmark.storage import atomic, mapped
 from benchmark.storage.json_values import dumps
 from benchmark.storage.writable import prove_file
 
@@ -33,7 +33,7 @@ class Format:
 def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
     """Write one of FORMATS, complete or not at all, with a JSON file of the position beside formats that cannot hold it.
 
-    Return the paths. Raise InputError if the path exists, MissingDependency if a library is not installed.
+    Return the paths. Raise InputError if the path exists or values are not finite, MissingDependency if a library is not installed.
     """
     format = FORMATS[kind]
     missing = missing_modules(format.requires)
@@ -42,6 +42,9 @@ def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
     if not path.name.endswith(format.suffix):
         raise InputError("--output", expected=f"a name that ends in {format.suffix}", found=f"'{path.name}'")
     paths = [path] if format.placed else [path, path.with_name(f"{path.name}.json")]
+    broken = mapped.not_finite(image.values)
+    if broken:
+        raise InputError(f"volume of {image.title}", expected="finite numbers", found=f"{broken} that are NaN or Inf")
     for target in paths:
         prove_file(target, new=True)
     with atomic.replacing(path) if format.suffix else atomic.new_folder(path) as temporary:
@@ -57,7 +60,7 @@ def usual_name(kind: str, title: str) -> str:
 
 
 def _nifti(path: Path, image: VolumeImage) -> None:
-    nifti.write_volume(path, image.values, image.geometry, image.length_unit)
+    nifti.write_volume(path, image.values, image.geometry, image.length_unit, image.origin)
 
 
 def _itk(path: Path, image: VolumeImage) -> None:

@@ -18,13 +18,18 @@ from benchmark.scan.hounsfield import MU_WATER
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class VolumeImage:
-    """values: [z, y, x] in `unit` ('1/mm' or 'HU') on the grid of `geometry`; `title` says what it is (a run id)."""
+    """values: [z, y, x] in `unit` ('1/mm' or 'HU') on the grid of `geometry`; `title` says what it is (a run id).
+
+    `origin`: x y z [mm] of the geometry's origin in the patient's frame, from the file that was scanned; `frame_of_reference`: DICOM's.
+    """
 
     values: np.ndarray
     geometry: ConeBeamGeometry
     title: str
     unit: str = "1/mm"
     length_unit: str = "mm"
+    origin: Triple = (0.0, 0.0, 0.0)
+    frame_of_reference: str = ""
 
     def in_hounsfield(self, water: float = MU_WATER) -> VolumeImage:
         """Return HU = 1000 (mu / water - 1), with the attenuation of water in 1/mm. Raise InputError if lengths are not mm."""
@@ -41,8 +46,8 @@ class VolumeImage:
 
     @property
     def first_ras(self) -> Triple:
-        """Centre of voxel [0, 0, 0], x y z in our axes [mm]."""
-        x, y, z = (float(self.geometry.voxel_centres(axis)[0]) for axis in (2, 1, 0))
+        """Centre of voxel [0, 0, 0], x y z in the patient's frame [mm]."""
+        x, y, z = (float(self.geometry.voxel_centres(axis)[0]) + self.origin[2 - axis] for axis in (2, 1, 0))
         return (x, y, z)
 
     def facts(self) -> dict[str, Any]:
@@ -57,4 +62,5 @@ class VolumeImage:
             "spacing_zyx": (z, y, x),
             "first_voxel_centre_xyz": self.first_ras,
             "orientation": "RAS (x to the right, y to the front, z to the head)",
+            **({"frame_of_reference": self.frame_of_reference} if self.frame_of_reference else {}),
         }

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files.dicom import read_series
-from benchmark.files.door import kind, open_stack
-from benchmark.files.medical import ITK, NIFTI, Image, read_itk, read_nifti
+from benchmark.files.door import open_stack
+from benchmark.files.medical import Image
 from benchmark.files.upright import upright
-from benchmark.files.volume import volume_format
+from benchmark.files.volume import has_place, read_image
 from benchmark.machine.environment import environment
 from benchmark.metrics.scorer import Scorer
 from benchmark.plugins.registry import Registry
@@ -24,7 +23,7 @@ from benchmark.records.record import RunRecord, RunSpec
 from benchmark.records.results import Results, StoredCase
 from benchmark.records.store import Store
 from benchmark.scan.case import Case
-from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.geometry import ConeBeamGeometry, Triple
 from benchmark.scan.hounsfield import attenuation
 from benchmark.scan.reconstruction import volume_digest
 from benchmark.scan.scan import MEASURED
@@ -51,15 +50,15 @@ def find_case(results: Results, text: str) -> StoredCase:
     raise InputError(f"--case {text}", expected="one case of the results folder", found=f"{len(found)}", fix=f"Cases: {known or 'none'}.")
 
 
-def read_volume(path: Path, geometry: ConeBeamGeometry, axes: str = "zyx") -> np.ndarray:
+def read_volume(path: Path, geometry: ConeBeamGeometry, axes: str = "zyx", origin: Triple = (0.0, 0.0, 0.0)) -> np.ndarray:
     """Read a volume [z, y, x] on the geometry's grid. A file with a position in space must lie on the grid; others are turned by `axes`.
 
-    Raise InputError for any other shape, spacing or position.
+    The grid lies where the geometry has it or, as in exported files, with the geometry's origin at `origin` (x y z) [mm]. Raise InputError for any other shape, spacing or position.
     """
-    if volume_format(path) in ("dicom", *NIFTI, *ITK):
+    if has_place(path):
         if axes != "zyx":
             raise InputError("--axes", expected="no value for a file that holds its position", found=axes)
-        values = _placed(str(path), _image(path), geometry)
+        values = _placed(str(path), read_image(path), geometry, origin)
     else:
         if sorted(axes) != ["x", "y", "z"]:
             raise InputError("--axes", expected="z, y and x, each once, such as xyz", found=f"'{axes}'")
@@ -84,13 +83,7 @@ def in_attenuation(volume: np.ndarray, *, scale: float | None, water: float | No
     return made
 
 
-def _image(path: Path) -> Image:
-    if volume_format(path) == "dicom":
-        return read_series(path if path.is_dir() else path.parent)
-    return read_nifti(path) if kind(path) in NIFTI else read_itk(path)
-
-
-def _placed(where: str, image: Image, geometry: ConeBeamGeometry) -> np.ndarray:
+def _placed(where: str, image: Image, geometry: ConeBeamGeometry, origin: Triple) -> np.ndarray:
     """Return the image with its axes along the project's. Raise InputError if it is off the case's volume by a tenth of a voxel."""
     values, spacing, oblique = upright(image, 0.0, where)
     if oblique:
@@ -102,8 +95,8 @@ def _placed(where: str, image: Image, geometry: ConeBeamGeometry) -> np.ndarray:
         expected = f"shape [z, y, x] = {geometry.volume_shape} and spacing {_short(geometry.volume_spacing)} mm"
         raise InputError(where, expected=expected, found=f"{values.shape} and {_short(spacing)} mm")
     wanted = np.array([geometry.voxel_centres(axis)[0] for axis in (2, 1, 0)])
-    if (np.abs(first - wanted) > 0.1 * np.array(spacing[::-1])).any():
-        expected = f"the first voxel at x, y, z = {_short(wanted)} mm"
+    if all((np.abs(first - wanted - shift) > 0.1 * np.array(spacing[::-1])).any() for shift in (np.zeros(3), np.array(origin))):
+        expected = f"the first voxel at x, y, z = {_short(wanted + origin)} mm"
         raise InputError(where, expected=expected, found=_short(first), fix="As `export` writes it; or import a .npy file.")
     return values
 

@@ -9,6 +9,7 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.files.limits import check_array
 from benchmark.files.medical import Image
+from benchmark.storage import mapped
 
 ALONG = 1e-3  # axes that deviate by less than this share count as the patient's
 
@@ -32,8 +33,14 @@ def upright(image: Image, outside: float, where: str) -> tuple[np.ndarray, Tripl
     x, y, z = (float(lengths[index]) for index in order)
     turned = ordered * signs
     if np.abs(turned - np.eye(3)).max() <= ALONG:
-        return np.ascontiguousarray(values), (z, y, x), False
+        return mapped.contiguous(values, values.dtype), (z, y, x), False
     return _interpolated(values, turned, (z, y, x), outside, where), (z, y, x), True
+
+
+def centre(image: Image) -> Triple:
+    """Return the centre of the image's box, x y z [mm], which `upright` keeps."""
+    x, y, z = image.origin + image.axes @ ((np.array(image.values.shape[::-1]) - 1) / 2)
+    return (float(x), float(y), float(z))
 
 
 def _interpolated(values: np.ndarray, directions: np.ndarray, spacing: Triple, outside: float, where: str) -> np.ndarray:

@@ -7,29 +7,34 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.geometry import ConeBeamGeometry, Triple
 from benchmark.storage import mapped
 
 PIECE = 8 << 20  # [bytes] written or read at once
 
 
-def affine(geometry: ConeBeamGeometry) -> np.ndarray:
-    """Return the map from voxel indices (x, y, z) to scanner coordinates [mm], float64 [4, 4]: spacing and first voxel centre."""
+def affine(geometry: ConeBeamGeometry, origin: Triple = (0.0, 0.0, 0.0)) -> np.ndarray:
+    """Return the map from voxel indices (x, y, z) to scanner coordinates [mm], float64 [4, 4]: spacing and first voxel centre.
+
+    `origin`: x y z of the geometry's origin in those coordinates.
+    """
     matrix = np.diag([*geometry.volume_spacing[::-1], 1.0])
-    matrix[:3, 3] = [geometry.voxel_centres(axis)[0] for axis in (2, 1, 0)]
+    matrix[:3, 3] = [geometry.voxel_centres(axis)[0] + origin[2 - axis] for axis in (2, 1, 0)]
     return matrix
 
 
-def write_volume(path: Path, volume: np.ndarray, geometry: ConeBeamGeometry, length_unit: str = "mm") -> None:
-    """Store a volume [z, y, x] as float32, plane by plane; on disk the first axis is x, as NIfTI requires."""
+def write_volume(
+    path: Path, volume: np.ndarray, geometry: ConeBeamGeometry, length_unit: str = "mm", origin: Triple = (0.0, 0.0, 0.0)
+) -> None:
+    """Store a volume [z, y, x] as float32, plane by plane; on disk the first axis is x, as NIfTI requires. `origin` as in `affine`."""
     import nibabel
     from nibabel.openers import ImageOpener
 
     make: Any = nibabel.Nifti1Image  # whose methods have no types
     planes = np.broadcast_to(np.float32(0), volume.shape[::-1])  # placeholder for the volume, which may exceed memory
     image = make(planes, affine(geometry))
-    image.set_sform(affine(geometry), code=1)
-    image.set_qform(affine(geometry), code=1)
+    image.set_sform(affine(geometry, origin), code=1)
+    image.set_qform(affine(geometry, origin), code=1)
     header = image.header
     header.set_xyzt_units("mm" if length_unit == "mm" else "unknown")
     header.set_slope_inter(1.0, 0.0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmark.api import Case, InputError, Voxels, attenuation, read_volume_file, simulated_case
+from benchmark.api import Case, InputError, PlacedVolume, Voxels, attenuation, read_placed_volume, simulated_case
 
 from . import VolumeParams
 
@@ -18,17 +19,18 @@ HU_BELOW = -100.0  # attenuation is never this negative
 def load(params: VolumeParams) -> Case:
     """Scan the volume. The reconstruction cube is centred on the kept part; in z the volume is padded with air or cut to fit."""
     path = Path(params.path)
-    values, spacing, note = read_volume_file(path, key=params.key, spacing=params.spacing, outside=_air(params))
-    values = _cropped(values, params.crop)
-    voxels = Voxels(_attenuation(values, params, str(path)), spacing)
+    found = read_placed_volume(path, key=params.key, spacing=params.spacing, outside=_air(params))
+    kept = _kept(found.values.shape, params.crop)
+    voxels = Voxels(_attenuation(found.values[kept], params, str(path)), found.spacing)
     _, y, x = voxels.extent
     return simulated_case(
         path.name.split(".")[0],
         params.side if params.side is not None else max(y, x),
         lambda: voxels,
         params,
-        identity=f"{hashlib.sha256(voxels.values.tobytes()).hexdigest()} {spacing!r}",
-        truth_note=f"the volume itself, averaged over each voxel ({path.name}{note})",
+        identity=f"{hashlib.sha256(voxels.values.tobytes()).hexdigest()} {found.spacing!r}",
+        truth_note=f"the volume itself, averaged over each voxel ({path.name}{found.note})",
+        facts=_patient(found, kept),
     )
 
 
@@ -36,19 +38,27 @@ def _air(params: VolumeParams) -> float:
     return 0.0 if params.unit == "attenuation" else AIR
 
 
-def _cropped(values: np.ndarray, crop: tuple[float, ...]) -> np.ndarray:
+def _kept(shape: tuple[int, ...], crop: tuple[float, ...]) -> tuple[slice, ...]:
     parts = []
-    for axis, (low, high) in enumerate(zip(crop[::2], crop[1::2], strict=True)):
-        count = values.shape[axis]
+    for count, low, high in zip(shape, crop[::2], crop[1::2], strict=True):
         first = min(count - 1, round(low * count))
-        parts.append(slice(first, max(first + 1, round(high * count))))
-    return values[tuple(parts)]
+        parts.append(slice(first, min(count, max(first + 1, round(high * count)))))
+    return tuple(parts)
+
+
+def _patient(found: PlacedVolume, kept: tuple[slice, ...]) -> dict[str, Any]:
+    """Return the place of the case's origin, the centre of the kept part, in the file's frame."""
+    if found.centre is None:
+        return {}
+    shifts = [
+        ((part.start + part.stop) / 2 - count / 2) * edge for part, count, edge in zip(kept, found.values.shape, found.spacing, strict=True)
+    ]
+    origin = [middle + shift for middle, shift in zip(found.centre, shifts[::-1], strict=True)]
+    return {"patient": {"origin": origin, "frame_of_reference": found.frame}}
 
 
 def _attenuation(values: np.ndarray, params: VolumeParams, where: str) -> np.ndarray:
     """Convert to attenuation [1/mm], 0 or more."""
-    if not np.isfinite(values).all():
-        raise InputError(where, expected="finite numbers", found="NaN or Inf")
     lowest = float(values.min())
     if params.unit == "attenuation":
         if params.ceiling is not None:
