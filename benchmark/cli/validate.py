@@ -61,19 +61,13 @@ def validate(
 def _open(scan: str, given: dict[str, int | None], sets: tuple[str, ...]) -> tuple[str, Setup]:
     from benchmark.plan.sources import open_case
     from benchmark.plugins.registry import registry
-    from benchmark.scan.views import TooFewViews
     from benchmark.validate.setup import Setup
     from benchmark.validate.source import folder_setup, is_scan_folder
 
     values = {key: value for key, value in given.items() if value is not None}
     if is_scan_folder(scan) and not values and not sets:
         return folder_setup(Path(scan))
-    try:
-        case = open_case(registry(), scan, values, sets)
-    except TooFewViews as error:
-        if "views" in values:
-            raise
-        case = open_case(registry(), scan, values | {"views": error.total}, sets)
+    case = open_case(registry(), scan, values, sets)
     return case.name, Setup.of(case)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from benchmark.plan.plan import apply_sets
 from benchmark.plugins.registry import Registry
 from benchmark.plugins.specs import DatasetSpec, resolve
 from benchmark.scan.case import Case
+from benchmark.scan.views import TooFewViews
 
 
 def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
@@ -76,8 +78,11 @@ def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
     return case
 
 
-def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[str, ...]) -> Case:
-    """Return the case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raise InputError."""
+def open_case(registry: Registry, scan: str, given: Mapping[str, Any], sets: tuple[str, ...]) -> Case:
+    """Return the case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raise InputError.
+
+    Without a number of views: the dataset's usual number, or all views where there are fewer.
+    """
     if scan in registry.datasets or not Path(scan).exists():
         spec = registry.dataset(scan, "scan")
     else:
@@ -88,4 +93,9 @@ def open_case(registry: Registry, scan: str, given: dict[str, int], sets: tuple[
     apply_sets(registry, sets, [entry], [], mistakes)
     found = resolve_entry(entry, spec, given, mistakes)
     mistakes.raise_if_any("scan")
-    return load_case(spec, found[0])
+    try:
+        return load_case(spec, found[0])
+    except TooFewViews as error:
+        if {"views"} & (given.keys() | entry.values.keys()):
+            raise
+        return load_case(spec, found[0] | {"views": error.total})
