@@ -28,6 +28,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "features": ("features results/first --output features.npy", "features results/walker --shells 6 --degree 4"),
     "export-scan": ("export-scan chest --views 50 --format naf --output chest_naf", "export-scan my_scan --format r2 --output my_r2"),
     "import-volume": ("import-volume theirs.nii.gz --results results/first --case chest --name theirs",),
+    "evaluate": (
+        "evaluate results/first/runs/RUN/checkpoint.pt --scan chest",
+        "evaluate theirs.nii.gz --scan my_scan --output results/theirs",
+    ),
     "render": (
         "render results/first/runs/RUN/checkpoint.pt --views 24",
         "render checkpoint.pt --angles 0,45,90 --output views.npy",

@@ -13,7 +13,21 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli import authors, catalogue, checkpoints, exports, features, fitting, machine, results, run, scans, validate, volumes
+from benchmark.cli import (
+    authors,
+    catalogue,
+    checkpoints,
+    evaluate,
+    exports,
+    features,
+    fitting,
+    machine,
+    results,
+    run,
+    scans,
+    validate,
+    volumes,
+)
 from benchmark.cli.examples import add_examples
 from benchmark.cli.terminal import prepare_streams
 from benchmark.errors import InputError, MissingDependency
@@ -40,7 +54,7 @@ def _options(
     pass  # main() has taken --debug out of the arguments, and --version has ended the program
 
 
-for group in (run, fitting, catalogue, results, volumes, scans, validate, exports, features, checkpoints, machine, authors):
+for group in (run, fitting, catalogue, results, volumes, evaluate, scans, validate, exports, features, checkpoints, machine, authors):
     group.add_to(app)
 add_examples(app, PROGRAM)
 

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,16 +54,26 @@ def find_case(results: Results, text: str) -> StoredCase:
 def read_volume(path: Path, geometry: ConeBeamGeometry, axes: str = "zyx", origin: Triple = (0.0, 0.0, 0.0)) -> np.ndarray:
     """Read a volume [z, y, x] on the geometry's grid. A file with a position in space must lie on the grid; others are turned by `axes`.
 
-    The grid lies where the geometry has it or, as in exported files, with the geometry's origin at `origin` (x y z) [mm]. Raise InputError for any other shape, spacing or position.
+    The grid lies where the geometry has it or, as in exported files, with the geometry's origin at `origin` (x y z) [mm]. Raise
+    InputError for any other shape, spacing or position.
     """
+    return on_grid(path, open_volume(path, axes), geometry, origin)
+
+
+def open_volume(path: Path, axes: str = "zyx") -> Image | np.ndarray:
+    """Read a volume: an image if the file holds its position, else values [z, y, x], turned by `axes`. Raise InputError."""
     if has_place(path):
         if axes != "zyx":
             raise InputError("--axes", expected="no value for a file that holds its position", found=axes)
-        values = _placed(str(path), read_image(path), geometry, origin)
-    else:
-        if sorted(axes) != ["x", "y", "z"]:
-            raise InputError("--axes", expected="z, y and x, each once, such as xyz", found=f"'{axes}'")
-        values = open_stack(path).load().transpose([axes.index(name) for name in "zyx"])
+        return read_image(path)
+    if sorted(axes) != ["x", "y", "z"]:
+        raise InputError("--axes", expected="z, y and x, each once, such as xyz", found=f"'{axes}'")
+    return open_stack(path).load().transpose([axes.index(name) for name in "zyx"])
+
+
+def on_grid(path: Path, opened: Image | np.ndarray, geometry: ConeBeamGeometry, origin: Triple = (0.0, 0.0, 0.0)) -> np.ndarray:
+    """Return what `open_volume` read as float32 [z, y, x]. Raise InputError unless it lies on the grid (see `read_volume`) and is finite."""
+    values = _placed(str(path), opened, geometry, origin) if isinstance(opened, Image) else opened
     if values.shape != geometry.volume_shape:
         raise InputError(str(path), expected=f"a volume [z, y, x] = {geometry.volume_shape}", found=f"{values.shape}")
     if not np.isfinite(values).all():
@@ -147,9 +158,18 @@ def import_record(registry: Registry, results: Results, stored: StoredCase, volu
         preset=PRESET,
         method_params={"source": source, "volume": digest},
     )
+    record = scored_record(registry, case, spec, volume, engine=f"imported: {source}", info={"imported": True, "source": source})
+    store = Store(results.folder)
+    store.write_record(record, volume, case)
+    store.write_table(Results(results.folder).records)
+    return record
+
+
+def scored_record(registry: Registry, case: Case, spec: RunSpec, volume: np.ndarray, **facts: Any) -> RunRecord:
+    """Return the record of a volume [z, y, x] that no run here has made, with every score; `facts` are further fields of it."""
     scorer = Scorer(case, registry.metrics.values())
     metrics, problems = scorer.score(volume)
-    record = RunRecord(
+    return RunRecord(
         run_id=spec.id,
         spec=spec,
         status="ok",
@@ -159,18 +179,13 @@ def import_record(registry: Registry, results: Results, stored: StoredCase, volu
         training_views=list(case.training_views),
         heldout_views=list(case.heldout_views),
         volume_shape=list(volume.shape),
-        engine=f"imported: {source}",
         metrics=metrics,
         metric_versions=scorer.versions(metrics),
         volume_digest=volume_digest(volume),
-        info={"imported": True, "source": source},
         environment=environment(),
         started=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        **facts,
     )
-    store = Store(results.folder)
-    store.write_record(record, volume, case)
-    store.write_table(Results(results.folder).records)
-    return record
 
 
 def _short(values: np.ndarray | tuple[float, ...]) -> str:
