@@ -29,6 +29,8 @@ EXPORTS = Exports(
             "MeasuredParams": "benchmark.acquisition.measured",
             "Engine": "benchmark.machine.engine",
             "TvWeight": "benchmark.plugins.specs",
+            "Heldout": "benchmark.plugins.specs",
+            "Offer": "benchmark.plugins.specs",
         },
         "The run and its result": {
             "Run": "benchmark.runtime.context",
@@ -79,6 +81,7 @@ EXPORTS = Exports(
         },
         "Making test data": {
             "Case": "benchmark.scan.case",
+            "case_name": "benchmark.scan.case",
             "Ellipsoids": "benchmark.acquisition.ellipsoids",
             "Voxels": "benchmark.acquisition.voxels",
             "attenuation": "benchmark.scan.hounsfield",
@@ -88,6 +91,7 @@ EXPORTS = Exports(
             "heldout_angles": "benchmark.acquisition.simulated",
             "Measured": "benchmark.acquisition.measured",
             "measured_case": "benchmark.acquisition.measured",
+            "choose_views": "benchmark.acquisition.measured",
             "training_views": "benchmark.scan.views",
             "heldout_views": "benchmark.scan.views",
             "binned": "benchmark.acquisition.measured",

@@ -17,6 +17,8 @@ from benchmark.acquisition.simulated import SimulatedParams as SimulatedParams
 from benchmark.acquisition.measured import MeasuredParams as MeasuredParams
 from benchmark.machine.engine import Engine as Engine
 from benchmark.plugins.specs import TvWeight as TvWeight
+from benchmark.plugins.specs import Heldout as Heldout
+from benchmark.plugins.specs import Offer as Offer
 
 # The run and its result
 from benchmark.runtime.context import Run as Run
@@ -67,6 +69,7 @@ from benchmark.acquisition.noise import add_noise as add_noise
 
 # Making test data
 from benchmark.scan.case import Case as Case
+from benchmark.scan.case import case_name as case_name
 from benchmark.acquisition.ellipsoids import Ellipsoids as Ellipsoids
 from benchmark.acquisition.voxels import Voxels as Voxels
 from benchmark.scan.hounsfield import attenuation as attenuation
@@ -76,6 +79,7 @@ from benchmark.acquisition.simulated import training_angles as training_angles
 from benchmark.acquisition.simulated import heldout_angles as heldout_angles
 from benchmark.acquisition.measured import Measured as Measured
 from benchmark.acquisition.measured import measured_case as measured_case
+from benchmark.acquisition.measured import choose_views as choose_views
 from benchmark.scan.views import training_views as training_views
 from benchmark.scan.views import heldout_views as heldout_views
 from benchmark.acquisition.measured import binned as binned
@@ -83,6 +87,8 @@ from benchmark.acquisition.measured import usual_bin as usual_bin
 
 # Reading files
 from benchmark.files.volume import read_volume_file as read_volume_file
+from benchmark.files.volume import read_placed_volume as read_placed_volume
+from benchmark.files.volume import PlacedVolume as PlacedVolume
 from benchmark.files.volume import volume_format as volume_format
 from benchmark.scan_folder.load import open_scan_folder as open_scan_folder
 from benchmark.exchange.naf import read_naf as read_naf
@@ -126,6 +132,7 @@ __all__ = [
     "Ellipsoids",
     "Engine",
     "Field",
+    "Heldout",
     "InputError",
     "Iterate",
     "MU_WATER",
@@ -135,9 +142,11 @@ __all__ = [
     "MetricSpec",
     "MissingDependency",
     "Morphology",
+    "Offer",
     "OrderedSubsets",
     "Package",
     "Params",
+    "PlacedVolume",
     "Progress",
     "Projector",
     "Rays",
@@ -162,7 +171,9 @@ __all__ = [
     "binned",
     "cached_arrays",
     "camera_geometry",
+    "case_name",
     "choose_tv_weight",
+    "choose_views",
     "composite_rays_xray",
     "engine_name",
     "fetch_member",
@@ -186,6 +197,7 @@ __all__ = [
     "psnr_against",
     "read_naf",
     "read_npy",
+    "read_placed_volume",
     "read_plain_pickle",
     "read_r2",
     "read_swc",

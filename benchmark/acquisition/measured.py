@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from benchmark.errors import InputError
-from benchmark.plugins.specs import DatasetParams
-from benchmark.scan.case import Case
+from benchmark.plugins.specs import DatasetParams, Offer
+from benchmark.scan.case import Case, outline
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.noise_level import noise_of_means
 from benchmark.scan.scan import Scan
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmark.acquisition.voxels import Voxels
 
 NOISE_VIEWS = 8  # at most, to tell the noise of single pixels
+LARGEST_UNSTATED = 256  # voxels along the longest edge that `size: native` means at most where the scan states no grid
 
 
 class MeasuredParams(DatasetParams):
@@ -30,6 +31,14 @@ class MeasuredParams(DatasetParams):
     bin: int | None = Field(
         None, ge=1, description="detector pixels averaged along each direction; none = as many as leave at least `size` pixels a side"
     )
+
+    def opened(self) -> Measured | None:
+        """Open the user's scan that the parameters name; None for a scan that comes with the dataset. Raise InputError."""
+        return None
+
+    def offer(self) -> Offer | None:
+        measured = self.opened()
+        return None if measured is None else measured.offer()
 
     @model_validator(mode="after")
     def _no_noise(self) -> MeasuredParams:
@@ -54,6 +63,7 @@ class Measured:
     - `preprocessing`: what was done to the measured numbers, for the record: found or given values by the name of the step.
     - `calibrated(heldout)`: the scan with everything found that is to be found from the views themselves (bad pixels, an axis off
       centre), without those held out; None where there is nothing to find. Views cannot be read as a Scan before.
+    - `grid_stated`: False if the voxels of `geometry` are made up.
     - `published`: {'data': ..., 'scene': ...} where the user declares that the scan is that scene of a published collection.
     - `notes`: sentences for the user about these data (files left out, values assumed).
 
@@ -77,6 +87,7 @@ class Measured:
     valid: Callable[[], np.ndarray | None] | None = None
     preprocessing: Mapping[str, str] = dataclasses.field(default_factory=dict)
     calibrated: Callable[[Sequence[int]], Measured] | None = None
+    grid_stated: bool = True
 
     def __post_init__(self) -> None:
         for name in ("training", "heldout"):
@@ -86,21 +97,27 @@ class Measured:
 
     def choose(self, params: DatasetParams) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the indices of the training and of the held-out views. Raises InputError for more views than the scan has."""
-        total, angles = self.geometry.views, self.geometry.angles
-        pool = self.training
-        if pool is None:
-            kept = set(self.heldout or ())
-            pool = tuple(index for index in range(total) if index not in kept)
-        if isinstance(params.views, int):
-            training = tuple(pool[k] for k in training_views(len(pool), params.views, angles[list(pool)]))
-        else:
-            training = training_views(total, params.views)
-        if self.heldout is None:
-            count = min(params.heldout, total - len(training))
-            return training, heldout_views(total, training, count, params.data_seed, angles)
-        own = [index for index in self.heldout if index not in set(training)]
-        order = np.random.default_rng([params.data_seed, 0]).permutation(len(own))[: params.heldout]
-        return training, tuple(sorted(own[k] for k in order))
+        return choose_views(params, self.geometry.views, self.geometry.angles, self.training, self.heldout)
+
+    def offer(self) -> Offer:
+        """Return the contents of the scan for DatasetParams.offer; the grid counts as the scan's own only if `grid_stated`."""
+        longest = max(self.geometry.volume_shape)
+        usual = min(LARGEST_UNSTATED, max(self.geometry.detector_shape))
+        native = {"size": longest, "bin": 1} if self.grid_stated else {"size": usual}
+        return Offer(
+            name=self.name,
+            total=self.geometry.views,
+            training=self.training,
+            heldout=self.heldout,
+            native=lambda: native,
+            outline=self.outline,
+        )
+
+    def outline(self, params: MeasuredParams) -> str:
+        """Describe the case of these parameters in one line, without reading projections."""
+        training, heldout = self.choose(params)
+        factor = params.bin or usual_bin(self.geometry.detector_shape, params.size)
+        return outline(self.grid(params.size).binned(factor).subset(training), len(heldout), self.length_unit, factor)
 
     def grid(self, size: int) -> ConeBeamGeometry:
         """Return the geometry with `size` voxels along the box's longest edge and proportionate numbers along the others."""
@@ -143,6 +160,40 @@ class Measured:
             valid = mapped.copied(np.broadcast_to(most, geometry.projection_shape), np.bool_)
         known = dict(photons=photons, length_unit=self.length_unit, view_labels=labels, masks=masks, noise=noise, valid=valid)
         return Scan(projections, geometry, **known)
+
+
+def choose_views(
+    params: DatasetParams,
+    total: int,
+    angles: np.ndarray | None = None,
+    training: tuple[int, ...] | None = None,
+    heldout: tuple[int, ...] | None = None,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the indices of the training and of the held-out views among `total` views, at `angles` [rad] if steps are unequal.
+
+    `training` and `heldout` are the owner's choice, see Measured. Fewer views are held out where fewer are free. Raises InputError for
+    more training views than there are, and for indices out of range.
+    """
+    if isinstance(params.heldout, tuple):
+        outside = [index for index in params.heldout if index >= total]
+        if outside:
+            raise InputError("heldout", expected=f"indices 0 .. {total - 1}", found=f"{outside[0]}")
+        heldout = params.heldout
+    pool = Offer(total=total, training=training, heldout=heldout).pool()
+    if isinstance(params.views, int):
+        chosen = training_views(len(pool), params.views, None if angles is None else angles[list(pool)])
+        chosen = tuple(pool[k] for k in chosen)
+    else:
+        chosen = training_views(total, params.views)
+    if heldout is None:
+        assert isinstance(params.heldout, int)
+        count = min(params.heldout, total - len(chosen))
+        return chosen, heldout_views(total, chosen, count, params.data_seed, angles)
+    own = [index for index in dict.fromkeys(heldout) if index not in set(chosen)]
+    if isinstance(params.heldout, tuple):
+        return chosen, tuple(own)
+    order = np.random.default_rng([params.data_seed, 0]).permutation(len(own))[: params.heldout]
+    return chosen, tuple(sorted(own[k] for k in order))
 
 
 def measured_case(measured: Measured, params: MeasuredParams) -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -11,9 +12,9 @@ from pydantic import Field, model_validator
 from benchmark.acquisition.noise import add_noise, detected
 from benchmark.acquisition.scanners import SCANNERS, Name
 from benchmark.errors import InputError
-from benchmark.plugins.specs import DatasetParams
+from benchmark.plugins.specs import DatasetParams, Heldout, Offer
 from benchmark.scan.case import Case
-from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan.geometry import ConeBeamGeometry, Triple
 from benchmark.scan.scan import Scan
 from benchmark.storage.cache import cached_arrays
 
@@ -40,6 +41,9 @@ class SimulatedParams(DatasetParams):
     detector_offset: tuple[float, float] = Field((0.0, 0.0), description="of the detector, (v, u) [mm at the detector]")
     blur: float = Field(0.0, ge=0, le=100, description="standard deviation of the detector's Gaussian blur of the intensities [pixels]")
     scatter: float = Field(0.0, ge=0, le=10, description="smooth background added to the intensities, in shares of their local mean")
+
+    def offer(self) -> Offer:
+        return Offer(total=CIRCLE, simulated=True)
 
     @model_validator(mode="after")
     def _possible(self) -> SimulatedParams:
@@ -82,14 +86,23 @@ def training_angles(views: int | tuple[int, ...], arc: float = 2 * np.pi) -> tup
     return np.array(views) * (arc / CIRCLE), tuple(views)
 
 
-def heldout_angles(count: int, seed: int, arc: float = 2 * np.pi) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Return the angles [rad] of `count` seeded held-out views and their indices: 720 + k for the view after nominal view k.
+def heldout_angles(heldout: Heldout, seed: int, arc: float = 2 * np.pi) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return the angles [rad] of the held-out views and their indices: 720 + k for the view after nominal view k.
 
-    The views do not depend on the training views, and coincide with none of them. Raises InputError for more than 720.
+    A number gives that many views, seeded; a tuple gives those indices. The views do not depend on the training views, and coincide with
+    none of them. Raises InputError for more than 720 and for other indices.
     """
-    if count > CIRCLE:
-        raise InputError("heldout", expected=f"at most {CIRCLE} held-out views", found=f"{count}")
-    chosen = np.sort(np.random.default_rng([seed, 0]).choice(CIRCLE, count, replace=False))
+    if isinstance(heldout, tuple):
+        outside = [index for index in heldout if not CIRCLE <= index < 2 * CIRCLE]
+        if outside:
+            raise InputError(
+                "heldout", expected=f"indices {CIRCLE} .. {2 * CIRCLE - 1}: views between the nominal ones", found=f"{outside[0]}"
+            )
+        chosen = np.array(sorted(set(heldout)), dtype=int) - CIRCLE
+    elif heldout > CIRCLE:
+        raise InputError("heldout", expected=f"at most {CIRCLE} held-out views", found=f"{heldout}")
+    else:
+        chosen = np.sort(np.random.default_rng([seed, 0]).choice(CIRCLE, heldout, replace=False))
     return (chosen + BETWEEN) * (arc / CIRCLE), tuple(int(CIRCLE + k) for k in chosen)
 
 
@@ -125,8 +138,11 @@ def simulated_case(
     identity: str | None = None,
     truth_note: str = "",
     facts: Mapping[str, Any] | None = None,
+    grid: tuple[tuple[int, int, int], Triple] | None = None,
 ) -> Case:
     """Scan an object in a cube of edge `side` [mm]: training views (noisy if `params.photons` is set), noise-free held-out views, truth.
+
+    The volume is the cube with `params.size` voxels along an edge, or the box inside it of `grid`: shape and voxel edges (z, y, x) [mm].
 
     `load` makes the object (Ellipsoids, Voxels, or anything with `project(geometry, sub_rays)` and `averaged(geometry)`). With an
     `identity`, which must change with the object, projections and truth are cached, and `load` is not called where both are found.
@@ -139,7 +155,12 @@ def simulated_case(
         step = params.radians / len(angles)
         angles = angles + step * params.jitter * np.random.default_rng([params.data_seed, 2]).uniform(-1, 1, len(angles))
         training_views = ()
-    geometry = orbit(side, detector, angles, params)
+
+    def around(angles: np.ndarray, params: SimulatedParams) -> ConeBeamGeometry:
+        scanner = orbit(side, detector, angles, params)
+        return scanner if grid is None else dataclasses.replace(scanner, volume_shape=grid[0], volume_spacing=grid[1])
+
+    geometry = around(angles, params)
     made: list[Object] = []
 
     def kept(kind: str, geometry: ConeBeamGeometry, compute: Callable[[Object], np.ndarray]) -> np.ndarray:
@@ -155,13 +176,13 @@ def simulated_case(
     def project(geometry: ConeBeamGeometry) -> np.ndarray:
         return kept("projections", geometry, lambda thing: thing.project(geometry, params.sub_rays))
 
-    truth = kept("truth", cube_orbit(side, params.size, detector, np.zeros(1)), lambda thing: thing.averaged(geometry))
+    truth = kept("truth", around(np.zeros(1), SimulatedParams(size=params.size)), lambda thing: thing.averaged(geometry))
     projections = detected(project(geometry), params.blur, params.scatter)
     if params.photons is not None:
         projections = add_noise(projections, params.photons, params.electronic, np.random.default_rng([params.data_seed, 1]))
     heldout = None
     if params.heldout:
-        between = orbit(side, detector, others, params)
+        between = around(others, params)
         heldout = Scan(project(between), between)
     return Case(
         name=name,

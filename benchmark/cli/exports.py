@@ -15,21 +15,25 @@ def export_scan(
     scan: Annotated[str, typer.Argument(help="The name of a dataset, a folder with scan.yaml, or a file of NAF or R2-Gaussian.")],
     output: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
     format: Annotated[str, typer.Option(help="naf (also SAX-NeRF), r2 (R2-Gaussian) or folder (scan.yaml).")] = "folder",
-    views: Annotated[int | None, typer.Option(min=1, help="Training views.")] = None,
-    size: Annotated[int | None, typer.Option(min=4, help="Voxels along the longest edge.")] = None,
+    views: Annotated[str | None, typer.Option(help="Training views, or all (the default for a path).")] = None,
+    size: Annotated[str | None, typer.Option(help="Voxels along the longest edge, or native (the default for a path).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value; repeatable.")] = None,
 ) -> int:
     from benchmark.errors import unknown_name
     from benchmark.exchange.scan_export import FORMATS, export_scan
+    from benchmark.plan import quantities
     from benchmark.plan.sources import open_case
     from benchmark.plugins.registry import registry
 
     if format not in FORMATS:
         raise unknown_name("--format", format, FORMATS)
-    given = {key: value for key, value in (("views", views), ("size", size)) if value is not None}
-    case = open_case(registry(), scan, given, tuple(sets or ()))
-    path, unit = export_scan(case, format, output)
     console = open_console()
+
+    def note(text: str) -> None:
+        console.print(escape(f"note: {text}"), soft_wrap=True)
+
+    case = open_case(registry(), scan, quantities.choice(views, size), tuple(sets or ()), whole=True, note=note)
+    path, unit = export_scan(case, format, output)
     console.print(escape(str(path)), soft_wrap=True)
     if case.truth is None and format != "folder":
         console.print("the truth is unknown: their loader reads zeros instead", soft_wrap=True)

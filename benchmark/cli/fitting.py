@@ -21,8 +21,8 @@ def fit(
     more: Annotated[list[str] | None, typer.Argument(metavar="[SCAN]...", help="Further scans.")] = None,
     scans: Annotated[list[str] | None, typer.Option("--scans", help="Scans, folders of scans, or names of datasets.")] = None,
     output: Annotated[Path, typer.Option(help="The weights file; must not exist.")] = Path("weights.pt"),
-    views: Annotated[int | None, typer.Option(min=1, help="Number of views of each scan.")] = None,
-    size: Annotated[int | None, typer.Option(min=4, help="Voxels along the longest edge.")] = None,
+    views: Annotated[str | None, typer.Option(help="Number of views of each scan, or all.")] = None,
+    size: Annotated[str | None, typer.Option(help="Voxels along the longest edge, or native.")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, of the method or a dataset; repeatable.")] = None,
     each: Annotated[list[str] | None, typer.Option(help="dataset.key=[values]: one scan per value; repeatable.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the fit.")] = 0,
@@ -33,6 +33,7 @@ def fit(
     from benchmark.execution.fitting import fit as fit_course
     from benchmark.execution.fitting import open_course
     from benchmark.machine.device import resolve_device
+    from benchmark.plan import quantities
     from benchmark.plugins.registry import registry
     from benchmark.runtime.weights import Weights
     from benchmark.storage.writable import prove_file
@@ -42,9 +43,11 @@ def fit(
         raise InputError("--scans", expected="at least one scan, folder of scans or dataset", found="none")
     device = resolve_device(device)
     prove_file(output, new=True)
-    given = {key: value for key, value in (("views", views), ("size", size)) if value is not None}
+    given = quantities.choice(views, size)
     console = open_console()
     course = open_course(registry(), method, named, given, tuple(sets or ()), seed, tuple(each or ()))
+    for text in course.notes:
+        console.print(escape(f"note: {text}"), soft_wrap=True)
     for lesson in course.lessons:
         geometry = lesson.case.scan.geometry
         console.print(escape(f"{lesson.case.name}: {geometry.views} views, {max(geometry.volume_shape)} voxels"), soft_wrap=True)

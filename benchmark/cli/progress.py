@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from benchmark.plan.plan import Plan
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.records.titles import case_title, outcome, run_title
+from benchmark.scan.case import Case
 
 LINE_INTERVAL = 15.0  # [s] between progress lines of one run
 
@@ -30,8 +32,11 @@ def progress_text(event: dict[str, Any]) -> str:
 class PlainDisplay:
     """Plain lines: one per start and end of a run, one every LINE_INTERVAL in between. For logs, pipes and CI."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, plan: Plan | None = None) -> None:
         self.console = console
+        self._plan = plan
+        self._several = False  # cases
+        self._names: dict[str, str] = {}  # of loaded cases, by case key
         self.total = self.position = 0
         self._places: dict[str, int] = {}  # run id -> its number
         self._next_line: dict[str, float] = {}  # run id -> time of its next progress line
@@ -48,7 +53,18 @@ class PlainDisplay:
         self.console.print(escape(text), soft_wrap=True, highlight=False)
 
     def loading(self, spec: RunSpec, done: int, total: int) -> None:
-        self.line(f"loading data {done + 1}/{total}: {case_title(spec)}")
+        self._several = total > 1
+        self.line(f"loading data {done + 1}/{total}: {case_title(spec, self.name(spec))}")
+
+    def name(self, spec: RunSpec) -> str:
+        """Return the name of a run's case as far as it is known."""
+        return self._names.get(spec.case_key) or (self._plan.name(spec) if self._plan is not None else "")
+
+    def loaded(self, spec: RunSpec, case: Case) -> None:
+        self._names[spec.case_key] = case.name
+        words = self._plan.cases.get(spec.case_key) if self._plan is not None else None
+        if words is None or not words.outline:  # else it has been said
+            self.line(f"{case.name}: {case.outline}" if self._several else case.outline)
 
     def sweep_started(self, total: int, finished: int) -> None:
         self.total, self.position = total, finished
@@ -63,7 +79,7 @@ class PlainDisplay:
 
     def run_started(self, spec: RunSpec) -> None:
         self._next_line[spec.id] = time.monotonic() + LINE_INTERVAL
-        self.line(f"{self.place(spec.id)} {run_title(spec)} ...")
+        self.line(f"{self.place(spec.id)} {run_title(spec, self.name(spec))} ...")
 
     def progress(self, event: dict[str, Any]) -> None:
         run_id = event["run_id"]
@@ -72,7 +88,7 @@ class PlainDisplay:
             self.line(f"{self.place(run_id)}   {progress_text(event)}")
 
     def run_finished(self, record: RunRecord) -> None:
-        self.line(f"{self.place(record.run_id)} {run_title(record.spec)}: {outcome(record)}")
+        self.line(f"{self.place(record.run_id)} {run_title(record.spec, record.case or self.name(record.spec))}: {outcome(record)}")
         if record.info.get("note"):
             self.note(f"{record.spec.method}: {record.info['note']}")
 
@@ -88,8 +104,8 @@ class PlainDisplay:
 class LiveDisplay(PlainDisplay):
     """Plain lines for finished runs; below them a bar for the sweep and one for each run under way."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
+    def __init__(self, console: Console, plan: Plan | None = None) -> None:
+        super().__init__(console, plan)
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -111,7 +127,8 @@ class LiveDisplay(PlainDisplay):
         self._bars.stop()
 
     def loading(self, spec: RunSpec, done: int, total: int) -> None:
-        self._overall("loading data", done, total, case_title(spec))
+        self._several = total > 1
+        self._overall("loading data", done, total, case_title(spec, self.name(spec)))
 
     def _overall(self, description: str, done: int, total: int, text: str = "") -> None:
         if self._sweep is None:
@@ -124,7 +141,7 @@ class LiveDisplay(PlainDisplay):
 
     def run_started(self, spec: RunSpec) -> None:
         self.place(spec.id)
-        self._runs[spec.id] = self._bars.add_task(escape(run_title(spec)), total=None, text="starting")
+        self._runs[spec.id] = self._bars.add_task(escape(run_title(spec, self.name(spec))), total=None, text="starting")
 
     def progress(self, event: dict[str, Any]) -> None:
         if event["run_id"] in self._runs:
@@ -138,6 +155,6 @@ class LiveDisplay(PlainDisplay):
         self._overall("sweep", self.position, self.total)
 
 
-def make_display(console: Console) -> PlainDisplay:
-    """Return a LiveDisplay on a terminal, a PlainDisplay otherwise."""
-    return LiveDisplay(console) if console.is_terminal else PlainDisplay(console)
+def make_display(console: Console, plan: Plan | None = None) -> PlainDisplay:
+    """Return a LiveDisplay on a terminal, a PlainDisplay otherwise; the plan knows names of cases that are not loaded yet."""
+    return LiveDisplay(console, plan) if console.is_terminal else PlainDisplay(console, plan)

@@ -29,12 +29,12 @@ def run(
     datasets: Annotated[str | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
     scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of NAF or R2-Gaussian.")] = None,
     volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
-    views: Annotated[str | None, typer.Option(help="Numbers of views, or lists of indices: 10,50,[0,5,9].")] = None,
-    size: Annotated[str | None, typer.Option(help="Voxels along the longest edge; several comma-separated.")] = None,
+    views: Annotated[str | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
+    size: Annotated[str | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated.")] = None,
     photons: Annotated[str | None, typer.Option(help="Photons per pixel (Poisson noise), such as 1e5; none = noise-free.")] = None,
-    output: Annotated[str | None, typer.Option(help="Results folder (default: results/<name of the config>).")] = None,
+    output: Annotated[str | None, typer.Option(help="Results folder (default: results/<config>, or <data>-<date>).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
     budget: Annotated[str | None, typer.Option(help="Budget of each run: 300s, 5min, 500steps, 2e9samples or 200projections.")] = None,
     timeout: Annotated[str | None, typer.Option(help="End a run that takes longer than this, such as 20min.")] = None,
@@ -63,11 +63,13 @@ def run(
         budget=budget,
         output=output,
         sets=tuple(sets or ()),
+        own_data=scan is not None or volume is not None,
     )
     plan = load_plan(registry(), config, flags)
     options = _run_options(device, threads, timeout, in_process, workers, scheduler)
     options = _with_files(options, plan, checkpoint_every, tensorboard)
     options = _with_memory(options, memory)
+    _outline(plan)
     if dry_run:
         return _list_runs(plan)
     return _sweep(registry(), plan, options, workers, scheduler, report=not no_report)
@@ -145,6 +147,17 @@ def _with_memory(options: Options, memory: str | None) -> Options:
     return dataclasses.replace(options, memory_bytes=count)
 
 
+def _outline(plan: Plan) -> None:
+    """Say what each case holds, as far as it is known before loading, and what was asked for in vain."""
+    console = open_console()
+    keys = dict.fromkeys(spec.case_key for spec in plan.runs)
+    known = [plan.cases[key] for key in keys if key in plan.cases and plan.cases[key].outline]
+    for words in known:
+        console.print(escape(f"{words.name}: {words.outline}" if len(keys) > 1 else words.outline), soft_wrap=True, highlight=False)
+    for note in plan.notes:
+        console.print(escape(f"note: {note}"), soft_wrap=True, highlight=False)
+
+
 def _list_runs(plan: Plan) -> int:
     from benchmark.records.titles import run_title
     from benchmark.sweep.ledger import finished_runs
@@ -156,7 +169,7 @@ def _list_runs(plan: Plan) -> int:
         record = known.get(spec.id)
         state = "to do" if record is None else "done" if record.status == "ok" else f"to do ({record.status} before: {record.reason})"
         states.append(state)
-        console.print(escape(f"{run_title(spec)}: {state}"), soft_wrap=True)
+        console.print(escape(f"{run_title(spec, plan.name(spec))}: {state}"), soft_wrap=True)
     done = states.count("done")
     console.print(f"{len(states)} runs, {done} done, {len(states) - done} to do; output {escape(str(plan.output))}", soft_wrap=True)
     return 0
@@ -169,14 +182,14 @@ def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, sched
     from benchmark.sweep.sweep import Sweep
 
     console = open_console()
-    with make_display(console) as display:
+    with make_display(console, plan) as display:
         for problem in registry.problems:
             display.warning(f"set aside: {problem}")
         summary = Sweep(registry, plan, options, display, workers=workers, scheduler=scheduler).run()
     if summary.records:
         console.print(summary_table(summary.records))
     if summary.interrupted:
-        _say_what_remains(console, summary)
+        _say_what_remains(console, plan, summary)
         return summary.exit_code
     code = summary.exit_code
     paths = [plan.output / "tables" / "runs.csv"]
@@ -194,12 +207,12 @@ def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, sched
     return code
 
 
-def _say_what_remains(console: Console, summary: SweepOutcome) -> None:
+def _say_what_remains(console: Console, plan: Plan, summary: SweepOutcome) -> None:
     from benchmark.records.titles import run_title
 
     console.print(f"Stopped. {len(summary.records)} runs are recorded, {len(summary.remaining)} remain:", soft_wrap=True)
     for spec in summary.remaining[:10]:
-        console.print(escape(f"  {run_title(spec)}"), soft_wrap=True)
+        console.print(escape(f"  {run_title(spec, plan.name(spec))}"), soft_wrap=True)
     if len(summary.remaining) > 10:
         console.print(f"  and {len(summary.remaining) - 10} more", soft_wrap=True)
     console.print("Run the same command again to resume.", soft_wrap=True)

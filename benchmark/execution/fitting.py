@@ -14,6 +14,7 @@ from benchmark.execution.eligibility import skip_reason
 from benchmark.execution.libraries import set_up_libraries
 from benchmark.plan import quantities
 from benchmark.plan.entries import Entry, resolve_entry
+from benchmark.plan.offers import Offers
 from benchmark.plan.plan import apply_sets
 from benchmark.plan.sources import load_case, scans_in
 from benchmark.plugins.registry import Registry
@@ -44,6 +45,7 @@ class Course:
     params: dict[str, Any]
     lessons: tuple[Lesson, ...]
     seed: int
+    notes: tuple[str, ...] = ()  # views that were asked for and do not exist
 
     def facts(self) -> dict[str, Any]:
         """Return the facts that the weights file holds about itself."""
@@ -84,14 +86,19 @@ def open_course(
     apply_sets(registry, sets, list(settings.values()), [entry], mistakes)
     _apply_each(registry, each, list(settings.values()), given, mistakes)
     params = resolve_entry(entry, spec, {}, mistakes)
-    named = [(dataset, values) for dataset, path in sources for values in _resolved(settings[dataset.name], dataset, path, given, mistakes)]
+    offers = Offers()
+    named = [
+        (dataset, values)
+        for dataset, path in sources
+        for values in _resolved(settings[dataset.name], dataset, path, given, mistakes, offers)
+    ]
     mistakes.raise_if_any("fit")
     if params[0]["weights"] is not None:
         raise InputError(f"{spec.name}.weights", expected="none: a fit makes them", found=f"'{params[0]['weights']}'")
     lessons = tuple(Lesson(dataset, values, load_case(dataset, values)) for dataset, values in named)
     for lesson in lessons:
         _check(spec, params[0], lesson)
-    return Course(spec, params[0], lessons, seed)
+    return Course(spec, params[0], lessons, seed, tuple(offers.notes))
 
 
 def _method_entry(registry: Registry, method: str) -> tuple[MethodSpec, Entry]:
@@ -104,10 +111,12 @@ def _method_entry(registry: Registry, method: str) -> tuple[MethodSpec, Entry]:
     return spec, Entry(name, name, {}, preset or "default")
 
 
-def _resolved(entry: Entry, dataset: DatasetSpec, path: str | None, given: dict[str, Any], mistakes: Mistakes) -> list[dict[str, Any]]:
+def _resolved(
+    entry: Entry, dataset: DatasetSpec, path: str | None, given: dict[str, Any], mistakes: Mistakes, offers: Offers
+) -> list[dict[str, Any]]:
     """Return the parameters of every scan of a dataset, which may have its own path."""
     own = dataclasses.replace(entry, values=entry.values | ({} if path is None else {"path": path}))
-    return resolve_entry(own, dataset, given, mistakes)
+    return resolve_entry(own, dataset, given, mistakes, offers)
 
 
 def _apply_each(registry: Registry, each: tuple[str, ...], settings: list[Entry], given: dict[str, Any], mistakes: Mistakes) -> None:

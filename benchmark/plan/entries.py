@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmark.errors import Mistakes, validation_mistakes
-from benchmark.plugins.specs import DatasetSpec, MethodSpec
+from benchmark.plan.offers import Offers
+from benchmark.plugins.specs import DatasetParams, DatasetSpec, MethodSpec
 from benchmark.storage.json_values import plain
 
 MOST_RUNS = 100_000  # a larger number is a mistake
@@ -77,11 +78,15 @@ def _read_grid(grid: Any, where: str, mistakes: Mistakes) -> dict[str, list[Any]
     return {str(key): values for key, values in grid.items()}
 
 
-def resolve_entry(entry: Entry, spec: MethodSpec | DatasetSpec, below: Mapping[str, Any], mistakes: Mistakes) -> list[dict[str, Any]]:
+def resolve_entry(
+    entry: Entry, spec: MethodSpec | DatasetSpec, below: Mapping[str, Any], mistakes: Mistakes, offers: Offers | None = None
+) -> list[dict[str, Any]]:
     """Return every set of parameters of an entry, complete with defaults, as JSON values.
 
     Later wins: the model's defaults, the preset, `below` (the plan's values for all entries), the entry's values, its grid.
+    A dataset's values are fitted to the data; `offers` collects the notes.
     """
+    offers = offers or Offers()
     presets: Mapping[str, Mapping[str, Any]] = getattr(spec, "presets", {})
     if entry.preset != "default" and entry.preset not in presets:
         mistakes.unknown(f"{entry.where}.preset", entry.preset, ["default", *presets])
@@ -93,8 +98,14 @@ def resolve_entry(entry: Entry, spec: MethodSpec | DatasetSpec, below: Mapping[s
     found = []
     for combination in itertools.islice(itertools.product(*known_grid.values()), MOST_RUNS):
         values = {**presets.get(entry.preset, {}), **below, **entry.values, **dict(zip(known_grid, combination, strict=True))}
+        fitted = offers.fitted(spec, values, entry.where, entry.origins, mistakes) if isinstance(spec, DatasetSpec) else values
+        if fitted is None:
+            continue
         try:
-            found.append(plain(spec.params.model_validate(values).model_dump()))
+            params = spec.params.model_validate(fitted)
+            if isinstance(spec, DatasetSpec) and isinstance(params, DatasetParams):
+                offers.describe(spec, values, params)
+            found.append(plain(params.model_dump()))
         except ValidationError as error:
             validation_mistakes(mistakes, error, spec.params, entry.where, entry.origins)
     return found

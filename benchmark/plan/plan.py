@@ -6,20 +6,26 @@ The keys of the file are explained in configs/quick.yaml. Flags replace the file
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError, Mistakes
 from benchmark.plan import quantities
 from benchmark.plan.entries import MOST_RUNS, Entry, read_entries, resolve_entry
+from benchmark.plan.offers import CaseWords, Offers
 from benchmark.plugins.registry import Registry
-from benchmark.plugins.specs import MethodSpec
+from benchmark.plugins.specs import DatasetSpec, MethodSpec
 from benchmark.records.record import RunSpec
 from benchmark.runtime.weights import Weights
+from benchmark.scan.case import file_name
 from benchmark.storage.yaml_file import parse_yaml, read_yaml
 
 KEYS = ("datasets", "methods", "views", "size", "seeds", "noise", "budget", "output")
+OF_THE_DATA = "results/<name of the data>-<date>"  # output of a run on the user's own data
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -36,6 +42,7 @@ class Flags:
     budget: str | None = None
     output: str | None = None
     sets: tuple[str, ...] = ()
+    own_data: bool = False  # --scan or --volume
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +52,13 @@ class Plan:
     source: str
     output: Path
     runs: tuple[RunSpec, ...]
+    cases: Mapping[str, CaseWords] = dataclasses.field(default_factory=dict)  # by RunSpec.case_key, of cases with words
+    notes: tuple[str, ...] = ()  # what was asked for and does not exist, and what runs instead
+
+    def name(self, spec: RunSpec) -> str:
+        """Return the name of a run's case, '' if only loading it tells."""
+        words = self.cases.get(spec.case_key)
+        return words.name if words is not None else ""
 
 
 def find_config(name: str | None) -> Path:
@@ -60,9 +74,15 @@ def find_config(name: str | None) -> Path:
 
 
 def load_plan(registry: Registry, config: str | None, flags: Flags) -> Plan:
-    """Read a file and apply the flags. Raise InputError with every mistake."""
+    """Read a file and apply the flags. Raise InputError with every mistake.
+
+    For the user's own data without a file: all views, the data's own grid, and a folder of their own.
+    """
     path = find_config(config)
-    return make_plan(registry, read_yaml(path), flags, source="plan" if config is None else path.name, name=path.stem)
+    content = read_yaml(path)
+    if flags.own_data and config is None:
+        content = {**content, "views": "all", "size": "native", "output": OF_THE_DATA}
+    return make_plan(registry, content, flags, source="plan" if config is None else path.name, name=path.stem)
 
 
 def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, source: str = "plan", name: str = "run") -> Plan:
@@ -90,7 +110,8 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         entry.values = {key: value for key, value in entry.values.items() if key not in flagged}
         entry.grid = {key: values for key, values in entry.grid.items() if key not in flagged}
     apply_sets(registry, flags.sets, datasets, methods, mistakes)
-    cases = _cases(registry, datasets, grid, noise, origins, mistakes)
+    offers = Offers()
+    cases = _cases(registry, datasets, grid, noise, origins, mistakes, offers)
     solvers = [
         (entry, params, _weights(registry.methods[entry.name], params, mistakes))
         for entry in methods
@@ -117,8 +138,12 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         for entry, params, weights in solvers
         for seed in seeds
     ]
-    output = Path(str(content.get("output") or f"results/{name}"))
-    return Plan(source, output, tuple({spec.id: spec for spec in specs}.values()))
+    runs = {spec.id: spec for spec in specs}
+    plan = Plan(source, Path(str(content.get("output") or f"results/{name}")), tuple(runs.values()), offers.cases, tuple(offers.notes))
+    if content.get("output") == OF_THE_DATA:
+        named = file_name(plan.name(plan.runs[0]) or plan.runs[0].dataset)
+        plan = dataclasses.replace(plan, output=Path("results", f"{named}-{date.today():%Y%m%d}"))
+    return plan
 
 
 def _with_flags(content: dict[str, Any], flags: Flags, paths: dict[str, str], mistakes: Mistakes) -> dict[str, Any]:
@@ -215,6 +240,7 @@ def _cases(
     noise: dict[str, Any],
     origins: dict[str, str],
     mistakes: Mistakes,
+    offers: Offers,
 ) -> list[tuple[str, dict[str, Any]]]:
     """Return (dataset, resolved parameters) of every case, ordered by dataset, then size, then views, then its grid."""
     found = []
@@ -223,12 +249,24 @@ def _cases(
         own = {*entry.values, *entry.grid}
         entry.origins = {key: place for key, place in origins.items() if key not in own} | entry.origins
         below = {key: value for key, value in noise.items() if key not in own}
-        for size in [None] if "size" in own else grid["size"] or [None]:
+        for size in [None] if "size" in own else _possible_sizes(grid["size"], spec, offers) or [None]:
             for views in [None] if "views" in own else grid["views"] or [None]:
                 given = below | ({} if size is None else {"size": size}) | ({} if views is None else {"views": views})
-                for params in resolve_entry(entry, spec, given, mistakes):
+                for params in resolve_entry(entry, spec, given, mistakes, offers):
                     defect = quantities.views_defect(params["views"])
                     if defect:
                         mistakes.add(entry.origins.get("views", f"{entry.where}.views"), expected=defect, found=repr(params["views"]))
                     found.append((entry.name, params))
     return found
+
+
+def _possible_sizes(sizes: list[Any], spec: DatasetSpec, offers: Offers) -> list[Any]:
+    """Return the sizes of a list that a dataset allows; all of them if it allows none, which is then a mistake."""
+    limits = [limit.le for limit in spec.params.model_fields["size"].metadata if hasattr(limit, "le")]
+    most = min(limits, default=math.inf)
+    possible = [size for size in sizes if not (type(size) is int and size > most)]
+    if not possible or len(possible) == len(sizes):
+        return sizes
+    gone = ", ".join(str(size) for size in sizes if size not in possible)
+    offers.notes.append(f"{spec.name}: size {gone} left out, at most {most} is possible")
+    return possible

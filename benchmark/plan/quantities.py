@@ -12,20 +12,20 @@ LARGEST_SEED = 2**63 - 1  # accepted by every generator
 
 
 def sizes(value: Any) -> list[Any]:
-    """Read `size: 64` or a list; the dataset's own model checks the numbers."""
+    """Read `size: 64`, `native` or a list; the dataset's own model checks the numbers."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
 
 
 def views(value: Any, where: str, mistakes: Mistakes) -> list[Any]:
-    """Read `views: 50`, or a list whose items are numbers of views or lists of indices."""
+    """Read `views: 50` or `all`, or a list whose items are numbers of views, `all` or lists of indices."""
     if value is None:
         return []
     items = value if isinstance(value, list) else [value]
     good = []
     for item in items:
-        defect = views_defect(item)
+        defect = "" if item == "all" else views_defect(item)
         if defect:
             mistakes.add(where, expected=defect, found=repr(item))
         else:
@@ -41,7 +41,24 @@ def views_defect(value: Any) -> str:
         return "" if value >= 1 else "at least one view"
     if isinstance(value, list | tuple) and value and all(type(item) is int and item >= 0 for item in value):
         return "" if len(set(value)) == len(value) else "every view index once"
-    return "a number of views (from 1) or a list of view indices (from 0)"
+    return "a number of views (from 1), a list of view indices (from 0), or all"
+
+
+def choice(views: str | None, size: str | None) -> dict[str, Any]:
+    """Read the flags --views (a number or all) and --size (a number or native) of one scan; flags not given are left out."""
+    mistakes = Mistakes()
+    found: dict[str, Any] = {}
+    for key, text, word, least in (("views", views, "all", 1), ("size", size, "native", 4)):
+        if text is None:
+            continue
+        if text == word:
+            found[key] = word
+        elif text.strip().isdecimal() and int(text) >= least:
+            found[key] = int(text)
+        else:
+            mistakes.add(f"--{key}", expected=f"a number from {least}, or {word}", found=repr(text))
+    mistakes.raise_if_any("command line")
+    return found
 
 
 def seeds(value: Any, where: str, mistakes: Mistakes) -> list[int]:

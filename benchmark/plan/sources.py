@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError, MissingDependency, Mistakes
 from benchmark.machine.environment import needs
 from benchmark.plan.entries import Entry, resolve_entry
+from benchmark.plan.offers import Offers
 from benchmark.plan.plan import apply_sets
 from benchmark.plugins.registry import Registry
 from benchmark.plugins.specs import DatasetSpec, resolve
 from benchmark.scan.case import Case
-from benchmark.scan.views import TooFewViews
 
 
 def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
@@ -78,24 +78,32 @@ def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
     return case
 
 
-def open_case(registry: Registry, scan: str, given: Mapping[str, Any], sets: tuple[str, ...]) -> Case:
+def open_case(
+    registry: Registry,
+    scan: str,
+    given: Mapping[str, Any],
+    sets: tuple[str, ...],
+    *,
+    whole: bool = False,
+    note: Callable[[str], None] | None = None,
+) -> Case:
     """Return the case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raise InputError.
 
-    Without a number of views: the dataset's usual number, or all views where there are fewer.
+    What does not exist is left out, with one `note` each. `whole`: a path without numbers means all views on the data's own grid.
     """
     if scan in registry.datasets or not Path(scan).exists():
         spec = registry.dataset(scan, "scan")
     else:
         spec = dataset_for(registry, "scan", Path(scan))
         sets = (flags_for(registry, "scan", scan)[1], *sets)
+        given = {**({"views": "all", "size": "native"} if whole else {}), **given}
     mistakes = Mistakes()
     entry = Entry("scan", spec.name, {})
     apply_sets(registry, sets, [entry], [], mistakes)
-    found = resolve_entry(entry, spec, given, mistakes)
+    offers = Offers()
+    found = resolve_entry(entry, spec, given, mistakes, offers)
     mistakes.raise_if_any("scan")
-    try:
-        return load_case(spec, found[0])
-    except TooFewViews as error:
-        if {"views"} & (given.keys() | entry.values.keys()):
-            raise
-        return load_case(spec, found[0] | {"views": error.total})
+    if note is not None:
+        for line in offers.notes:
+            note(line)
+    return load_case(spec, found[0])

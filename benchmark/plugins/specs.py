@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from benchmark.scan.scan import Composite
 
@@ -25,17 +25,103 @@ TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV
 """Type of a parameter that weighs total variation: a pure number 0 .. 1000 (see TvProblem), or 'auto' to choose it from the scan alone."""
 
 
-class DatasetParams(Params):
-    """Parameters that every dataset understands. Subclass it, add keys, and change defaults where the dataset needs others."""
+Heldout = Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], ...]
+"""Type of the parameter `heldout`: a number of held-out views, or their indices."""
 
-    size: int = Field(64, ge=4, le=4096, description="voxels along the longest edge of the reconstruction grid")
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Offer:
+    """Contents of a user's data: the meaning of `views: all` and `size: native`, and the views that exist.
+
+    - `name`: of the case; '' = the dataset's name.
+    - `total`: views to which explicit indices refer.
+    - `simulated`: any number of views can be made; `all` is then the dataset's default.
+    - `training`: indices of the views that training subsets are taken from; None = all that are not in `heldout`.
+    - `heldout`: views that the owner holds out; None = they are drawn from the others.
+    - `native() -> dict` returns the parameters that `size: native` stands for; None = the dataset's default size.
+    - `outline(params) -> str` describes the case of these parameters in one line, as `Case.outline`; None = only loading it tells.
+    """
+
+    name: str = ""
+    total: int
+    simulated: bool = False
+    training: tuple[int, ...] | None = None
+    heldout: tuple[int, ...] | None = None
+    native: Callable[[], Mapping[str, Any]] | None = None
+    outline: Callable[[Any], str] | None = None
+
+    def pool(self, heldout: Heldout | None = None) -> tuple[int, ...]:
+        """Return the indices of the views that training subsets are taken from; a list `heldout` replaces the owner's."""
+        kept = set(heldout if isinstance(heldout, tuple) else self.heldout or ())
+        whole = range(self.total) if self.training is None else self.training
+        return tuple(index for index in whole if index not in kept)
+
+    def all_views(self, usual: int, heldout: Heldout | None = None) -> int:
+        """Return the number of training views that `all` stands for: the pool, less the held-out views that have to come from it.
+
+        Without `heldout`, `usual` views are held out, but no more than an eighth of the views.
+        """
+        pool = self.pool(heldout)
+        if isinstance(heldout, tuple) or self.heldout is not None:
+            return max(1, len(pool))
+        wanted = min(usual, self.total // 8) if heldout is None else heldout
+        return max(1, len(pool) - max(0, wanted - (self.total - len(pool))))
+
+
+class DatasetParams(Params):
+    """Parameters that every dataset understands. Subclass it, add keys, and change defaults where the dataset needs others.
+
+    `views: all` and `size: native` become numbers when the parameters are made: those of `offer()`, or the defaults if it is None.
+    `later` names parameters that came after results were stored, with their defaults: these are left out of dumps, so run ids stay.
+    """
+
+    later: ClassVar[Mapping[str, Any]] = {}
+
+    size: int = Field(64, ge=4, le=4096, description="voxels along the longest edge of the reconstruction grid; or native: the data's own")
     views: int | tuple[int, ...] = Field(
-        50, description="number of training views, evenly spaced over the arc, or explicit indices into the full acquisition"
+        50, description="number of training views, evenly spaced over the arc, or explicit indices into the full acquisition; or all"
     )
-    heldout: int = Field(24, ge=0, description="number of held-out views, seeded and disjoint from every training subset")
+    heldout: Heldout = Field(24, description="number of held-out views, seeded and disjoint from every training subset; or their indices")
     photons: float | None = Field(None, gt=0, description="photons per pixel of the unattenuated beam (Poisson noise); none = noise-free")
     electronic: float = Field(0.0, ge=0, description="standard deviation of the electronic (Gaussian) noise [photons]")
     data_seed: int = Field(0, ge=0, description="seed of the noise and of the choice of held-out views")
+
+    def offer(self) -> Offer | None:
+        """Return the contents of the user's data that these parameters name; None for data made to measure. Raise InputError."""
+        return None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_numbers(cls, values: Any) -> Any:
+        named = isinstance(values, dict) and (values.get("views") == "all" or values.get("size") == "native")
+        return in_numbers(cls, values) if named else values
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if not (key in self.later and value == self.later[key])}
+
+
+def offer_of(model: type[DatasetParams], values: Mapping[str, Any]) -> Offer | None:
+    """Return the offer for these values, whatever number of views they ask for. Raise InputError, or ValidationError for wrong values."""
+    return model(**{key: value for key, value in values.items() if key not in ("size", "heldout")} | {"views": 1, "heldout": 0}).offer()
+
+
+def in_numbers(model: type[DatasetParams], values: Mapping[str, Any], offer: Offer | None = None) -> dict[str, Any]:
+    """Return the values with numbers in place of `views: all` and `size: native`; `offer` is that of the values, if known."""
+    found = dict(values)
+    offer = offer or offer_of(model, values)
+    if found.get("views") == "all":
+        del found["views"]
+        if offer is not None and not offer.simulated:
+            heldout = found.get("heldout")
+            given = tuple(heldout) if isinstance(heldout, list | tuple) else heldout
+            usual = model.model_fields["heldout"].default
+            found["views"] = offer.all_views(usual if isinstance(usual, int) else 0, given)
+    if found.get("size") == "native":
+        del found["size"]
+        if offer is not None and offer.native is not None:
+            found = {**offer.native(), **found}
+    return found
 
 
 Target = Callable[..., Any] | str

@@ -44,6 +44,11 @@ class RunSpec(BaseModel):
         return Budget(self.budget_seconds, self.budget_steps, self.budget_samples, self.budget_projections)
 
     @property
+    def case_key(self) -> str:
+        """Identity of the case before it is loaded."""
+        return case_key(self.dataset, self.dataset_revision, self.dataset_params)
+
+    @property
     def id(self) -> str:
         """Identity of the run: a readable prefix and 12 hex digits of the hash of all fields."""
         later = {name for name, unset in _LATER.items() if getattr(self, name) == unset}
@@ -54,6 +59,11 @@ class RunSpec(BaseModel):
         views = self.dataset_params.get("views")
         count = views if isinstance(views, int) else len(views or ())
         return f"{self.dataset}-{count}v-{self.method}-s{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def case_key(dataset: str, revision: int, params: dict[str, Any]) -> str:
+    """Return a text that identifies the case of a dataset with these resolved parameters."""
+    return json.dumps([dataset, revision, params], sort_keys=True)
 
 
 class CurvePoint(BaseModel):

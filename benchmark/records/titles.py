@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmark.records.record import RunRecord, RunSpec
+from benchmark.scan.case import case_name
 from benchmark.storage.json_values import plain
 
 NOISE = {"blur": "blur", "scatter": "scatter", "photons": "poisson", "electronic": "gaussian"}  # noise that each dataset parameter adds
@@ -32,15 +34,22 @@ def case_words(dataset: str, size: int | str, views: int, added: str) -> str:
 
 
 def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
-    """Return the dataset of each run id, with the parameters that differ: 'phantom', 'phantom (arc=120)', 'folder (my_scan)'."""
+    """Return the data of each run id by name, with the parameters that differ: 'phantom', 'phantom (arc=120)', 'my_scan'."""
+    records = list(records)
+    known = {record.spec.case_key: record.case for record in records if record.case}
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in records:
-        groups.setdefault((record.spec.dataset, grid_size(record), noise(record.spec)), []).append(record)
+        name = subject(record.spec, record.case or known.get(record.spec.case_key, ""))
+        groups.setdefault((name, grid_size(record), noise(record.spec)), []).append(record)
     found = {}
-    for (dataset, *_), members in groups.items():
-        for run_id, parts in _told_apart(members, (_cases, _parameters, _chosen_views, _digests)):
-            found[run_id] = f"{dataset} ({', '.join(parts)})" if parts else dataset
+    for (name, *_), members in groups.items():
+        for run_id, parts in _told_apart(members, (_datasets, _cases, _parameters, _chosen_views, _digests)):
+            found[run_id] = f"{name} ({', '.join(parts)})" if parts else name
     return found
+
+
+def _datasets(members: Sequence[RunRecord]) -> list[str]:
+    return [member.spec.dataset for member in members]
 
 
 def _told_apart(
@@ -61,7 +70,7 @@ def _told_apart(
 def _cases(members: Sequence[RunRecord]) -> list[str]:
     """Return the names of cases; an unloaded case counts as the one with the same parameters."""
     known = {repr(_data_settings(member)): member.case for member in members if member.case}
-    return [member.case or known.get(repr(_data_settings(member)), member.spec.dataset) for member in members]
+    return [member.case or known.get(repr(_data_settings(member))) or subject(member.spec) for member in members]
 
 
 def _parameters(members: Sequence[RunRecord]) -> list[str]:
@@ -143,15 +152,23 @@ def budgets(spec: RunSpec) -> dict[str, Any]:
     return {name: getattr(spec, name) for name in BUDGETS}
 
 
-def case_title(spec: RunSpec) -> str:
-    """Return a title such as 'chest 64, 10 views, poisson 1e+05'."""
-    return case_words(spec.dataset, spec.dataset_params.get("size", ""), view_count(spec), noise(spec))
+def subject(spec: RunSpec, case: str = "") -> str:
+    """Return the name that a run's data go by: the dataset's, or for the user's own data the case's, else the name of the file."""
+    path = spec.dataset_params.get("path")
+    if not isinstance(path, str):
+        return spec.dataset
+    return case or case_name(Path(path).parent if Path(path).name == "scan.yaml" else Path(path))
 
 
-def run_title(spec: RunSpec) -> str:
-    """Return a title such as 'chest 64, 10 views: zerorf:fast, seed 1'."""
+def case_title(spec: RunSpec, case: str = "") -> str:
+    """Return a title such as 'chest 64, 10 views, poisson 1e+05'; `case` is the case's name, if known."""
+    return case_words(subject(spec, case), spec.dataset_params.get("size", ""), view_count(spec), noise(spec))
+
+
+def run_title(spec: RunSpec, case: str = "") -> str:
+    """Return a title such as 'chest 64, 10 views: zerorf:fast, seed 1'; `case` is the case's name, if known."""
     method = spec.method if spec.preset == "default" else f"{spec.method}:{spec.preset}"
-    return f"{case_title(spec)}: {method}" + (f", seed {spec.seed}" if spec.seed else "")
+    return f"{case_title(spec, case)}: {method}" + (f", seed {spec.seed}" if spec.seed else "")
 
 
 def outcome(record: RunRecord) -> str:

@@ -7,11 +7,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmark.errors import InputError
+from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import MEASURED, Scan
 from benchmark.storage import mapped
 
@@ -51,6 +53,11 @@ class Case:
             raise InputError(f"case '{self.name}': views", expected="held-out views disjoint from the training views", found="an overlap")
 
     @property
+    def outline(self) -> str:
+        """Describe the data in one line: '50 views of 512 x 512, volume 256 x 256 x 256 (0.5 mm), 24 views held out'."""
+        return outline(self.scan.geometry, self.heldout.geometry.views if self.heldout else 0, self.scan.length_unit)
+
+    @property
     def digest(self) -> str:
         """Hash of both scans, of the truth and of `facts['published']`; names, all notes, view indices and other facts do not count."""
         content = hashlib.sha256(self.scan.digest.encode())
@@ -60,6 +67,26 @@ class Case:
         if "published" in self.facts:  # else a stored case of an earlier sweep without this fact would be used instead
             content.update(json.dumps(dict(self.facts["published"]), sort_keys=True).encode())
         return content.hexdigest()[:16]
+
+
+def outline(geometry: ConeBeamGeometry, heldout: int, length_unit: str, averaged: int = 1) -> str:
+    """Describe a scan in one line: views and pixels (columns x rows), voxels and their edges (x, y, z), and the number of held-out views.
+
+    Its pixels are means of `averaged` x `averaged` measured ones.
+    """
+    rows, columns = geometry.detector_shape
+    pixels = f"{columns * averaged} x {rows * averaged}" + (f" (averaged to {columns} x {rows})" if averaged > 1 else "")
+    edges = [f"{edge:.4g}" for edge in geometry.volume_spacing[::-1]]
+    edges = edges[:1] if len(set(edges)) == 1 else edges
+    voxels = f"{' x '.join(map(str, geometry.volume_shape[::-1]))} ({' x '.join(edges)} {length_unit})"
+    views, others = (f"{count} view{'s' * (count != 1)}" for count in (geometry.views, heldout))
+    return f"{views} of {pixels}, volume {voxels}, {others if heldout else 'no views'} held out"
+
+
+def case_name(path: Path) -> str:
+    """Return the name of the case in a file or folder: its name up to the first dot, 'ct' for ct.nii.gz."""
+    named = path if path.name.strip(".") else path.resolve()
+    return named.name.split(".")[0] or named.name
 
 
 def file_name(case_name: str) -> str:

@@ -9,18 +9,10 @@ from benchmark.errors import InputError
 USUAL = (10, 50, 100)  # the held-out views avoid the training views of all these numbers
 
 
-class TooFewViews(InputError):
-    """Fewer views were measured (`total`) than requested."""
-
-    def __init__(self, total: int, asked: int) -> None:
-        super().__init__("views", expected=f"1 .. {total} views", found=f"{asked}", fix=f"All of them: --views {total}.")
-        self.total = total
-
-
 def evenly_spaced(total: int, count: int) -> tuple[int, ...]:
     """Return `count` of `total` views at equal steps from view 0, each nearest to its ideal position (halves round up)."""
     if not 1 <= count <= total:
-        raise TooFewViews(total, count)
+        raise InputError("views", expected=f"1 .. {total} views", found=f"{count}", fix=f"All of them: --views {total}.")
     return tuple((2 * k * total + count) // (2 * count) for k in range(count))
 
 

@@ -151,7 +151,9 @@ class Volume(Section):
 
     extent: tuple[float, float, float] = Field(description="edge lengths, faces included")
     offset: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="of its centre from the origin")
-    shape: tuple[int, int, int] | None = Field(None, description="voxels; only their ratios count, unless --size is the largest of them")
+    shape: tuple[int, int, int] | None = Field(
+        None, description="voxels, those of --size native; with another --size only their ratios count"
+    )
 
 
 class Truth(Section):

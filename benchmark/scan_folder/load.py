@@ -38,6 +38,7 @@ def open_scan_folder(folder: Path) -> Measured:
         length_unit="mm" if general.length_unit in UNITS else general.length_unit,
         training=description.views.training,
         heldout=description.views.heldout,
+        grid_stated=description.volume is not None and description.volume.shape is not None,
     )
     if description.truth is None:
         return measured

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 
 from benchmark.plan.sources import load_case
@@ -11,11 +10,6 @@ from benchmark.records.record import RunSpec
 from benchmark.scan.case import Case
 
 CAPACITY = 1 << 30  # [bytes] of cases kept at once
-
-
-def case_key(spec: RunSpec) -> str:
-    """Return a text that identifies the case of a run."""
-    return json.dumps([spec.dataset, spec.dataset_revision, spec.dataset_params], sort_keys=True)
 
 
 class CaseCache:
@@ -29,7 +23,7 @@ class CaseCache:
         """Return the case of a run. Raise MissingDependency if a module of the dataset is missing, InputError for
         bad parameters or data, and any error of the dataset.
         """
-        key = case_key(spec)
+        key = spec.case_key
         if key not in self._cases:
             self._cases[key] = load_case(self.registry.dataset(spec.dataset), spec.dataset_params)
         self._cases.move_to_end(key)

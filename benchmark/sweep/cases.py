@@ -9,7 +9,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.plugins.registry import Registry
 from benchmark.records.record import RunSpec, Status
 from benchmark.scan.case import Case
-from benchmark.sweep.case_cache import CaseCache, case_key, size_in_bytes
+from benchmark.sweep.case_cache import CaseCache, size_in_bytes
 from benchmark.sweep.display import Display
 
 RECORD_BYTES = 100_000  # of one run's record, approximately
@@ -25,8 +25,8 @@ class Cases:
 
     def load_all(self, runs: Sequence[RunSpec], display: Display) -> None:
         """Load every case once. Raise one InputError for all bad data; any other error fails only the runs on that case."""
-        first = {case_key(spec): spec for spec in reversed(runs)}
-        keys = list(dict.fromkeys(map(case_key, runs)))
+        first = {spec.case_key: spec for spec in reversed(runs)}
+        keys = list(dict.fromkeys(spec.case_key for spec in runs))
         errors: list[str] = []
         notes: dict[str, None] = {}
         for index, key in enumerate(keys):
@@ -36,6 +36,7 @@ class Cases:
                 case = self._cache.get(spec)
                 self._digests[key] = case.digest
                 notes |= {f"{case.name}: {note}": None for note in case.notes}
+                display.loaded(spec, case)
             except InputError as error:
                 errors.append(f"dataset {spec.dataset}: {error}")
             except MissingDependency as error:
@@ -49,11 +50,11 @@ class Cases:
 
     def with_digest(self, spec: RunSpec) -> RunSpec:
         """Return the run with the digest of its data, which is part of its identity."""
-        return spec.model_copy(update={"data_digest": self._digests.get(case_key(spec), "")})
+        return spec.model_copy(update={"data_digest": self._digests.get(spec.case_key, "")})
 
     def unavailable(self, spec: RunSpec) -> tuple[Status, str] | None:
         """Return status and reason of a run whose case could not be loaded; None for every other run."""
-        return self._unavailable.get(case_key(spec))
+        return self._unavailable.get(spec.case_key)
 
     def get(self, spec: RunSpec) -> Case:
         """Return the case of a run. Raise any error of its dataset."""
@@ -64,7 +65,7 @@ class Cases:
         total, scratch = 0, 0
         sizes: dict[str, tuple[int, int]] = {}  # by case key: of the case and of one volume
         for spec in todo:
-            key = case_key(spec)
+            key = spec.case_key
             if key in self._unavailable:
                 continue
             if key not in sizes:

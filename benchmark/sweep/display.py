@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from benchmark.records.record import RunRecord, RunSpec
+from benchmark.scan.case import Case
 
 
 class Display(Protocol):
@@ -12,6 +13,9 @@ class Display(Protocol):
 
     def loading(self, spec: RunSpec, done: int, total: int) -> None:
         """Announce that a case is about to be loaded."""
+
+    def loaded(self, spec: RunSpec, case: Case) -> None:
+        """Announce that a case is loaded."""
 
     def sweep_started(self, total: int, finished: int) -> None:
         """Announce the number of runs in the plan and of those that finished earlier."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, hookimpl
+from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, Offer, case_name, hookimpl
 
 
 class MipParams(DatasetParams):
@@ -32,6 +33,22 @@ class MipParams(DatasetParams):
     elevation: float = Field(20.0, gt=-90, lt=90, description="elevation of the orbit's cameras above the XY plane [deg]")
     detector: int | None = Field(None, ge=1, le=8192, description="pixels along each side of the pictures; none = 1.5 x size")
     sub_rays: int = Field(2, ge=1, le=16, description="rays per pixel and direction, whose maxima are averaged")
+
+    voxels: Literal["cubes", "own"] = Field(
+        "cubes", description="cubes: cubic voxels; own: in the proportions of the stack's (what size: native sets)"
+    )
+
+    later: ClassVar[Mapping[str, Any]] = {"voxels": "cubes"}
+
+    def offer(self) -> Offer:
+        def native() -> dict[str, int | str]:
+            from .case import native
+
+            return native(self)
+
+        if self.path is None:
+            return Offer(name=f"neuron-{self.neuron}", total=720, simulated=True)
+        return Offer(name=case_name(Path(self.path)), total=720, simulated=True, native=native)
 
     @model_validator(mode="after")
     def _possible(self) -> MipParams:

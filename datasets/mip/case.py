@@ -19,6 +19,7 @@ from benchmark.api import (
     Voxels,
     cached_arrays,
     camera_geometry,
+    case_name,
     heldout_angles,
     orbit_directions,
     read_volume_file,
@@ -51,13 +52,15 @@ class Subject:
     unit: str
     identity: str
     note: str
+    voxels: tuple[int, ...] | None = None  # of the stack (z, y, x)
 
 
 def load(params: MipParams) -> Case:
     """Make the case of a stack or of the neuron, in a box as large as the stack (the neuron's is a cube); the brightest value is 1."""
     subject = _stack(params) if params.path is not None else _neuron(params)
-    edge = max(subject.extent) / params.size
-    shape = tuple(max(1, round(length / edge)) for length in subject.extent)
+    sides = subject.extent if params.voxels == "cubes" or subject.voxels is None else subject.voxels
+    edge = max(sides) / params.size
+    shape = tuple(max(1, round(side / edge)) for side in sides)
     spacing = tuple(length / count for length, count in zip(subject.extent, shape, strict=True))
     pixels = params.detector if params.detector is not None else round(1.5 * params.size)
     field_of_view = np.deg2rad(params.field_of_view) if params.camera == "perspective" else None
@@ -87,6 +90,13 @@ def load(params: MipParams) -> Case:
     )
 
 
+def native(params: MipParams) -> dict[str, int | str]:
+    """Return the parameters of `size: native`: the stack's own voxels."""
+    shape = _stack(params).voxels
+    assert shape is not None
+    return {"size": max(shape), "voxels": "own"}
+
+
 def training_directions(params: MipParams) -> tuple[np.ndarray, tuple[int, ...]]:
     """Return the directions of the training views [view, 3], and their indices into the nominal orbit (none if any is off it)."""
     elevation = np.deg2rad(params.elevation)
@@ -113,12 +123,13 @@ def _stack(params: MipParams) -> Subject:
         raise InputError(str(path), expected=f"finite voxels, some brighter than the background ({params.background:g})", found=found)
     voxels = Voxels(values / np.float32(brightest), edges)
     return Subject(
-        name=path.name.split(".")[0],
+        name=case_name(path),
         thing=voxels,
         extent=voxels.extent,
         unit=params.unit,
         identity=f"{hashlib.sha256(voxels.values.tobytes()).hexdigest()} {edges!r}",
         note=f"the stack itself, averaged over each voxel ({path.name}{note}); 1 is its brightest voxel",
+        voxels=voxels.values.shape,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import model_validator
 
-from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, hookimpl
+from benchmark.api import DatasetParams, DatasetSpec, Field, Heldout, InputError, Offer, hookimpl
 
 
 class MultiviewParams(DatasetParams):
@@ -15,10 +15,18 @@ class MultiviewParams(DatasetParams):
     path: str | None = Field(None, description="folder with frames.h5 or frames.zarr, and cameras.json; none = the synthetic sequence")
     frame: int = Field(0, ge=0, description="index of the frame in the sequence")
     views: int | tuple[int, ...] = Field(8, description="number of training cameras, evenly spaced, or explicit indices")
-    heldout: int = Field(4, ge=0, description="number of held-out cameras, seeded and disjoint from the training cameras")
+    heldout: Heldout = Field(4, description="number of held-out cameras, seeded and disjoint from the training cameras, or their indices")
     align: bool = Field(True, description="turn each frame about the vertical by the pose found from its silhouettes; else only centre it")
     cameras: int = Field(16, ge=2, description="cameras of the synthetic sequence")
     pixels: int = Field(64, ge=8, description="edge of the synthetic photographs [pixels]")
+
+    def offer(self) -> Offer:
+        if self.path is None:
+            return Offer(name=f"walker-{self.frame}", total=self.cameras)
+        from .cameras import read_cameras
+
+        folder = Path(self.path)
+        return Offer(name=f"{folder.resolve().name}-{self.frame}", total=len(read_cameras(folder / "cameras.json")))
 
     @model_validator(mode="after")
     def _possible(self) -> MultiviewParams:

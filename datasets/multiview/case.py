@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.api import Case, Scan, heldout_views, training_views
+from benchmark.api import Case, Scan, choose_views
 
 from . import MultiviewParams
 from .cameras import Cameras
@@ -16,8 +16,7 @@ def load(params: MultiviewParams) -> Case:
     """Load the photographs of one frame. Raise InputError for empty masks and for cameras with the object behind them."""
     frame = open_frame(params)
     total = len(frame.cameras)
-    training = training_views(total, params.views)
-    heldout = heldout_views(total, training, params.heldout, params.data_seed)
+    training, heldout = choose_views(params, total)
     pose = estimate(frame.cameras.subset(list(training)), frame.masks[list(training)], align=params.align)
     cameras = frame.cameras.in_frame(np.array(pose.centre), pose.yaw)
     return Case(

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Literal
 
 from pydantic import model_validator
 
-from benchmark.api import DatasetSpec, Field, InputError, MeasuredParams, hookimpl
+from benchmark.api import DatasetSpec, Field, Heldout, InputError, Measured, MeasuredParams, hookimpl
 
 
 class NafParams(MeasuredParams):
     """Choice of the file."""
 
     path: str = Field(description="the .pickle file")
-    heldout: int = Field(50, ge=0, description="maximum number of held-out views: the file's validation views, or others if it has none")
+    heldout: Heldout = Field(
+        50, description="maximum number of held-out views (the file's validation views, or others if it has none), or their indices"
+    )
     offset_v: Literal["loader", "generator"] = Field(
         "loader",
         description="sense of a vertical detector offset: down as in the published loader, or up as in the published generator",
     )
 
     published: str = Field("", description="name of this unchanged file in SAX-NeRF's collection (chest), to show published results beside")
+
+    def opened(self) -> Measured:
+        """Read the file."""
+        from benchmark.api import read_naf
+
+        published = {"data": "sax", "scene": self.published} if self.published else {}
+        return dataclasses.replace(read_naf(Path(self.path), self.offset_v), published=published)
 
     @model_validator(mode="after")
     def _there(self) -> NafParams:

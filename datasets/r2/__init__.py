@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from pydantic import model_validator
 
-from benchmark.api import DatasetSpec, Field, MeasuredParams, hookimpl
+from benchmark.api import DatasetSpec, Field, Heldout, Measured, MeasuredParams, hookimpl
 
 
 class R2Params(MeasuredParams):
     """Choice of the folder."""
 
     path: str = Field(description="folder with meta_data.json")
-    heldout: int = Field(100, ge=0, description="maximum number of held-out views: the folder's own test views")
+    heldout: Heldout = Field(100, description="maximum number of held-out views (the folder's own test views), or their indices")
 
     published: str = Field("", description="name of this unchanged folder in R2-Gaussian's collection, to show published results beside")
+
+    def opened(self) -> Measured:
+        """Open the folder."""
+        from benchmark.api import read_r2
+
+        published = {"data": "r2", "scene": self.published} if self.published else {}
+        return dataclasses.replace(read_r2(Path(self.path)), published=published)
 
     @model_validator(mode="after")
     def _possible(self) -> R2Params:
         """Report mistakes in meta_data.json and views missing from it before any run."""
-        from benchmark.api import read_r2
-
-        read_r2(Path(self.path)).choose(self)
+        self.opened().choose(self)
         return self
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from benchmark.api import MU_WATER, DatasetSpec, Field, InputError, SimulatedParams, hookimpl, volume_format
+from benchmark.api import MU_WATER, DatasetSpec, Field, InputError, Offer, SimulatedParams, case_name, hookimpl, volume_format
 
 
 class VolumeParams(SimulatedParams):
@@ -24,9 +26,15 @@ class VolumeParams(SimulatedParams):
     crop: tuple[float, float, float, float, float, float] = Field(
         (0, 1, 0, 1, 0, 1), description="part of the volume to keep: from, to along z, y and x, as fractions of its edges"
     )
+    box: Literal["cube", "own"] = Field(
+        "cube",
+        description="cube: a cube around the kept part; own: the kept part itself, in the file's proportions (what size: native sets)",
+    )
     side: float | None = Field(
         None, gt=0, description="edge of the reconstruction cube around the kept part [mm]; none = its longest edge in the axial plane"
     )
+
+    later: ClassVar[Mapping[str, Any]] = {"box": "cube"}
 
     @model_validator(mode="after")
     def _box(self) -> VolumeParams:
@@ -34,7 +42,17 @@ class VolumeParams(SimulatedParams):
             raise InputError("crop", expected="from < to within 0 .. 1, for z, y and x", found=f"{list(self.crop)}")
         if not Path(self.path).exists():
             raise InputError("path", expected="a file or folder", found=f"'{self.path}', which is not there")
+        if self.box == "own" and self.side is not None:
+            raise InputError("side", expected="none with box: own", found=f"{self.side:g}")
         return self
+
+    def offer(self) -> Offer:
+        def native() -> dict[str, int | str]:
+            from .simulate import native
+
+            return native(self)
+
+        return dataclasses.replace(super().offer(), name=case_name(Path(self.path)), native=native)
 
 
 def is_volume(path: Path) -> bool:

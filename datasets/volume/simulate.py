@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.api import Case, InputError, PlacedVolume, Voxels, attenuation, read_placed_volume, simulated_case
+from benchmark.api import Case, InputError, PlacedVolume, Voxels, attenuation, case_name, read_placed_volume, simulated_case
 
 from . import VolumeParams
 
@@ -19,19 +19,41 @@ HU_BELOW = -100.0  # attenuation is never this negative
 def load(params: VolumeParams) -> Case:
     """Scan the volume. The reconstruction cube is centred on the kept part; in z the volume is padded with air or cut to fit."""
     path = Path(params.path)
-    found = read_placed_volume(path, key=params.key, spacing=params.spacing, outside=_air(params))
-    kept = _kept(found.values.shape, params.crop)
-    voxels = Voxels(_attenuation(found.values[kept], params, str(path)), found.spacing)
-    _, y, x = voxels.extent
+    found, kept = _read(params)
+    values = found.values[kept]
+    voxels = Voxels(_attenuation(values, params, str(path)), found.spacing)
+    z, y, x = voxels.extent
+    grid = None
+    if params.box == "own":
+        shape = tuple(max(1, round(count * params.size / max(values.shape))) for count in values.shape)
+        grid = shape, tuple(edge / count for edge, count in zip((z, y, x), shape, strict=True))
+        side = max(z, y, x)
+    else:
+        side = params.side if params.side is not None else max(y, x)
     return simulated_case(
-        path.name.split(".")[0],
-        params.side if params.side is not None else max(y, x),
+        case_name(path),
+        side,
         lambda: voxels,
         params,
         identity=f"{hashlib.sha256(voxels.values.tobytes()).hexdigest()} {found.spacing!r}",
         truth_note=f"the volume itself, averaged over each voxel ({path.name}{found.note})",
         facts=_patient(found, kept),
+        grid=grid,
     )
+
+
+def native(params: VolumeParams) -> dict[str, int | str]:
+    """Return the parameters of `size: native`: the kept voxels as they are; in a cube of a given side, its voxels of the file's size."""
+    found, kept = _read(params)
+    if params.side is not None:
+        return {"size": round(params.side / min(found.spacing))}
+    return {"size": max(found.values[kept].shape), "box": "own"}
+
+
+def _read(params: VolumeParams) -> tuple[PlacedVolume, tuple[slice, ...]]:
+    """Return the file's volume, and the part of it to keep."""
+    found = read_placed_volume(Path(params.path), key=params.key, spacing=params.spacing, outside=_air(params))
+    return found, _kept(found.values.shape, params.crop)
 
 
 def _air(params: VolumeParams) -> float:

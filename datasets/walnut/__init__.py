@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import model_validator
 
-from benchmark.api import DatasetSpec, Field, InputError, MeasuredParams, heldout_views, hookimpl, training_views
+from benchmark.api import DatasetSpec, Field, Heldout, InputError, MeasuredParams, Offer, choose_views, hookimpl
 
 LICENCE = "CC BY 4.0"
 CITE = "Meaney, Cone-Beam Computed Tomography Dataset of a Walnut (2022), doi 10.5281/zenodo.6986012"
@@ -19,11 +19,15 @@ class WalnutParams(MeasuredParams):
 
     _stored: ClassVar[tuple[int, int]] = (240, 256)  # views, and pixels along each side of the detector
 
+    def offer(self) -> Offer:
+        views, pixels = self._stored
+        return Offer(total=views, native=lambda: {"size": pixels, "bin": 1})
+
     @model_validator(mode="after")
     def _possible(self) -> WalnutParams:
         """Report mistakes before loading."""
         views, pixels = self._stored
-        heldout_views(views, training_views(views, self.views), self.heldout, self.data_seed)
+        choose_views(self, views)
         if self.bin is not None and self.bin > pixels // 4:
             raise InputError("bin", expected=f"at most {pixels // 4} for a detector of {pixels} pixels a side", found=f"{self.bin}")
         return self
@@ -34,7 +38,7 @@ class SampleParams(WalnutParams):
 
     size: int = Field(32, ge=4, le=512, description="voxels along the longest edge of the reconstruction grid")
     views: int | tuple[int, ...] = Field(20, description="number of training views, evenly spaced, or explicit indices into the 60 views")
-    heldout: int = Field(8, ge=0, description="number of held-out views, seeded and disjoint from every training subset")
+    heldout: Heldout = Field(8, description="number of held-out views, seeded and disjoint from every training subset, or their indices")
 
     _stored: ClassVar[tuple[int, int]] = (60, 64)
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from benchmark.api import Case, Progress, Scan, Voxels, binned, cached_arrays, heldout_views, noise_of_means, training_views, usual_bin
+from benchmark.api import Case, Progress, Scan, Voxels, binned, cached_arrays, choose_views, noise_of_means, usual_bin
 
 from . import WalnutParams
 from .measurement import SIDE, Measurement, published, sample, without_air
@@ -31,8 +31,7 @@ def load_sample(params: WalnutParams) -> Case:
 
 
 def _case(name: str, measurement: Measurement, params: WalnutParams) -> Case:
-    training = training_views(measurement.views, params.views)
-    heldout = heldout_views(measurement.views, training, params.heldout, params.data_seed)
+    training, heldout = choose_views(params, measurement.views)
     factor = params.bin or usual_bin(measurement.projections.shape[1:], params.size)
     everything = _scan(measurement, params.correct_air, params.size, factor)
     noise = noise_of_means((measurement.projections[index] for index in training), factor)
