@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def validate(
     scan: Annotated[str, typer.Argument(help="A folder with scan.yaml, a file of NAF or R2-Gaussian, or the name of a dataset.")],
-    views: Annotated[int | None, typer.Option(min=2, help="Number of views to use (dataset: 50 or all; folder: at most 60).")] = None,
-    size: Annotated[int | None, typer.Option(min=4, help="Voxels along the longest edge (of a dataset).")] = None,
+    views: Annotated[str | None, typer.Option(help="Number of views to use, or all (dataset: 50 or all; folder: at most 60).")] = None,
+    size: Annotated[str | None, typer.Option(help="Voxels along the longest edge (of a dataset), or native.")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value; repeatable.")] = None,
     output: Annotated[Path | None, typer.Option(help="The picture (default: validate-<name>.png, here).")] = None,
     no_truth: Annotated[bool, typer.Option("--no-truth", help="Judge by the projections alone, even if the truth is known.")] = False,
@@ -26,6 +26,7 @@ def validate(
 ) -> int:
     import dataclasses
 
+    from benchmark.plan import quantities
     from benchmark.scan.case import file_name
     from benchmark.storage.writable import prove_file
     from benchmark.validate.diagnosis import diagnose
@@ -33,7 +34,7 @@ def validate(
     from benchmark.validate.picture import write_picture
     from benchmark.validate.report import Report
 
-    name, setup = _open(scan, {"views": views, "size": size}, tuple(sets or ()))
+    name, setup = _open(scan, quantities.choice(views, size, least_views=2), tuple(sets or ()))
     target = output or Path(f"validate-{file_name(name)}.png")
     if no_truth:
         setup = dataclasses.replace(setup, truth=None)
@@ -58,16 +59,15 @@ def validate(
     return report.exit_code
 
 
-def _open(scan: str, given: dict[str, int | None], sets: tuple[str, ...]) -> tuple[str, Setup]:
+def _open(scan: str, values: dict[str, Any], sets: tuple[str, ...]) -> tuple[str, Setup]:
     from benchmark.plan.sources import open_case
     from benchmark.plugins.registry import registry
     from benchmark.validate.setup import Setup
     from benchmark.validate.source import folder_setup, is_scan_folder
 
-    values = {key: value for key, value in given.items() if value is not None}
     if is_scan_folder(scan) and not values and not sets:
         return folder_setup(Path(scan))
-    case = open_case(registry(), scan, values, sets)
+    case = open_case(registry(), scan, values, sets, note=lambda text: Console(stderr=True).print(escape(f"note: {text}"), soft_wrap=True))
     return case.name, Setup.of(case)
 
 

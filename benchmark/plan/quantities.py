@@ -44,11 +44,11 @@ def views_defect(value: Any) -> str:
     return "a number of views (from 1), a list of view indices (from 0), or all"
 
 
-def choice(views: str | None, size: str | None) -> dict[str, Any]:
+def choice(views: str | None, size: str | None, least_views: int = 1) -> dict[str, Any]:
     """Read the flags --views (a number or all) and --size (a number or native) of one scan; flags not given are left out."""
     mistakes = Mistakes()
     found: dict[str, Any] = {}
-    for key, text, word, least in (("views", views, "all", 1), ("size", size, "native", 4)):
+    for key, text, word, least in (("views", views, "all", least_views), ("size", size, "native", 4)):
         if text is None:
             continue
         if text == word:
