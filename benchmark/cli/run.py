@@ -44,6 +44,9 @@ def run(
     workers: Annotated[int, typer.Option(min=1, help="Concurrent runs on this machine; on GPUs, one per GPU.")] = 1,
     scheduler: Annotated[str | None, typer.Option(help="Run on the workers of this Dask scheduler, such as tcp://head:8786.")] = None,
     checkpoint_every: Annotated[str, typer.Option(help="Method time between checkpoints, such as 60s.")] = "60s",
+    validate_every: Annotated[
+        str | None, typer.Option(help="Score the fit and the held-out views along each run, every so many steps or seconds: 100, 30s.")
+    ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and their state; run nothing.")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: execute runs in this process.")] = False,
@@ -69,6 +72,7 @@ def run(
     options = _run_options(device, threads, timeout, in_process, workers, scheduler)
     options = _with_files(options, plan, checkpoint_every, tensorboard)
     options = _with_memory(options, memory)
+    options = _with_validation(options, validate_every)
     _outline(plan)
     if dry_run:
         return _list_runs(plan)
@@ -156,6 +160,17 @@ def _outline(plan: Plan) -> None:
         console.print(escape(f"{words.name}: {words.outline}" if len(keys) > 1 else words.outline), soft_wrap=True, highlight=False)
     for note in plan.notes:
         console.print(escape(f"note: {note}"), soft_wrap=True, highlight=False)
+
+
+def _with_validation(options: Options, every: str | None) -> Options:
+    """Return the options with the interval between scores along a run."""
+    from benchmark.errors import Mistakes
+    from benchmark.plan import quantities
+
+    mistakes = Mistakes()
+    interval = quantities.interval(every, "--validate-every", mistakes)
+    mistakes.raise_if_any("command line")
+    return dataclasses.replace(options, validate_every=interval)
 
 
 def _list_runs(plan: Plan) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmark.runtime.interval import Interval
+
 OnEvent = Callable[[dict[str, Any]], None]  # gets every progress line of a run: step, total, seconds [s], loss, ...
 Stop = Callable[[], bool]  # whether the sweep wants to end
 
@@ -24,6 +26,7 @@ class Options:
     timeout: float | None = None  # [s] of wall time per run, start-up included
     in_process: bool = False
     snapshots: int = 12  # volumes kept along a run for its convergence curve
+    validate_every: Interval | None = None  # between scores along a run
     command: str = ""  # the command line, for the records
     checkpoints: Path | None = None  # <here>/<run id>/checkpoint.pt, from which interrupted runs go on; none = no checkpoints
     checkpoint_every: float = 60.0  # [s] of method time

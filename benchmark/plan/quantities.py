@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from benchmark.errors import Mistakes
+from benchmark.runtime.interval import Interval
 
 LARGEST_SEED = 2**63 - 1  # accepted by every generator
 
@@ -97,6 +98,19 @@ def budget(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
         return {f"budget_{unit}": int(number)}
     mistakes.add(where, expected="a limit such as 300s, 5min, 1h, 500steps, 2e9samples or 200projections", found=repr(value))
     return {}
+
+
+def interval(value: Any, where: str, mistakes: Mistakes) -> Interval | None:
+    """Read '100', '100steps' or a time of the method such as '30s'."""
+    if value is None:
+        return None
+    number, unit = _quantity(value)
+    if unit in ("", "steps") and number >= 1 and number.is_integer():
+        return Interval(steps=int(number))
+    if unit in _SECONDS and unit and number > 0:
+        return Interval(seconds=number * _SECONDS[unit])
+    mistakes.add(where, expected="a number of steps such as 100, or a time such as 30s or 5min", found=repr(value))
+    return None
 
 
 def duration(value: Any, where: str, mistakes: Mistakes) -> float | None:
