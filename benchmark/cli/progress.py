@@ -11,18 +11,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from benchmark.plan.plan import Plan
 from benchmark.records.record import RunRecord, RunSpec
-from benchmark.records.titles import case_title, outcome, run_title
+from benchmark.records.titles import case_title, decibels, outcome, run_title
 from benchmark.scan.case import Case
 
+KNOWN = ("event", "run_id", "step", "total", "seconds", "seconds_left", "validation")  # of an event; all else is the method's
 LINE_INTERVAL = 15.0  # [s] between progress lines of one run
 
 
 def progress_text(event: dict[str, Any]) -> str:
-    """Return a line such as 'step 120/500, loss 0.00123, 12 s, 38 s to go'."""
+    """Return a line such as 'step 120/500, loss 0.00123, held-out 31.20 dB, fit 38.10 dB (step 100), 12 s, 38 s to go'."""
     step, total, seconds, left = (event.get(name, 0) for name in ("step", "total", "seconds", "seconds_left"))
     parts = [f"step {step}/{total}" if total else f"step {step}"]
-    extra = {key: value for key, value in event.items() if key not in ("event", "run_id", "step", "total", "seconds", "seconds_left")}
+    extra = {key: value for key, value in event.items() if key not in KNOWN and value is not None}
     parts += [f"{key} {value:.4g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in extra.items()]
+    if (scores := event.get("validation")) is not None:
+        parts.append(f"{decibels(scores)} (step {scores['step']})")
     parts.append(f"{seconds:.0f} s")
     if left:
         parts.append(f"{left:.0f} s to go")
@@ -83,7 +86,9 @@ class PlainDisplay:
 
     def progress(self, event: dict[str, Any]) -> None:
         run_id = event["run_id"]
-        if time.monotonic() >= self._next_line.get(run_id, 0.0):
+        if event.get("event") == "note":
+            self.line(f"{self.place(run_id)}   {event['text']}")
+        elif event.get("event") == "validated" or time.monotonic() >= self._next_line.get(run_id, 0.0):
             self._next_line[run_id] = time.monotonic() + LINE_INTERVAL
             self.line(f"{self.place(run_id)}   {progress_text(event)}")
 
@@ -144,7 +149,9 @@ class LiveDisplay(PlainDisplay):
         self._runs[spec.id] = self._bars.add_task(escape(run_title(spec, self.name(spec))), total=None, text="starting")
 
     def progress(self, event: dict[str, Any]) -> None:
-        if event["run_id"] in self._runs:
+        if event.get("event") == "note":
+            super().progress(event)
+        elif event["run_id"] in self._runs:
             step, total = event.get("step", 0), event.get("total") or None
             self._bars.update(self._runs[event["run_id"]], completed=step, total=total, text=escape(progress_text(event)))
 

@@ -89,10 +89,15 @@ class _Attempt:
             on_log=self.tracker.log,
             on_snapshot=self.tracker.snapshot,
             snapshots=job.snapshots,
+            on_validation=self._offer,
+            validate_every=job.validate_every,
             checkpoints=self.checkpoints,
             history=self.tracker,
             weights=Checkpoint.read(job.weights).state if job.weights else None,
         )
+
+    def _offer(self, step: int, seconds: float, volume: np.ndarray) -> None:
+        self.tracker.offer(step, seconds, volume, self.folder, lambda: self.run is not None and self.run.stopping)
 
     def facts(self) -> dict[str, Any]:
         """Return the measurements, for any outcome of the run."""
@@ -103,6 +108,7 @@ class _Attempt:
         clock = self.run.clock
         known |= {"seconds": clock.seconds, "cpu_seconds": clock.cpu_seconds, "steps": self.run.step, "counters": counters.totals()}
         known |= {"losses": self.tracker.thinned_losses(), "snapshots": self.tracker.snapshots}
+        known["validated"] = self.tracker.validated
         return known | {"facts": library_facts(self.run.device)}
 
 

@@ -24,13 +24,14 @@ from benchmark.execution.options import Options
 from benchmark.plugins.specs import MethodSpec
 from benchmark.records.budget import Budget
 from benchmark.records.record import RunSpec
+from benchmark.runtime.interval import Interval
 from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Composite, Scan
 from benchmark.storage import mapped
 from benchmark.storage.json_values import dumps, plain
 
-VERSION: Final = 1  # raise it whenever a field changes: a child started from newer sources then reports an error
+VERSION: Final = 2  # raise it whenever a field changes: a child started from newer sources then reports an error
 FILE = "job.json"
 SHOWN = 3  # wrong fields that an error names
 
@@ -91,7 +92,7 @@ class ProcessFacts(_Part):
 class Job(_Part):
     """One run, as passed to its process."""
 
-    version: Literal[1] = VERSION
+    version: Literal[2] = VERSION
     method: MethodCall
     scan: ScanFacts
     seed: int
@@ -101,6 +102,7 @@ class Job(_Part):
     threads: int | None
     memory_bytes: int | None  # limit of the process
     snapshots: int  # volumes kept for the convergence curve
+    validate_every: Interval | None  # between volumes that the harness scores along the run
     checkpoint: CheckpointPlan | None
     event_folder: Path | None  # for TensorBoard
     process: ProcessFacts
@@ -119,6 +121,7 @@ class Job(_Part):
                 threads=options.threads,
                 memory_bytes=options.memory_bytes,
                 snapshots=options.snapshots,
+                validate_every=options.validate_every,
                 checkpoint=_checkpoint_plan(method, spec, case, options),
                 event_folder=options.event_folder(spec.id),
                 process=ProcessFacts(separate=not options.in_process, parent=os.getpid(), sys_path=tuple(map(str, sys.path))),

@@ -16,6 +16,7 @@ from benchmark.execution import child_process
 from benchmark.execution.eligibility import screened
 from benchmark.execution.job import Job, write_job
 from benchmark.execution.options import OnEvent, Options, Stop
+from benchmark.execution.validation import Validation
 from benchmark.execution.verdict import judge
 from benchmark.machine.environment import environment
 from benchmark.plugins.registry import Registry
@@ -56,8 +57,12 @@ def perform(
     folder, done = _scratch_folder(jobs, spec), False
     try:
         _hand_over(job, case.scan, folder)
-        outcome = child_process.execute(folder, options, on_event, stop)
-        record, volume = judge(record, outcome, folder, case, registry.metrics.values())
+        metrics = list(registry.metrics.values())
+        validation = Validation(folder, kept and kept / "snapshots", case, metrics, on_event) if options.validate_every else None
+        outcome = child_process.execute(folder, options, validation or on_event, stop)
+        record, volume = judge(record, outcome, folder, case, metrics, validation.points(outcome.result) if validation else ())
+        if validation is not None:
+            validation.close(outcome.result)
         _keep_arrays(folder / ARRAYS, arrays or (kept and kept / ARRAYS))
         done = record.status == "ok"
         return record, volume

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from benchmark.storage import mapped
 
 MOST_LOSSES = 500  # points of the loss curve that a record keeps
 EVENT_INTERVAL = 0.2  # [s] between progress lines
+OFFERED, OFFERED_EVENT = "offered.npy", "offered"  # a volume that the harness is to score, and the event that tells so
+POLL = 0.005  # [s] while it does
 
 
 class Tracker:
@@ -25,6 +28,7 @@ class Tracker:
         self.losses: list[tuple[int, float, float]] = []  # (step, seconds, loss)
         self.snapshots: list[dict[str, Any]] = []
         self.board: Board | None = None
+        self.validated: list[dict[str, Any]] = []  # step, seconds and loss of the volumes offered
         self._next_event = 0.0
 
     def log(self, values: dict[str, Any]) -> None:
@@ -45,15 +49,31 @@ class Tracker:
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"snapshot-{len(self.snapshots):04d}.npy"
         mapped.save(path, volume)
-        self.snapshots.append({"file": str(path), "step": step, "seconds": seconds, "loss": self.losses[-1][2] if self.losses else None})
+        self.snapshots.append({"file": str(path), "step": step, "seconds": seconds, "loss": self._last_loss()})
+
+    def offer(self, step: int, seconds: float, volume: np.ndarray, scratch: Path, stopping: Callable[[], bool]) -> None:
+        """Write a volume [z, y, x] for the harness and wait until it has scored and removed it, or until `stopping()` is true."""
+        path = scratch / OFFERED
+        mapped.save(path, volume)
+        point = {"step": step, "seconds": seconds, "loss": self._last_loss()}
+        self.on_event({"event": OFFERED_EVENT, **point})
+        while path.exists():
+            if stopping():
+                return
+            time.sleep(POLL)
+        self.validated.append(point)
+
+    def _last_loss(self) -> float | None:
+        return self.losses[-1][2] if self.losses else None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return losses and a list of the snapshots for a checkpoint; the snapshots themselves stay where they are."""
-        return {"losses": list(self.losses), "snapshots": list(self.snapshots)}
+        """Return losses and lists of the volumes for a checkpoint; the snapshots themselves stay where they are."""
+        return {"losses": list(self.losses), "snapshots": list(self.snapshots), "validated": list(self.validated)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.losses = [tuple(loss) for loss in state["losses"]]
         self.snapshots = list(itertools.takewhile(lambda snapshot: Path(snapshot["file"]).exists(), state["snapshots"]))
+        self.validated = list(state.get("validated", []))  # absent in older files
 
     def thinned_losses(self) -> list[tuple[int, float, float]]:
         """Return at most MOST_LOSSES points, evenly chosen, first and last included."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,17 @@ REPORTED = ("status", "reason", "engine", "device", "seconds", "cpu_seconds", "p
 
 
 def judge(
-    record: RunRecord, outcome: Outcome, folder: Path, case: Case, metrics: Iterable[MetricSpec]
+    record: RunRecord,
+    outcome: Outcome,
+    folder: Path,
+    case: Case,
+    metrics: Iterable[MetricSpec],
+    validated: Sequence[dict[str, Any]] = (),
 ) -> tuple[RunRecord, np.ndarray | None]:
-    """Return the finished record and, if the run is ok, its volume [z, y, x]. `folder` holds the worker's files."""
+    """Return the finished record and, if the run is ok, its volume [z, y, x].
+
+    `folder` holds the worker's files; `validated` are points of the curve that were scored along the run.
+    """
     result, volume = outcome.result, None
     values: dict[str, Any] = record.model_dump() | {key: result[key] for key in REPORTED if key in result}
     values |= {"log_tail": outcome.log_tail, "environment": record.environment | result.get("facts", {})}
@@ -31,7 +39,9 @@ def judge(
         if volume is None:
             values |= {"status": "failed", "reason": defect}
     scorer = Scorer(case, metrics)
-    values["curve"] = scored_snapshots(folder, result.get("snapshots", []), scorer)
+    known = {point["step"] for point in validated}
+    snapshots = [snapshot for snapshot in result.get("snapshots", []) if snapshot["step"] not in known]
+    values["curve"] = sorted([*validated, *scored_snapshots(folder, snapshots, scorer)], key=lambda point: point["seconds"])
     if volume is not None:
         values |= _scores(volume, folder, scorer)
         values["curve"].append(_last_point(values).model_dump())
@@ -80,12 +90,9 @@ def _scores(volume: np.ndarray, folder: Path, scorer: Scorer) -> dict[str, Any]:
 
 def _last_point(values: dict[str, Any]) -> CurvePoint:
     """Return the end of the convergence curve: the volume itself."""
-    return CurvePoint(
-        step=values["steps"],
-        seconds=values["seconds"],
-        volume_psnr=values["metrics"].get("volume_psnr"),
-        loss=values["losses"][-1][2] if values["losses"] else None,
-    )
+    scores = {name: values["metrics"].get(name) for name in ("volume_psnr", "projection_psnr", "fit_psnr")}
+    loss = values["losses"][-1][2] if values["losses"] else None
+    return CurvePoint(step=values["steps"], seconds=values["seconds"], loss=loss, **scores)
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:

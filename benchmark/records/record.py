@@ -67,12 +67,14 @@ def case_key(dataset: str, revision: int, params: dict[str, Any]) -> str:
 
 
 class CurvePoint(BaseModel):
-    """One snapshot during a run, scored after the run ended (the method never sees a score)."""
+    """One snapshot of a run, scored after its end, or during it in another process (the method never sees a score)."""
 
     step: int
     seconds: float  # [s] of method time
     volume_psnr: float | None = None  # [dB]
     loss: float | None = None
+    projection_psnr: float | None = None  # [dB] of the held-out views; of the run's end, and with --validate-every
+    fit_psnr: float | None = None  # [dB] to the training views; likewise
 
 
 class RunRecord(BaseModel):

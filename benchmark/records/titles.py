@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -175,9 +175,15 @@ def outcome(record: RunRecord) -> str:
     """Return 'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB, 105.0 s on cuda:0, native', or the reason for having no result."""
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
-    names = {"volume_psnr": "volume", "projection_psnr": "held-out", "fit_psnr": "fit"}
-    values = [(label, record.metrics.get(name)) for name, label in names.items()]
-    parts = [f"{label} {value:.2f} dB" for label, value in values if value is not None]
+    scores = decibels(record.metrics)
+    parts = [scores] if scores else []
     parts.append(f"{record.seconds or 0:.1f} s" + (f" on {record.device}" if record.device else ""))
     parts += [record.engine] if record.engine else []
     return ", ".join(parts) + (f" ({record.reason})" if record.reason else "")
+
+
+def decibels(metrics: Mapping[str, float | None]) -> str:
+    """Return 'volume 31.20 dB, held-out 44.10 dB, fit 48.00 dB', without those that are not known."""
+    names = {"volume_psnr": "volume", "projection_psnr": "held-out", "fit_psnr": "fit"}
+    values = [(label, metrics.get(name)) for name, label in names.items()]
+    return ", ".join(f"{label} {value:.2f} dB" for label, value in values if value is not None)

@@ -19,9 +19,11 @@ IDENTITY = ("dataset", "case", "size", "views", "noise", "label", "seed", "run_i
 
 
 def curves(results: Results) -> pd.DataFrame:
-    """Return one row per point: step, seconds [s] of method time, volume PSNR [dB], loss (each method's own quantity)."""
+    """Return one row per point: step, seconds [s] of method time, volume PSNR [dB], loss (each method's own quantity), and the PSNR of
+    the held-out views and of the fit [dB], which only the end of a run has unless --validate-every was given.
+    """
     rows = [{**who, **point.model_dump()} for who, points in _finished(results) for point in points]
-    return pd.DataFrame(rows, columns=[*IDENTITY, "step", "seconds", "volume_psnr", "loss"])
+    return pd.DataFrame(rows, columns=[*IDENTITY, "step", "seconds", "volume_psnr", "loss", "projection_psnr", "fit_psnr"])
 
 
 def times_to_quality(results: Results) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from benchmark.machine import counters
 from benchmark.machine.clock import Clock
 from benchmark.records.budget import Budget, Used
 from benchmark.runtime.checkpoint import Checkpoint, Checkpoints, Stateful
+from benchmark.runtime.interval import Interval
 
 
 class Interrupted(Exception):
@@ -45,6 +46,8 @@ class Run:
         on_log: Callable[[dict[str, Any]], None] | None = None,
         on_snapshot: Callable[[int, float, np.ndarray], None] | None = None,
         snapshots: int = 12,
+        on_validation: Callable[[int, float, np.ndarray], None] | None = None,
+        validate_every: Interval | None = None,
         checkpoints: Checkpoints | None = None,
         history: Stateful | None = None,
         weights: dict[str, Any] | None = None,
@@ -60,6 +63,8 @@ class Run:
         self._loop, self._before = Budget(), Used()  # limits of the present loop; what had been used up when it began
         self._on_log, self._on_snapshot = on_log, on_snapshot
         self._snapshots, self._next_snapshot = snapshots, 0.0  # next: as a share of the present loop
+        self._on_validation, self._validate_every = on_validation, validate_every or Interval()
+        self._validated = (0, 0.0)  # step and seconds of the last volume offered for scores along the run
         self._checkpoints, self._next_checkpoint = checkpoints, 0.0
         self._state: Stateful | None = None  # state for the next checkpoint
         self._stateful = 0  # loops with a state that have begun
@@ -108,6 +113,11 @@ class Run:
         self._interrupted = self._state is not None
         return self._interrupted
 
+    @property
+    def stopping(self) -> bool:
+        """True once the run is to end after the present step."""
+        return self._interrupted
+
     def _resume(self, state: Stateful) -> int:
         """Restore `state` from the checkpoint; return the number of steps done."""
         if self._checkpoints is None:
@@ -125,7 +135,7 @@ class Run:
             self.resumed = found.step
             self.clock.resume(found.seconds, found.cpu_seconds)
             counters.resume(found.counters or {})  # after the state: to load one may take work
-            self._next_snapshot = found.history["next_snapshot"]
+            self._next_snapshot, self._validated = found.history["next_snapshot"], (self.step, found.seconds)
             if self._history is not None:
                 self._history.load_state_dict(found.history["kept"])
         self._next_checkpoint = self.clock.seconds + self._checkpoints.every
@@ -163,14 +173,19 @@ class Run:
 
     def snapshot(self, volume: Callable[[], np.ndarray]) -> None:
         """Offer the current volume for the convergence curve. `volume()` ([z, y, x], 1/mm) is called when due, with the clock paused."""
-        if self._on_snapshot is None:
-            return
-        progress = self._loop.share(self._before, self._with_this_step())
-        if progress < self._next_snapshot:
+        progress, now = self._loop.share(self._before, self._with_this_step()), (self.step, self.clock.seconds)
+        kept = self._on_snapshot if progress >= self._next_snapshot else None
+        scored = self._on_validation if self._validate_every.passed(self._validated, now) else None
+        if kept is None and scored is None:
             return
         with self.clock.paused(), counters.paused():
-            self._on_snapshot(self.step, self.clock.seconds, np.asarray(volume(), dtype=np.float32))
-            self._next_snapshot = progress + 1 / self._snapshots
+            values = np.asarray(volume(), dtype=np.float32)
+            if kept is not None:
+                kept(self.step, self.clock.seconds, values)
+                self._next_snapshot = progress + 1 / self._snapshots
+            if scored is not None:
+                scored(self.step, self.clock.seconds, values)
+                self._validated = now
 
     def _with_this_step(self) -> Used:
         """Return the resources used, including the step under way."""

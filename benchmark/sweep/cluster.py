@@ -141,7 +141,7 @@ def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tu
 
     def tell(event: dict[str, Any]) -> None:
         nonlocal next_event
-        if time.monotonic() >= next_event:
+        if event.get("event") != "progress" or time.monotonic() >= next_event:
             next_event = time.monotonic() + EVENT_INTERVAL
             worker.log_event(topic, event)
 

@@ -74,7 +74,8 @@ class Sweep:
         """Execute the runs still to do; return those that Ctrl-C left undone."""
         todo = self.ledger.read(specs)
         with self._open_executor(claims) as executor:
-            self.store.check_space(self.cases.bytes_needed(todo, len(executor.lanes()), self.options.snapshots))
+            volumes = self.options.snapshots + (self.options.validate_every is not None)  # kept on disk at a time, of one run
+            self.store.check_space(self.cases.bytes_needed(todo, len(executor.lanes()), volumes))
             self.display.sweep_started(len(specs), len(specs) - len(todo))
             return Lanes(self.ledger, executor, claims, self.display).work_off(todo)
 
