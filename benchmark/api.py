@@ -19,6 +19,7 @@ EXPORTS = Exports(
             "DatasetSpec": "benchmark.plugins.specs",
             "MetricSpec": "benchmark.plugins.specs",
             "ReporterSpec": "benchmark.plugins.specs",
+            "ScanFormatSpec": "benchmark.plugins.specs",
             "SpeedSpec": "benchmark.plugins.specs",
         },
         "Parameters": {
@@ -109,6 +110,14 @@ EXPORTS = Exports(
             "read_plain_pickle": "benchmark.files.pickles",
             "read_swc": "benchmark.files.swc",
             "Morphology": "benchmark.files.swc",
+        },
+        "Reading what a scanner wrote": {
+            "ScanDraft": "benchmark.scan_folder.draft",
+            "numbered_images": "benchmark.scan_folder.draft",
+            "Settings": "benchmark.files.settings",
+            "read_text": "benchmark.files.text",
+            "read_zeiss": "benchmark.files.zeiss",
+            "reference_image": "benchmark.files.zeiss",
         },
         "Downloads and the cache": {
             "Package": "benchmark.storage.download",

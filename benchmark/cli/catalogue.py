@@ -19,7 +19,9 @@ def list_(as_json: AsJson = False) -> int:
     return 0
 
 
-def show(name: Annotated[str, typer.Argument(help="A method or a dataset.", autocompletion=plugin_names)], as_json: AsJson = False) -> int:
+def show(
+    name: Annotated[str, typer.Argument(help="A method, a dataset or a scan format.", autocompletion=plugin_names)], as_json: AsJson = False
+) -> int:
     from benchmark.cli.spec_tables import describe, description_tables
     from benchmark.plugins.registry import registry
 
@@ -41,6 +43,6 @@ def prepare(
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command("list", help="List methods, datasets and metrics. Also the plug-ins that were set aside.")(list_)
+    app.command("list", help="List methods, datasets, scan formats and metrics. Also the plug-ins that were set aside.")(list_)
     app.command(help="Show the parameters of a method or dataset. Type, default, meaning, presets.")(show)
     app.command(help="Download and convert datasets in advance.")(prepare)

@@ -21,11 +21,18 @@ def dataset_names(incomplete: str) -> list[str]:
     return _continued(incomplete, registry().datasets)
 
 
-def plugin_names(incomplete: str) -> list[str]:
-    """Return the names of methods and datasets."""
+def format_names(incomplete: str) -> list[str]:
+    """Return the names of scan formats."""
     from benchmark.plugins.registry import registry
 
-    return _continued(incomplete, [*registry().methods, *registry().datasets])
+    return _continued(incomplete, registry().scan_formats)
+
+
+def plugin_names(incomplete: str) -> list[str]:
+    """Return the names of methods, datasets and scan formats."""
+    from benchmark.plugins.registry import registry
+
+    return _continued(incomplete, [*registry().methods, *registry().datasets, *registry().scan_formats])
 
 
 def _continued(incomplete: str, names: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from rich.text import Text
 from benchmark.errors import unknown_name
 from benchmark.machine.environment import install_hint, missing_modules
 from benchmark.plugins.registry import Registry
-from benchmark.plugins.specs import DatasetSpec, MethodSpec
+from benchmark.plugins.specs import DatasetSpec, MethodSpec, ScanFormatSpec
 from benchmark.storage.json_values import plain
 
 
@@ -33,12 +33,13 @@ def catalogue(registry: Registry) -> dict[str, Any]:
             }
             for (kind, name), spec in registry.metrics.items()
         ],
+        "scan_formats": [_facts(registry, "scan_formats", spec) for spec in registry.scan_formats.values()],
         "reporters": [{"name": spec.name, "summary": spec.summary} for spec in registry.reporters.values()],
         "problems": [{"source": problem.source, "reason": problem.reason} for problem in registry.problems],
     }
 
 
-def _facts(registry: Registry, what: str, spec: MethodSpec | DatasetSpec) -> dict[str, Any]:
+def _facts(registry: Registry, what: str, spec: MethodSpec | DatasetSpec | ScanFormatSpec) -> dict[str, Any]:
     missing = missing_modules(spec.requires)
     return {
         "name": spec.name,
@@ -52,15 +53,17 @@ def _facts(registry: Registry, what: str, spec: MethodSpec | DatasetSpec) -> dic
 def catalogue_tables(facts: dict[str, Any]) -> RenderableType:
     """Return the catalogue as tables, with one line for every plug-in that was set aside."""
     parts: list[RenderableType] = []
-    for what in ("methods", "datasets"):
-        table = Table(title=what, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2, 0, 2))
+    for what, home in (("methods", "benchmark.methods."), ("datasets", "benchmark.datasets."), ("scan_formats", "benchmark.datasets.")):
+        table = Table(
+            title=what.replace("_", " "), title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2, 0, 2)
+        )
         for item in facts[what]:
             notes = [escape(item["summary"])]
             if item["presets"]:
                 notes.append(f"[dim]presets: {escape(', '.join(item['presets']))}[/dim]")
             for module, line in item["missing"].items():
                 notes.append(f"[yellow]needs {escape(module)}: {escape(line)}[/yellow]")
-            if not item["origin"].startswith(f"benchmark.{what}."):
+            if not item["origin"].startswith(home):
                 notes.append(f"[dim]from {escape(item['origin'])}[/dim]")
             table.add_row(f"[bold]{escape(item['name'])}[/bold]", "; ".join(notes))
         parts += [table, Text("")]
@@ -70,18 +73,20 @@ def catalogue_tables(facts: dict[str, Any]) -> RenderableType:
 
 
 def describe(registry: Registry, name: str) -> list[dict[str, Any]]:
-    """Return the facts of a method, a dataset, or both if they share the name. Raise InputError for an unknown name."""
+    """Return the facts of every method, dataset and scan format of this name. Raise InputError for an unknown name."""
     found = []
-    for what in ("methods", "datasets"):
+    for what in ("methods", "datasets", "scan_formats"):
         spec = getattr(registry, what).get(name)
         if spec is not None:
-            found.append({"kind": what.removesuffix("s"), **_facts(registry, what, spec), **_details(spec)})
+            found.append({"kind": what.removesuffix("s").replace("_", " "), **_facts(registry, what, spec), **_details(spec)})
     if not found:
-        raise unknown_name("show", name, {*registry.methods, *registry.datasets})
+        raise unknown_name("show", name, {*registry.methods, *registry.datasets, *registry.scan_formats})
     return found
 
 
-def _details(spec: MethodSpec | DatasetSpec) -> dict[str, Any]:
+def _details(spec: MethodSpec | DatasetSpec | ScanFormatSpec) -> dict[str, Any]:
+    if isinstance(spec, ScanFormatSpec):
+        return {"parameters": [], "presets": {}, "requires": list(spec.requires), "cite": spec.cite, "licence": ""}
     parameters = [
         {
             "name": key,
@@ -141,6 +146,8 @@ def _description(item: dict[str, Any]) -> list[RenderableType]:
             parts.append(Text(f"{key}: {item[key]}"))
     for module, line in item["missing"].items():
         parts.append(Text(f"needs {module}, which is not installed: {line}", style="yellow"))
+    if item["kind"] == "scan format":
+        return [*parts, Text("Written by a scanner or program; read by: python -m benchmark new-scan FOLDER"), Text("")]
     table = Table("parameter", "type", "default", "meaning", header_style="bold")
     for parameter in item["parameters"]:
         kind = parameter["type"] + (f" ({parameter['bounds']})" if parameter["bounds"] else "")

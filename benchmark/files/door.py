@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files import arrays, images, medical
+from benchmark.files import arrays, images, medical, zeiss
 from benchmark.files.stack import Stack
 
-SINGLE = (".npy", ".npz", *images.TIFF, *images.PNG, *medical.NIFTI, *medical.ITK)
-KNOWN = "npy, npz, tif, png, nii, nii.gz, nrrd, nhdr, mha, mhd, or a folder of numbered images"
+SINGLE = (".npy", ".npz", *images.TIFF, *images.PNG, *medical.NIFTI, *medical.ITK, *zeiss.ZEISS)
+KNOWN = "npy, npz, tif, png, nii, nii.gz, nrrd, nhdr, mha, mhd, txrm, or a folder of numbered images"
 
 
 def kind(path: Path) -> str:
@@ -67,6 +67,8 @@ def _open_file(path: Path, key: str | None) -> Stack:
         return images.tiff_pages(path)
     if ending in images.PNG:
         return images.image_stack([path])
+    if ending in zeiss.ZEISS:
+        return zeiss.zeiss_stack(path)
     if ending in medical.NIFTI:
         image = medical.read_nifti(path)
     elif ending in medical.ITK:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from benchmark.plugins.specs import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec, SpeedSpec
+    from benchmark.plugins.specs import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec, ScanFormatSpec, SpeedSpec
     from benchmark.records.record import RunRecord, RunSpec
 
 PROJECT = "benchmark"
@@ -37,6 +37,12 @@ def register_metrics() -> list[MetricSpec]:
 @hookspec
 def register_reporters() -> list[ReporterSpec]:
     """Return the reporters of this plug-in."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_scan_formats() -> list[ScanFormatSpec]:
+    """Return the scanners' files that this plug-in reads, for the command `new-scan`."""
     raise NotImplementedError
 
 

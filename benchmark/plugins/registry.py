@@ -23,7 +23,7 @@ import pluggy
 from benchmark.errors import InputError, unknown_name
 from benchmark.plugins import hooks
 from benchmark.plugins.spec_checks import defect
-from benchmark.plugins.specs import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec, SpeedSpec
+from benchmark.plugins.specs import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec, ScanFormatSpec, SpeedSpec
 from benchmark.records.record import RunRecord, RunSpec
 
 GROUP = "benchmark"  # of the entry points
@@ -34,6 +34,7 @@ KINDS: dict[str, type] = {
     "datasets": DatasetSpec,
     "metrics": MetricSpec,
     "reporters": ReporterSpec,
+    "scan_formats": ScanFormatSpec,
     "speed": SpeedSpec,
 }
 
@@ -50,7 +51,7 @@ class Problem:
 
 
 class Registry:
-    """Every usable method, dataset, metric, reporter and measurement of speed by name, and the problems of plug-ins set aside."""
+    """Every usable spec by its kind and name, and the problems of plug-ins set aside."""
 
     def __init__(self) -> None:
         self.manager = pluggy.PluginManager(hooks.PROJECT)
@@ -59,6 +60,7 @@ class Registry:
         self.datasets: dict[str, DatasetSpec] = {}
         self.metrics: dict[tuple[str, str], MetricSpec] = {}  # by (kind, name)
         self.reporters: dict[str, ReporterSpec] = {}
+        self.scan_formats: dict[str, ScanFormatSpec] = {}
         self.speed: dict[str, SpeedSpec] = {}  # by method
         self.origins: dict[tuple[str, Any], str] = {}  # (what, name) -> plug-in
         self.problems: list[Problem] = []
@@ -70,6 +72,10 @@ class Registry:
     def dataset(self, name: str, where: str = "dataset") -> DatasetSpec:
         """Return the dataset of this name. Raise InputError with the valid names and the nearest one."""
         return self._lookup(self.datasets, name, where)
+
+    def scan_format(self, name: str, where: str = "format") -> ScanFormatSpec:
+        """Return the scan format of this name. Raise InputError with the valid names and the nearest one."""
+        return self._lookup(self.scan_formats, name, where)
 
     def _lookup(self, specs: dict[str, Any], name: str, where: str) -> Any:
         if name in specs:

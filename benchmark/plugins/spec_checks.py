@@ -12,7 +12,18 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from benchmark.plugins.specs import DatasetParams, DatasetSpec, MethodSpec, Params, SpeedSpec, Target
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-TARGETS = ("target", "skip", "prepare", "field", "fit", "ratios", "training_step")  # fields of the specs that hold a target
+TARGETS = (
+    "target",
+    "skip",
+    "prepare",
+    "field",
+    "fit",
+    "ratios",
+    "training_step",
+    "recognises",
+    "read",
+)  # fields of the specs that hold a target
+NEEDED = ("target", "recognises", "read")  # the rest may be None
 RESERVED = ("preset", "grid")  # keys with a special meaning in plans
 
 
@@ -34,7 +45,7 @@ def defect(kind: type, spec: Any) -> str | None:
     for field, target in targets.items():
         if isinstance(target, str) and not re.fullmatch(r"[\w.]+:[\w.]+", target):
             return f"{field}: expected a callable or 'package.module:name', found {target!r}"
-        if not isinstance(target, str) and not callable(target) and (target is not None or field == "target"):
+        if not isinstance(target, str) and not callable(target) and (target is not None or field in NEEDED):
             return f"{field}: expected a callable or 'package.module:name', found {type(target).__name__}"
     if isinstance(spec, SpeedSpec) and spec.ratios is None and spec.training_step is None:
         return "expected ratios or training_step, found neither"

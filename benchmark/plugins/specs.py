@@ -1,4 +1,4 @@
-"""Specs: declarations of methods, datasets, metrics and reporters by plug-ins."""
+"""Specs: declarations of methods, datasets, metrics, reporters and scan formats by plug-ins."""
 
 from __future__ import annotations
 
@@ -247,3 +247,23 @@ class SpeedSpec:
     name: str
     ratios: Target | None = None
     training_step: Target | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScanFormatSpec:
+    """Declaration of the files that a scanner or a program leaves beside its images, returned by the hook `register_scan_formats`.
+
+    `new-scan` writes a scan.yaml from them.
+
+    - `recognises(folder) -> list[Path]` returns the files of this format in a folder, one for each scan; an empty list if there are none.
+      It must be cheap: look at names, and at most at the beginning of a file.
+    - `read(path) -> ScanDraft` reads one of these files. It raises InputError, naming file and key, for a file that is not complete.
+    - `requires` lists modules that must be importable.
+    """
+
+    name: str
+    recognises: Target
+    read: Target
+    summary: str = ""
+    requires: tuple[str, ...] = ()
+    cite: str = ""
