@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -39,7 +41,7 @@ def turn(angle: float, points: np.ndarray) -> np.ndarray:
 
 
 def counts(lengths: np.ndarray, white: float = WHITE) -> np.ndarray:
-    return np.round(white * np.exp(-MU * lengths)).astype(np.uint16)
+    return np.minimum(np.round(white * np.exp(-MU * lengths)), 65_535).astype(np.uint16)
 
 
 def save(folder: Path, names: Sequence[str], images: Sequence[np.ndarray]) -> None:
@@ -56,3 +58,58 @@ def misfit(folder: Path, ball: ArrayLike = BALL, radius: float = RADIUS, mu: flo
         pixels = panel(centre, u, v, scan.geometry.detector_shape)
         worst = max(worst, float(np.abs(scan.view(index) - mu * chords(source, pixels, ball, radius)).max()))
     return worst
+
+
+def compound_file(streams: dict[str, bytes]) -> bytes:
+    """An OLE2 compound file [MS-CFB] with streams by path ('ImageInfo/Angles'), every one in sectors of 512 bytes."""
+    entries: list[dict[str, Any]] = [{"name": "Root Entry", "kind": 5, "children": {}, "data": b""}]
+    for path, data in streams.items():
+        place = entries[0]
+        *folders, name = path.split("/")
+        for folder in folders:
+            if folder not in place["children"]:
+                entries.append({"name": folder, "kind": 1, "children": {}, "data": b""})
+                place["children"][folder] = len(entries) - 1
+            place = entries[place["children"][folder]]
+        entries.append({"name": name, "kind": 2, "children": {}, "data": data.ljust(4096, b"\0")})
+        place["children"][name] = len(entries) - 1
+    end, free = 0xFFFFFFFE, 0xFFFFFFFF
+    fat: list[int] = []
+    body = b""
+
+    def chain(data: bytes) -> int:
+        """Append a stream; return its first sector."""
+        nonlocal body
+        count, first = -(-len(data) // 512), len(fat)
+        fat.extend([*range(first + 1, first + count), end])
+        body += data.ljust(512 * count, b"\0")
+        return first
+
+    starts = [chain(entry["data"]) if entry["kind"] == 2 else 0 for entry in entries]
+    siblings = [free] * len(entries)
+    for entry in entries:  # a list in the order of the names is a binary tree too
+        ordered = [entry["children"][name] for name in sorted(entry["children"], key=lambda name: (len(name), name.upper()))]
+        for before, after in zip(ordered, ordered[1:], strict=False):
+            siblings[before] = after
+        entry["child"] = ordered[0] if ordered else free
+    directory = b""
+    for entry, start, sibling in zip(entries, starts, siblings, strict=True):
+        name = entry["name"].encode("utf-16-le") + b"\0\0"
+        start, size = (start, len(entry["data"])) if entry["kind"] == 2 else (end if entry["kind"] == 5 else 0, 0)
+        fields = struct.pack(
+            "<64sHBBIII16sIQQIQ", name, len(name), entry["kind"], 1, free, sibling, entry["child"], b"", 0, 0, 0, start, size
+        )
+        directory += fields
+    first_of_directory = chain(directory)
+    tables = 1
+    while tables * 128 < len(fat) + tables:
+        tables += 1
+    first_of_fat = len(fat)
+    fat += [0xFFFFFFFD] * tables
+    table = struct.pack(f"<{len(fat)}I", *fat).ljust(512 * tables, b"\xff")
+    header = struct.pack(
+        "<8s16sHHHHH6sIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", 0x3E, 3, 0xFFFE, 9, 6, b"",
+        0, tables, first_of_directory, 0, 4096, end, 0, end, 0,
+    )  # fmt: skip
+    sectors = [first_of_fat + index for index in range(tables)] + [free] * (109 - tables)
+    return header + struct.pack("<109I", *sectors) + body + table

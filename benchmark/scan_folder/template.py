@@ -177,6 +177,8 @@ def template(name: str, found: list[Found], recognised: Recognised | None = None
         "truth": _truth(pick["truth"]),
         "views": [],
     }
+    if recognised is not None:  # what is only suggested there has no place in a complete file
+        templates = {section: [line for line in lines if not re.match(rf"\s*#.*{FILL_IN}", line)] for section, lines in templates.items()}
     parts = [_merged(general, entries[""], "")]
     parts += [_merged(lines, entries[section], section) for section, lines in templates.items()]
     return "\n".join([*head, *("\n".join(part) + "\n" for part in parts if part)]).rstrip("\n") + "\n"
