@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import logging
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -41,6 +42,14 @@ def _rebuild(kind: type[InputError], fields: dict[str, str]) -> InputError:
     error.__dict__.update(fields)
     error.args = (error.where,)
     return error
+
+
+def note(text: str) -> None:
+    """Tell the user what was decided about their files, such as which of them are left out: a warning of the logger 'benchmark'.
+
+    The command line prints it once, on the standard error.
+    """
+    logging.getLogger("benchmark").warning("note: %s", text)
 
 
 class MissingDependency(RuntimeError):

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 something failed, 2 the user's mistake (reported in one me
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -66,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     prepare_streams()
     previous = signal.signal(signal.SIGTERM, _interrupt)
+    notes = _Notes()
+    logging.getLogger("benchmark").addHandler(notes)
     try:
         code = app(args=arguments, prog_name=_program(arguments), standalone_mode=False)
         sys.stdout.flush()
@@ -90,7 +93,22 @@ def main(arguments: list[str] | None = None) -> int:
         where = f"; what is known about it is in {path}" if path else ""
         return _fail(f"error: {type(error).__name__}: {error} (a fault of this program; --debug shows where{where})", 1, debug)
     finally:
+        logging.getLogger("benchmark").removeHandler(notes)
         signal.signal(signal.SIGTERM, previous)
+
+
+class _Notes(logging.Handler):
+    """Print each note once, on the standard error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = set[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self._said:
+            self._said.add(text)
+            sys.stderr.write(text + "\n")
 
 
 def _program(arguments: list[str]) -> str:
