@@ -20,6 +20,7 @@ from benchmark.exchange.peers import backward, check_upright, header, relative_t
 from benchmark.files.arrays import read_npy
 from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry, parallel_distances
+from benchmark.storage.text import read_text
 
 META = "meta_data.json"
 PARTS = ("proj_train", "proj_test")
@@ -150,14 +151,10 @@ def _geometry_of(where: Path, scanner: dict[str, Any], angles: np.ndarray) -> Co
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(str(path), expected=f"at most {MOST_BYTES >> 20} MiB", found=f"{path.stat().st_size >> 20} MiB")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(str(path), expected="a file that can be read", found=error.strerror or str(error)) from None
+        content = json.loads(read_text(path, most_bytes=MOST_BYTES))
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(str(path), expected="JSON", found=str(error)[:200]) from None
     if not isinstance(content, dict):
         raise InputError(str(path), expected="keys and values", found=type(content).__name__)

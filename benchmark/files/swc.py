@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
+from benchmark.storage.text import read_text
 
 COLUMNS = "7 columns: id, type, x, y, z, radius, parent"
 MOST_BYTES = 64 << 20
@@ -42,8 +43,6 @@ def read_swc(path: Path) -> Morphology:
     """
     if not path.is_file():
         raise InputError(str(path), expected="an SWC file", found="none")
-    if path.stat().st_size > MOST_BYTES:
-        raise InputError(str(path), expected="an SWC file", found=f"{path.stat().st_size} bytes")
     numbers, rows = _rows(path)
     table = np.array(rows)
     lines = {int(row[0]): line for line, row in zip(numbers, rows, strict=True)}
@@ -66,11 +65,8 @@ def read_swc(path: Path) -> Morphology:
 def _rows(path: Path) -> tuple[list[int], list[list[float]]]:
     """Return the line numbers of all nodes, and their seven values."""
     numbers, rows = [], []
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(str(path), expected="a file that can be read", found=error.strerror or str(error)) from error
-    for number, line in enumerate(text.splitlines(), 1):
+    text = read_text(path, most_bytes=MOST_BYTES, single_bytes=True)
+    for number, line in enumerate(text.split("\n"), 1):
         words = line.split("#")[0].replace(",", " ").split()
         if not words:
             continue

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from benchmark.errors import InputError
+from benchmark.storage.text import decoded
 
 FLOAT = "tag:yaml.org,2002:float"
 
@@ -40,10 +41,10 @@ _Loader.add_implicit_resolver(FLOAT, re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read the mapping in a YAML file ({} if it is empty). Raise InputError for anything else."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = decoded(path.read_bytes(), f"config {path}")
     except FileNotFoundError:
         raise InputError(f"config {path}", expected="a YAML file", found="no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"config {path}", expected="a readable YAML file", found=str(error)) from None
     content = parse_yaml(text, f"config {path}")
     if content is None:

@@ -106,7 +106,7 @@ def read_cameras(path: Path) -> Cameras:
     """Read cameras from a JSON file: {"cameras": [{"rotation": [[...]], "translation": [...], "intrinsics": [[...]]}, ...]}."""
     expected = 'JSON with {"cameras": [{"rotation": 3 x 3, "translation": 3 [mm], "intrinsics": 3 x 3}, ...]}'
     try:
-        entries = json.loads(path.read_text())["cameras"]
+        entries = json.loads(path.read_bytes())["cameras"]
         turn, shift, inner = (np.array([entry[name] for entry in entries], dtype=np.float64) for name in NAMES)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(str(path), expected=expected, found=f"{type(error).__name__}: {error}") from error
