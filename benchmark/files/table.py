@@ -1,0 +1,163 @@
+"""Read tables of numbers that people and their tools write as text: headers, index columns, semicolons, tabs, decimal commas.
+
+A table that can be read in two ways is an error that names both; nothing is guessed from a single line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.errors import InputError, note
+from benchmark.storage.text import read_text
+
+MOST_BYTES = 64 << 20
+COMMENT = re.compile("#|%|//")
+POINT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+COMMA = re.compile(r"[-+]?([0-9]+(,[0-9]+)?|,[0-9]+)([eE][-+]?[0-9]+)?")
+NOT_FINITE = re.compile(r"[-+]?(nan|inf|infinity)", re.IGNORECASE)
+COUNTS = r"#|i|n|no\.?|nr\.?|id|index|number|view|frame|proj(ection)?|image"  # headers of an index column
+KEEP = "Keep only the numbers, one row a line, or save the table as .npy."
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    number: int  # from 1
+    text: str  # without comment
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Reading:
+    """The numbers of a text under one meaning of the comma: values [row, column], the line of each row, the words of the last header."""
+
+    decimal: str
+    values: np.ndarray
+    words: list[list[str]]
+    lines: list[int]
+    header: list[str]
+
+    def __str__(self) -> str:
+        name = "decimal commas" if self.decimal == "," else "columns separated by commas"
+        first = " ".join(f"{value:g}" for value in self.values[0][:4])
+        return f"{len(self.values)} x {self.values.shape[1]} numbers with {name} ({first} ...)"
+
+
+def read_table(path: Path, rows: int | None = None, columns: int | None = None, name: str = "") -> np.ndarray:
+    """Return the numbers of a text, float64 [row, column].
+
+    `rows` and `columns` are what the caller expects, where it knows; they decide between decimal commas and commas between columns. Where
+    one column is expected, an index column (0, 1, 2, ... or 1, 2, 3, ...) before it is left out, and of several columns the one is
+    taken whose header alone matches the pattern `name`; both are said in a note. Raise InputError, naming the line, for everything else.
+    """
+    text = read_text(path, most_bytes=MOST_BYTES, single_bytes=True).replace("\N{MINUS SIGN}", "-")
+    parts = ((number, COMMENT.split(line, maxsplit=1)[0].strip()) for number, line in enumerate(text.split("\n"), 1))
+    lines = [_Line(number, content) for number, content in parts if content]
+    if not lines:
+        raise InputError(str(path), expected="finite numbers", found="none")
+    readings, problems = [], []
+    for decimal in ".," if any("," in line.text for line in lines) else ".":
+        try:
+            reading = _reading(path, lines, decimal)
+            readings.append((reading, *_wanted(path, reading, rows, columns, name)))
+        except InputError as error:
+            problems.append(error)
+    if not readings:
+        raise next((error for error in problems if "line" in error.where), problems[0])
+    if len(readings) == 2 and columns == 1:
+        points, commas = readings
+        if _padded_second(points[0]):
+            readings = [commas]
+        elif points[0].header and re.fullmatch(COUNTS, points[0].header[0], re.IGNORECASE) and _is_index(points[0]):
+            readings = [points]
+    if len(readings) == 2 and not np.array_equal(readings[0][1], readings[1][1]):
+        found = f"{readings[0][0]} or {readings[1][0]}"
+        raise InputError(str(path), expected="a table with one meaning", found=found, fix="Write decimal points, or separate columns by ;.")
+    reading, values, said = readings[0]
+    if reading.decimal == "," and not any(re.search("[;\t]", line.text) for line in lines):
+        said = " and ".join(filter(None, [f"the commas are read as decimal commas ({values.flat[0]:g} ...)", said]))
+    if said:
+        note(f"{path}: {said}")
+    return values
+
+
+def _reading(path: Path, lines: list[_Line], decimal: str) -> _Reading:
+    """Return the table below the headers. Raise InputError, naming the line, where text interrupts it or a row has another length."""
+    hard = any(re.search("[;\t]", line.text) and re.search("[0-9]", line.text) for line in lines)
+    gap = re.compile(r"\s*[;\t]\s*|\s+" if hard or decimal == "," else r"\s*,\s*|\s+")
+    pattern = COMMA if decimal == "," else POINT
+    rows = [_fields(line.text, gap) for line in lines]
+    numeric = [all(pattern.fullmatch(word) or NOT_FINITE.fullmatch(word) for word in row) for row in rows]
+    if not any(numeric):
+        raise InputError(f"{path}: line {lines[0].number}", expected="numbers", found=f"'{lines[0].text[:60]}'", fix=KEEP)
+    if not numeric[-1]:
+        last = len(lines) - 1 - numeric[::-1].index(True)
+        found = f"'{lines[last + 1].text[:60]}' below numbers"
+        raise InputError(f"{path}: line {lines[last + 1].number}", expected="numbers", found=found, fix=KEEP)
+    first = len(lines) - (numeric[::-1].index(False) if False in numeric else len(lines))
+    table = range(first, len(lines))
+    _check_header(path, lines, rows, numeric, first)
+    width = len(rows[first])
+    for index in table:
+        if len(rows[index]) != width:
+            expected = f"{width} numbers, as in line {lines[first].number}"
+            raise InputError(
+                f"{path}: line {lines[index].number}", expected=expected, found=f"{len(rows[index])}: '{lines[index].text[:60]}'"
+            )
+    values = np.array([[float(word.replace(",", ".")) for word in rows[index]] for index in table])
+    for place in np.argwhere(~np.isfinite(values))[:1]:
+        where = f"{path}: line {lines[first + place[0]].number}"
+        raise InputError(where, expected="finite numbers", found="NaN or Inf")
+    header = _fields(lines[first - 1].text, re.compile(r"\s*[;\t,]\s*")) if first else []
+    if len(header) != width and first:
+        header = lines[first - 1].text.split()
+    return _Reading(decimal, values, [rows[i] for i in table], [lines[i].number for i in table], header if len(header) == width else [])
+
+
+def _fields(text: str, gap: re.Pattern[str]) -> list[str]:
+    """Return the words of a line without quotes, the colon after an index, and an empty field at the end."""
+    words = [re.fullmatch(r"\"?(.*?)\"?:?", word).group(1) for word in gap.split(text.strip())]  # type: ignore[union-attr]
+    return words[:-1] if len(words) > 1 and not words[-1] else words
+
+
+def _check_header(path: Path, lines: list[_Line], rows: list[list[str]], numeric: list[bool], first: int) -> None:
+    """Raise InputError for numbers among the header lines, except for a line below a text that states the number of rows."""
+    above = [index for index in range(first) if numeric[index]]
+    stated = len(above) == 1 and above[0] > 0 and str(len(lines) - first) in rows[above[0]]
+    if above and not stated:
+        line = lines[next(index for index in range(above[0], first) if not numeric[index])]
+        raise InputError(f"{path}: line {line.number}", expected="numbers", found=f"'{line.text[:60]}' between numbers", fix=KEEP)
+
+
+def _wanted(path: Path, reading: _Reading, rows: int | None, columns: int | None, name: str) -> tuple[np.ndarray, str]:
+    """Return the expected part of a reading, and a note where something is left out. Raise InputError for other shapes."""
+    values, (count, width) = reading.values, reading.values.shape
+    said = ""
+    if columns == 1 and width > 1:
+        named = [index for index, word in enumerate(reading.header) if name and re.search(name, word, re.IGNORECASE)]
+        if len(named) == 1:
+            values, said = values[:, named], f"the column '{reading.header[named[0]]}' is used"
+        elif count == 1 and rows == width:
+            values = values.reshape(width, 1)
+        elif width == 2 and not named and _is_index(reading):
+            values, said = values[:, 1:], f"the first column counts the rows, the second one ({values[0, 1]:g} ...) is used"
+    if (columns is not None and values.shape[1] != columns) or (rows is not None and len(values) != rows):
+        expected = " of ".join(f"{number} {word}" for number, word in ((rows, "rows"), (columns, "numbers")) if number is not None)
+        found = f"{count} of {width} in lines {reading.lines[0]} to {reading.lines[-1]}"
+        first = "" if reading.lines[0] > 1 else " If line 1 is a header, put # before it."
+        raise InputError(str(path), expected=expected, found=found, fix=KEEP + first)
+    return values, said
+
+
+def _is_index(reading: _Reading) -> bool:
+    """Return True if the first column is written in whole numbers that count 0, 1, 2, ... or 1, 2, 3, ..."""
+    first = reading.values[:, 0]
+    whole = all(word[0].isdecimal() for word in reading.words)
+    return len(first) > 1 and whole and first[0] in (0, 1) and bool((np.diff(first) == 1).all())
+
+
+def _padded_second(reading: _Reading) -> bool:
+    """Return True if numbers behind the comma have leading zeros, as decimals do and whole numbers do not."""
+    return reading.decimal == "." and reading.values.shape[1] == 2 and any(re.match("0[0-9]", row[1]) for row in reading.words)
