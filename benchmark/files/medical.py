@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError, MissingDependency, one_line
-from benchmark.files import itk_header
 from benchmark.files.compressed import read_to_end
+from benchmark.files.itk_header import Header
 from benchmark.files.limits import check_array
 
 SHORTEST = 1e-9  # [mm] spacing; shorter ones, and longer than its reciprocal, are no lengths of a scan
@@ -47,7 +47,6 @@ class Image:
 
 def read_nifti(path: Path) -> Image:
     """Read a NIfTI-1 or -2 file, its slope, intercept and unit of length applied. Raise InputError for anything else."""
-    import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
@@ -125,31 +124,47 @@ def _check_header(path: Path) -> None:
 
 def read_itk(path: Path) -> Image:
     """Read an NRRD or MetaImage file through SimpleITK. Raise InputError for anything else, MissingDependency without SimpleITK."""
-    itk = simple_itk()
-    if not path.is_file():
-        raise InputError(str(path), expected="a file", found="none")
-    header = itk_header.Header.read(path)
-    reader = itk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        shape = reader.GetSize()[::-1]
-        if reader.GetNumberOfComponents() != 1 or len(shape) != 3:
-            found = f"shape {shape} with {reader.GetNumberOfComponents()} numbers per voxel"
-            raise InputError(str(path), expected="three axes and one number per voxel", found=found)
-        dtype = itk.GetArrayViewFromImage(itk.Image(1, 1, 1, reader.GetPixelID())).dtype
-        header.check_data(shape, dtype)
+    shape, _, reader, header = open_itk(path)
+    if len(shape) != 3:
+        raise InputError(str(path), expected="three axes and one number per voxel", found=f"shape {shape}")
+    with _itk_errors(path):
         image = reader.Execute()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1][:200]
-        raise InputError(str(path), expected="an NRRD or MetaImage file", found=reason) from error
     directions = np.array(image.GetDirection()).reshape(3, 3)
     axes = directions * np.array(image.GetSpacing())  # columns: steps along i, j, k in x, y, z of LPS
     origin = np.array(image.GetOrigin())
     stated = not (np.array_equal(axes, np.eye(3)) and not origin.any())
     along_space, along_index, note = header.units()
     to_ras = np.array([-1.0, -1.0, 1.0]) * along_space
-    return _image(path, itk.GetArrayFromImage(image), to_ras[:, None] * axes * along_index, to_ras * origin, note, stated)
+    values = simple_itk().GetArrayFromImage(image)
+    return _image(path, values, to_ras[:, None] * axes * along_index, to_ras * origin, note, stated)
+
+
+def open_itk(path: Path) -> tuple[tuple[int, ...], np.dtype, Any, Header]:
+    """Check an NRRD or MetaImage file; return shape (two or three axes, the fastest last), type, SimpleITK's reader and the header."""
+    itk = simple_itk()
+    if not path.is_file():
+        raise InputError(str(path), expected="a file", found="none")
+    header = Header.read(path)
+    reader = itk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with _itk_errors(path):
+        reader.ReadImageInformation()
+        shape = reader.GetSize()[::-1]
+        if reader.GetNumberOfComponents() != 1 or len(shape) not in (2, 3):
+            found = f"shape {shape} with {reader.GetNumberOfComponents()} numbers per voxel"
+            raise InputError(str(path), expected="three axes and one number per voxel", found=found)
+        dtype = itk.GetArrayViewFromImage(itk.Image(1, 1, 1, reader.GetPixelID())).dtype
+    header.check_data(shape, dtype)
+    return shape, dtype, reader, header
+
+
+@contextlib.contextmanager
+def _itk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1][:200]
+        raise InputError(str(path), expected="an NRRD or MetaImage file", found=reason) from error
 
 
 def simple_itk() -> Any:
