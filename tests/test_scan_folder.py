@@ -408,8 +408,12 @@ def test_image_folders_with_a_defect(tmp_path):
     (tmp_path / "p" / "view7.tif").write_bytes(b"nonsense")
     with pytest.raises(InputError, match="view7.tif: expected an undamaged"):
         open_scan_folder(tmp_path).view(7)
-    Image.fromarray(np.zeros((30, 36, 3), np.uint8)).save(tmp_path / "p" / "x.png")
-    with pytest.raises(InputError, match="images of one kind .*both .png and .tif"):
+    save_images(tmp_path / "q", ball()[1][:20], "tif")
+    save_images(tmp_path / "r", (60_000 * ball()[1][:12]).astype(np.uint16), "png")
+    for image in (tmp_path / "r").iterdir():
+        image.rename(tmp_path / "q" / image.name)
+    describe(tmp_path, projections={"file": "q"})
+    with pytest.raises(InputError, match="names that differ only in their numbers, found 20 like view0.tif; 12 like view0.png"):
         open_scan_folder(tmp_path)
 
 

@@ -1,10 +1,10 @@
-"""Read NumPy files (.npy, .npz) and raw numbers; uncompressed ones are memory-mapped."""
+"""Read NumPy files (.npy, .npz); uncompressed ones are memory-mapped."""
 
 from __future__ import annotations
 
 import contextlib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -51,21 +51,6 @@ def read_npz(path: Path, key: str | None = None) -> np.ndarray:
             raise InputError(where, expected=f"{size} bytes of numbers", found=f"{content.getinfo(name).file_size} bytes")
         with content.open(name) as file:
             return _unpacked(file)
-
-
-def read_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool = False, header_bytes: int = 0) -> np.ndarray:
-    """Map a file of raw numbers. Raise InputError unless the file has exactly the stated length."""
-    kind = np.dtype(dtype).newbyteorder(">" if big_endian else "<")
-    stored = path.stat().st_size - header_bytes
-    size = check_array(str(path), shape, kind, stored=max(0, stored))
-    if stored != size:
-        raise InputError(
-            str(path),
-            expected=f"{size} bytes (shape {tuple(shape)}, type {dtype}) after a header of {header_bytes}",
-            found=f"{stored} bytes",
-            fix="Check raw.shape, raw.dtype and raw.header_bytes.",
-        )
-    return np.memmap(path, dtype=kind, mode="r", offset=header_bytes, shape=tuple(shape))
 
 
 def _unpacked(file: IO[bytes]) -> np.ndarray:

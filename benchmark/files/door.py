@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files import arrays, images, medical, zeiss
+from benchmark.files import arrays, dicom, dicom_views, images, medical, pictures, zeiss
 from benchmark.files.stack import Stack
+from benchmark.files.table import read_table
 
-SINGLE = (".npy", ".npz", *images.TIFF, *images.PNG, *medical.NIFTI, *medical.ITK, *zeiss.ZEISS)
-KNOWN = "npy, npz, tif, png, nii, nii.gz, nrrd, nhdr, mha, mhd, txrm, or a folder of numbered images"
+SINGLE = (".npz", *images.KINDS, *medical.NIFTI, *zeiss.ZEISS)
+KNOWN = "npy, npz, tif, png, bmp, nii, nii.gz, nrrd, nhdr, mha, mhd, his, edf, txrm, DICOM, or a folder of numbered images"
 
 
 def kind(path: Path) -> str:
@@ -20,16 +21,17 @@ def kind(path: Path) -> str:
     return next((ending for ending in sorted(SINGLE, key=len, reverse=True) if name.endswith(ending)), "")
 
 
-def open_stack(path: Path, key: str | None = None) -> Stack:
+def open_stack(path: Path, key: str | None = None, *, ordered: bool = True) -> Stack:
     """Open the images in a file, in a folder of numbered images, or matching a pattern such as `images/view*.tif`.
 
     Axes keep their order in the file, the fastest last: [z, y, x] for a medical image whose file counts x, y, z. `key` names an
-    array of an .npz file. Raise InputError, naming the file, if it is missing, damaged or not numeric.
+    array of an .npz file; `ordered=False` takes the images of a folder in any order, for a mean. Raise InputError, naming the
+    file, if it is missing, damaged or not numeric.
     """
     if "*" in path.name:
-        return images.image_stack(images.image_folder(path.parent, path.name))
+        return images.image_stack(images.image_folder(path.parent, path.name, ordered=ordered))
     if path.is_dir():
-        return images.image_stack(images.image_folder(path))
+        return images.image_stack(images.image_folder(path, ordered=ordered))
     if not path.is_file():
         raise InputError(str(path), expected="a file or folder", found="none")
     try:
@@ -38,20 +40,17 @@ def open_stack(path: Path, key: str | None = None) -> Stack:
         raise InputError(str(path), expected="a file that can be read", found=error.strerror or str(error)) from error
 
 
-def read_rows(path: Path) -> np.ndarray:
-    """Read a table of numbers (angles, vectors): .npy, or text separated by spaces or commas. float64, up to 3 axes."""
+def read_rows(path: Path, rows: int | None = None, columns: int | None = None, name: str = "") -> np.ndarray:
+    """Read a table of numbers (angles, vectors): .npy, or text as `table.read_table` reads it. float64, up to 3 axes.
+
+    `rows`, `columns` and `name` (a pattern for the header of a single column) are what is expected of a text. One column has one axis.
+    """
     if not path.is_file():
         raise InputError(str(path), expected="a file", found="none")
     if kind(path) == ".npy":
         table = np.asarray(arrays.read_npy(path), dtype=np.float64)
     else:
-        if path.stat().st_size > 64 << 20:
-            raise InputError(str(path), expected="a text file with numbers", found=f"{path.stat().st_size} bytes")
-        try:
-            lines = [line.split("#")[0].replace(",", " ").split() for line in path.read_text().splitlines()]
-            table = np.array([[float(word) for word in line] for line in lines if line])
-        except (ValueError, UnicodeDecodeError) as error:
-            raise InputError(str(path), expected="lines with equal counts of numbers", found=str(error)[:200]) from None
+        table = read_table(path, rows, columns, name)
     if table.size == 0 or table.ndim > 3 or not np.isfinite(table).all():
         raise InputError(str(path), expected="finite numbers", found="none" if table.size == 0 else "NaN, Inf or too many axes")
     return table[:, 0] if table.ndim == 2 and table.shape[1] == 1 else table
@@ -65,7 +64,7 @@ def _open_file(path: Path, key: str | None) -> Stack:
         return Stack.of(str(path), arrays.read_npz(path, key))
     if ending in images.TIFF:
         return images.tiff_pages(path)
-    if ending in images.PNG:
+    if ending in (*pictures.PILLOW, *pictures.HIS, *pictures.EDF):
         return images.image_stack([path])
     if ending in zeiss.ZEISS:
         return zeiss.zeiss_stack(path)
@@ -73,6 +72,10 @@ def _open_file(path: Path, key: str | None) -> Stack:
         image = medical.read_nifti(path)
     elif ending in medical.ITK:
         image = medical.read_itk(path)
+    elif dicom.is_dicom(path):
+        return dicom_views.frames(path)
+    elif path.suffix.lower() in pictures.LOSSY:
+        raise images.lossy_image(path)
     else:
         raise InputError(str(path), expected=f"one of {KNOWN}", found=f"'{path.name}'", fix="Describe raw numbers with `raw:`.")
     return Stack.of(str(path), image.values, image.spacing)

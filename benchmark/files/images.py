@@ -1,65 +1,73 @@
-"""Read TIFF and PNG images: one file per page, or one TIFF with many pages."""
+"""Read images: one file per view in any format of single images, or one TIFF with many pages."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.errors import InputError, one_line
-from benchmark.files.limits import NUMBERS, check_array
+from benchmark.errors import InputError
+from benchmark.files import dicom_views, pictures
+from benchmark.files.limits import check_array
+from benchmark.files.pictures import readable
+from benchmark.files.series import in_order, series
 from benchmark.files.stack import Stack
 
-TIFF, PNG = (".tif", ".tiff"), (".png",)
+TIFF, PNG = pictures.TIFF, pictures.PILLOW
+KINDS = tuple(pictures.FORMATS)  # endings of files that hold an image
 
 
-def in_order(paths: Sequence[Path]) -> list[Path]:
-    """Sort names by their numbers: img2 before img10."""
-    return sorted(paths, key=lambda path: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)])
+def image_folder(folder: Path, pattern: str = "*", *, ordered: bool = True) -> list[Path]:
+    """Return the images of a folder in the order of the number in their names; DICOM files by what their headers count.
 
-
-def image_folder(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the numbered images of a folder. Raise InputError for no images, for several kinds, and for a gap in the numbers."""
-    named = [path for path in folder.glob(pattern) if path.suffix.lower() in TIFF + PNG and not path.name.startswith(".")]
-    files = [path for path in named if path.is_file()]
-    kinds = sorted({path.suffix.lower() for path in files})
-    where = str(folder / pattern)
-    if len(kinds) != 1 and tuple(kinds) != tuple(sorted(TIFF)):
-        found = f"both {' and '.join(kinds)}" if kinds else "none"
-        raise InputError(where, expected="numbered images of one kind (TIFF or PNG)", found=found)
-    files = in_order(files)
-    numbers = [int(match[-1]) for path in files if (match := re.findall(r"\d+", path.stem))]
-    steps = np.diff(np.array(numbers, dtype=object))
-    holes = np.flatnonzero(steps != np.median(steps)) if len(steps) else np.empty(0, dtype=int)
-    if 0 < len(holes) <= len(steps) / 10:  # more gaps mean a different numbering
-        hole = f"none between number {numbers[holes[0]]} and {numbers[holes[0] + 1]}"
-        raise InputError(where, expected="a gapless series of images", found=hole)
-    return files
+    Files that do not belong to the series are named in a note. `ordered=False` returns all images, for a mean. Raise InputError for no
+    images, for several series, for a gap in the numbers, and for names that allow two orders.
+    """
+    where = str(folder / pattern) if pattern != "*" else str(folder)
+    named = [path for path in folder.glob(pattern) if not path.name.startswith(".") and path.is_file()]
+    files = [path for path in named if path.suffix.lower() in KINDS]
+    if not files:
+        lossy = [path for path in named if path.suffix.lower() in pictures.LOSSY]
+        if lossy:
+            raise lossy_image(lossy[0])
+        exchanged = dicom_views.dicom_files(in_order(named))
+        if exchanged:
+            return dicom_views.in_order_of_exposure(where, exchanged)
+        raise InputError(where, expected=f"numbered images ({', '.join(kind[1:] for kind in KINDS)} or DICOM)", found="none")
+    return series(where, files) if ordered else in_order(files)
 
 
 def image_stack(files: Sequence[Path]) -> Stack:
     """Return a stack of one image per file, all with the shape and type of the first, each read on demand."""
     first = files[0]
-    shape, dtype = _header(first)
-    check_array(str(first), shape, dtype)
+    if first.suffix.lower() not in KINDS:
+        return dicom_views.one_per_file(files)
+    header = pictures.read_header(first)
+    check_array(str(first), header.shape, header.dtype)
+    if header.frames > 1 and len(files) > 1:
+        found = f"{header.frames} in each of {len(files)} files"
+        fix = "Average or split them first: it is not known whether they are views or repetitions."
+        raise InputError(str(first), expected="one image in each file", found=found, fix=fix)
 
     def page(index: int) -> np.ndarray:
-        found = _header(files[index])
-        if found != (shape, dtype):
-            expected = f"shape {shape} and type {dtype} as in {first.name}"
-            raise InputError(str(files[index]), expected=expected, found=f"{found[0]}, {found[1]}")
-        return _pixels(files[index])
+        if len(files) == 1:
+            return pictures.read_frame(first, index)
+        found = pictures.read_header(files[index])
+        if found != header:
+            expected = f"shape {header.shape} and type {header.dtype} as in {first.name}"
+            pages = f", {found.frames} images" * (found.frames > 1)
+            raise InputError(str(files[index]), expected=expected, found=f"{found.shape}, {found.dtype}{pages}")
+        return pictures.read_frame(files[index])
 
-    return Stack(str(first.parent), (len(files), *shape), dtype, page)
+    return Stack(str(first.parent), (max(len(files), header.frames), *header.shape), header.dtype, page)
 
 
 def tiff_pages(path: Path) -> Stack:
     """Open a TIFF file with many pages (or one page with three axes)."""
     import tifffile
 
-    with _readable(path), tifffile.TiffFile(path) as file:
+    with readable(path), tifffile.TiffFile(path) as file:
         series = file.series[0]
         shape = tuple(length for length in series.shape if length > 1 or len(series.shape) <= 3)
         dtype = np.dtype(series.dtype)
@@ -70,74 +78,24 @@ def tiff_pages(path: Path) -> Stack:
             return Stack.of(str(path), tifffile.memmap(path, mode="r").reshape(shape))
         if len(file.pages) == shape[0] and len(file.series) == 1:
             check_array(str(path), shape[1:], dtype)
-            return Stack(str(path), shape, dtype, lambda index: _pixels(path, index, shape[1:]))
+            return Stack(str(path), shape, dtype, lambda index: _page(path, index, shape[1:]))
         check_array(str(path), shape, dtype)
         return Stack.of(str(path), series.asarray().reshape(shape))
 
 
 def page_count(path: Path) -> int:
-    """Return the number of pages of a TIFF or PNG file."""
-    if path.suffix.lower() in PNG:
-        return 1
-    import tifffile
-
-    with _readable(path), tifffile.TiffFile(path) as file:
-        return len(file.pages)
+    """Return the number of images in a file."""
+    return pictures.read_header(path).frames
 
 
-def _header(path: Path) -> tuple[tuple[int, int], np.dtype]:
-    """Read shape (rows, columns) and type of one grey image, without its pixels."""
-    with _readable(path):
-        if path.suffix.lower() in TIFF:
-            import tifffile
-
-            with tifffile.TiffFile(path) as file:
-                page = file.pages[0]
-                shape, dtype = tuple(page.shape), np.dtype(page.dtype)
-        else:
-            from PIL import Image
-
-            with Image.open(path) as image:
-                kinds = {"1": np.bool_, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32, "L": np.uint8}
-                shape = (image.height, image.width)
-                dtype = np.dtype(kinds.get(image.mode, object))
-    if len(shape) != 2 or dtype.kind not in NUMBERS:
-        raise InputError(str(path), expected="one grey image", found=f"shape {shape}" if dtype.kind in NUMBERS else "colours")
-    return (int(shape[0]), int(shape[1])), dtype
+def lossy_image(path: Path) -> InputError:
+    """Return the error for a JPEG."""
+    fix = "Use the scanner's own files, or export TIFF: compression and display gamma have changed a JPEG's numbers."
+    return InputError(str(path), expected="images without loss", found="a JPEG", fix=fix)
 
 
-def _pixels(path: Path, page: int = 0, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    with _readable(path):
-        if path.suffix.lower() in TIFF:
-            import tifffile
-
-            with tifffile.TiffFile(path) as file:
-                found = file.pages[page]
-                if shape is not None and found.shape != shape:
-                    raise InputError(str(path), expected=f"pages of {shape}, as the first one", found=f"{found.shape} on page {page}")
-                return found.asarray()
-        from PIL import Image
-
-        with Image.open(path) as image:
-            return np.asarray(image)
-
-
-class _readable:
-    """Turn any error of a decoder into one InputError."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        import logging
-        import warnings
-
-        logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it also logs the errors it raises
-        self._warnings = warnings.catch_warnings()
-        self._warnings.__enter__()
-        warnings.simplefilter("ignore")  # Pillow warns about large images; the header is checked here
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        self._warnings.__exit__(None, None, None)
-        if isinstance(error, Exception) and not isinstance(error, InputError | FileNotFoundError):
-            raise InputError(str(self.path), expected="an undamaged TIFF or PNG image", found=one_line(error)) from error
+def _page(path: Path, index: int, shape: tuple[int, ...]) -> np.ndarray:
+    found = pictures.read_frame(path, index)
+    if found.shape != shape:
+        raise InputError(str(path), expected=f"pages of {shape}, as the first one", found=f"{found.shape} on page {index}")
+    return found

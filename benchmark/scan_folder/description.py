@@ -40,7 +40,9 @@ class General(Section):
 class Raw(Section):
     """File of raw numbers, which does not describe itself."""
 
-    shape: tuple[int, int, int] = Field(description="numbers along each axis, the fastest last")
+    shape: tuple[int, int, int] | tuple[int, int] = Field(
+        description="numbers along each axis, the fastest last; of one file if there are several"
+    )
     dtype: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"]
     byte_order: Literal["little", "big"] = "little"
     header_bytes: int = Field(0, ge=0, description="to skip at the beginning")

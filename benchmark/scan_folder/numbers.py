@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files.arrays import read_raw
 from benchmark.files.door import open_stack
 from benchmark.files.limits import MOST_VIEWS
+from benchmark.files.raw import open_raw
 from benchmark.files.stack import Stack
 from benchmark.scan_folder.description import FILE, Description, Projections, Raw
 
@@ -22,10 +22,7 @@ def open_array(path: Path, key: str | None, raw: Raw | None) -> Stack:
     """Open a file named in scan.yaml, raw or self-describing."""
     if raw is None:
         return open_stack(path, key)
-    if not path.is_file():
-        raise InputError(str(path), expected="a file", found="none")
-    array = read_raw(path, raw.shape, raw.dtype, big_endian=raw.byte_order == "big", header_bytes=raw.header_bytes)
-    return Stack.of(str(path), array)
+    return open_raw(path, raw.shape, raw.dtype, big_endian=raw.byte_order == "big", header_bytes=raw.header_bytes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,12 +98,9 @@ def _image(description: Description, name: str, value: float | str, stack: Stack
 
 
 def _open_images(path: Path) -> Stack:
-    """Open one image or several; a single image may have two axes."""
-    from benchmark.files import arrays, images
+    """Open one image or several, in any order; a single image may have two axes."""
+    from benchmark.files import images
 
-    if path.is_file() and path.suffix.lower() == ".npy":
-        found = arrays.read_npy(path)
-        return Stack.of(str(path), found[None] if found.ndim == 2 else found)
-    if path.is_file() and path.suffix.lower() in images.TIFF and images.page_count(path) == 1:
+    if path.is_file() and path.suffix.lower() in images.KINDS and images.page_count(path) == 1:
         return images.image_stack([path])
-    return open_stack(path)
+    return open_stack(path, ordered=False)
