@@ -150,8 +150,12 @@ def _check_gapless(where: str, values: list[float]) -> None:
     steps = _steps(values)
     holes = np.flatnonzero(steps > 1.5 * np.median(steps))
     if len(holes):
-        found = f"none between number {values[holes[0]]:g} and {values[holes[0] + 1]:g}"
+        found = f"none between number {_shown(values[holes[0]])} and {_shown(values[holes[0] + 1])}"
         raise InputError(where, expected="a gapless series of images", found=found)
+
+
+def _shown(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _steps(values: list[float]) -> np.ndarray:

@@ -65,7 +65,7 @@ def read_table(path: Path, rows: int | None = None, columns: int | None = None, 
         except InputError as error:
             problems.append(error)
     if not readings:
-        raise next((error for error in problems if "line" in error.where), problems[0])
+        raise min(problems, key=lambda error: ": line" in error.where)  # a wrong shape tells more than a word that is no number
     if len(readings) == 2 and columns == 1:
         points, commas = readings
         if _padded_second(points[0]):
