@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_scan_folder import describe
 
 from benchmark.errors import InputError
 from benchmark.files.series import series
+from benchmark.scan_folder.load import open_scan_folder
 
 VIEWS = range(24)
 GOLDEN = [round(k * 137.50776 % 360, 4) for k in VIEWS]
@@ -103,3 +105,16 @@ def test_angles_in_names_are_sorted_or_refused(step, count, digits, start, numbe
     except InputError as error:
         assert "expected names with one order" in str(error) or "gapless" in str(error) or "once" in str(error)
         assert start < 0 or math.log10(1 / step) > digits - 1, error
+
+
+def test_angles_in_another_order_than_in_the_names(tmp_path):
+    """Names sort golden angles by size, the file of angles lists them as they were taken."""
+    (tmp_path / "views").mkdir()
+    for k, angle in enumerate(GOLDEN):
+        np.save(tmp_path / "views" / f"v_{angle:.2f}.npy", np.full((30, 36), k / 100, np.float32))
+    np.savetxt(tmp_path / "angles.txt", GOLDEN, fmt="%.4f")
+    describe(tmp_path, projections={"file": "views"}, angles={"arc": None, "file": "angles.txt"})
+    with pytest.raises(InputError, match="angles: expected 7.66 for view 1, as the name v_7.66.npy says, found 137.508 .*in another order"):
+        open_scan_folder(tmp_path)
+    np.savetxt(tmp_path / "angles.txt", -np.sort(GOLDEN), fmt="%.4f")
+    assert open_scan_folder(tmp_path).view(1).max() == np.float32(np.argsort(GOLDEN)[1] / 100)

@@ -60,7 +60,13 @@ def image_stack(files: Sequence[Path]) -> Stack:
             raise InputError(str(files[index]), expected=expected, found=f"{found.shape}, {found.dtype}{pages}")
         return pictures.read_frame(files[index])
 
-    return Stack(str(first.parent), (max(len(files), header.frames), *header.shape), header.dtype, page)
+    return Stack(
+        str(first.parent),
+        (max(len(files), header.frames), *header.shape),
+        header.dtype,
+        page,
+        names=tuple(path.name for path in files) if len(files) > 1 else (),
+    )
 
 
 def tiff_pages(path: Path) -> Stack:

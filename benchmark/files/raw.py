@@ -44,7 +44,7 @@ def open_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool =
     for file in files:
         _checked(file, one, dtype, header_bytes)
     kind = np.dtype(dtype).newbyteorder(">" if big_endian else "<")
-    return Stack(str(folder / pattern), (len(files), *one), kind, page)
+    return Stack(str(folder / pattern), (len(files), *one), kind, page, names=tuple(file.name for file in files))
 
 
 def read_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool = False, header_bytes: int = 0) -> np.ndarray:

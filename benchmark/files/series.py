@@ -62,9 +62,17 @@ def series(where: str, paths: Sequence[Path]) -> list[Path]:
     return ordered
 
 
-def numbers_in(name: str) -> list[float]:
-    """Return the numbers in a name, with their decimals and signs."""
-    return [_value(word) for word in WORD.findall(name)]
+def decimals_in(names: Sequence[str]) -> list[tuple[np.ndarray, float]]:
+    """Return the numbers that stand at the same places of all names, with half a unit of the last digit: those with decimals, and whole
+    ones that do not count."""
+    rows = [WORD.findall(_stem(Path(name))) for name in names]
+    found = []
+    for column in zip(*rows, strict=True) if len({len(row) for row in rows}) == 1 else ():
+        values = [_value(word) for word in column]
+        if len(set(values)) == len(values) and _rank(sorted(values)) != COUNTED:
+            digits = max(len(re.split("[.,]", word)[1]) if re.search("[.,]", word) else 0 for word in column)
+            found.append((np.array(values, dtype=np.float64), 0.5 * 10.0**-digits))
+    return found
 
 
 def _frame(path: Path) -> tuple[str, ...]:

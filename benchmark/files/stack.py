@@ -17,7 +17,7 @@ class Stack:
     """`shape[0]` images of `shape[1:]` numbers; `page(i)` reads one, so that a scan larger than memory can be used in pieces.
 
     `where` names the file in messages. `spacing` is the distance of neighbours along each axis, if the file states it; `array`
-    is the whole stack, in memory or mapped, if available at once.
+    is the whole stack, in memory or mapped, if available at once; `names` are those of the files, where each holds one image.
     """
 
     where: str
@@ -26,6 +26,7 @@ class Stack:
     page: Callable[[int], np.ndarray]
     spacing: tuple[float, float, float] | None = None
     array: np.ndarray | None = None
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, where: str, array: np.ndarray, spacing: tuple[float, float, float] | None = None) -> Stack:

@@ -11,8 +11,10 @@ from benchmark.errors import InputError
 from benchmark.files.door import open_stack
 from benchmark.files.limits import MOST_VIEWS
 from benchmark.files.raw import open_raw
+from benchmark.files.series import decimals_in
 from benchmark.files.stack import Stack
 from benchmark.scan_folder.description import FILE, Description, Projections, Raw
+from benchmark.scan_folder.orbit import angles
 
 MOST = 1000.0  # no detector counts a beam attenuated by e^-1000: such numbers are no line integrals
 HALF_A_COUNT = 0.5  # the least intensity of whole numbers, as in benchmark.acquisition.noise
@@ -43,6 +45,8 @@ class Images:
             found = f"{stack.shape[given.axes.index('view')]} of {' x '.join(map(str, stack.shape))}"
             raise InputError(stack.where, expected=f"at most {MOST_VIEWS} views", found=found, fix="Check projections.axes.")
         stack = stack.transposed([given.axes.index(name) for name in ("view", "v", "u")])
+        if stack.names and description.angles is not None and (description.angles.file or description.angles.values):
+            check_names(f"{description.folder / FILE}: angles", stack.names, angles(description, len(stack.names)))
         flat = None if given.flat is None else _image(description, "flat", given.flat, stack)
         dark = _image(description, "dark", given.dark, stack)
         if flat is not None and not (flat - dark > 0).all():
@@ -74,6 +78,22 @@ class Images:
             floor = HALF_A_COUNT if self.stack.dtype.kind in "iub" else 1e-6 * float(beam.max())
             found = -np.log(np.maximum(stored - self.dark, floor) / beam)
         return np.ascontiguousarray(turned(found, self.given.first_row, self.given.first_column), dtype=np.float32)
+
+
+def check_names(where: str, names: tuple[str, ...], angles: np.ndarray) -> None:
+    """Raise InputError if the names of the images hold the same angles in another order: one of the two orders is wrong."""
+    for values, half in decimals_in(names):
+        near = 1.01 * half + 1e-6
+        alike = [signed for signed in (angles, -angles) if np.abs(np.sort(values) - np.sort(signed)).max() < near]  # clockwise or not
+        if alike and all(np.abs(values - signed).max() > near for signed in alike):
+            given = alike[0]
+            first = int(np.flatnonzero(np.abs(values - given) > near)[0])
+            raise InputError(
+                where,
+                expected=f"{values[first]:g} for view {first}, as the name {names[first]} says",
+                found=f"{given[first]:g} (all angles are there, in another order)",
+                fix="Sort the angles as the images are sorted, or number the images in the order of the angles.",
+            )
 
 
 def turned(image: np.ndarray, first_row: str, first_column: str) -> np.ndarray:
