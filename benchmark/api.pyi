@@ -7,6 +7,7 @@ from benchmark.plugins.specs import MethodSpec as MethodSpec
 from benchmark.plugins.specs import DatasetSpec as DatasetSpec
 from benchmark.plugins.specs import MetricSpec as MetricSpec
 from benchmark.plugins.specs import ReporterSpec as ReporterSpec
+from benchmark.plugins.specs import ScanFormatSpec as ScanFormatSpec
 from benchmark.plugins.specs import SpeedSpec as SpeedSpec
 
 # Parameters
@@ -98,6 +99,14 @@ from benchmark.files.pickles import read_plain_pickle as read_plain_pickle
 from benchmark.files.swc import read_swc as read_swc
 from benchmark.files.swc import Morphology as Morphology
 
+# Reading what a scanner wrote
+from benchmark.scan_folder.draft import ScanDraft as ScanDraft
+from benchmark.scan_folder.draft import numbered_images as numbered_images
+from benchmark.files.settings import Settings as Settings
+from benchmark.files.text import read_text as read_text
+from benchmark.files.zeiss import read_zeiss as read_zeiss
+from benchmark.files.zeiss import reference_image as reference_image
+
 # Downloads and the cache
 from benchmark.storage.download import Package as Package
 from benchmark.storage.download import fetch_member as fetch_member
@@ -158,6 +167,9 @@ __all__ = [
     "RunSpec",
     "Samples",
     "Scan",
+    "ScanDraft",
+    "ScanFormatSpec",
+    "Settings",
     "SimulatedParams",
     "SpeedSpec",
     "TotalVariation",
@@ -189,6 +201,7 @@ __all__ = [
     "measured_case",
     "noise_of_means",
     "not_circular",
+    "numbered_images",
     "one_line",
     "open_scan_folder",
     "operators",
@@ -201,7 +214,10 @@ __all__ = [
     "read_plain_pickle",
     "read_r2",
     "read_swc",
+    "read_text",
     "read_volume_file",
+    "read_zeiss",
+    "reference_image",
     "reference_scan",
     "scan_noise",
     "simulated_case",

@@ -205,17 +205,19 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     measured = measured if measured.calibrated is None else measured.calibrated(heldout)
     factor = params.bin or usual_bin(measured.geometry.detector_shape, params.size)
     grid = measured.grid(params.size)
+    truth = measured.truth() if measured.truth else None
     as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
     return Case(
         name=measured.name,
         scan=measured.scan(training, params.size, factor, measured.noise_after(training, factor)),
-        truth=measured.truth().averaged(grid) if measured.truth else None,
+        truth=truth.averaged(grid) if truth else None,
         heldout=measured.scan(heldout, params.size, factor) if heldout else None,
-        truth_note=measured.truth_note,
+        truth_note=measured.truth_note + (truth.note if truth else ""),
         training_views=training,
         heldout_views=heldout,
         notes=measured.notes,
         facts={
+            **(truth.facts if truth else {}),
             **({"published": measured.published} if as_published else {}),
             **({"preprocessing": dict(measured.preprocessing)} if measured.preprocessing else {}),
         },

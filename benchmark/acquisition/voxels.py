@@ -8,6 +8,8 @@ and the truth is the mean of the native voxels over each voxel of the reconstruc
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +23,16 @@ from benchmark.storage import mapped
 class Voxels:
     """Piecewise-constant attenuation on the grid where it was measured; 0 outside.
 
-    `values` float32 [z, y, x] [1/mm]; `spacing` (z, y, x) [mm]; `centre` of the grid (z, y, x) [mm]. Projections integrate the native
+    `values` float32 [z, y, x] [1/mm]; `spacing` (z, y, x) [mm]; `centre` of the grid (z, y, x) [mm]; `note` on the file they come from
+    (', ...'); `facts` for the case. Projections integrate the native
     voxels exactly, by another discretisation than any method's. Raises InputError for other shapes and for values that are not finite.
     """
 
     values: np.ndarray
     spacing: tuple[float, float, float]
     centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    note: str = ""
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values)

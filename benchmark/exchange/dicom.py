@@ -19,7 +19,8 @@ def write_series(folder: Path, image: VolumeImage) -> None:
 
     Rows run from the patient's right to the left, columns from the front to the back, as on every CT: the volume is turned by
     180 degrees about z, and its position accounts for the turn. HU are rounded to whole numbers where those fit; larger ones, and
-    attenuation [1/mm], become 65536 steps between the smallest and the largest value. The frame of reference is the source's. Equal images give identical files, identifiers included.
+    attenuation [1/mm], become 65536 steps between the smallest and the largest value. The frame of reference is the
+    source's. Equal images give identical files, identifiers included.
     """
     from pydicom.uid import generate_uid
 

@@ -129,7 +129,7 @@ def _copies(paths: list[Path]) -> set[Path]:
             with path.open("rb") as file:
                 heads.setdefault((size, hashlib.sha256(file.read(1 << 14)).digest()), []).append(path)
     seen: set[bytes] = set()
-    copies = set()
+    copies: set[Path] = set()
     for same in heads.values():
         for path in same if len(same) > 1 else ():
             with path.open("rb") as file:

@@ -29,16 +29,23 @@ def without_gaps(values: np.ndarray, outside: float, where: str) -> tuple[np.nda
     def write(filled: np.ndarray) -> None:
         nonlocal count
         for index, plane in enumerate(values):
-            gaps = np.isnan(plane)
-            outer = at_the_edge(gaps) if gaps.any() else gaps
-            filled[index] = np.where(outer, values.dtype.type(outside), plane)
-            if not np.isfinite(filled[index]).all():
-                inner = int((gaps & ~outer).sum())
-                found = f"{inner} NaN inside plane {index}" if inner else f"Inf in plane {index}"
-                fix = "Only NaN outside of the field of view can be read (as air): fill the others in the file first."
-                raise InputError(where, expected="finite numbers", found=found, fix=fix)
-            count += int(outer.sum())
+            filled[index], gaps = plane_without_gaps(plane, outside, where, index)
+            count += gaps
             mapped.release(filled)
 
     filled = mapped.filled(values.shape, write, values.dtype)
     return filled, f", NaN outside of the field of view ({count / values.size:.0%} of the voxels) read as air"
+
+
+def plane_without_gaps(plane: np.ndarray, outside: float, where: str, index: int) -> tuple[np.ndarray, int]:
+    """Return a plane whose NaN at the edge became `outside`, and their number. Raise InputError for others and for Inf."""
+    if np.isfinite(plane).all():
+        return plane, 0
+    gaps = np.isnan(plane)
+    outer = at_the_edge(gaps)
+    inner = int((gaps & ~outer).sum())
+    if inner or np.isinf(plane).any():
+        found = f"{inner} NaN inside plane {index}" if inner else f"Inf in plane {index}"
+        fix = "Only NaN outside of the field of view can be read (as air): fill the others in the file first."
+        raise InputError(where, expected="finite numbers", found=found, fix=fix)
+    return np.where(outer, plane.dtype.type(outside), plane), int(outer.sum())

@@ -92,7 +92,7 @@ def _nifti(path: Path) -> Iterator[tuple[Any, Any]]:
         size = int.from_bytes(stream.read(4), "little")
         stream.seek(0)
         kind: Any = nibabel.Nifti2Image if 540 in (size, int.from_bytes(size.to_bytes(4, "big"), "little")) else nibabel.Nifti1Image
-        holder = nibabel.FileHolder(fileobj=stream)
+        holder: Any = nibabel.FileHolder(fileobj=stream)  # type: ignore[arg-type]
         yield kind.from_file_map({"header": holder, "image": holder}, mmap=False), stream
 
 

@@ -32,8 +32,9 @@ def volume_format(path: Path) -> str:
 class PlacedVolume:
     """A volume with its place in the patient or scanner.
 
-    values: [z, y, x] as stored (DICOM and NIfTI rescaled). spacing: (z, y, x) [mm]. note: conversions made (', ...'). centre of the box:
-    x y z [mm], x to the patient's right, y to the front, z to the head; None if the file states no place. frame: DICOM's frame of reference.
+    values: [z, y, x] as stored (DICOM and NIfTI rescaled). spacing: (z, y, x) [mm]. note: conversions made (', ...'). centre: of the box,
+    x y z [mm], x to the patient's right, y to the front, z to the head; None if the file states no place. frame: DICOM's frame of
+    reference.
     """
 
     values: np.ndarray

@@ -27,7 +27,7 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         import olefile
     except ImportError:
-        raise MissingDependency(f"{path.name} needs olefile (install: pip install 'seed-ct[zeiss]')") from None
+        raise MissingDependency(f"{path.name} needs olefile (install: pip install 'seed-ct[scanners]')") from None
     if not path.is_file():
         raise InputError(str(path), expected="a file", found="none")
     try:

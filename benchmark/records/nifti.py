@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.errors import InputError
+from benchmark.files.compressed import read_to_end
 from benchmark.scan.geometry import ConeBeamGeometry, Triple
 from benchmark.storage import mapped
 
@@ -53,17 +55,22 @@ def read_volume(path: Path) -> np.ndarray:
 
     import nibabel
     from nibabel.filebasedimages import ImageFileError
+    from nibabel.openers import ImageOpener
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
 
     try:
-        image = nibabel.Nifti1Image.from_filename(path, keep_file_open=True)  # unpacked once, not again for each piece
+        with ImageOpener(str(path)) as stream:
+            holder: Any = nibabel.FileHolder(fileobj=stream)  # type: ignore[arg-type]
+            image: Any = nibabel.Nifti1Image.from_file_map({"header": holder, "image": holder}, mmap=False)
 
-        def write(volume: np.ndarray) -> None:
-            for part in mapped.pieces(volume, PIECE):
-                volume[part] = np.asarray(image.dataobj[..., part]).transpose(2, 1, 0)
+            def write(volume: np.ndarray) -> None:
+                for part in mapped.pieces(volume, PIECE):
+                    volume[part] = np.asarray(image.dataobj[..., part]).transpose(2, 1, 0)
 
-        x, y, z = image.shape
-        return mapped.filled((z, y, x), write)
-    except (ImageFileError, HeaderDataError, WrapStructError, EOFError, ValueError, zlib.error) as error:
+            x, y, z = image.shape
+            volume = mapped.filled((z, y, x), write)
+            read_to_end(str(path), stream)
+            return volume
+    except (ImageFileError, HeaderDataError, WrapStructError, InputError, EOFError, ValueError, zlib.error) as error:
         raise OSError(f"{path}: not a complete NIfTI volume ({error})") from error

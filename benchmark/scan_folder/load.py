@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from benchmark.acquisition.measured import Measured
-from benchmark.errors import InputError
-from benchmark.scan.geometry import Triple
-from benchmark.scan.hounsfield import attenuation
-from benchmark.scan_folder.description import FILE, UNITS, Description, read_description
+from benchmark.scan_folder.description import UNITS, read_description
 from benchmark.scan_folder.masks import Silhouettes
-from benchmark.scan_folder.numbers import Images, open_array
-from benchmark.scan_folder.orbit import length, orbit, scaled, spacing_of
-from benchmark.storage import mapped
-
-if TYPE_CHECKING:
-    from benchmark.acquisition.voxels import Voxels
+from benchmark.scan_folder.numbers import Images
+from benchmark.scan_folder.orbit import orbit
+from benchmark.scan_folder.truth import read_truth
 
 
 def open_scan_folder(folder: Path) -> Measured:
@@ -45,29 +36,3 @@ def open_scan_folder(folder: Path) -> Measured:
     box = measured.geometry
     note = description.truth.note or f"{description.truth.file}, averaged over each voxel"
     return dataclasses.replace(measured, truth=lambda: read_truth(description, box.volume_extent, box.volume_offset), truth_note=note)
-
-
-def read_truth(description: Description, extent: Triple, offset: Triple) -> Voxels:
-    """Return the truth named in scan.yaml; `extent` and `offset` (z, y, x) [mm] are the volume's box. Raise InputError if unusable."""
-    from benchmark.acquisition.voxels import Voxels  # brings torch, which checking a plan does not need
-
-    given, unit = description.truth, length(description)
-    assert given is not None
-    extent = scaled(given.extent, unit) if given.extent else extent
-    offset = scaled(given.offset, unit) if given.offset else offset
-    if not min(extent) > 0:
-        raise InputError(f"{description.folder / FILE}: truth.extent", expected="positive lengths", found=f"{extent}")
-    stack = open_array(description.path("truth.file", given.file), given.key, given.raw)
-    stack = stack.transposed([given.axes.index(name) for name in ("z", "y", "x")])
-    within = tuple("yx".index(name) for name in given.flip if name != "z")
-
-    def write(values: np.ndarray) -> None:
-        for index in range(len(values)):
-            stored = stack.page(len(values) - 1 - index if "z" in given.flip else index)
-            plane = np.flip(stored, within).astype(np.float32)
-            if not np.isfinite(plane).all():
-                raise InputError(stack.where, expected="finite numbers", found="NaN or Inf")
-            values[index] = attenuation(plane, given.water) if given.unit == "HU" else plane / np.float32(unit)
-            mapped.release(values)
-
-    return Voxels(mapped.filled(stack.shape, write), spacing_of(extent, stack.shape), offset)

@@ -10,10 +10,10 @@ import numpy as np
 from benchmark.acquisition.voxels import Voxels
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan_folder.description import FILE, Description, read_description
-from benchmark.scan_folder.load import read_truth
 from benchmark.scan_folder.masks import Silhouettes
 from benchmark.scan_folder.numbers import Images
 from benchmark.scan_folder.orbit import orbit_values
+from benchmark.scan_folder.truth import read_truth
 from benchmark.validate.setup import Setup
 
 MOST_VIEWS, FEWEST_VIEWS, MOST_BYTES = 60, 12, 1 << 30
