@@ -179,6 +179,15 @@ def test_images_that_lost_their_numbers(tmp_path):
         open_stack(tmp_path / "v.bmp")
 
 
+def test_pages_that_are_previews(tmp_path):
+    for k, image in enumerate(COUNTS):
+        with tifffile.TiffWriter(tmp_path / f"v{k}.tif") as file:
+            file.write(image)
+            file.write(image[::2, ::2])
+    np.testing.assert_array_equal(open_stack(tmp_path / "v??.tif").load(), COUNTS[10:])
+    np.testing.assert_array_equal(open_stack(tmp_path / "v[0-9]*.tif").load(), COUNTS)
+
+
 def test_flats_may_have_any_names(tmp_path):
     np.save(tmp_path / "p.npy", np.full((12, 6, 8), 100, np.uint16))
     (tmp_path / "flat").mkdir()

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from test_scan_folder import describe
 
+from benchmark.cli.main import main
 from benchmark.errors import InputError
 from benchmark.files.series import series
 from benchmark.scan_folder.load import open_scan_folder
@@ -85,6 +87,18 @@ def test_strangers_are_left_out_and_named(caplog):
     (text,) = caplog.messages
     assert text.startswith("note: images: 24 files like img0.tif are used; left out")
     assert all(name in text for name in ("align.tif", "Thumb_1.tif", "flat_1.tif", "img3 (1).tif", "preview.png"))
+
+
+def test_the_command_line_says_each_note_once(tmp_path, capsys):
+    (tmp_path / "views").mkdir()
+    for name in ("v0", "v1", "v2", "align"):
+        tifffile.imwrite(tmp_path / "views" / f"{name}.tif", np.zeros((30, 36), np.float32))
+    assert main(["new-scan", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.count("note: ") == 1
+    describe(tmp_path, projections={"file": "views"})
+    assert main(["run", "--scan", str(tmp_path), "--methods", "fdk", "--views", "2", "--output", str(tmp_path / "r"), "--dry-run"]) == 0
+    said = capsys.readouterr().err
+    assert said == f"note: {tmp_path / 'views'}: 3 files like v0.tif are used; left out, since they are named otherwise: align.tif\n"
 
 
 @given(

@@ -89,6 +89,26 @@ def test_what_cannot_be_angles_names_the_line(tmp_path, name):
         read_rows(tmp_path / "a.txt", rows, 1, ANGLE)
 
 
+@pytest.mark.parametrize(
+    ("header", "unit", "other"),
+    [
+        ("Angle (rad)", "degrees", "radians"),
+        ("# angle_deg", "radians", "degrees"),
+        ("no;Angle [\N{DEGREE SIGN}]", "radians", "degrees"),
+        ("axis shift [\N{MICRO SIGN}m]", "mm", "um"),
+        ("height / mm", "um", "mm"),
+        ("height (m)", "mm", "m"),
+    ],
+)
+def test_a_header_of_another_unit(tmp_path, header, unit, other):
+    for encoding in ("utf-8", "latin-1"):
+        rows = [f"{k};{k / 2}" if ";" in header else f"{k / 2}" for k in range(4)]
+        (tmp_path / "a.txt").write_bytes("\n".join([header, *rows]).encode(encoding))
+        with pytest.raises(InputError, match=f"expected {unit}, as .*_unit in scan.yaml says, found {other} in the header"):
+            read_rows(tmp_path / "a.txt", 4, 1, ANGLE, unit)
+        np.testing.assert_array_equal(read_rows(tmp_path / "a.txt", 4, 1, ANGLE, other), np.arange(4) / 2)
+
+
 def test_vectors_of_twelve_numbers(tmp_path):
     table = np.round(np.random.default_rng(0).normal(size=(4, 12)) * 100, 3)
     texts = [";".join, ",".join, "\t".join, lambda words: "; ".join(word.replace(".", ",") for word in words)]

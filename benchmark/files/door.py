@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.files import arrays, dicom, dicom_views, images, medical, pictures, zeiss
+from benchmark.files.series import is_pattern
 from benchmark.files.stack import Stack
 from benchmark.files.table import read_table
 
@@ -28,7 +29,7 @@ def open_stack(path: Path, key: str | None = None, *, ordered: bool = True) -> S
     array of an .npz file; `ordered=False` takes the images of a folder in any order, for a mean. Raise InputError, naming the
     file, if it is missing, damaged or not numeric.
     """
-    if "*" in path.name:
+    if is_pattern(path):
         return images.image_stack(images.image_folder(path.parent, path.name, ordered=ordered))
     if path.is_dir():
         return images.image_stack(images.image_folder(path, ordered=ordered))
@@ -40,17 +41,18 @@ def open_stack(path: Path, key: str | None = None, *, ordered: bool = True) -> S
         raise InputError(str(path), expected="a file that can be read", found=error.strerror or str(error)) from error
 
 
-def read_rows(path: Path, rows: int | None = None, columns: int | None = None, name: str = "") -> np.ndarray:
+def read_rows(path: Path, rows: int | None = None, columns: int | None = None, name: str = "", unit: str = "") -> np.ndarray:
     """Read a table of numbers (angles, vectors): .npy, or text as `table.read_table` reads it. float64, up to 3 axes.
 
-    `rows`, `columns` and `name` (a pattern for the header of a single column) are what is expected of a text. One column has one axis.
+    `rows`, `columns`, `name` (a pattern for the header of a single column) and `unit` are what is expected of a text. One column has one
+    axis.
     """
     if not path.is_file():
         raise InputError(str(path), expected="a file", found="none")
     if kind(path) == ".npy":
         table = np.asarray(arrays.read_npy(path), dtype=np.float64)
     else:
-        table = read_table(path, rows, columns, name)
+        table = read_table(path, rows, columns, name, unit)
     if table.size == 0 or table.ndim > 3 or not np.isfinite(table).all():
         raise InputError(str(path), expected="finite numbers", found="none" if table.size == 0 else "NaN, Inf or too many axes")
     return table[:, 0] if table.ndim == 2 and table.shape[1] == 1 else table

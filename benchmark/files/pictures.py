@@ -20,6 +20,7 @@ from benchmark.files.limits import NUMBERS
 TIFF, PILLOW, HIS, EDF, NPY = (".tif", ".tiff"), (".png", ".bmp"), (".his",), (".edf",), (".npy",)
 LOSSY = (".jpg", ".jpeg")
 HIS_BEGIN, HIS_TYPES = b"\x00\x70\x44\x00", {4: "<u2", 32: "<u4"}  # file type 0x7000, 68 bytes of header
+MOST_PREVIEWS = 3  # in a TIFF file
 GREY = {"1": np.bool_, "I;16": np.uint16, "I;16B": np.uint16, "I": np.int32, "L": np.uint8}  # Pillow's modes
 
 
@@ -79,8 +80,10 @@ def _tiff_header(path: Path) -> tuple[int, Shape, np.dtype]:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
-        return len(file.pages), tuple(page.shape), np.dtype(page.dtype)
+        page, count = file.pages[0], len(file.pages)
+        if 1 < count <= MOST_PREVIEWS + 1:  # smaller pages are previews
+            count = 1 + sum(file.pages[k].size >= page.size for k in range(1, count))
+        return count, tuple(page.shape), np.dtype(page.dtype)
 
 
 def _tiff_frame(path: Path, frame: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.files.limits import MOST_VIEWS, check_array
-from benchmark.files.series import series
+from benchmark.files.series import is_pattern, series
 from benchmark.files.stack import Stack
 
 TYPES = ("uint8", "uint16", "float32", "float64")  # named when a size does not fit
@@ -23,7 +23,7 @@ def open_raw(path: Path, shape: Sequence[int], dtype: str, *, big_endian: bool =
     The shape of one of several files is [v, u] or [1, v, u]; [files, v, u], the shape of all, is understood as well. Raise InputError
     unless each file has exactly the stated length.
     """
-    if "*" not in path.name and not path.is_dir():
+    if not is_pattern(path) and not path.is_dir():
         if not path.is_file():
             raise InputError(str(path), expected="a file or folder", found="none")
         whole = tuple(shape) if len(shape) == 3 else (1, *shape)

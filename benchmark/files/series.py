@@ -34,6 +34,11 @@ class _Order:
         return sorted(range(len(self.keys)), key=self.keys.__getitem__)
 
 
+def is_pattern(path: Path) -> bool:
+    """Return True for a pattern such as `view*.tif` or `view???.tif`, unless a file or folder has this very name."""
+    return any(sign in path.name for sign in "*?[") and not path.exists()
+
+
 def in_order(paths: Sequence[Path]) -> list[Path]:
     """Sort paths by all numbers in their names, one after another: img2 before img10."""
     return sorted(

@@ -20,6 +20,14 @@ POINT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 COMMA = re.compile(r"[-+]?([0-9]+(,[0-9]+)?|,[0-9]+)([eE][-+]?[0-9]+)?")
 NOT_FINITE = re.compile(r"[-+]?(nan|inf|infinity)", re.IGNORECASE)
 COUNTS = r"#|i|n|no\.?|nr\.?|id|index|number|view|frame|proj(ection)?|image"  # headers of an index column
+UNITS = {  # names in headers
+    "degrees": r"deg|degrees?|\N{DEGREE SIGN}",
+    "radians": r"rad|radians?",
+    "mm": r"mm|millimet(?:er|re)s?",
+    "cm": r"cm|centimet(?:er|re)s?",
+    "um": r"um|[\N{MICRO SIGN}\N{GREEK SMALL LETTER MU}]m|microns?|micromet(?:er|re)s?",
+    "m": r"(?<=[\[(])m(?=[\])])|met(?:er|re)s?",
+}
 KEEP = "Keep only the numbers, one row a line, or save the table as .npy."
 
 
@@ -45,12 +53,13 @@ class _Reading:
         return f"{len(self.values)} x {self.values.shape[1]} numbers with {name} ({first} ...)"
 
 
-def read_table(path: Path, rows: int | None = None, columns: int | None = None, name: str = "") -> np.ndarray:
+def read_table(path: Path, rows: int | None = None, columns: int | None = None, name: str = "", unit: str = "") -> np.ndarray:
     """Return the numbers of a text, float64 [row, column].
 
     `rows` and `columns` are what the caller expects, where it knows; they decide between decimal commas and commas between columns. Where
     one column is expected, an index column (0, 1, 2, ... or 1, 2, 3, ...) before it is left out, and of several columns the one is
-    taken whose header alone matches the pattern `name`; both are said in a note. Raise InputError, naming the line, for everything else.
+    taken whose header alone matches the pattern `name`; both are said in a note. Raise InputError, naming the line, for everything else,
+    and for a header that names another unit than `unit` (a key of UNITS).
     """
     text = read_text(path, most_bytes=MOST_BYTES, single_bytes=True).replace("\N{MINUS SIGN}", "-")
     parts = ((number, COMMENT.split(line, maxsplit=1)[0].strip()) for number, line in enumerate(text.split("\n"), 1))
@@ -75,9 +84,10 @@ def read_table(path: Path, rows: int | None = None, columns: int | None = None, 
     if len(readings) == 2 and not np.array_equal(readings[0][1], readings[1][1]):
         found = f"{readings[0][0]} or {readings[1][0]}"
         raise InputError(str(path), expected="a table with one meaning", found=found, fix="Write decimal points, or separate columns by ;.")
-    reading, values, said = readings[0]
+    reading, values, said, header = readings[0]
     if reading.decimal == "," and not any(re.search("[;\t]", line.text) for line in lines):
         said = " and ".join(filter(None, [f"the commas are read as decimal commas ({values.flat[0]:g} ...)", said]))
+    _check_unit(path, header or "\n".join(text.split("\n")[: reading.lines[0] - 1]), unit)
     if said:
         note(f"{path}: {said}")
     return values
@@ -131,14 +141,18 @@ def _check_header(path: Path, lines: list[_Line], rows: list[list[str]], numeric
         raise InputError(f"{path}: line {line.number}", expected="numbers", found=f"'{line.text[:60]}' between numbers", fix=KEEP)
 
 
-def _wanted(path: Path, reading: _Reading, rows: int | None, columns: int | None, name: str) -> tuple[np.ndarray, str]:
-    """Return the expected part of a reading, and a note where something is left out. Raise InputError for other shapes."""
+def _wanted(path: Path, reading: _Reading, rows: int | None, columns: int | None, name: str) -> tuple[np.ndarray, str, str]:
+    """Return the expected part of a reading, a note where something is left out, and its header if one of several columns was chosen.
+
+    Raise InputError for other shapes.
+    """
     values, (count, width) = reading.values, reading.values.shape
-    said = ""
+    said = header = ""
     if columns == 1 and width > 1:
         named = [index for index, word in enumerate(reading.header) if name and re.search(name, word, re.IGNORECASE)]
         if len(named) == 1:
-            values, said = values[:, named], f"the column '{reading.header[named[0]]}' is used"
+            header = reading.header[named[0]]
+            values, said = values[:, named], f"the column '{header}' is used"
         elif count == 1 and rows == width:
             values = values.reshape(width, 1)
         elif width == 2 and not named and _is_index(reading):
@@ -148,7 +162,17 @@ def _wanted(path: Path, reading: _Reading, rows: int | None, columns: int | None
         found = f"{count} of {width} in lines {reading.lines[0]} to {reading.lines[-1]}"
         first = "" if reading.lines[0] > 1 else " If line 1 is a header, put # before it."
         raise InputError(str(path), expected=expected, found=found, fix=KEEP + first)
-    return values, said
+    return values, said, header
+
+
+def _check_unit(path: Path, header: str, unit: str) -> None:
+    """Raise InputError if a header names only other units of the same kind."""
+    kind = [name for name in UNITS if (name in ("degrees", "radians")) == (unit in ("degrees", "radians"))]
+    named = [name for name in kind if re.search(rf"(?<![A-Za-z])(?:{UNITS[name]})(?![A-Za-z])", header, re.IGNORECASE)]
+    if unit in UNITS and named and unit not in named:
+        key = "angle_unit" if unit in ("degrees", "radians") else "length_unit"
+        fix = f"Set {key} or convert the numbers; without a unit in its header the file is taken as {unit}."
+        raise InputError(str(path), expected=f"{unit}, as {key} in scan.yaml says", found=f"{' and '.join(named)} in the header", fix=fix)
 
 
 def _is_index(reading: _Reading) -> bool:

@@ -65,7 +65,7 @@ def angles(description: Description, views: int) -> np.ndarray:
     given = description.angles
     assert given is not None
     if given.file is not None:
-        found = read_rows(description.path("angles.file", given.file), views, 1, ANGLE)
+        found = read_rows(description.path("angles.file", given.file), views, 1, ANGLE, description.general.angle_unit)
     elif given.values is not None:
         found = np.array(given.values, dtype=np.float64)
     else:
@@ -78,8 +78,12 @@ def angles(description: Description, views: int) -> np.ndarray:
 
 
 def _per_view(description: Description, where: str, value: PerView, views: int) -> np.ndarray:
-    key = where.rpartition(".")[2].replace("_", "[ _]?")
-    found = read_rows(description.path(where, value), views, 1, key) if isinstance(value, str) else np.asarray(value, dtype=np.float64)
+    if isinstance(value, str):
+        key, general = where.rpartition(".")[2], description.general
+        unit = general.length_unit if key in ("axis_shift", "source_height") else general.angle_unit
+        found = read_rows(description.path(where, value), views, 1, key.replace("_", "[ _]?"), unit)
+    else:
+        found = np.asarray(value, dtype=np.float64)
     if found.ndim > 1 or (found.ndim == 1 and len(found) != views):
         raise InputError(f"{description.folder / FILE}: {where}", expected=f"a number or {views} of them", found=f"shape {found.shape}")
     return found
@@ -116,7 +120,7 @@ def _check_positive(description: Description, where: str, values: tuple[float, .
 def _from_vectors(description: Description, views: int, detector: tuple[int, int]) -> dict[str, Any]:
     """Read twelve numbers per view: source, detector centre, step from column to column, step from row to row; x y z each."""
     assert description.geometry.vectors is not None
-    table = read_rows(description.path("geometry.vectors", description.geometry.vectors), views, 12)
+    table = read_rows(description.path("geometry.vectors", description.geometry.vectors), views, 12, unit=description.general.length_unit)
     if table.shape not in ((views, 12), (views, 4, 3)):
         where = f"{description.folder / FILE}: geometry.vectors"
         raise InputError(where, expected=f"{views} rows (one for each view) of 12 numbers", found=f"shape {table.shape}")
