@@ -179,6 +179,33 @@ def test_images_that_lost_their_numbers(tmp_path):
         open_stack(tmp_path / "v.bmp")
 
 
+def test_a_folder_of_something_else_with_one_image(tmp_path, caplog):
+    Image.fromarray(GREY[0]).save(tmp_path / "preview.png")
+    for k, image in enumerate(COUNTS):
+        (tmp_path / f"{k}.xyz").write_bytes(image.tobytes())
+    with pytest.raises(InputError, match="expected images for the most part, found 1 beside 12 like 0.xyz.*projections.raw"):
+        open_stack(tmp_path)
+    for k, image in enumerate(COUNTS):
+        (tmp_path / f"{k}.xyz").unlink()
+        save_dicom(tmp_path / f"{k}.dcm", image[None], k)
+    assert open_stack(tmp_path).shape == COUNTS.shape and "left out: preview.png" in caplog.text
+    for k in range(9):
+        Image.fromarray(GREY[0]).save(tmp_path / f"{k}.png")
+    with pytest.raises(InputError, match="images of one kind, found 10 .png and 12 DICOM files"):
+        open_stack(tmp_path)
+
+
+def test_flats_as_raw_as_the_projections(tmp_path):
+    (tmp_path / "p.raw").write_bytes(np.full((12, 6, 8), 100, ">u2").tobytes())
+    (tmp_path / "flat.raw").write_bytes(np.stack([np.full((6, 8), value) for value in (190, 210)]).astype(">u2").tobytes())
+    raw = {"shape": [12, 6, 8], "dtype": "uint16", "byte_order": "big"}
+    describe(tmp_path, projections={"file": "p.raw", "raw": raw, "values": "intensities", "flat": "flat.raw"})
+    np.testing.assert_allclose(open_scan_folder(tmp_path).view(0), np.log(2), rtol=1e-6)
+    (tmp_path / "flat.raw").write_bytes(bytes(95))
+    with pytest.raises(InputError, match="flat.raw: expected 96 bytes"):
+        open_scan_folder(tmp_path)
+
+
 def test_pages_that_are_previews(tmp_path):
     for k, image in enumerate(COUNTS):
         with tifffile.TiffWriter(tmp_path / f"v{k}.tif") as file:

@@ -35,6 +35,8 @@ ORDERS = {
     "number, then golden angle": [f"Lego_{k}_{angle}.tif" for k, angle in enumerate(GOLDEN)],
     "number, then angle backwards": [f"img{k}_{360 - 15 * k}.tif" for k in VIEWS],
     "negative angles": [f"p_{angle:+.1f}.tif" for angle in np.arange(-60, 61, 5)],
+    "negative angles behind a letter": [f"p{angle}.tif" for angle in range(-5, 100, 5)],
+    "hyphens behind a letter": [f"scan-{k}.tif" for k in VIEWS],
     "hyphens": [f"scan-2_-{k:03d}.tif" for k in VIEWS],
     "a count behind a version": [f"scan1.{k + 1}.tif" for k in VIEWS],
     "time, then number": [f"2024-01-05_10-{30 + k // 2}-{k % 2 * 30:02d}_{k:04d}.tif" for k in VIEWS],

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, note
 from benchmark.files import dicom_views, pictures
 from benchmark.files.limits import check_array
 from benchmark.files.pictures import readable
-from benchmark.files.series import in_order, series
+from benchmark.files.series import SHOWN, in_order, series
 from benchmark.files.stack import Stack
 
 TIFF, PNG = pictures.TIFF, pictures.PILLOW
@@ -27,15 +28,33 @@ def image_folder(folder: Path, pattern: str = "*", *, ordered: bool = True) -> l
     where = str(folder / pattern) if pattern != "*" else str(folder)
     named = [path for path in folder.glob(pattern) if not path.name.startswith(".") and path.is_file()]
     files = [path for path in named if path.suffix.lower() in KINDS]
+    others = in_order([path for path in named if path.suffix.lower() not in KINDS])
+    exchanged = dicom_views.dicom_files(others)
+    _check_majority(where, max(len(files), len(exchanged)), [path for path in others if path not in set(exchanged)])
+    if files and exchanged:
+        most, fewest = sorted((files, exchanged), key=len, reverse=True)
+        if len(most) < 2 * len(fewest):
+            found = f"{len(files)} {files[0].suffix} and {len(exchanged)} DICOM files"
+            raise InputError(where, expected="images of one kind", found=found, fix="Give a pattern: projections.file: folder/*.dcm.")
+        note(f"{where}: {len(most)} files like {most[0].name} are used; left out: {', '.join(path.name for path in fewest[:SHOWN])} ...")
+        files, exchanged = (most, []) if most is files else ([], most)
+    if exchanged:
+        return dicom_views.in_order_of_exposure(where, exchanged)
     if not files:
-        lossy = [path for path in named if path.suffix.lower() in pictures.LOSSY]
-        if lossy:
-            raise lossy_image(lossy[0])
-        exchanged = dicom_views.dicom_files(in_order(named))
-        if exchanged:
-            return dicom_views.in_order_of_exposure(where, exchanged)
         raise InputError(where, expected=f"numbered images ({', '.join(kind[1:] for kind in KINDS)} or DICOM)", found="none")
     return series(where, files) if ordered else in_order(files)
+
+
+def _check_majority(where: str, count: int, others: list[Path]) -> None:
+    """Raise InputError if a folder holds more files of an unknown kind than images: then those may be the views."""
+    kinds = Counter(path.suffix.lower() for path in others)
+    for ending, number in kinds.most_common(1):
+        if number > count and (ending in pictures.LOSSY or count):
+            first = next(path for path in others if path.suffix.lower() == ending)
+            if ending in pictures.LOSSY:
+                raise lossy_image(first)
+            fix = "If they are raw numbers describe them (projections.raw), else give a pattern that fits only the images."
+            raise InputError(where, expected="images for the most part", found=f"{count} beside {number} like {first.name}", fix=fix)
 
 
 def image_stack(files: Sequence[Path]) -> Stack:

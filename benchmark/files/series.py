@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmark.errors import InputError, note
 
-WORD = re.compile(r"((?:(?<![0-9A-Za-z.)])[-+])?[0-9]+(?:[.,][0-9]+)?)")  # numbers with sign and decimals
+WORD = re.compile(r"((?:(?<![0-9.)])[-+])?[0-9]+(?:[.,][0-9]+)?)")  # numbers with sign and decimals
 SHOWN = 5  # names in a message
 RENAME = "Rename the files so that one number counts the views, or give a pattern that fits only them (projections.file: folder/view*.tif)."
 COUNTED, EVEN, DIFFERENT = 2, 1, 0
@@ -93,11 +93,13 @@ def _stem(path: Path) -> str:
 
 def _ordered(where: str, files: list[Path]) -> list[Path]:
     columns = [list(column) for column in zip(*(WORD.findall(_stem(path)) for path in files), strict=True)]
-    changing = [column for column in columns if len(set(column)) > 1]
+    texts = WORD.split(_stem(files[0]))[::2]
+    places = [place for place, column in enumerate(columns) if len(set(column)) > 1]
+    changing = [columns[place] for place in places]
     if not changing:
         names = ", ".join(path.name for path in files[:SHOWN])
         raise InputError(where, expected="a number in each name", found=names, fix=RENAME)
-    orders = [order for column in changing for order in _orders(column)]
+    orders = [order for place in places for order in _orders(columns[place], texts[place])]
     rank = max((order.rank for order in orders), default=DIFFERENT)
     if rank == DIFFERENT and (len(changing) > 1 or not orders):
         orders += _nested(changing)
@@ -114,11 +116,12 @@ def _ordered(where: str, files: list[Path]) -> list[Path]:
     return [files[k] for k in best[0].order]
 
 
-def _orders(column: list[str]) -> list[_Order]:
+def _orders(column: list[str], before: str) -> list[_Order]:
     """Return the meanings of one number in the names, of those that differ for each file: a (decimal) number, or a count behind a point."""
     plain = [word.lstrip("+-") for word in column]
     hyphen = all(word[0] in "+-" for word in column)
-    found = [] if hyphen and any(re.match("0[0-9]", word) for word in plain) else [("the number", column)]
+    surely = hyphen and (before[-1:].isalpha() or any(re.match("0[0-9]", word) for word in plain))  # as in scan-1 and in _-001
+    found = [] if surely else [("the number", column)]
     if hyphen:
         found.append(("the number behind the hyphen", plain))
     parts = [re.split("[.,]", word) for word in plain]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files.door import open_stack
+from benchmark.files.door import kind, open_stack
 from benchmark.files.limits import MOST_VIEWS
 from benchmark.files.raw import open_raw
 from benchmark.files.series import decimals_in
@@ -106,7 +106,7 @@ def _image(description: Description, name: str, value: float | str, stack: Stack
     """Return a number [1, 1], or the mean of the images in a file, as stored [v, u]."""
     if not isinstance(value, str):
         return np.full((1, 1), value, dtype=np.float32)
-    images = _open_images(description.path(f"projections.{name}", value))
+    images = _open_images(description.path(f"projections.{name}", value), description.projections.raw, stack.shape)
     if images.shape[1:] != stack.shape[1:]:
         raise InputError(images.where, expected=f"images of {stack.shape[1]} x {stack.shape[2]} pixels", found=f"{images.shape[1:]}")
     total = np.zeros(images.shape[1:], dtype=np.float64)
@@ -117,10 +117,13 @@ def _image(description: Description, name: str, value: float | str, stack: Stack
     return (total / images.shape[0]).astype(np.float32)
 
 
-def _open_images(path: Path) -> Stack:
-    """Open one image or several, in any order; a single image may have two axes."""
+def _open_images(path: Path, raw: Raw | None, shape: tuple[int, int, int]) -> Stack:
+    """Open one image or several, in any order; a single image may have two axes. What is raw is so as the projections [view, v, u] are."""
     from benchmark.files import images
 
     if path.is_file() and path.suffix.lower() in images.KINDS and images.page_count(path) == 1:
         return images.image_stack([path])
+    if raw is not None and path.is_file() and not kind(path):
+        count = max(1, (path.stat().st_size - raw.header_bytes) // (shape[1] * shape[2] * np.dtype(raw.dtype).itemsize))
+        return open_array(path, None, raw.model_copy(update={"shape": (count, *shape[1:])}))
     return open_stack(path, ordered=False)
