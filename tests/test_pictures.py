@@ -225,6 +225,21 @@ def test_flats_may_have_any_names(tmp_path):
     np.testing.assert_allclose(open_scan_folder(tmp_path).view(0), np.log(2), rtol=1e-6)
 
 
+def test_edf_that_is_cut_off_or_points_elsewhere(tmp_path):
+    pytest.importorskip("fabio")
+    path = tmp_path / "v.edf"
+    save_edf(path, COUNTS[0])
+    whole = path.read_bytes()
+    for content in (whole[:-1], whole[:-50], whole.replace(b"Dim_1 = 8 ", b"Dim_1 = 9 ")):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="v.edf: expected (96|108) bytes of numbers, found"):
+            open_stack(path).page(0)
+    (tmp_path / "secret").write_bytes(bytes(96))
+    path.write_bytes(whole.replace(b"Size = 96 ;", b"EDF_BinaryFileName = secret ; EDF_BinarySize = 96 ;").replace(b" " * 45, b"", 1))
+    with pytest.raises(InputError, match="v.edf"):
+        open_stack(path).page(0)
+
+
 @pytest.mark.parametrize("kind", ["his", "edf", "bmp"])
 def test_damaged_files_name_themselves(tmp_path, kind):
     path = tmp_path / f"v.{kind}"

@@ -71,10 +71,9 @@ def one_per_file(files: Sequence[Path]) -> Stack:
 
     def page(index: int) -> np.ndarray:
         view = _view(files[index])
-        if (view.shape, view.frames) != (first.shape, 1):
-            raise InputError(
-                str(view.path), expected=f"one image of {first.shape}, as in {files[0].name}", found=f"{view.frames} of {view.shape}"
-            )
+        if (view.shape, view.frames, view.dtype) != (first.shape, 1, first.dtype):
+            expected = f"one image of {first.shape}, {first.dtype}, as in {files[0].name}"
+            raise InputError(str(view.path), expected=expected, found=f"{view.frames} of {view.shape}, {view.dtype}")
         return _pixels(view, 0)
 
     return _stack(str(files[0].parent), len(files), first, page)

@@ -145,7 +145,14 @@ def _edf_header(path: Path) -> tuple[int, Shape, np.dtype]:
 
 def _edf_frame(path: Path, frame: int) -> np.ndarray:
     with _edf(path) as file:
-        return np.asarray(file.get_frame(frame).data)
+        found = file.get_frame(frame)
+        needed = int(np.prod(found.shape)) * np.dtype(found.dtype).itemsize
+        stored = min(found.size, path.stat().st_size - found.start)
+        if found.bfname is not None:
+            raise InputError(str(path), expected="its numbers in the file itself", found=f"a name of another file: {found.bfname!r:.60}")
+        if found.incomplete_data or (not file.header.get("COMPRESSION") and stored != needed):  # FabIO fills the rest with zeros
+            raise InputError(str(path), expected=f"{needed} bytes of numbers", found=f"{stored} bytes")
+        return np.asarray(found.data)
 
 
 def _npy_header(path: Path) -> tuple[int, Shape, np.dtype]:
