@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,9 +14,14 @@ import SimpleITK
 import yaml
 from scanner_files import BALL, MU, WHITE, chords, compound_file, counts, misfit, panel, save, turn
 
+from benchmark.api import InputError, MissingDependency, ScanDraft, ScanFormatSpec, Settings, hookimpl, read_text
 from benchmark.cli.main import main
+from benchmark.datasets.scanners import FORMATS
 from benchmark.datasets.scanners.leap import LEGACY
+from benchmark.plugins.registry import load
+from benchmark.scan_folder.formats import Recognised, recognised
 from benchmark.scan_folder.load import open_scan_folder
+from benchmark.scan_folder.template import write_template
 
 SHAPE = (26, 40)
 NOISE = 2e-3  # of a ball whose line integrals reach 0.5; a tenth of a pixel changes its edge by 0.02
@@ -90,6 +97,27 @@ def test_nikon_with_the_axis_of_older_files(tmp_path: Path) -> None:
     assert open_scan_folder(tmp_path / "s").geometry.is_circular
 
 
+def test_nikon_with_an_axis_that_leans(tmp_path: Path) -> None:
+    """ObjectRoll turns the axis in the image, ObjectTilt along the beam; the ball goes around it."""
+    roll, tilt = np.radians(2.0), np.radians(1.5)
+    axis = np.array([np.sin(roll), np.sin(tilt) * np.cos(roll), np.cos(tilt) * np.cos(roll)])  # x to the right, y along the beam, z up
+    angles, radius = np.arange(12) * 30.0, np.linalg.norm(BALL)
+    nikon(tmp_path / "s", angles, ObjectRoll=2.0, ObjectTilt=1.5, DetectorOffsetX=0.0, DetectorOffsetY=0.0, ObjectOffsetX=0.0)
+    start, images = np.array([BALL[1], -BALL[0], BALL[2]]), []
+    for angle in np.radians(-angles):  # Rodrigues' rotation about the axis
+        across, along = np.cross(axis, start), (axis @ start) * axis
+        ball = along + np.cos(angle) * (start - along) + np.sin(angle) * across
+        images.append(counts(chords(np.array([0, -150.0, 0]), panel([0, 450, 0], [-4, 0, 0], [0, 0, -5], SHAPE), ball)))
+    save(tmp_path / "s", [f"bone [1]_{number:04}.tif" for number in range(1, 13)], images)
+    found = described(tmp_path / "s")
+    assert found["geometry"] == {"vectors": "scan_vectors.txt"}
+    place, height = axis @ start, float(np.sqrt(radius**2 - (axis @ start) ** 2))  # along the axis, and away from it
+    sideways = np.array([1.0, 0, 0]) - axis[0] * axis
+    turned = np.degrees(np.arctan2(np.cross(axis, sideways) @ start, sideways @ start))  # of the ball about the axis, from x
+    scans = [misfit(tmp_path / "s", turn(turned + shift + 90, np.array([height, 0, place]))) for shift in np.linspace(-0.2, 0.2, 41)]
+    assert min(scans) < NOISE
+
+
 def test_nikon_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nikon(tmp_path / "s", np.arange(8) * 45.0)
     path = tmp_path / "s" / "bone.xtekct"
@@ -145,7 +173,7 @@ def test_skyscan_over_180_degrees_and_the_fan(tmp_path: Path, way: str) -> None:
 
 
 def test_skyscan_aligned_afterwards(tmp_path: Path) -> None:
-    log = {
+    log: dict[str, Any] = {
         "Scanning Start Angle": "0,000",
         "Study Date and Time": "03 Apr 2020  11h:41m:02s",
         "[Reconstruction]": "",
@@ -157,7 +185,8 @@ def test_skyscan_aligned_afterwards(tmp_path: Path) -> None:
 
 
 def test_skyscan_with_another_pixel_size_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    described(skyscan(tmp_path / "s", 30.0, 12, **{"Camera Pixel Size (um)": 2000, "Reference Intensity": 65_536, "Number Of Files": 20}))
+    log: dict[str, Any] = {"Camera Pixel Size (um)": 2000, "Reference Intensity": 65_536, "Number Of Files": 20}
+    described(skyscan(tmp_path / "s", 30.0, 12, **log))
     printed = capsys.readouterr().out
     assert "Camera Pixel Size and binning give a pitch of 4 mm; Image Pixel Size, 4.4 mm, is used" in printed
     assert "Number of Files is 20, but 12 images are here" in printed
@@ -171,8 +200,8 @@ def rtk(folder: Path, views: list[dict[str, float]], common: dict[str, float], m
     pitch, origin = np.array([4.0, 5.0]), np.array([-80.0, -60.0])
     stack, lines = [], ['<?xml version="1.0"?>', "<!DOCTYPE RTKGEOMETRY>", '<RTKThreeDCircularGeometry version="3">']
     lines += [f"  <{key}>{value}</{key}>" for key, value in common.items()]
-    names = ("SourceToIsocenterDistance", "SourceToDetectorDistance", "GantryAngle", "ProjectionOffsetX", "ProjectionOffsetY")
-    names += ("OutOfPlaneAngle", "InPlaneAngle", "SourceOffsetX", "SourceOffsetY")
+    names = ["SourceToIsocenterDistance", "SourceToDetectorDistance", "GantryAngle", "ProjectionOffsetX", "ProjectionOffsetY"]
+    names += ["OutOfPlaneAngle", "InPlaneAngle", "SourceOffsetX", "SourceOffsetY"]
     for view in views:
         near, far, gantry, image_x, image_y, out, within, source_x, source_y = ({**common, **view}.get(name, 0.0) for name in names)
         euler = SimpleITK.Euler3DTransform()
@@ -195,7 +224,7 @@ def rtk(folder: Path, views: list[dict[str, float]], common: dict[str, float], m
         stack.append(MU * chords(source, source + ray, BALL[[1, 2, 0]]))
     folder.mkdir(exist_ok=True)
     (folder / "geometry.xml").write_text("\n".join([*lines, "</RTKThreeDCircularGeometry>"]))
-    image = SimpleITK.GetImageFromArray(np.float32(stack))
+    image = SimpleITK.GetImageFromArray(np.array(stack, np.float32))
     image.SetSpacing((*pitch, 1.0))
     image.SetOrigin((*origin, 0.0))
     SimpleITK.WriteImage(image, str(folder / "projections.mha"))
@@ -260,8 +289,8 @@ def zeiss(path: Path, views: int = 10, **changes: bytes) -> Path:
     streams = {
         "ImageInfo/NoOfImages": np.uint32(views), "ImageInfo/ImageWidth": np.uint32(SHAPE[1]), "ImageInfo/ImageHeight": np.uint32(SHAPE[0]),
         "ImageInfo/DataType": np.uint32(5), "ImageInfo/PixelSize": np.float32(1000), "ImageInfo/XrayGeometry": np.int32(1),
-        "ImageInfo/AcquisitionMode": np.int32(0), "ImageInfo/Angles": np.float32(angles),
-        "ImageInfo/StoRADistance": np.float32([-near] * views), "ImageInfo/DtoRADistance": np.float32([behind] * views),
+        "ImageInfo/AcquisitionMode": np.int32(0), "ImageInfo/Angles": angles.astype(np.float32),
+        "ImageInfo/StoRADistance": np.array([-near] * views, np.float32), "ImageInfo/DtoRADistance": np.array([behind] * views, np.float32),
         "ReferenceData/DataType": np.uint32(5), "ReferenceData/Image": flat,
     }  # fmt: skip
     for index, angle in enumerate(angles):
@@ -283,17 +312,17 @@ def test_zeiss(tmp_path: Path, views: int) -> None:
 
 def test_a_damaged_zeiss_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "s" / "scan.txrm"
-    whole = zeiss(path, 3) and path.read_bytes()
-    huge = {"ImageInfo/ImageWidth": np.uint32(2**31).tobytes()}
+
+    def written(**changes: bytes) -> bytes:
+        zeiss(path, 3, **changes)
+        return path.read_bytes()
+
     for content, message in (
-        (whole[:3000], "scan.txrm"),
+        (written()[:3000], "scan.txrm"),
         (b"no compound file", "expected an undamaged Zeiss file"),
         (compound_file({"ImageInfo/NoOfImages": bytes(4)}), "ImageInfo/ImageHeight: expected a number, found none"),
-        (zeiss(path, 3, **huge) and path.read_bytes(), "expected"),
-        (
-            zeiss(path, 3, **{"ImageInfo/DataType": np.uint32(7).tobytes()}) and path.read_bytes(),
-            "expected 5 (uint16) or 10 (float32), found 7",
-        ),
+        (written(**{"ImageInfo/ImageWidth": np.uint32(2**31).tobytes()}), "bytes of numbers (shape (3, 26, 2147483648)"),
+        (written(**{"ImageInfo/DataType": np.uint32(7).tobytes()}), "expected 5 (uint16) or 10 (float32), found 7"),
     ):
         path.write_bytes(content)
         assert main(["new-scan", str(tmp_path / "s")]) == 2
@@ -357,7 +386,7 @@ def test_leap(tmp_path: Path, beam: str) -> None:
     keys |= {"helix": {"helicalPitch": 1.5}, "legacy": {"tau": 0.0}}.get(beam, {})
     phis = np.arange(9) * 40.0 + 5
     rays = [leap_rays(phi, **keys) for phi in phis]
-    np.save(tmp_path / "g.npy", np.float32([MU * chords(*ray) for ray in rays]))
+    np.save(tmp_path / "g.npy", np.array([MU * chords(*ray) for ray in rays], np.float32))
     text = {"geometry": beam if beam == "modular" else "cone", "numAngles": 9, "numRows": SHAPE[0], "numCols": SHAPE[1], **keys}
     text |= {"phis": ", ".join(map(str, phis)), "numX": 40, "numY": 40, "numZ": 30, "voxelWidth": 1.0, "voxelHeight": 1.0, "offsetZ": 0.5}
     if beam == "modular":
@@ -387,7 +416,8 @@ def test_tigre(tmp_path: Path, kind: str) -> None:
     stack = []
     for angle, along in zip(np.degrees(angles), shift, strict=True):
         source, centre = turn(angle, np.array([[150, along, 0], [-450, along + 8, -6]]))
-        stack.append(MU * chords(source, panel(centre, *turn(angle, np.array([[0, 4, 0], [0, 0, 5]])), SHAPE)))
+        column, row = turn(angle, np.array([[0, 4, 0], [0, 0, 5]]))
+        stack.append(MU * chords(source, panel(centre, column, row, SHAPE)))
     geometry: dict[str, Any] = {
         "DSD": 600.0, "DSO": 150.0, "nDetector": SHAPE, "dDetector": [5.0, 4.0], "sDetector": [5.0 * SHAPE[0], 4.0 * SHAPE[1]],
         "offDetector": [-6.0, 8.0], "nVoxel": [30, 40, 50], "dVoxel": [1.0, 1.0, 0.8], "sVoxel": [30.0, 40.0, 40.0],
@@ -395,9 +425,9 @@ def test_tigre(tmp_path: Path, kind: str) -> None:
     }  # fmt: skip
     if kind == "mat":  # u before v, x before y before z
         turned = {name: np.reshape(value[::-1], (-1, 1)) if isinstance(value, list | tuple) else value for name, value in geometry.items()}
-        scipy.io.savemat(tmp_path / "scan.mat", {"geo": turned, "angles": angles, "proj": np.float32(stack).transpose(1, 2, 0)})
+        scipy.io.savemat(tmp_path / "scan.mat", {"geo": turned, "angles": angles, "proj": np.array(stack, np.float32).transpose(1, 2, 0)})
     else:
-        np.savez(tmp_path / "scan.npz", angles=angles, projections=np.float32(stack), **geometry)
+        np.savez(tmp_path / "scan.npz", angles=angles, projections=np.array(stack, np.float32), **geometry)
     found = described(tmp_path)
     assert misfit(tmp_path) < 2e-4
     assert found["volume"] == {"extent": [30, 40, 40], "offset": [0.5, 0, 1], "shape": [30, 40, 50]}
@@ -416,7 +446,7 @@ def test_astra(tmp_path: Path, kind: str) -> None:
             source, row = source + [0, 3, angle / 40], row + [0.4, -0.3, 0]
         rows.append([*source, *centre, *column, *row])
         stack.append(MU * chords(source, panel(centre, column, row, SHAPE)))
-    np.save(tmp_path / "sino.npy", np.float32(stack).transpose(1, 0, 2))
+    np.save(tmp_path / "sino.npy", np.array(stack, np.float32).transpose(1, 0, 2))
     if kind == "text":
         head = ";".join(f"{name}{axis}" for name in ("src", "d", "u", "v") for axis in "XYZ")
         lines = [head, *(";".join(f"{number:.9g}" for number in row) for row in rows)]
@@ -436,7 +466,8 @@ def test_phoenix(tmp_path: Path) -> None:
     images = []
     for angle in np.arange(8) * 45.0:
         source, centre = turn(angle, np.array([[150, 0, 0], [-450, 0, 0]]))
-        images.append(counts(chords(source, panel(centre, *turn(angle, np.array([[0, 4, 0], [0, 0, -4]])), SHAPE))))
+        column, row = turn(angle, np.array([[0, 4, 0], [0, 0, -4]]))
+        images.append(counts(chords(source, panel(centre, column, row, SHAPE))))
     save(tmp_path, [f"part_{number:04}.tif" for number in range(8)], images)
     text = "[General]\nVersion=2.8\n[Geometry]\nFDD=600,00\nFOD=150,00\n[CT]\nNumberImages=8\nRotationSector=360,0\n"
     text += f"[Detector]\nPixelsizeX=4,0\nPixelsizeY=4,0\nNrPixelsX={SHAPE[1]}\nNrPixelsY={SHAPE[0]}\n"
@@ -471,3 +502,92 @@ def test_files_of_two_scanners(tmp_path: Path, capsys: pytest.CaptureFixture[str
     before = (folder / "scan.yaml").read_text()
     assert main(["new-scan", str(folder / "bone.xtekct")]) == 2
     assert (folder / "scan.yaml").read_text() == before and "it is left alone" in capsys.readouterr().err
+
+
+# -- text, drafts and readers of others ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+def test_settings_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "s.ini").write_bytes(
+        "[Größe]\r\nPixel  Size (um) = 7,5 um\r\nNumber of Files= 12\r\nTime=03 Apr 11h:41m\r\n".encode(encoding)
+    )
+    found = Settings.read(tmp_path / "s.ini")
+    assert found.number("pixel size (um)", unit="um") == 7.5 and found.count("Number Of Files", "größe") == 12
+    assert found.text("Time") == "03 Apr 11h:41m" and found.source("Time") == "s.ini: Time"
+    for key, message in (("Nothing", "s.ini: Nothing: expected a value, found none"), ("Time", "03 Apr"), ("pixel size (um)", "7,5 um")):
+        with pytest.raises(InputError, match=re.escape(message)):
+            found.count(key)
+
+
+def test_settings_refuse_what_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "s.ini"
+    for content, message in ((bytes(range(256)), "expected text, found binary"), (b"x" * (17 << 20), "at most 16 MiB, found 17 MiB")):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            read_text(path)
+    path.write_text("a = 1.234,5\nb = nan\nc = -1\nd = 1e999")
+    for key in "abcd":
+        with pytest.raises(InputError, match=f"s.ini: {key}: expected a "):
+            Settings.read(path).number(key, positive=True)
+
+
+def test_a_draft_of_a_plug_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "p.npy", np.full((6, 8, 10), 0.5, np.float32))
+    (tmp_path / "a.mine").touch()
+
+    def read(path: Path) -> ScanDraft:
+        draft = ScanDraft()
+        draft.set("geometry.source_to_origin", 500, "a\nb\x1b[31m: !!python/object {")
+        draft.set("geometry.source_to_detector", 1e-7 + 700, "a")
+        draft.set("geometry.detector_pitch", 0.00001, "a")
+        draft.table("angles.file", "scan_angles.txt", np.arange(6), "a")
+        draft.set("name", "no: [list", "a")
+        return draft
+
+    spec = ScanFormatSpec(name="mine", recognises=lambda folder: list(folder.glob("*.mine")), read=read)
+    found = recognised(tmp_path, {"mine": spec})
+    path = write_template(tmp_path, found)
+    content = yaml.safe_load(path.read_text())
+    assert content["name"] == "no: [list" and content["geometry"]["detector_pitch"] == 1e-5
+    assert content["projections"]["file"] == "p.npy" and open_scan_folder(tmp_path).geometry.views == 6
+    path.unlink()
+    (tmp_path / "scan_angles.txt").write_text("mine")
+    with pytest.raises(InputError, match="scan_angles.txt: expected no such file, or the one that new-scan wrote, found one"):
+        write_template(tmp_path, found)
+    assert not path.exists() and (tmp_path / "scan_angles.txt").read_text() == "mine"
+    broken = [
+        (dataclasses.replace(spec, read=lambda path: 1 / 0), "a.mine: expected a file of the format mine, found division by zero"),
+        (dataclasses.replace(spec, read=lambda path: {}), "scan format mine: expected a ScanDraft from read(), found dict"),
+        (dataclasses.replace(spec, recognises=lambda folder: folder.x), "scan format mine: expected recognises() to return files"),
+    ]
+    for wrong, message in broken:
+        with pytest.raises(InputError, match=re.escape(message)):
+            recognised(tmp_path, {"mine": wrong})
+    with pytest.raises(MissingDependency, match="a.mine: needs nonexistent_module"):
+        recognised(tmp_path, {"mine": dataclasses.replace(spec, requires=("nonexistent_module",))})
+    unknown = ScanDraft()
+    unknown.set("geometri.source", 1, "a")
+    with pytest.raises(InputError, match="draft: geometri.source: expected one of the sections"):
+        write_template(tmp_path, Recognised("mine", tmp_path / "a.mine", unknown))
+
+
+def test_the_registry_keeps_scan_formats() -> None:
+    class Plugin:
+        def __init__(self, *specs: Any) -> None:
+            self.specs = list(specs)
+
+        @hookimpl
+        def register_scan_formats(self) -> list[Any]:
+            return self.specs
+
+    registry = load()
+    good = ScanFormatSpec(name="mine", recognises=lambda folder: [], read="somewhere.else:read")
+    registry.add(
+        Plugin(good, dataclasses.replace(good, name="nikon"), dataclasses.replace(good, name="x", read=cast(Any, None))), "stranger"
+    )
+    assert registry.scan_format("mine") is good and set(FORMATS) <= set(registry.scan_formats)
+    assert [str(problem) for problem in registry.problems] == [
+        "stranger: scan_format 'nikon': the name 'nikon' is taken by benchmark.datasets.scanners",
+        "stranger: scan_format 'x': read: expected a callable or 'package.module:name', found NoneType",
+    ]

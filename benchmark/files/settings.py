@@ -18,8 +18,8 @@ _NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?")
 class Settings:
     """Settings of one text file: `key = value` or `key: value` lines, in sections or without.
 
-    Case and repeated spaces of keys do not matter. The first of two equal keys counts. Numbers may have decimal commas and a unit behind
-    them. Methods raise InputError that names the file and the key, for a key that is missing (without a default) and for a wrong value.
+    Case and repeated spaces of keys do not matter. The first of two equal keys counts. Numbers may have decimal commas. Methods
+    raise InputError that names the file and the key, for a key that is missing (without a default) and for a wrong value.
     """
 
     path: Path
@@ -53,16 +53,18 @@ class Settings:
             raise InputError(f"{self.path}: {key}", expected="a value", found="none", fix="The file is not complete.")
         return default
 
-    def number(self, key: str, section: str | None = None, default: float | None = None, *, positive: bool = False) -> float:
-        """Return the value of a key as a finite number; `positive` refuses zero and less."""
+    def number(
+        self, key: str, section: str | None = None, default: float | None = None, *, positive: bool = False, unit: str = ""
+    ) -> float:
+        """Return the value of a key as a finite number; `positive` refuses zero and less. Nothing but `unit` may stand behind it."""
         if default is not None and not self._find(key, section):
             return default
         text = self.text(key, section)
         match = _NUMBER.match(text)
-        rest = text[match.end() :] if match else text
+        rest = text[match.end() :].strip() if match else text
         value = float(match[0].replace(",", ".")) if match else math.nan
-        if not math.isfinite(value) or re.match(r"[\d.,]", rest):  # 1.234,5 or 1,234.5: which is the decimal sign?
-            raise InputError(f"{self.path}: {key}", expected="a number", found=f"{text!r:.60}")
+        if not math.isfinite(value) or rest.casefold() not in ("", unit.casefold()):  # 1.234,5: which is the decimal sign?
+            raise InputError(f"{self.path}: {key}", expected=f"a number{f' [{unit}]' if unit else ''}", found=f"{text!r:.60}")
         if positive and value <= 0:
             raise InputError(f"{self.path}: {key}", expected="a positive number", found=text)
         return value

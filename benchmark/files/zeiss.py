@@ -18,7 +18,7 @@ from benchmark.files.limits import MOST_VIEWS, check_array
 from benchmark.files.stack import Stack
 
 ZEISS = (".txrm", ".xrm")
-TYPES = {5: np.dtype("<u2"), 10: np.dtype("<f4")}
+TYPES: dict[int, np.dtype] = {5: np.dtype("<u2"), 10: np.dtype("<f4")}
 
 
 @contextmanager

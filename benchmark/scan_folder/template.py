@@ -215,6 +215,8 @@ def _merged(lines: list[str], entries: list[Entry], section: str) -> list[str]:
     indent = "  " if section else ""
     keys = {entry.key for entry in entries}
     rivals = {"arc", "step", "file", "values"} if section == "angles" and keys & {"arc", "step", "file", "values"} else set()
+    if any(entry.key == "beam" and entry.value == "parallel" for entry in entries):
+        rivals = {"source_to_origin", "source_to_detector"}
     kept = [line for line in lines if (match := re.match(r"\s*#?\s*(\w+):", line)) is None or match[1] not in keys | rivals]
     head = [f"{section}:"] if section else []
     own = [_line(entry.key, _value(entry.value), entry.source, indent) for entry in entries]
