@@ -115,7 +115,7 @@ EXPORTS = Exports(
             "ScanDraft": "benchmark.scan_folder.draft",
             "numbered_images": "benchmark.scan_folder.draft",
             "Settings": "benchmark.files.settings",
-            "read_text": "benchmark.files.text",
+            "read_text": "benchmark.storage.text",
             "read_zeiss": "benchmark.files.zeiss",
             "reference_image": "benchmark.files.zeiss",
         },

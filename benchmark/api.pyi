@@ -103,7 +103,7 @@ from benchmark.files.swc import Morphology as Morphology
 from benchmark.scan_folder.draft import ScanDraft as ScanDraft
 from benchmark.scan_folder.draft import numbered_images as numbered_images
 from benchmark.files.settings import Settings as Settings
-from benchmark.files.text import read_text as read_text
+from benchmark.storage.text import read_text as read_text
 from benchmark.files.zeiss import read_zeiss as read_zeiss
 from benchmark.files.zeiss import reference_image as reference_image
 

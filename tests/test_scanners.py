@@ -14,7 +14,18 @@ import SimpleITK
 import yaml
 from scanner_files import BALL, MU, WHITE, chords, compound_file, counts, misfit, panel, save, turn
 
-from benchmark.api import InputError, MissingDependency, ScanDraft, ScanFormatSpec, Settings, hookimpl, read_text
+from benchmark.api import (
+    InputError,
+    MissingDependency,
+    ScanDraft,
+    ScanFormatSpec,
+    Settings,
+    hookimpl,
+    numbered_images,
+    read_text,
+    read_zeiss,
+    reference_image,
+)
 from benchmark.cli.main import main
 from benchmark.datasets.scanners import FORMATS
 from benchmark.datasets.scanners.leap import LEGACY
@@ -308,6 +319,12 @@ def test_zeiss(tmp_path: Path, views: int) -> None:
     found = described(zeiss(tmp_path / "s" / "scan.txrm", views))
     assert misfit(tmp_path / "s") < NOISE
     assert found["projections"]["file"] == "scan.txrm" and found["geometry"]["source_to_detector"] == 600
+    path = tmp_path / "s" / "scan.txrm"
+    flat, angles = reference_image(path), read_zeiss(path, "ImageInfo/Angles", "<f4", views)
+    assert flat is not None and angles is not None and read_zeiss(path, "ImageInfo/Nothing", "<f4") is None
+    assert flat.shape == SHAPE and flat[0, -1] == 60_000 and angles[-1] == 160
+    with pytest.raises(InputError, match="Angles: expected [0-9]* bytes, found"):
+        read_zeiss(path, "ImageInfo/Angles", "<f4", 10**6)
 
 
 def test_a_damaged_zeiss_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -520,12 +537,25 @@ def test_settings_in_any_encoding(tmp_path: Path, encoding: str) -> None:
             found.count(key)
 
 
+def test_images_are_found_by_their_names(tmp_path: Path) -> None:
+    for name in ("a[1]*_1.tif", "a[1]*_02.tif", "a[1]*_03.TIF", "a_1.tif", "a_2.tif", "a[1]*_.tif", "a[1]*_x1.tif", ".a[1]*_4.tif"):
+        (tmp_path / name).touch()
+    assert numbered_images(tmp_path, "a[1]*_", (".tif",)) == ("a[[]1][*]_[0-9]*.tif", 2)
+    assert len(list(tmp_path.glob("a[[]1][*]_[0-9]*.tif"))) == 2
+    assert read_text(tmp_path / "a_1.tif") == ""
+    with pytest.raises(InputError, match="expected images named b0000.tif, b0001.tif, ..., found none"):
+        numbered_images(tmp_path, "b")
+
+
 def test_settings_refuse_what_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "s.ini"
-    for content, message in ((bytes(range(256)), "expected text, found binary"), (b"x" * (17 << 20), "at most 16 MiB, found 17 MiB")):
+    for content, message in (
+        (bytes(range(256)), "expected text, found a zero byte"),
+        (b"x" * (17 << 20), "at most 16 MiB, found 17825792 bytes"),
+    ):
         path.write_bytes(content)
         with pytest.raises(InputError, match=message):
-            read_text(path)
+            Settings.read(path)
     path.write_text("a = 1.234,5\nb = nan\nc = -1\nd = 1e999")
     for key in "abcd":
         with pytest.raises(InputError, match=f"s.ini: {key}: expected a "):

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.errors import InputError
-from benchmark.files.text import read_text
+from benchmark.storage.text import read_text
 
+MOST = 16 << 20  # [bytes] of a file of settings
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -27,10 +28,10 @@ class Settings:
 
     @classmethod
     def read(cls, path: Path, most: int | None = None) -> Settings:
-        """Read a file, or the header in its first `most` bytes (see read_text)."""
+        """Read a text in UTF-8, UTF-16 or Latin-1, or the header in the first `most` bytes of a file of numbers."""
         found: dict[tuple[str, str], str] = {}
         section = ""
-        for line in read_text(path, most).split("\n"):
+        for line in (read_text(path, most_bytes=MOST, single_bytes=True) if most is None else _head(path, most)).split("\n"):
             line = line.strip()
             if line.startswith("[") and "]" in line:
                 section = _plain(line[1 : line.index("]")])
@@ -100,3 +101,11 @@ class Settings:
 
 def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()
+
+
+def _head(path: Path, count: int) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(count).decode("latin-1").replace("\r\n", "\n")
+    except OSError as error:
+        raise InputError(str(path), expected="a file that can be read", found=error.strerror or str(error)) from error

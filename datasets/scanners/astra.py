@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmark.api import InputError, ScanDraft, read_npy, read_text
 
-from .folders import ending
+from .folders import beginning, ending
 
 OURS = "scan_vectors.txt"  # new-scan writes it
 
@@ -29,7 +29,7 @@ def _is_table(path: Path) -> bool:
         except InputError:
             return False
         return len(shape) == 2 and shape[1] == 12 or len(shape) == 3 and shape[1:] == (4, 3)
-    lines = [_words(line) for line in read_text(path, 1 << 14).replace("\0", "").split("\n")[:-1][:4]]
+    lines = [_words(line) for line in beginning(path).split("\n")[:-1][:4]]
     rows = [words for words in lines if words]
     return len(rows) > 0 and len(rows[-1]) == 12 and _numeric(rows[-1])
 
@@ -65,7 +65,7 @@ def read(path: Path) -> ScanDraft:
 def _table(path: Path) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         return np.array(read_npy(path), dtype=np.float64)
-    rows = [words for line in read_text(path).split("\n") if (words := _words(line))]
+    rows = [words for line in read_text(path, single_bytes=True).split("\n") if (words := _words(line))]
     rows = rows if not rows or _numeric(rows[0]) else rows[1:]  # a line of names
     wrong = next((number for number, words in enumerate(rows, 1) if len(words) != 12 or not _numeric(words)), None)
     if wrong is not None or not rows:

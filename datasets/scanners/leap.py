@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.api import InputError, ScanDraft, Settings, read_text
+from benchmark.api import InputError, ScanDraft, Settings
 
-from .folders import ending
+from .folders import beginning, ending
 
 LEGACY = {  # names of an older version
     "geometry": "proj_geometry", "phis": "proj_phis", "angularRange": "proj_arange", "numAngles": "proj_nangles", "numRows": "proj_nrows",
@@ -29,7 +29,7 @@ def recognises(folder: Path) -> list[Path]:
     """Return the files of parameters in a folder."""
     found = []
     for path in ending(folder, ".txt", ".cfg", ".param", ".params"):
-        head = read_text(path, 1 << 14).replace("\0", "")
+        head = beginning(path)
         if all(any(word in head for word in (key, LEGACY[key])) for key in ("numAngles", "numCols", "pixelWidth", "geometry")):
             found.append(path)
     return found

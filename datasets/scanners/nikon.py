@@ -120,7 +120,7 @@ def _angles(given: Settings, draft: ScanDraft, count: int) -> tuple[np.ndarray, 
 def read_angles(path: Path) -> np.ndarray:
     """Return the angles of an .ang or _ctdata.txt file: the second number of each line that begins with 1, 2, 3, ..."""
     angles: list[float] = []
-    for line in read_text(path).split("\n"):
+    for line in read_text(path, single_bytes=True).split("\n"):
         line = line.strip() if re.search(r"[\s:;]", line.strip()) else line.replace(",", " ")
         words = [word.replace(",", ".") for word in re.split(r"[\s:;]+|,\s", line) if word]
         if len(words) < 2 or not words[0].isdigit() or int(words[0]) != len(angles) + 1:

@@ -28,7 +28,7 @@ class _Project:
     """Content of a .nsipro file."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.text = path, read_text(path)
+        self.path, self.text = path, read_text(path, single_bytes=True)
 
     def find(self, section: str, key: str) -> str | None:
         begin = self.text.find(f"<{section}>")
@@ -123,7 +123,7 @@ def _vectors(given: _Project, rows: int, columns: int, angles: np.ndarray) -> np
 def _reported(given: _Project, first: np.ndarray) -> np.ndarray:
     """Return x and y of the first pixel [mm], from the geometry report if there is one."""
     for path in sorted(given.path.parent.glob("Geometry*.rtf")):
-        match = re.search(r"Image center[^(]*\(\s*(-?\d+\.?\d*)\s*,\s*(-?\d+\.?\d*)\s*\)\s*\[mm\]", read_text(path))
+        match = re.search(r"Image center[^(]*\(\s*(-?\d+\.?\d*)\s*,\s*(-?\d+\.?\d*)\s*\)\s*\[mm\]", read_text(path, single_bytes=True))
         if match:
             return np.array([float(match[1]), float(match[2])])
     return first

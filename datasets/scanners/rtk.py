@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.api import InputError, ScanDraft, Settings, read_text
 
-from .folders import ending
+from .folders import beginning, ending
 
 NUMBERS = (
     "SourceToIsocenterDistance", "SourceToDetectorDistance", "GantryAngle", "ProjectionOffsetX", "ProjectionOffsetY",
@@ -27,7 +27,7 @@ OTHER = (".his", ".hnd", ".hnc", ".xim", ".ora", ".att")
 
 def recognises(folder: Path) -> list[Path]:
     """Return the geometry files of a folder."""
-    return [path for path in ending(folder, ".xml") if "<RTKThreeDCircularGeometry" in read_text(path, 1 << 12).replace("\0", "")]
+    return [path for path in ending(folder, ".xml") if "<RTKThreeDCircularGeometry" in beginning(path)]
 
 
 def read(path: Path) -> ScanDraft:
@@ -56,7 +56,7 @@ def read(path: Path) -> ScanDraft:
 
 def _views(path: Path) -> tuple[np.ndarray, list[np.ndarray | None]]:
     """Return NUMBERS of each view [view, 9], and its matrix if the file has one."""
-    text = read_text(path)
+    text = read_text(path, single_bytes=True)
     if "<!ENTITY" in text or "<!DOCTYPE" in text.replace("<!DOCTYPE RTKGEOMETRY>", ""):
         raise InputError(str(path), expected="an RTK geometry", found="a document type of its own")
     try:

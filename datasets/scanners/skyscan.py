@@ -15,14 +15,14 @@ import numpy as np
 
 from benchmark.api import InputError, ScanDraft, Settings, numbered_images, read_text
 
-from .folders import ending
+from .folders import beginning, ending
 
 IMAGES = (".tif", ".tiff", ".bmp", ".png")
 
 
 def recognises(folder: Path) -> list[Path]:
     """Return the logs of acquisitions in a folder; NRecon's own (_rec.log) only if there is no other."""
-    logs = [path for path in ending(folder, ".log") if re.search(r"(?i)object to source", read_text(path, 1 << 14).replace("\0", ""))]
+    logs = [path for path in ending(folder, ".log") if re.search(r"(?i)object to source", beginning(path))]
     return [path for path in logs if not path.stem.lower().endswith("_rec")] or logs
 
 
@@ -142,7 +142,7 @@ def _post_alignment(given: Settings) -> tuple[float, str]:
 def _move_views(path: Path, draft: ScanDraft, count: int, pitch: float, given: Settings) -> None:
     """Apply the shifts of each image (x, y in camera pixels) that a thermal-drift or random-movement table lists."""
     rows = []
-    for line in read_text(path).split("\n"):
+    for line in read_text(path, single_bytes=True).split("\n"):
         words = line.split(",")
         try:
             rows.append([float(word) for word in words[:3]])
