@@ -182,7 +182,7 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
         ({"methods": [{"grey": {"grid": {"level": [3]}, "level": 4}}]}, "'level' both in the grid and beside it"),
         ({"methods": [{"grey": {"level": [1, 2]}}]}, "methods[0].grey.level: expected a valid number, found [1, 2]"),
         ({"methods": [{"grey": {"grid": {"level": [1, "x"]}}}]}, "methods[0].grey.level: expected a valid number"),
-        ({"views": "many"}, "views: expected a number of views (from 1) or a list of view indices (from 0), found 'many'"),
+        ({"views": "many"}, "views: expected a number of views (from 1), a list of view indices (from 0), or all, found 'many'"),
         ({"views": [[]]}, "views: expected a number of views"),
         ({"views": [[1, 1]]}, "views: expected every view index once"),
         ({"views": [True]}, "views: expected a number of views"),

@@ -205,13 +205,13 @@ def _sweep(folder, *runs):
         ([("d", "1", {"arc": 120.0}), ("d", "2", {"arc": 360.5})], ["d (arc=120)", "d (arc=360.5)"]),
         ([("d", "1", {"data_seed": 0, "heldout": 6}), ("d", "2", {"data_seed": 1, "heldout": 7})],
          ["d (heldout=6, data_seed=0)", "d (heldout=7, data_seed=1)"]),
-        ([("a", "1", {"path": "there/a"}), ("b", "2", {"path": "there/b"})], ["d (a)", "d (b)"]),
-        ([("a", "1", {"path": "one/a"}), ("a", "2", {"path": "two/a"})], ["d (path=one/a)", "d (path=two/a)"]),
-        ([("a", "1", {"path": "a"}), ("a", "1", {"path": "/there/a"})], ["d", "d"]),  # the same data
+        ([("a", "1", {"path": "there/a"}), ("b", "2", {"path": "there/b"})], ["a", "b"]),
+        ([("a", "1", {"path": "one/a"}), ("a", "2", {"path": "two/a"})], ["a (path=one/a)", "a (path=two/a)"]),
+        ([("a", "1", {"path": "a"}), ("a", "1", {"path": "/there/a"})], ["a", "a"]),  # the same data
         ([("a", "1", {"arc": 120}), ("a", "2", {"arc": 360}), ("b", "3", {"arc": 90})], ["d (a, arc=120)", "d (a, arc=360)", "d (b)"]),
         ([("d", "1", {"views": 10}), ("d", "2", {"views": list(range(10))})], ["d", "d (views=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])"]),
         ([("d", "1234567890", {}), ("d", "abcdef0123", {"later": 1})], ["d (data=12345678)", "d (data=abcdef01)"]),
-        ([("a", "1", {"path": "a"}), ("a", "", {"path": "a"})], ["d", "d"]),  # one that could not be loaded
+        ([("a", "1", {"path": "a"}), ("a", "", {"path": "a"})], ["a", "a"]),  # one that could not be loaded
         ([("a", "1", {}), ("a", "1", {})], ["d", "d"]),
     ],
 )  # fmt: skip

@@ -137,6 +137,8 @@ def test_tables_are_the_same(folder: str, tmp_path: Path) -> None:
     names = ("runs.csv", "summary.csv", "curves.csv", "time_to_quality.csv")
     for name in names:
         then, now = pd.read_csv(STORED / folder / "tables" / name), pd.read_csv(tmp_path / "tables" / name)
+        if name != "runs.csv":  # since then, the user's own data go by the case's name
+            then["dataset"] = then["dataset"].replace({"folder": "walnut_sample"})
         then = then[[column for column in then.columns if not column.endswith("_leads")]]  # empty where only numbers decided
         pd.testing.assert_frame_equal(now[then.columns], then, check_exact=False, rtol=1e-9, obj=name)
 
@@ -174,7 +176,7 @@ def test_the_same_commands_find_what_they_did(folder: str, cli: Cli) -> None:
     """Identities of runs come from the plan alone: parameters, defaults and revisions included."""
     stored = records(STORED / folder)
     for command in commands(folder):
-        lines = cli(*command, "--dry-run").stdout.splitlines()
+        lines = [line for line in cli(*command, "--dry-run").stdout.splitlines() if not line.endswith(" views held out")]
         made = [record for record in stored.values() if shlex.split(record.command)[3:] == command]
         ended = [f"to do ({record.status} before: {record.reason})" for record in made if record.status != "ok"]
         done = sum(record.status == "ok" for record in made)
@@ -203,7 +205,7 @@ def test_an_interrupted_sweep_goes_on_and_what_is_finished_stays(place: Path, re
     after = attempts(place / "interrupted")
     assert {name: after[name] for name in before} == before and len(before) == 2
     assert after.keys() - before.keys() == {f"runs/{NAF}/attempt-0001.json"}
-    assert "3 runs, 2 of them finished earlier" in said and "[3/3] folder 12, 6 views: naf ..." in said and "[1/3]" not in said
+    assert "3 runs, 2 of them finished earlier" in said and "[3/3] walnut_sample 12, 6 views: naf ..." in said and "[1/3]" not in said
     record = records(place / "interrupted")[NAF]
     assert (record.status, record.steps, record.info["resumed_after_step"]) == ("ok", 200, 35)
     assert record.counters["ray_samples"] == records(STORED / "whole")[NAF].counters["ray_samples"]

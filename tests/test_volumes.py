@@ -282,7 +282,7 @@ def test_run_with_a_volume_of_ones_own(tmp_path, capsys):
     path = write_nifti(tmp_path / "ball.nii.gz", ball_in_water(), np.diag([2.0, 2, 2, 1]))
     arguments = ["--methods", "fdk", "--views", "8", "--size", "16", "--output", str(tmp_path / "out"), "--no-report", "--in-process"]
     assert main(["run", "--volume", str(path), "--set", "volume.scanner=c_arm", *arguments]) == 0
-    assert "volume 16, 8 views" in capsys.readouterr().out
+    assert "ball 16, 8 views" in capsys.readouterr().out
     assert main(["run", "--volume", str(tmp_path / "none.nii"), *arguments]) == 2
     assert "--volume" in capsys.readouterr().err
 

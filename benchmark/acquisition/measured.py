@@ -37,6 +37,7 @@ class MeasuredParams(DatasetParams):
         return None
 
     def offer(self) -> Offer | None:
+        """Return the contents of the scan that `opened()` returns."""
         measured = self.opened()
         return None if measured is None else measured.offer()
 

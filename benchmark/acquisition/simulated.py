@@ -43,6 +43,7 @@ class SimulatedParams(DatasetParams):
     scatter: float = Field(0.0, ge=0, le=10, description="smooth background added to the intensities, in shares of their local mean")
 
     def offer(self) -> Offer:
+        """Return the nominal acquisition, of which any number of views can be made."""
         return Offer(total=CIRCLE, simulated=True)
 
     @model_validator(mode="after")
