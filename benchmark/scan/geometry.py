@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from benchmark.errors import InputError
+from benchmark.scan import pinholes
 
 Triple = tuple[float, float, float]
 Pair = tuple[float, float]
@@ -207,6 +208,39 @@ class ConeBeamGeometry:
             "source_to_detector": float(np.linalg.norm(centre - source, axis=1).mean()),
             "detector_pitch": (float(np.linalg.norm(v, axis=1).mean()), float(np.linalg.norm(u, axis=1).mean())),
         }
+
+    def pinholes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return every view as a pinhole camera of OpenCV: intrinsics K [view, 3, 3] in pixels, camera-to-world poses [view, 4, 4] in mm.
+
+        Camera axes are x right (along u), y down, z forward. Pixel (x, y) is projections[view, H - 1 - y, x] (images have their top row
+        first, projections their lowest); (0, 0) is the centre of the top left pixel, so conventions that count from its corner need
+        cx + 0.5 and cy + 0.5. The camera stands at the source and looks at right angles onto the detector: offsets are in cx, cy, a turned
+        detector turns the camera, oblique pixels are K's skew. A mirrored detector (u x v away from the source) has a negative fx.
+        A parallel beam is a source far away (see `parallel_distances`), and K as large.
+        """
+        return pinholes.from_vectors(self.vectors(), self.detector_shape)
+
+    @classmethod
+    def from_pinholes(
+        cls,
+        intrinsics: np.ndarray,
+        poses: np.ndarray,
+        *,
+        detector_shape: tuple[int, int],
+        detector_pitch: Pair | None = None,
+        distance: float | np.ndarray | None = None,
+        **grid: Any,
+    ) -> ConeBeamGeometry:
+        """Return the geometry of pinhole cameras as `pinholes` returns them; images need their rows reversed.
+
+        Cameras determine rays, but not where the detector stands: give the size of its pixels (v, u) [mm] or its `distance` from the
+        source along the camera's z axis [mm], one number or one per view. Without either it is 1.5 times as far as the origin, which
+        changes no ray. `grid` holds the fields of the volume: volume_shape, volume_spacing, volume_offset. Raise InputError, naming the
+        view, for impossible cameras and for one that looks away from the volume.
+        """
+        vectors = pinholes.to_vectors(intrinsics, poses, detector_shape, detector_pitch, distance)
+        pinholes.check_in_front(vectors, np.array(grid.get("volume_offset", (0.0, 0.0, 0.0)))[::-1])
+        return cls.from_vectors(vectors, detector_shape=detector_shape, **grid)
 
     # -- other geometries from this one -----------------------------------------------------------------------------
 
