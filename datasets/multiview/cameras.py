@@ -12,7 +12,6 @@ import numpy as np
 from benchmark.api import ConeBeamGeometry, InputError
 
 NAMES = ("rotation", "translation", "intrinsics")  # in a camera file
-BEHIND = 1.5  # distance of the virtual detector over that of the object: its choice does not matter
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,14 +85,9 @@ class Cameras:
 
     def geometry(self, shape: tuple[int, int], **box: Any) -> ConeBeamGeometry:
         """Return the cameras' rays as a geometry; photographs of `shape` (rows, columns) then have their last row first."""
-        rows, columns = shape
-        source = self.positions
-        far = BEHIND * np.linalg.norm(source, axis=1)[:, None]
-        back = np.linalg.inv(self.intrinsics)  # pixel -> direction at depth 1, camera axes
-        middle = np.array([(columns - 1) / 2, (rows - 1) / 2, 1.0])
-        towards, u, down = (np.einsum("cji,cj->ci", self.rotation, back @ pixel) for pixel in (middle, np.eye(3)[0], np.eye(3)[1]))
-        vectors = np.stack([source, source + far * towards, far * u, -far * down], 1)
-        return ConeBeamGeometry.from_vectors(vectors, detector_shape=shape, **box)
+        poses = np.tile(np.eye(4), (len(self), 1, 1))
+        poses[:, :3, :3], poses[:, :3, 3] = self.rotation.transpose(0, 2, 1), self.positions
+        return ConeBeamGeometry.from_pinholes(self.intrinsics, poses, detector_shape=shape, **box)
 
 
 def about_z(angle: float) -> np.ndarray:
