@@ -19,6 +19,7 @@ from benchmark.errors import InputError
 from benchmark.execution.options import Options
 from benchmark.machine.threads import FOR_ALL, MARK, POLICY
 from benchmark.records.results import Results
+from benchmark.runtime.interval import Interval
 from benchmark.sweep.cluster import ClusterExecutor
 from benchmark.sweep.sweep import Sweep
 
@@ -67,10 +68,10 @@ def dask(tmp_path_factory):
         process.wait()
 
 
-def clustered(dask: Dask, output: Path, *methods, watcher=None, **keys):
+def clustered(dask: Dask, output: Path, *methods, watcher=None, options=None, **keys):
     registry = tiny_registry()
     plan = tiny_plan(registry, output, *methods, **keys)
-    return Sweep(registry, plan, Options(device="cpu"), watcher or Watcher(), scheduler=dask.address).run()
+    return Sweep(registry, plan, options or Options(device="cpu"), watcher or Watcher(), scheduler=dask.address).run()
 
 
 def test_a_cluster_makes_the_same_records_as_this_machine_and_resumes(dask, tmp_path):
@@ -96,6 +97,15 @@ def test_threads_of_a_run_on_a_cluster_sleep(dask, tmp_path):
         dask.worker()
     (record,) = clustered(dask, tmp_path, "waits").records
     assert record.info["waiting"] == ["GOMP_SPINCOUNT=30000", "KMP_BLOCKTIME=1", "KMP_BLOCKTIME=1"] and not record.info["late"]
+
+
+def test_scores_along_a_run_come_from_the_worker(dask, tmp_path):
+    if len(dask.processes) < 2:
+        dask.worker()
+    watcher, options = Watcher(), Options(device="cpu", snapshots=1, validate_every=Interval(steps=2))
+    (record,) = clustered(dask, tmp_path, {"grey": {"steps": 7}}, watcher=watcher, options=options).records
+    assert [point.step for point in record.curve if point.fit_psnr is not None] == [2, 4, 6, 7]
+    assert [event["validation"]["step"] for event in watcher.named("progress") if event["event"] == "validated"] == [2, 4, 6]
 
 
 def test_a_worker_killed_in_the_middle_of_a_run_costs_that_attempt_only(dask, tmp_path):

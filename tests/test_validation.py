@@ -76,7 +76,7 @@ def test_a_killed_run_that_goes_on_has_every_score(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("method", "text"),
-    [("working", "the method offers no volumes along its run"), ("grey", "the run ended before the first of them was due")],
+    [("noisy", "the method offers no volumes along its run"), ("grey", "the run ended before the first of them was due")],
 )
 def test_a_method_without_volumes_has_its_final_scores_and_it_is_said(tmp_path: Path, method: str, text: str) -> None:
     watcher = Watcher()

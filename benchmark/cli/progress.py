@@ -24,7 +24,7 @@ def progress_text(event: dict[str, Any]) -> str:
     parts = [f"step {step}/{total}" if total else f"step {step}"]
     extra = {key: value for key, value in event.items() if key not in KNOWN and value is not None}
     parts += [f"{key} {value:.4g}" if isinstance(value, int | float) else f"{key} {value}" for key, value in extra.items()]
-    if (scores := event.get("validation")) is not None:
+    if decibels(scores := event.get("validation", {})):
         parts.append(f"{decibels(scores)} (step {scores['step']})")
     parts.append(f"{seconds:.0f} s")
     if left:

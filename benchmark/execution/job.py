@@ -121,7 +121,7 @@ class Job(_Part):
                 threads=options.threads,
                 memory_bytes=options.memory_bytes,
                 snapshots=options.snapshots,
-                validate_every=options.validate_every,
+                validate_every=None if case.scan.composite == "over" else options.validate_every,  # scored by arrays of the end
                 checkpoint=_checkpoint_plan(method, spec, case, options),
                 event_folder=options.event_folder(spec.id),
                 process=ProcessFacts(separate=not options.in_process, parent=os.getpid(), sys_path=tuple(map(str, sys.path))),

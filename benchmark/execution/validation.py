@@ -72,6 +72,7 @@ class Validation:
         if result.get("status") == "ok" and not self.points(result) and not self._noted:
             early = "the run ended before the first of them was due"
             why = early if result.get("snapshots") else "the method offers no volumes along its run"
+            why = "photographs are scored by the Gaussians of the end" if self.case.scan.composite == "over" else why
             self._note(f"no scores along the run, only the final ones: {why}")
 
     def _note(self, text: str) -> None:
