@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pinholes import looking
 
 from benchmark.cli.main import main
+from benchmark.exchange.evaluation import Subject, evaluate, remarks, write_evaluation
 from benchmark.fields.novel_views import NovelField
+from benchmark.plugins.registry import registry
 from benchmark.records import nifti
 from benchmark.records.results import Results
+from benchmark.scan.case import Case
+from benchmark.scan.scan import Scan
 
 SCAN = ["--set", "walnut_sample.heldout=3"]
 NAF = ["--set", "naf.steps=8", "--set", "naf.rays=64", "--set", "naf.levels=2", "--set", "naf.refine=2"]
@@ -132,3 +137,17 @@ def test_a_volume_that_the_views_contradict_is_refused(run, tmp_path, capsys):
     np.save(tmp_path / "v.npy", truth.transpose(2, 1, 0) / np.float32(0.02))
     found = evaluated(capsys, tmp_path / "v.npy", "--axes", "xyz", "--scale", "0.02", "--output", str(tmp_path / "scores"))
     assert found["metrics"]["volume_psnr"] > 100
+
+
+def test_photographs_cannot_be_scored_by_a_volume_and_it_is_said(tmp_path):
+    _, geometry = looking()
+    seen = np.full(geometry.projection_shape, 0.5, np.float32)
+    case = Case("photographs", Scan(seen, geometry, composite="over", colours=np.repeat(seen[..., None], 3, -1)))
+    subject = Subject("theirs", "theirs.npy", case, np.full(geometry.volume_shape, 0.01, np.float32))
+    record = evaluate(registry(), subject)
+    assert (record.metrics, record.reason) == ({}, "")
+    assert [text.partition(",")[0] for text in remarks(case)] == [
+        "no truth is known: the volume itself is not scored",
+        "photographs are scored with a method's Gaussians",
+    ]
+    assert (tmp_path / "views.png") in write_evaluation(tmp_path, subject, record)

@@ -142,15 +142,18 @@ def evaluate(registry: Registry, subject: Subject) -> RunRecord:
         method_params={"source": subject.source, "volume": volume_digest(subject.volume)},
     )
     known = {"steps": subject.steps, "seconds": subject.seconds, "engine": subject.source, "info": {"source": subject.source}}
-    return scored_record(registry, case, spec, subject.volume, **known)
+    metrics = [metric for metric in registry.metrics.values() if metric.kind == "volume" or case.scan.composite != "over"]
+    return scored_record(metrics, case, spec, subject.volume, **known)
 
 
 def remarks(case: Case) -> list[str]:
     """Return the reasons for missing scores."""
     said = []
     if case.truth is None:
-        said.append("no truth is known: the volume is not scored, only its projections")
-    if case.heldout is None:
+        said.append("no truth is known: the volume itself is not scored")
+    if case.scan.composite == "over":
+        said.append("photographs are scored with a method's Gaussians, which this file does not hold; views.png shows the volume's opacity")
+    elif case.heldout is None:
         said.append("no views are held out: the fit to the training views is scored, new views are not")
     return said
 

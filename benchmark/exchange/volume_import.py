@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from benchmark.files.volume import has_place, read_image
 from benchmark.machine.environment import environment
 from benchmark.metrics.scorer import Scorer
 from benchmark.plugins.registry import Registry
+from benchmark.plugins.specs import MetricSpec
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.records.results import Results, StoredCase
 from benchmark.records.store import Store
@@ -158,17 +159,19 @@ def import_record(registry: Registry, results: Results, stored: StoredCase, volu
         preset=PRESET,
         method_params={"source": source, "volume": digest},
     )
-    record = scored_record(registry, case, spec, volume, engine=f"imported: {source}", info={"imported": True, "source": source})
+    record = scored_record(
+        registry.metrics.values(), case, spec, volume, engine=f"imported: {source}", info={"imported": True, "source": source}
+    )
     store = Store(results.folder)
     store.write_record(record, volume, case)
     store.write_table(Results(results.folder).records)
     return record
 
 
-def scored_record(registry: Registry, case: Case, spec: RunSpec, volume: np.ndarray, **facts: Any) -> RunRecord:
-    """Return the record of a volume [z, y, x] that no run here has made, with every score; `facts` are further fields of it."""
-    scorer = Scorer(case, registry.metrics.values())
-    metrics, problems = scorer.score(volume)
+def scored_record(metrics: Iterable[MetricSpec], case: Case, spec: RunSpec, volume: np.ndarray, **facts: Any) -> RunRecord:
+    """Return the record of a volume [z, y, x] that no run here has made, with its scores; `facts` are further fields of it."""
+    scorer = Scorer(case, metrics)
+    scores, problems = scorer.score(volume)
     return RunRecord(
         run_id=spec.id,
         spec=spec,
@@ -179,8 +182,8 @@ def scored_record(registry: Registry, case: Case, spec: RunSpec, volume: np.ndar
         training_views=list(case.training_views),
         heldout_views=list(case.heldout_views),
         volume_shape=list(volume.shape),
-        metrics=metrics,
-        metric_versions=scorer.versions(metrics),
+        metrics=scores,
+        metric_versions=scorer.versions(scores),
         volume_digest=volume_digest(volume),
         environment=environment(),
         started=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
