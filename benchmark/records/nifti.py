@@ -62,7 +62,8 @@ def read_volume(path: Path) -> np.ndarray:
     try:
         with ImageOpener(str(path)) as stream:
             holder: Any = nibabel.FileHolder(fileobj=stream)  # type: ignore[arg-type]
-            image: Any = nibabel.Nifti1Image.from_file_map({"header": holder, "image": holder}, mmap=False)
+            kind: Any = nibabel.Nifti1Image
+            image = kind.from_file_map({"header": holder, "image": holder}, mmap=False)
 
             def write(volume: np.ndarray) -> None:
                 for part in mapped.pieces(volume, PIECE):
