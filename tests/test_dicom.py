@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
@@ -48,7 +47,9 @@ def pixel(data: Dataset, stored: np.ndarray) -> Dataset:
     return data
 
 
-def series(folder: Path, hu: np.ndarray, step: float = 2.0, edit: Callable[[Dataset, int], object] | None = None, suffix: str = ".dcm") -> Path:
+def series(
+    folder: Path, hu: np.ndarray, step: float = 2.0, edit: Callable[[Dataset, int], object] | None = None, suffix: str = ".dcm"
+) -> Path:
     """Write slices as a scanner does: rows to the patient's left, columns to the back, positions along z."""
     folder.mkdir(parents=True, exist_ok=True)
     uid = generate_uid()
@@ -335,5 +336,3 @@ def test_a_deflated_file_that_could_outgrow_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(dicom_slice, "memory_limit", lambda: 1 << 10)
     with pytest.raises(InputError, match="expected a file that fits into memory when unpacked"):
         read_series(folder)
-
-

@@ -128,7 +128,9 @@ def test_a_stored_volume_with_a_flipped_bit(tmp_path):
 
 def test_bz2_voxels_are_checked_too(tmp_path):
     data = bz2.compress(VALUES.tobytes())
-    compressed.check_packed("x", write_nrrd(tmp_path / "x.nrrd", data=data), len(NRRD.format(more="", encoding="raw")), "bzip2", VALUES.nbytes)
+    compressed.check_packed(
+        "x", write_nrrd(tmp_path / "x.nrrd", data=data), len(NRRD.format(more="", encoding="raw")), "bzip2", VALUES.nbytes
+    )
     (tmp_path / "cut").write_bytes(data[:-3])
     with pytest.raises(InputError, match="expected 480 bytes of compressed numbers, whole"):
         compressed.check_packed("x", tmp_path / "cut", 0, "bzip2", VALUES.nbytes)
