@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from benchmark.errors import InputError
 from benchmark.files.dicom import read_series
@@ -32,7 +32,7 @@ def blank(kind: str = CT) -> Dataset:
     data = Dataset()
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = kind
+    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = UID(kind)
     data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     data.Modality = "CT"
     return data
@@ -302,7 +302,7 @@ def test_padding_outside_of_the_field_of_view_is_air_and_inside_a_value(tmp_path
 
     def edit(data: Dataset, index: int) -> None:
         for key, value in keys.items():
-            data.add_new(pydicom.datadict.tag_for_keyword(key), "SS", value)
+            data.add_new(key, "SS", value)
 
     wanted = body()
     wanted[4, 3, 3] = 3000 - 1024
