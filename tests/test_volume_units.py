@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+import tifffile
 
 from benchmark.errors import InputError
-from benchmark.files import compressed
+from benchmark.files import compressed, limits
+from benchmark.files.arrays import read_npz
 from benchmark.files.volume import read_volume_file
 from benchmark.records import nifti
 
@@ -166,3 +171,29 @@ def test_headers_that_itk_would_crash_on_or_follow_elsewhere(tmp_path):
         (tmp_path / "x.nhdr").write_text(NRRD.format(more="", encoding="raw").rstrip() + "\n" + twice)
         with pytest.raises(InputError, match="expected one file with the numbers, found 2 named"):
             read_volume_file(tmp_path / "x.nhdr")
+
+
+def test_tiff_pages_and_npz_headers_that_are_bombs(tmp_path, monkeypatch):
+    from benchmark.files import images
+
+    monkeypatch.setattr(compressed, "MOST_AFTER", 1 << 20)
+    good, bomb = np.random.default_rng(0).integers(0, 9, (3, 20, 20), dtype=np.uint16), zlib.compress(bytes(64 << 20))
+    for kind in ("zlib", "lzma"):
+        tifffile.imwrite(tmp_path / "x.tif", good, photometric="minisblack", compression=kind)
+        np.testing.assert_array_equal(images.tiff_pages(tmp_path / "x.tif").load(), good)
+    tifffile.imwrite(tmp_path / "x.tif", iter([bomb]), shape=(20, 20), dtype="u2", photometric="minisblack", compression="zlib")
+    with pytest.raises(InputError, match="expected 800 bytes of pixels, found far more when unpacked"):
+        images.image_stack([tmp_path / "x.tif"]).page(0)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.npy", b"\x93NUMPY\x02\x00" + struct.pack("<I", 200 << 20) + bytes(200 << 20))
+    with pytest.raises(InputError, match="a header of 209715200 bytes"):
+        read_npz(tmp_path / "x.npz")
+
+
+def test_memory_of_a_container(tmp_path, monkeypatch):
+    whole = limits.memory_limit()
+    (tmp_path / "memory.max").write_text("1073741824\n")
+    monkeypatch.setattr(limits, "CONTAINER", (str(tmp_path / "memory.max"), str(tmp_path / "none")))
+    assert limits.memory_limit() == min(whole, 1 << 29)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert limits.memory_limit() >= whole

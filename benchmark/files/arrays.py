@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from benchmark.errors import InputError, one_line
 from benchmark.files.limits import check_array
 from benchmark.storage import mapped
 from benchmark.storage.atomic import StorageError
+
+LENGTH_BYTES = {(1, 0): 2, (2, 0): 4}  # of the header's length, by version of the format
+MOST_HEADER = 1 << 16  # [bytes]
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -76,10 +80,14 @@ def _only_stack(where: str, headers: dict[str, tuple[tuple[int, ...], np.dtype]]
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = npy.read_magic(file)
-    read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
-    if read is None:
+    if version not in LENGTH_BYTES:
         raise ValueError(f"format version {version}")
-    return read(file)
+    stated = file.read(LENGTH_BYTES[version])
+    length = int.from_bytes(stated, "little")
+    if length > MOST_HEADER:  # NumPy would read it all first
+        raise ValueError(f"a header of {length} bytes")
+    text = io.BytesIO(stated + file.read(length))
+    return npy.read_array_header_1_0(text) if version == (1, 0) else npy.read_array_header_2_0(text)
 
 
 @contextlib.contextmanager

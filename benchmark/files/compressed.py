@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import lzma
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from benchmark.errors import InputError
 
 CHUNK = 1 << 20
+MOST_GROWTH = 1032  # of deflated bytes
+DEFLATE, LZMA = (8, 32946, 50013), (34925,)  # compressions of TIFF
 MOST_AFTER = 64 << 20  # [bytes] unpacked beyond what a header announces
 
 
@@ -45,3 +48,24 @@ def check_packed(where: str, path: Path, start: int, kind: str, size: int) -> No
         raise InputError(where, expected="undamaged compressed numbers", found=str(error)[:200]) from error
     if not unpack.eof or total < size:
         raise InputError(where, expected=f"{size} bytes of compressed numbers, whole", found=f"{total} bytes, then the end")
+
+
+def check_tiff_page(where: str, page: Any) -> None:
+    """Raise InputError if a piece of a TIFF page (a tifffile.TiffPage) unpacks to far more than the page announces."""
+    most = page.nbytes + MOST_AFTER
+    kind = int(page.compression)
+    if kind not in (*DEFLATE, *LZMA):
+        return
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if kind in DEFLATE and count * MOST_GROWTH <= most:
+            continue
+        unpack: Any = zlib.decompressobj() if kind in DEFLATE else lzma.LZMADecompressor()
+        page.parent.filehandle.seek(start)
+        content, total = page.parent.filehandle.read(count), 0
+        while content and not unpack.eof and total <= most:
+            total += len(unpack.decompress(content, CHUNK))
+            content = unpack.unconsumed_tail if kind in DEFLATE else b""
+            while kind in LZMA and not unpack.needs_input and not unpack.eof and total <= most:
+                total += len(unpack.decompress(b"", CHUNK))
+        if total > most:
+            raise InputError(where, expected=f"{page.nbytes} bytes of pixels", found="far more when unpacked")

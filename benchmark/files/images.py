@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmark.errors import InputError, note
 from benchmark.files import dicom_views, pictures
+from benchmark.files.compressed import check_tiff_page
 from benchmark.files.limits import check_array
 from benchmark.files.pictures import readable
 from benchmark.files.series import SHOWN, in_order, series
@@ -105,6 +106,8 @@ def tiff_pages(path: Path) -> Stack:
             check_array(str(path), shape[1:], dtype)
             return Stack(str(path), shape, dtype, lambda index: _page(path, index, shape[1:]))
         check_array(str(path), shape, dtype)
+        for page in series.pages:
+            check_tiff_page(str(path), page)
         return Stack.of(str(path), series.asarray().reshape(shape))
 
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from benchmark.errors import InputError
 
 MOST_VIEWS = 100_000  # more than any scanner takes; a header that declares more is broken
+CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # cgroups, version 2 and 1
 NUMBERS = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 
 
 def memory_limit() -> int:
-    """Return the bytes that one array from a file may take: half of this machine's memory."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):  # not available on this system
-        return 8 << 30
+    """Return the bytes that one array from a file may take: half of the memory of this machine, or of its container."""
+    amounts = []
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # not available on this system
+        amounts.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for name in CONTAINER:
+        with contextlib.suppress(ValueError, OSError):  # "max" if the container has no limit
+            amounts.append(int(Path(name).read_text()))
+    return min(amounts, default=16 << 30) // 2
 
 
 def check_array(where: str, shape: Sequence[int], dtype: np.dtype, *, stored: int | None = None) -> int:

@@ -124,7 +124,8 @@ def _check_header(path: Path) -> None:
 
 def read_itk(path: Path) -> Image:
     """Read an NRRD or MetaImage file through SimpleITK. Raise InputError for anything else, MissingDependency without SimpleITK."""
-    shape, _, reader, header = open_itk(path)
+    itk = simple_itk()
+    shape, _, reader = itk_header(path)
     if len(shape) != 3:
         raise InputError(str(path), expected="three axes and one number per voxel", found=f"shape {shape}")
     with _itk_errors(path):
@@ -133,14 +134,13 @@ def read_itk(path: Path) -> Image:
     axes = directions * np.array(image.GetSpacing())  # columns: steps along i, j, k in x, y, z of LPS
     origin = np.array(image.GetOrigin())
     stated = not (np.array_equal(axes, np.eye(3)) and not origin.any())
-    along_space, along_index, note = header.units()
+    along_space, along_index, note = Header.read(path).units()
     to_ras = np.array([-1.0, -1.0, 1.0]) * along_space
-    values = simple_itk().GetArrayFromImage(image)
-    return _image(path, values, to_ras[:, None] * axes * along_index, to_ras * origin, note, stated)
+    return _image(path, itk.GetArrayFromImage(image), to_ras[:, None] * axes * along_index, to_ras * origin, note, stated)
 
 
-def open_itk(path: Path) -> tuple[tuple[int, ...], np.dtype, Any, Header]:
-    """Check an NRRD or MetaImage file; return shape (two or three axes, the fastest last), type, SimpleITK's reader and the header."""
+def itk_header(path: Path) -> tuple[tuple[int, ...], np.dtype, Any]:
+    """Return shape (two or three axes, the fastest last), type and SimpleITK's reader of an NRRD or MetaImage file that is not read yet."""
     itk = simple_itk()
     if not path.is_file():
         raise InputError(str(path), expected="a file", found="none")
@@ -154,8 +154,8 @@ def open_itk(path: Path) -> tuple[tuple[int, ...], np.dtype, Any, Header]:
             found = f"shape {shape} with {reader.GetNumberOfComponents()} numbers per voxel"
             raise InputError(str(path), expected="three axes and one number per voxel", found=found)
         dtype = itk.GetArrayViewFromImage(itk.Image(1, 1, 1, reader.GetPixelID())).dtype
-    header.check_data(shape, dtype)
-    return shape, dtype, reader, header
+        header.check_data(shape, dtype)
+    return shape, dtype, reader
 
 
 @contextlib.contextmanager

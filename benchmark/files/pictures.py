@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmark.errors import InputError, MissingDependency, one_line
 from benchmark.files import arrays, medical, raw
+from benchmark.files.compressed import check_tiff_page
 from benchmark.files.limits import NUMBERS
 
 TIFF, PILLOW, HIS, EDF, NPY = (".tif", ".tiff"), (".png", ".bmp"), (".his",), (".edf",), (".npy",)
@@ -90,7 +91,9 @@ def _tiff_frame(path: Path, frame: int) -> np.ndarray:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        return file.pages[frame].asarray()
+        page = file.pages[frame]
+        check_tiff_page(str(path), page)
+        return page.asarray()
 
 
 def _pillow_header(path: Path) -> tuple[int, Shape, np.dtype]:
@@ -166,13 +169,13 @@ def _npy_frame(path: Path, frame: int) -> np.ndarray:
 
 
 def _itk_header(path: Path) -> tuple[int, Shape, np.dtype]:
-    shape, dtype, _, _ = medical.open_itk(path)
+    shape, dtype, _ = medical.itk_header(path)
     return (shape[0], shape[1:], dtype) if len(shape) == 3 else (1, shape, dtype)
 
 
 def _itk_frame(path: Path, frame: int) -> np.ndarray:
     itk = medical.simple_itk()
-    _, _, reader, _ = medical.open_itk(path)
+    _, _, reader = medical.itk_header(path)
     values = itk.GetArrayFromImage(reader.Execute())
     return values[frame] if values.ndim == 3 else values
 
