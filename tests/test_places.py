@@ -15,6 +15,7 @@ import yaml
 from test_dicom import series
 from tiny_plugin import geometry as tiny_geometry
 
+from benchmark.cli.main import main
 from benchmark.datasets.folder import FolderParams
 from benchmark.datasets.folder import load as load_scan
 from benchmark.datasets.volume import VolumeParams
@@ -303,3 +304,19 @@ def test_an_oblique_truth_and_one_in_dicom(tmp_path):
     case = case_with(tmp_path, "ct", unit="HU", water=1.0)
     np.testing.assert_allclose(case.truth, np.trunc(1000 * BODY + 24) / 1000 - 0.024, atol=2e-3)
     assert case.facts["patient"]["frame_of_reference"] == FRAME
+
+
+def test_a_run_on_a_dicom_series_exports_where_the_series_lies(tmp_path):
+    path, place = dicom_source(tmp_path / "ct")
+    out = tmp_path / "out"
+    arguments = ["--views", "12", "--size", "20", "--methods", "sart", "--output", str(out), "--no-report", "--in-process"]
+    assert main(["run", "--volume", str(path), *arguments]) == 0
+    for kind in ("nifti", "dicom"):
+        target = tmp_path / usual_name(kind, "export")
+        assert main(["export", "sart", "--results", str(out), "--format", kind, "--hu", "--output", str(target)]) == 0
+        found = read_placed_volume(target)
+        where = np.array(np.unravel_index(found.values.argmax(), found.values.shape))
+        assert found.centre is not None
+        spot = np.array(found.centre) + ((where - (np.array(found.values.shape) - 1) / 2) * found.spacing)[::-1]
+        np.testing.assert_allclose(spot, place, atol=1.01)  # half a voxel of the source
+        assert found.frame == (FRAME if kind == "dicom" else "")

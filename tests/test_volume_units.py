@@ -197,3 +197,31 @@ def test_memory_of_a_container(tmp_path, monkeypatch):
     assert limits.memory_limit() == min(whole, 1 << 29)
     (tmp_path / "memory.max").write_text("max\n")
     assert limits.memory_limit() >= whole
+
+
+@pytest.mark.parametrize(("unit", "length"), [("mm", 1.0), ("micron", 0.001), ("\\u00B5m", 0.001), ("cm", 10.0), ("inch", 25.4)])
+def test_the_spacing_of_imagejs_stacks(tmp_path, unit, length):
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, VALUES, imagej=True, resolution=(1 / 2, 1 / 3), metadata={"spacing": 4.0, "unit": unit, "axes": "ZYX"})
+    values, spacing, note = read_volume_file(path)
+    np.testing.assert_allclose(spacing, np.array([4, 3, 2]) * length, rtol=1e-6)
+    assert "as the file says" in note
+    _, spacing, note = read_volume_file(path, spacing=7.0)
+    assert spacing == (7, 7, 7) and note.startswith(", spacing 7 x 7 x 7 mm (the file says ")
+
+
+def test_the_spacing_of_ome_stacks_and_of_stacks_without_one(tmp_path):
+    path = tmp_path / "x.ome.tif"
+    sizes = {f"PhysicalSize{axis}": length for axis, length in zip("ZYX", (4.0, 3.0, 2.0), strict=True)}
+    tifffile.imwrite(path, VALUES, ome=True, metadata={"axes": "ZYX", **sizes})
+    np.testing.assert_allclose(read_volume_file(path)[1], (0.004, 0.003, 0.002))
+    tifffile.imwrite(path, VALUES, ome=True, metadata={"axes": "ZYX", **sizes, **{f"PhysicalSize{axis}Unit": "mm" for axis in "ZYX"}})
+    np.testing.assert_allclose(read_volume_file(path)[1], (4, 3, 2))
+    for metadata in ({"unit": "pixel", "spacing": 1.0}, {"unit": "mm"}, {}):
+        tifffile.imwrite(tmp_path / "y.tif", VALUES, imagej=True, resolution=(72, 72), metadata={"axes": "ZYX", **metadata})
+        with pytest.raises(InputError, match="spacing: expected the voxels' edges in mm"):
+            read_volume_file(tmp_path / "y.tif")
+    tifffile.imwrite(tmp_path / "y.tif", VALUES, imagej=True, resolution=(1, 1), metadata={"axes": "ZYX", "unit": "ell", "spacing": 1.0})
+    with pytest.raises(InputError, match="unit: expected a unit of length .* found 'ell'"):
+        read_volume_file(tmp_path / "y.tif")
+    assert read_volume_file(tmp_path / "y.tif", spacing=2.0)[1:] == ((2, 2, 2), "")

@@ -14,7 +14,7 @@ _NAMES = {
     25.4: ("in", "inch"),
 }
 MM = {name: length for length, names in _NAMES.items() for name in names}  # [mm]
-UNSTATED = ("", "?", "unknown", "none")
+UNSTATED = ("", "?", "unknown", "none", "pixel", "pixels", "px")
 
 
 def mm_per(where: str, name: str) -> float | None:

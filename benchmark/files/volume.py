@@ -12,6 +12,7 @@ from benchmark.files import dicom, images, medical
 from benchmark.files.door import SINGLE, kind, open_stack
 from benchmark.files.gaps import without_gaps
 from benchmark.files.medical import Image
+from benchmark.files.tiff_spacing import tiff_spacing
 from benchmark.files.upright import Triple, centre, upright
 
 
@@ -57,7 +58,8 @@ def read_placed_volume(path: Path, *, key: str | None = None, spacing: float | T
 
     DICOM, NIfTI, NRRD and MetaImage are turned upright; oblique volumes are interpolated, with `outside` beyond their edges and for
     NaN or padding outside of the field of view. TIFF, PNG, .npy and .npz (`key` names the array) are taken as [z, y, x] and need a
-    `spacing`. A DICOM file stands for its series. Raise InputError for all else, MissingDependency if a format's reader is not installed.
+    `spacing`, unless a TIFF has that of ImageJ or OME. A DICOM file stands for its series. Raise InputError for all else,
+    MissingDependency if a format's reader is not installed.
     """
     found = volume_format(path)
     if not found:
@@ -65,10 +67,11 @@ def read_placed_volume(path: Path, *, key: str | None = None, spacing: float | T
         raise InputError(str(path), expected=expected, found="something else" if path.exists() else "none")
     edges = _edges(path, spacing)
     if not has_place(path):
-        if edges is None:
+        own = _own_spacing(path, edges) if found in images.TIFF else None
+        if edges is None and own is None:
             raise InputError(f"{path}: spacing", expected="the voxels' edges in mm", found="none", fix="Give it: --set volume.spacing=0.5.")
         values, note = without_gaps(open_stack(path, key).load(), outside, str(path))
-        return PlacedVolume(values, edges, note)
+        return PlacedVolume(values, edges or own or (1.0, 1.0, 1.0), _said(edges, own) + note)
     if edges is not None and found != "dicom":
         raise InputError(f"{path}: spacing", expected="none, since the file has its own", found=f"{spacing}")
     return upright_volume(read_image(path, edges, outside), outside, str(path))
@@ -93,6 +96,24 @@ def upright_volume(image: Image, outside: float, where: str) -> PlacedVolume:
     values, spacing, interpolated = upright(dataclasses.replace(image, values=values), outside, where)
     note = image.note + gaps + (", oblique, interpolated onto the patient's axes" if interpolated else "")
     return PlacedVolume(values, spacing, note, centre(image) if image.stated else None, image.frame)
+
+
+def _own_spacing(path: Path, given: Triple | None) -> Triple | None:
+    """Return the spacing that a TIFF file states [mm]. Raise InputError if that is in an unknown unit and none is given."""
+    try:
+        return tiff_spacing(path)
+    except InputError:
+        if given is None:
+            raise
+        return None
+
+
+def _said(given: Triple | None, own: Triple | None) -> str:
+    """Return a note on the spacing of a file that also states one."""
+    if own is None or (given is not None and np.allclose(given, own, rtol=0.01)):
+        return ""
+    says, used = (" x ".join(f"{length:.4g}" for length in lengths) for lengths in (own, given or own))
+    return f", spacing {says} mm (z, y, x) as the file says" if given is None else f", spacing {used} mm (the file says {says} mm)"
 
 
 def _edges(path: Path, spacing: float | Triple | None) -> Triple | None:

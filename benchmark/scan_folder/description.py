@@ -159,7 +159,7 @@ class Volume(Section):
 
 
 class Truth(Section):
-    """Truth for scores, on its own grid that fills `extent` around `offset` (default: those of the volume)."""
+    """Truth for scores, on its own grid, which fills `extent` around `offset`: those of a file that knows its place, else the volume's."""
 
     file: str
     key: str | None = None

@@ -82,11 +82,11 @@ def read_truth(description: Description, extent: Triple, offset: Triple) -> Voxe
 
 
 def _source(description: Description, air: float) -> Source:
-    """Open the file. Keys `axes` and `flip` of scan.yaml replace its own orientation."""
+    """Open the file. Other `axes` than z, y, x, or a `flip`, in scan.yaml replace its own orientation."""
     given = description.truth
     assert given is not None
     path = description.path("truth.file", given.file)
-    turned = given.model_fields_set & {"axes", "flip"}
+    turned = given.axes != ("z", "y", "x") or given.flip
     if given.raw is None and path.exists() and has_place(path):
         image = read_image(path, outside=air)
         if image.stated and not turned:
