@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, get_args
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 import torch
 from balls import MU, ball_scan, chords, distances, scanner
 
-from benchmark.api import InputError, Run, filtered_backprojection
+from benchmark.api import InputError, Run, filtered_backprojection, parallel_distances
 from benchmark.methods.fdk import FdkParams
 from benchmark.methods.fdk.reconstruct import reconstruct, why_not
 from benchmark.projection.filters import FilterName, filter_rows, ramp_response
 from benchmark.reconstruction.fdk import backproject, cosine_weights
-from benchmark.reconstruction.redundancy import parker_weights, redundancy, short_weights, view_steps
+from benchmark.reconstruction.redundancy import measured_arcs, parker_weights, redundancy, shared_weights
+from benchmark.scan.views import evenly_spaced
 
 FILTERS = get_args(FilterName)
 
@@ -49,7 +51,11 @@ def test_value_inside_a_ball(name: FilterName) -> None:
         (dict(detector_shape=(48, 34), detector_offset=(0.0, 100.0)), "displaced"),
         (dict(volume_offset=(10.0, 5.0, -8.0)), "full"),
         (dict(angles=np.random.default_rng(0).permutation(np.deg2rad(np.arange(361)))), "full"),
-        (dict(angles=np.sort(np.random.default_rng(1).uniform(0, 2 * np.pi, 500))), "parker"),
+        (dict(angles=np.sort(np.random.default_rng(1).uniform(0, 2 * np.pi, 500))), "full"),
+        (dict(angles=np.deg2rad(np.delete(np.arange(360.0), 100))), "full"),
+        (dict(angles=np.arange(360) * np.deg2rad(137.507764)), "full"),
+        (dict(angles=np.deg2rad(np.r_[0:70, 110:190, 230:310])), "gaps"),
+        (dict(angles=np.deg2rad(np.r_[0:305]), detector_shape=(48, 34), detector_offset=(0.0, 60.0)), "displaced with gaps"),
     ],
 )
 def test_every_kind_of_circular_scan_has_the_same_scale(changes: dict[str, Any], kind: str) -> None:
@@ -67,13 +73,83 @@ def test_too_short_an_arc_is_said_with_the_numbers() -> None:
 
 
 def test_steps_of_irregular_views() -> None:
-    steps, position = view_steps(np.deg2rad([0, 90, 180, 270]))
-    np.testing.assert_allclose(steps, np.pi / 2)
-    steps, position = view_steps(np.deg2rad([10, 0, 20, 40]))  # an arc: gaps 10, 10, 20, and half a median step beyond its ends
-    np.testing.assert_allclose(np.rad2deg(steps), [10, 10, 15, 15])
-    np.testing.assert_allclose(np.rad2deg(position), [15, 5, 25, 45])
-    steps, _ = view_steps(np.deg2rad([0, 90, 180, 270, 360]))  # the first view twice
-    np.testing.assert_allclose(steps.sum(), 2 * np.pi)
+    np.testing.assert_allclose(measured_arcs(np.deg2rad([0, 90, 180, 270])).steps, np.pi / 2)
+    arcs = measured_arcs(np.deg2rad([10, 0, 20, 40]))  # an arc: gaps 10, 10, 20, and half a median step beyond its ends
+    np.testing.assert_allclose(np.rad2deg(arcs.steps), [10, 10, 15, 15])
+    np.testing.assert_allclose(np.rad2deg(arcs.position), [15, 5, 25, 45])
+    np.testing.assert_allclose(np.rad2deg(arcs.lengths), [50])
+    arcs = measured_arcs(np.deg2rad([0, 90, 180, 270, 360]))  # the first view twice
+    np.testing.assert_allclose(arcs.steps.sum(), 2 * np.pi)
+    two = measured_arcs(np.deg2rad(np.r_[0:100, 180:280]))
+    np.testing.assert_allclose(np.rad2deg(two.starts), [0, 180], atol=1e-9)
+    np.testing.assert_allclose(np.rad2deg(two.lengths), [100, 100])
+    assert two.missing == pytest.approx(np.deg2rad(160)) and two.covered(np.deg2rad([50, 150, 240, 300])).tolist() == [1, 0, 1, 0]
+
+
+HALF_FAN: dict[str, Any] = dict(detector_shape=(48, 34), detector_offset=(0.0, 60.0), size=24)
+
+
+@pytest.mark.parametrize("detector", [{"size": 24}, HALF_FAN], ids=["centred", "displaced"])
+@pytest.mark.parametrize(
+    ("degrees", "loss"),
+    [
+        (np.delete(np.arange(0.0, 360, 2), 90), 0.3),
+        (np.arange(2.0, 360, 2), 0.3),  # the first one lost
+        (np.linspace(0, 359, 180), 0.3),
+        (np.arange(0.0, 362, 2), 0.3),  # the first one twice
+        (np.arange(180) * 4.0 + np.random.default_rng(0).normal(0, 1e-4, 180), 0.3),  # two turns, rounded
+        (np.arange(0.0, 360, 2) + np.random.default_rng(0).uniform(-0.6, 0.6, 180), 0.3),
+        (np.random.default_rng(0).uniform(0, 360, 180), 0.5),
+        (np.arange(180) * 137.507764, 0.3),
+        (np.arange(0.0, 342, 2), 1.0),
+    ],
+)  # fmt: skip
+def test_an_almost_complete_turn_is_as_good_as_a_complete_one(degrees: np.ndarray, loss: float, detector: dict[str, Any]) -> None:
+    errors = []
+    for chosen in (np.arange(0.0, 360, 2), degrees):
+        geometry = scanner(angles=np.deg2rad(chosen), **detector)
+        volume, info = filtered_backprojection(chords(geometry), geometry)
+        errors.append(float(np.square(volume - MU * (distances(geometry) < 50)).mean()))
+    assert 10 * np.log10(errors[1] / errors[0]) < loss, info
+
+
+def test_views_chosen_unevenly_count_by_their_share_of_the_turn() -> None:
+    for count in (40, 50):  # of 60: gaps of 6 and 12 degrees
+        angles = np.deg2rad(6.0) * np.array(evenly_spaced(60, count))
+        found = redundancy(scanner(angles=angles))
+        assert found.kind == "full" and found.note == ""
+        np.testing.assert_allclose(found.weights.sum(0), np.pi)
+        assert set(np.rad2deg(2 * found.weights[:, 0]).round(6)) <= {6.0, 9.0, 12.0}
+
+
+def test_a_gap_is_said_with_its_place() -> None:
+    whole = np.arange(0.0, 360, 2)
+    bridged = redundancy(scanner(angles=np.deg2rad(np.delete(whole, np.s_[50:60]))))
+    assert bridged.kind == "full" and bridged.note == (
+        "No view was taken over 20 degrees (beyond the view at 98 degrees): the views beside it stand for it."
+    )
+    gaps = redundancy(scanner(angles=np.deg2rad(np.r_[0:100, 150:270])))
+    assert gaps.kind == "gaps" and "over 90 degrees (beyond the view at 269 degrees): lines measured from the other side" in gaps.note
+    opposite = redundancy(scanner(angles=np.deg2rad(np.r_[0:90, 180:270])))  # a quarter from two sides
+    assert int(opposite.note.split("%")[0].split()[-1]) in range(35, 50)
+    assert "; 3% of all lines" in redundancy(scanner(angles=np.deg2rad(np.r_[0:70, 110:190, 230:310]))).note
+    assert redundancy(scanner(angles=np.deg2rad(np.delete(whole, 50)))).note == ""
+
+
+def test_half_a_turn_of_a_parallel_beam_is_complete() -> None:
+    origin, distance = parallel_distances((48, 48), (6.0, 6.0))
+    beam: dict[str, Any] = dict(source_to_origin=origin, source_to_detector=distance, detector_shape=(48, 48), detector_pitch=(6.0, 6.0))
+    thirds = np.r_[0:60:2, 240:300:2, 120:180:2]  # one third from the other side
+    for degrees in (np.arange(0, 180, 2), thirds):
+        geometry = scanner(angles=np.deg2rad(degrees), size=24, **beam)
+        volume, info = filtered_backprojection(chords(geometry), geometry)
+        assert abs(middle(geometry, volume).mean() - 1) < 0.01 and middle(geometry, volume).std() < 0.02, info
+    assert redundancy(scanner(angles=np.deg2rad(np.arange(0, 180, 2)), **beam)).note == ""
+
+
+def short_weights(position: np.ndarray, gamma: np.ndarray, arc: float) -> np.ndarray:
+    one = dataclasses.replace(measured_arcs(np.zeros(1)), position=position, starts=np.zeros(1), lengths=np.array([arc]))
+    return shared_weights(one, gamma, np.full(gamma.shape, 0.5))
 
 
 @pytest.mark.parametrize(

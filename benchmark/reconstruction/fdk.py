@@ -35,7 +35,7 @@ def filtered_backprojection(
 
     Cosine weights, windowed ramp along u, redundancy weights, 1 / U^2 backprojection (Feldkamp, Davis, Kress 1984, doi
     10.1364/JOSAA.1.000612); detector offsets, an axis off centre (Gullberg et al. 1986, doi 10.1109/TMI.1986.4307736), irregular
-    angles, short scans and displaced detectors are corrected for. `projections` are line integrals [view, v, u]. `cutoff` (0 .. 1] is
+    angles, gaps, short scans and displaced detectors are corrected for. `projections` are line integrals [view, v, u]. `cutoff` (0 .. 1] is
     relative to Nyquist of the coarser of voxels and detector pixels (at the axis). `nonnegative` sets negative values to 0.
 
     Where this process would exceed `memory_bytes`, the volume is made slab by slab from a few views at a time: the same numbers to float

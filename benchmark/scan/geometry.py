@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.scan import pinholes
+from benchmark.scan.turn import Turn
 
 Triple = tuple[float, float, float]
 Pair = tuple[float, float]
@@ -177,13 +178,11 @@ class ConeBeamGeometry:
 
     @property
     def arc(self) -> float:
-        """Angle covered by the views [rad], 2 pi at most: the circle less its widest gap, plus one step."""
-        ordered = np.sort(np.mod(self.angles, 2 * np.pi))
-        gaps = np.diff(np.append(ordered, ordered[0] + 2 * np.pi))
-        gaps = gaps[gaps > 1e-9]  # a view repeated in a second turn is not a step
-        if gaps.size == 1:
+        """Angle covered by the views [rad], 2 pi at most: the circle less its widest gap, unless that is a step (lost or unequal views)."""
+        turn = Turn.of(self.angles)
+        if turn.step > 2 * np.pi - 1e-9:  # one direction
             return 0.0
-        return float(min(2 * np.pi, 2 * np.pi - gaps.max() + np.median(gaps)))
+        return float(2 * np.pi - turn.missing().max())
 
     # -- other beams and orbits --------------------------------------------------------------------------------------------------
 

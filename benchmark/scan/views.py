@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.errors import InputError
+from benchmark.scan.turn import Turn
 
 USUAL = (10, 50, 100)  # the held-out views avoid the training views of all these numbers
 
@@ -60,10 +61,8 @@ def along_arc(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if (steps >= 0).all() or (steps <= 0).all():
         order, travelled = np.arange(len(angles)), np.abs(angles - angles[0])
     else:
-        wrapped = np.mod(angles, 2 * np.pi)
-        order = np.argsort(wrapped, kind="stable")
-        gaps = np.diff(np.append(wrapped[order], wrapped[order[0]] + 2 * np.pi))
-        order = np.roll(order, -(int(gaps.argmax()) + 1))
+        turn = Turn.of(angles)
+        order = turn.starting_after(int(turn.gaps.argmax())).order
         travelled = np.mod(angles[order] - angles[order[0]], 2 * np.pi)
     if len(angles) == 1:
         return order, travelled
