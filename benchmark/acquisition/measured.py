@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from benchmark.errors import InputError
 from benchmark.plugins.specs import DatasetParams, Offer
 from benchmark.scan.case import Case, outline
+from benchmark.scan.directions import directions, first_of_each, period
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.noise_level import noise_of_means
 from benchmark.scan.scan import Scan
@@ -58,7 +59,8 @@ class Measured:
     - `truth()`: attenuation as Voxels, loaded only when needed; `truth_note` says where it comes from.
     - `photons`: per pixel of the unattenuated beam; `noise`: a pixel's standard deviation; None where unknown.
     - `training`: the views that training subsets are taken from, in order of measurement (default: all).
-    - `heldout`: the held-out views (default: drawn from the views that do not train).
+    - `heldout`: the held-out views (default: drawn from the views that do not train). Those of a direction that trains are left out, and
+      a note says so; if `protocol` is True, a published protocol names them, and they stay.
     - `view_labels`: one number per view, by name (see Scan).
     - `valid()`: bool [v, u], the detector's pixels that measure; the others are repaired in `view`. None where all do.
     - `preprocessing`: what was done to the measured numbers, for the record: found or given values by the name of the step.
@@ -82,6 +84,7 @@ class Measured:
     length_unit: str = "mm"
     training: tuple[int, ...] | None = None
     heldout: tuple[int, ...] | None = None
+    protocol: bool = False
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     published: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -98,7 +101,7 @@ class Measured:
 
     def choose(self, params: DatasetParams) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the indices of the training and of the held-out views. Raises InputError for more views than the scan has."""
-        return choose_views(params, self.geometry.views, self.geometry.angles, self.training, self.heldout)
+        return choose_views(params, self.geometry.views, self.geometry, self.training, self.heldout, protocol=self.protocol)
 
     def offer(self) -> Offer:
         """Return the contents of the scan for DatasetParams.offer; the grid counts as the scan's own only if `grid_stated`."""
@@ -119,6 +122,13 @@ class Measured:
         training, heldout = self.choose(params)
         factor = params.bin or usual_bin(self.geometry.detector_shape, params.size)
         return outline(self.grid(params.size).binned(factor).subset(training), len(heldout), self.length_unit, factor)
+
+    def twins(self, params: DatasetParams, training: Sequence[int]) -> tuple[int, ...]:
+        """Return the views that are to be held out in a direction that trains, other than training views themselves."""
+        same = directions(self.geometry)
+        trained = set(same[list(training)].tolist())
+        wanted = params.heldout if isinstance(params.heldout, tuple) else self.heldout or ()
+        return tuple(index for index in wanted if index not in set(training) and int(same[index]) in trained)
 
     def grid(self, size: int) -> ConeBeamGeometry:
         """Return the geometry with `size` voxels along the box's longest edge and proportionate numbers along the others."""
@@ -166,35 +176,51 @@ class Measured:
 def choose_views(
     params: DatasetParams,
     total: int,
-    angles: np.ndarray | None = None,
+    geometry: ConeBeamGeometry | None = None,
     training: tuple[int, ...] | None = None,
     heldout: tuple[int, ...] | None = None,
+    *,
+    protocol: bool = False,
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the indices of the training and of the held-out views among `total` views, at `angles` [rad] if steps are unequal.
+    """Return the indices of the training and of the held-out views among `total` views.
 
-    `training` and `heldout` are the owner's choice, see Measured. Fewer views are held out where fewer are free. Raises InputError for
-    more training views than there are, and for indices out of range.
+    `geometry` tells their angles, if steps are unequal, and which views see the object along the same lines: no held-out view does as a
+    training view does, unless a published `protocol` names it. `training` and `heldout` are the owner's choice, see Measured. Fewer
+    views are held out where fewer are free. Raises InputError for more training views than there are, and for indices out of range.
     """
     if isinstance(params.heldout, tuple):
         outside = [index for index in params.heldout if index >= total]
         if outside:
             raise InputError("heldout", expected=f"indices 0 .. {total - 1}", found=f"{outside[0]}")
         heldout = params.heldout
-    pool = Offer(total=total, training=training, heldout=heldout).pool()
+    same = np.arange(total) if geometry is None else directions(geometry)
     if isinstance(params.views, int):
-        chosen = training_views(len(pool), params.views, None if angles is None else angles[list(pool)])
-        chosen = tuple(pool[k] for k in chosen)
+        pool = Offer(total=total, training=training, heldout=heldout).pool()
+        once = first_of_each(same[list(pool)]).tolist()
+        if len(once) < len(pool) and params.views <= len(once):  # no direction twice where there are others
+            pool = tuple(pool[k] for k in once)
+        chosen = tuple(pool[k] for k in training_views(len(pool), params.views, _angles(geometry, pool)))
     else:
         chosen = training_views(total, params.views)
+    trained = same[list(chosen)]
     if heldout is None:
         assert isinstance(params.heldout, int)
-        count = min(params.heldout, total - len(chosen))
-        return chosen, heldout_views(total, chosen, count, params.data_seed, angles)
-    own = [index for index in dict.fromkeys(heldout) if index not in set(chosen)]
+        count = min(params.heldout, int(np.isin(same, trained, invert=True).sum()))
+        angles = None if geometry is None else geometry.angles
+        return chosen, heldout_views(total, chosen, count, params.data_seed, angles, same)
+    own = [index for index in dict.fromkeys(heldout) if index not in set(chosen) and (protocol or same[index] not in trained)]
     if isinstance(params.heldout, tuple):
         return chosen, tuple(own)
     order = np.random.default_rng([params.data_seed, 0]).permutation(len(own))[: params.heldout]
     return chosen, tuple(sorted(own[k] for k in order))
+
+
+def _angles(geometry: ConeBeamGeometry | None, pool: tuple[int, ...]) -> np.ndarray | None:
+    """Return the angles of views [rad]; those of parallel beams over more than half a turn as directions in a whole turn."""
+    if geometry is None:
+        return None
+    angles, turn = geometry.angles[list(pool)], period(geometry)
+    return angles if turn > np.pi or np.ptp(angles) <= turn else 2 * np.mod(angles, turn)
 
 
 def measured_case(measured: Measured, params: MeasuredParams) -> Case:
@@ -208,21 +234,32 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     grid = measured.grid(params.size)
     truth = measured.truth() if measured.truth else None
     as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
+    scan = measured.scan(training, params.size, factor, measured.noise_after(training, factor))
     return Case(
         name=measured.name,
-        scan=measured.scan(training, params.size, factor, measured.noise_after(training, factor)),
+        scan=scan,
         truth=truth.averaged(grid) if truth else None,
         heldout=measured.scan(heldout, params.size, factor) if heldout else None,
         truth_note=measured.truth_note + (truth.note if truth else ""),
         training_views=training,
         heldout_views=heldout,
-        notes=measured.notes,
         facts={
             **(truth.facts if truth else {}),
             **({"published": measured.published} if as_published else {}),
             **({"preprocessing": dict(measured.preprocessing)} if measured.preprocessing else {}),
         },
+        notes=(*measured.notes, *_twin_note(measured, params, training)),
     )
+
+
+def _twin_note(measured: Measured, params: DatasetParams, training: Sequence[int]) -> list[str]:
+    """Return a sentence about held-out views in a direction that trains, if there are any."""
+    twins = measured.twins(params, training)
+    if not twins:
+        return []
+    named = ", ".join(map(str, twins[:5])) + (", ..." if len(twins) > 5 else "")
+    what = "they stay, as published" if measured.protocol else "left out of the scores"
+    return [f"{len(twins)} held-out views repeat the direction of a training view ({named}): {what}."]
 
 
 def usual_bin(detector_shape: tuple[int, int], size: int) -> int:

@@ -63,6 +63,7 @@ def read_naf(path: Path, offset_v: Sense = "loader") -> Measured:
         truth_note="the file's image, averaged over each voxel",
         training=tuple(range(training)),
         heldout=tuple(range(training, len(angles))) if len(parts) > 1 else None,
+        protocol=True,
         view_labels=content.labels(list(PARTS[: len(parts)]), [len(part) for part in projections]),
     )
 

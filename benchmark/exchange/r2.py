@@ -72,6 +72,7 @@ def read_r2(folder: Path) -> Measured:
         length_unit="unit",
         training=tuple(range(training)),
         heldout=tuple(range(training, len(everything))) if frames[1] else None,
+        protocol=True,
     )
 
 

@@ -36,16 +36,28 @@ def training_views(total: int, views: int | tuple[int, ...], angles: np.ndarray 
     return tuple(views)
 
 
-def heldout_views(total: int, training: tuple[int, ...], count: int, seed: int, angles: np.ndarray | None = None) -> tuple[int, ...]:
+def heldout_views(
+    total: int,
+    training: tuple[int, ...],
+    count: int,
+    seed: int,
+    angles: np.ndarray | None = None,
+    same: np.ndarray | None = None,
+) -> tuple[int, ...]:
     """Return the indices of `count` seeded held-out views, none of them in `training`.
 
     They are drawn from the views outside the usual training sets (10, 50 or 100 evenly spaced views), in an order that depends on the
-    seed alone, so that all usual numbers of training views share them. Raise InputError if fewer than `count` views are free.
+    seed alone, so that all usual numbers of training views share them. `same` [view] numbers the directions: no held-out view has the
+    direction of a training view. Raise InputError if fewer than `count` views are free.
     """
-    usual = {index for number in USUAL if number < total for index in training_views(total, number, angles)}
+    number_of = np.arange(total) if same is None else same
+    once = np.sort(np.unique(number_of, return_index=True)[1])  # training subsets take every direction once
+    places = None if angles is None else angles[once]
+    usual = {int(number_of[once[k]]) for usual in USUAL if usual < total for k in training_views(len(once), min(usual, len(once)), places)}
     shuffled = np.random.default_rng([seed, 0]).permutation(total).tolist()
-    order = sorted(shuffled, key=lambda index: index in usual)  # stable: views outside the usual subsets come first
-    free = [index for index in order if index not in set(training)]
+    order = sorted(shuffled, key=lambda index: number_of[index] in usual)  # stable: views outside the usual subsets come first
+    trained = set(number_of[list(training)].tolist())
+    free = [index for index in order if number_of[index] not in trained]
     if count > len(free):
         raise InputError("heldout", expected=f"at most {len(free)} (all views less the training views)", found=f"{count}")
     return tuple(sorted(free[:count]))
