@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from benchmark.errors import InputError
 from benchmark.plugins.specs import DatasetParams, Offer
+from benchmark.scan.box import beside_box_note
 from benchmark.scan.case import Case, outline
 from benchmark.scan.directions import directions, first_of_each, period
 from benchmark.scan.geometry import ConeBeamGeometry
@@ -248,7 +249,7 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
             **({"published": measured.published} if as_published else {}),
             **({"preprocessing": dict(measured.preprocessing)} if measured.preprocessing else {}),
         },
-        notes=(*measured.notes, *_twin_note(measured, params, training)),
+        notes=(*measured.notes, *_twin_note(measured, params, training), *beside_box_note(scan.projections, scan.geometry)),
     )
 
 

@@ -30,7 +30,7 @@ def validate(
     from benchmark.scan.case import file_name
     from benchmark.storage.writable import prove_file
     from benchmark.validate.diagnosis import diagnose
-    from benchmark.validate.numbers import mask_remarks, number_remarks, orbit_remarks
+    from benchmark.validate.numbers import box_remarks, mask_remarks, number_remarks, orbit_remarks
     from benchmark.validate.picture import write_picture
     from benchmark.validate.report import Report
 
@@ -39,7 +39,9 @@ def validate(
     if no_truth:
         setup = dataclasses.replace(setup, truth=None)
     geometry = setup.possible()
-    remarks = number_remarks(setup.projections) + (orbit_remarks(geometry) if geometry is not None else [])
+    remarks = number_remarks(setup.projections) + (
+        orbit_remarks(geometry) + box_remarks(setup.projections, geometry) if geometry is not None else []
+    )
     diagnosis = path = None
     if all(remark.level != "error" for remark in remarks):  # else nothing could fit
         remarks += mask_remarks(setup.projections, setup.masks)
