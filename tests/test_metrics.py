@@ -272,6 +272,24 @@ def test_the_inputs_are_left_alone(images):
     assert all(np.array_equal(a, b) for a, b in zip(images, copies, strict=True))
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_one_slice_is_scored_as_an_image(axis):
+    rng = np.random.default_rng(axis)
+    image = rng.random((24, 30))
+    noisy = image + 0.1 * rng.standard_normal(image.shape)
+    truth, guess = np.expand_dims(image, axis), np.expand_dims(noisy, axis)
+    expected = structural_similarity(
+        image, noisy, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=float(np.ptp(image))
+    )
+    assert volume.ssim(guess, truth) == pytest.approx(expected)
+    assert volume.ssim_naf(guess, truth) == pytest.approx(structural_similarity(image, noisy, win_size=7, data_range=2 * image.max()))
+    found = similarity.ssim_map(guess, truth)
+    assert found.shape == truth.shape and found.squeeze()[5:-5, 5:-5].mean() == pytest.approx(expected)
+    line = rng.random((3, 1, 40))  # a detector of one row
+    assert projection.ssim(line, line) == pytest.approx(1)
+    assert volume.ssim(np.ones((1, 1, 1)), np.zeros((1, 1, 1))) is None
+
+
 # -- pixels that do not count -----------------------------------------------------------------------------------------------
 
 

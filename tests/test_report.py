@@ -326,6 +326,22 @@ def test_a_mosaic_shows_the_right_slices_with_one_window_and_one_error_window():
     assert [text.get_text() for text in figure.axes[0].texts[:4]] == ["title", "truth", "a\n25.00 dB", "b\n25.00 dB"]
 
 
+@pytest.mark.parametrize("shape", [(1, 40, 40), (40, 1, 40), (40, 40, 1), (1, 1, 60), (60, 1, 1), (1, 1, 1)])
+def test_volumes_of_one_slice_and_detectors_of_one_row_are_drawn(shape):
+    truth = np.random.default_rng(0).random(shape, dtype=np.float32)
+    with canvas.styled():
+        columns = [mosaics.Strip("a", images.central_slices(truth), 25.0)]
+        view = [mosaics.Strip("a", [truth[:, 0]], 25.0)]
+        for figure in (
+            mosaics.slice_mosaic(truth, (1.0, 1.0, 1.0), columns, "title"),
+            mosaics.slice_mosaic(truth, (1.0, 1.0, 1.0), columns, "title", known=False),
+            mosaics.projection_mosaic(truth[:, 0], 3, 1.0, view, "title", "line integral"),
+        ):
+            figure.canvas.draw()
+            assert all(inches < 40 for inches in figure.get_size_inches())
+            assert all(axes.get_position().height > 0 for axes in figure.axes)
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_panels_and_texts_of_a_mosaic_do_not_overlap(known):
     truth = synthetic.truth((6, 8, 10))

@@ -92,24 +92,28 @@ def decibels(square: float, data_range: float) -> float | None:
 def gaussian_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float, valid: np.ndarray | None = None) -> float | None:
     """Return the mean SSIM, 2-D or 3-D: Gaussian window of sigma 1.5 (11 taps), population covariance, borders of 5 left out.
 
-    With `valid` (bool), of an image: the mean over the windows about valid pixels. None if the range is not positive, if an axis is
-    shorter than the window or if no pixel is valid.
+    An axis of length 1 does not count: a volume of one slice is scored as an image, a detector of one row as a line. With `valid` (bool),
+    of an image: the mean over the windows about valid pixels. None if the range is not positive, if any other axis is shorter than the
+    window or if no pixel is valid.
     """
-    if not data_range > 0 or min(truth.shape) < 2 * RADIUS + 1:
+    prediction, truth = np.squeeze(prediction), np.squeeze(truth)
+    if not truth.ndim or not data_range > 0 or min(truth.shape) < 2 * RADIUS + 1:
         return None
     options: dict[str, Any] = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=data_range)
     if valid is None or valid.all():
         return _in_slabs(prediction, truth, RADIUS, **options)
     from skimage.metrics import structural_similarity
 
+    valid = np.squeeze(valid)
     inner = (slice(RADIUS, -RADIUS),) * truth.ndim
     scores = structural_similarity(truth, prediction, full=True, **options)[1]
     return finite(scores[inner][valid[inner]].mean()) if valid[inner].any() else None
 
 
 def uniform_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float, width: int = 7) -> float | None:
-    """Return the mean SSIM: uniform window of `width`, sample covariance, borders left out; None as in gaussian_ssim."""
-    if not data_range > 0 or min(truth.shape) < width:
+    """Return the mean SSIM: uniform window of `width`, sample covariance, borders left out; axes of length 1 and None as in gaussian_ssim."""
+    prediction, truth = np.squeeze(prediction), np.squeeze(truth)
+    if not truth.ndim or not data_range > 0 or min(truth.shape) < width:
         return None
     return _in_slabs(prediction, truth, width // 2, win_size=width, data_range=data_range)
 
@@ -143,12 +147,14 @@ def ssim_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
 
     prediction, truth = pair(prediction, truth)
     lowest, highest = mapped.extent(truth)
-    if not highest > lowest or min(truth.shape) < 2 * RADIUS + 1:
+    shape, prediction, truth = truth.shape, np.squeeze(prediction), np.squeeze(truth)
+    if not truth.ndim or not highest > lowest or min(truth.shape) < 2 * RADIUS + 1:
         return None
     window: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": highest - lowest}
     depth = max(2 * RADIUS + 1, SLAB // truth[0].size)
 
-    def write(scores: np.ndarray) -> None:
+    def write(whole: np.ndarray) -> None:
+        scores = np.squeeze(whole)
         for start in range(0, len(truth), depth):
             end = min(start + depth, len(truth))
             low = max(0, min(start - RADIUS, end - 2 * RADIUS - 1))
@@ -158,7 +164,7 @@ def ssim_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
             for array in (prediction, truth, scores):
                 mapped.release(array)
 
-    return mapped.filled(truth.shape, write)
+    return mapped.filled(shape, write)
 
 
 def zero_padded_ssim(prediction: np.ndarray, truth: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:

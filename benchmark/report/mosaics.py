@@ -23,6 +23,7 @@ from benchmark.storage import atomic
 
 ERROR_COLOURS = "RdBu_r"
 GAP, MARGIN, TITLE, BAR = 0.06, 0.3, 0.34, 0.95  # [inch] between panels, left, above for the title, right for the colour bars
+FLAT, TALL = 0.08, 4.0  # height over width of a panel, at most: one row of pixels or one slice is stretched to be seen
 MOST_VIEWS = 24  # panels of a picture of projections
 
 
@@ -36,8 +37,8 @@ class Reference:
 
     @property
     def height(self) -> float:
-        """Aspect of the panel: height over width."""
-        return self.image.shape[0] * self.aspect / self.image.shape[1]
+        """Aspect of the panel: height over width, between FLAT and TALL."""
+        return min(max(self.image.shape[0] * self.aspect / self.image.shape[1], FLAT), TALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,8 @@ def mosaic(rows: list[Reference], columns: list[Strip], grey: Window, title: str
     middle = (high + low) / 2 if tiers == 2 else low
     for image, name, bottom, upper in ((grey_image, unit, middle, high), (error_image, "error", low, middle)):
         if image is not None:
-            bottom, upper = bottom + 0.08, upper - 0.08
+            spare = min(0.08, (upper - bottom) / 4)
+            bottom, upper = bottom + spare, upper - spare
             _bar(figure, image, name, ((width - BAR + 0.1) / width, bottom / height, 0.12 / width, (upper - bottom) / height))
     return figure
 
