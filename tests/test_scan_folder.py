@@ -25,11 +25,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
+from benchmark.api import Ellipsoids, Run
 from benchmark.cli.main import main
 from benchmark.datasets.folder import FolderParams, is_scan, load
 from benchmark.errors import InputError
 from benchmark.files.door import open_stack, read_rows
 from benchmark.files.limits import memory_limit
+from benchmark.methods.sart import SartParams
+from benchmark.methods.sart.reconstruct import reconstruct as sart
+from benchmark.metrics import register_metrics
+from benchmark.metrics.scorer import Scorer
 from benchmark.reconstruction.fdk import not_circular
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan_folder.load import open_scan_folder
@@ -591,3 +596,31 @@ def test_scan_of_something_else(tmp_path, capsys):
     for more in (["--datasets", "folder,ball"], ["--volume", "x.npy"]):
         assert main(["run", "--scan", str(tmp_path), *more]) == 2
         assert "expected one of --scan and --volume, and at most one dataset" in capsys.readouterr().err
+
+
+def test_a_body_larger_than_the_box_is_said_and_a_margin_mends_it(tmp_path):
+    body = Ellipsoids(np.array([[5.0, -8, 4], [8, 3, -2]]), np.array([[70.0, 55, 65], [9, 12, 7]]), np.array([0.02, 0.015]))
+    box = balls.scanner(views=24, size=6, volume_spacing=(10.0,) * 3, detector_shape=(24, 24), detector_pitch=(16.0, 16.0))
+    np.save(tmp_path / "p.npy", body.project(box, 2))
+    np.save(tmp_path / "truth.npy", body.averaged(box))
+    whole = {
+        "projections": {"file": "p.npy"},
+        "geometry": {"source_to_origin": 500, "source_to_detector": 700, "detector_pitch": 16},
+        "angles": {"arc": 360},
+        "truth": {"file": "truth.npy", "extent": [60, 60, 60]},
+    }
+    psnr, shapes = {}, {}
+    for name, volume in {"box": {"extent": [60] * 3}, "margin": {"extent": [60] * 3, "margin": 50}, "auto": {"extent": "auto"}}.items():
+        (tmp_path / "scan.yaml").write_text(yaml.safe_dump({**whole, "volume": volume}))
+        case = load(FolderParams(path=str(tmp_path), views=20, heldout=4, size=6, bin=1))
+        found = sart(case.scan, SartParams(iterations=4), Run())
+        psnr[name] = Scorer(case, register_metrics()).volume_psnr(found.volume)
+        shapes[name] = case.truth.shape
+        assert any("volume.extent" in note for note in case.notes) == (name == "box"), case.notes
+        part = tuple(slice(*ends) for ends in case.facts.get("scored", ()))
+        np.testing.assert_allclose(case.truth[part], body.averaged(box), rtol=1e-5, atol=1e-7)
+    assert shapes == {"box": (6, 6, 6), "margin": (16, 16, 16), "auto": shapes["auto"]} and min(shapes["auto"]) >= 24
+    assert psnr["margin"] > psnr["box"] + 15 and psnr["auto"] > psnr["box"] + 15
+    (tmp_path / "scan.yaml").write_text(yaml.safe_dump({**whole, "truth": {"file": "truth.npy"}, "volume": {"extent": "auto"}}))
+    with pytest.raises(InputError, match="truth.extent: expected the truth's edge lengths"):
+        open_scan_folder(tmp_path)

@@ -62,6 +62,7 @@ class Measured:
     - `training`: the views that training subsets are taken from, in order of measurement (default: all).
     - `heldout`: the held-out views (default: drawn from the views that do not train). Those of a direction that trains are left out, and
       a note says so; if `protocol` is True, a published protocol names them, and they stay.
+    - `around`: region to reconstruct, lower and upper corner [2, 3] z y x [mm], if larger than the geometry's box, which alone is scored.
     - `view_labels`: one number per view, by name (see Scan).
     - `valid()`: bool [v, u], the detector's pixels that measure; the others are repaired in `view`. None where all do.
     - `preprocessing`: what was done to the measured numbers, for the record: found or given values by the name of the step.
@@ -86,6 +87,7 @@ class Measured:
     training: tuple[int, ...] | None = None
     heldout: tuple[int, ...] | None = None
     protocol: bool = False
+    around: np.ndarray | None = None
     view_labels: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     published: Mapping[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -132,10 +134,38 @@ class Measured:
         return tuple(index for index in wanted if index not in set(training) and int(same[index]) in trained)
 
     def grid(self, size: int) -> ConeBeamGeometry:
-        """Return the geometry with `size` voxels along the box's longest edge and proportionate numbers along the others."""
+        """Return the geometry with `size` voxels along the box's longest edge and proportionate numbers along the others.
+
+        The region `around` the box adds whole voxels.
+        """
+        box = self.box(size)
+        before, after = self._beyond(box)
+        shift = (after - before) / 2 * np.array(box.volume_spacing)
+        (z, y, x), offset = (before + after + box.volume_shape).tolist(), tuple((shift + box.volume_offset).tolist())
+        return dataclasses.replace(box, volume_shape=(z, y, x), volume_offset=offset) if (before + after).any() else box
+
+    def box(self, size: int) -> ConeBeamGeometry:
+        """Return the geometry with the scored box alone, on the voxels of `grid`."""
         shape = self.geometry.volume_shape
         z, y, x = (max(1, round(count * size / max(shape))) for count in shape)
         return self.geometry.with_volume((z, y, x))
+
+    def scored(self, size: int) -> list[list[int]] | None:
+        """Return the voxels of `grid` that the scored box covers, [first, one after the last] along z, y, x; None for all of them."""
+        box = self.box(size)
+        before, after = self._beyond(box)
+        if not (before + after).any():
+            return None
+        return [[int(first), int(first + count)] for first, count in zip(before, box.volume_shape, strict=True)]
+
+    def _beyond(self, box: ConeBeamGeometry) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers of voxels below and above the box along z, y, x."""
+        if self.around is None:
+            return np.zeros(3, int), np.zeros(3, int)
+        low, high = box.volume_bounds[:, ::-1]
+        room = np.stack([low - self.around[0], self.around[1] - high]) / box.volume_spacing
+        before, after = np.maximum(0, np.ceil(room - 1e-6)).astype(int)
+        return before, after
 
     def noise_after(self, views: Sequence[int], factor: int) -> float | None:
         """Return the standard deviation of means of factor x factor pixels, from `noise` if given, else from the views."""
@@ -232,7 +262,7 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     training, heldout = measured.choose(params)
     measured = measured if measured.calibrated is None else measured.calibrated(heldout)
     factor = params.bin or usual_bin(measured.geometry.detector_shape, params.size)
-    grid = measured.grid(params.size)
+    grid, scored = measured.grid(params.size), measured.scored(params.size)
     truth = measured.truth() if measured.truth else None
     as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
     scan = measured.scan(training, params.size, factor, measured.noise_after(training, factor))
@@ -241,16 +271,22 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
         scan=scan,
         truth=truth.averaged(grid) if truth else None,
         heldout=measured.scan(heldout, params.size, factor) if heldout else None,
-        truth_note=measured.truth_note + (truth.note if truth else ""),
+        truth_note=measured.truth_note + (truth.note + (_scored_note(scored) if scored else "") if truth else ""),
         training_views=training,
         heldout_views=heldout,
         facts={
             **(truth.facts if truth else {}),
             **({"published": measured.published} if as_published else {}),
             **({"preprocessing": dict(measured.preprocessing)} if measured.preprocessing else {}),
+            **({"scored": scored} if scored else {}),
         },
         notes=(*measured.notes, *_twin_note(measured, params, training), *beside_box_note(scan.projections, scan.geometry)),
     )
+
+
+def _scored_note(scored: list[list[int]]) -> str:
+    """Return an addition to the truth's note: the box that is scored."""
+    return f"; scored in its box of {' x '.join(str(last - first) for first, last in scored)} voxels alone, shown as 0 around it"
 
 
 def _twin_note(measured: Measured, params: DatasetParams, training: Sequence[int]) -> list[str]:

@@ -34,7 +34,7 @@ class Scorer:
         values: dict[str, float | None] = {}
         problems: list[str] = []
         if self.case.truth is not None:
-            self._apply("volume", self.case.scan, volume, self.case.truth, values, problems)
+            self._apply("volume", self.case.scan, self._scored(volume), self._scored(self.case.truth), values, problems)
         rendered = any(metric.kind == "projection" for metric in self.metrics)
         for prefix, scan in (("projection", self.case.heldout), ("fit", self.case.scan)):
             if rendered and scan is not None and scan.composite == "over":
@@ -46,6 +46,11 @@ class Scorer:
                 views = filled_in(views, scan.projections, scan.valid)
                 self._apply(prefix, scan, views, scan.projections, values, problems, {"valid": scan.valid})
         return values, problems
+
+    def _scored(self, volume: np.ndarray) -> np.ndarray:
+        """Return the part of a volume that is scored against the truth: all, unless the case's facts name a box."""
+        box = tuple(slice(first, last) for first, last in self.case.facts.get("scored", ()))
+        return volume[box] if box else volume
 
     def versions(self, names: Iterable[str]) -> dict[str, int]:
         """Return the revision of the metric behind each name."""
@@ -90,5 +95,5 @@ class Scorer:
         metric = next((metric for metric in self.metrics if (metric.kind, metric.name) == ("volume", "psnr")), None)
         if metric is None or self.case.truth is None:
             return None
-        value = resolve(metric.target)(volume, self.case.truth)  # None: a constant truth has no range
+        value = resolve(metric.target)(self._scored(volume), self._scored(self.case.truth))  # None: a constant truth has no range
         return None if value is None else float(value)

@@ -151,10 +151,13 @@ class Angles(Section):
 class Volume(Section):
     """Reconstruction grid; without this section the grid covers the detector's field of view. Triples are (z, y, x)."""
 
-    extent: tuple[float, float, float] = Field(description="edge lengths, faces included")
+    extent: tuple[float, float, float] | Literal["auto"] = Field(
+        description="edge lengths, faces included; auto = all that the detector sees, scored in the box of truth.extent"
+    )
+    margin: float = Field(0.0, ge=0, description="reconstructed beyond the extent on every side, and not scored")
     offset: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="of its centre from the origin")
     shape: tuple[int, int, int] | None = Field(
-        None, description="voxels, those of --size native; with another --size only their ratios count"
+        None, description="voxels of the extent, those of --size native; with another --size only their ratios count"
     )
 
 

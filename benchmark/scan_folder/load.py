@@ -6,10 +6,11 @@ import dataclasses
 from pathlib import Path
 
 from benchmark.acquisition.measured import Measured
+from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan_folder.description import UNITS, read_description
 from benchmark.scan_folder.masks import Silhouettes
 from benchmark.scan_folder.numbers import Images
-from benchmark.scan_folder.orbit import orbit
+from benchmark.scan_folder.orbit import orbit_values, surroundings
 from benchmark.scan_folder.truth import read_truth
 
 
@@ -19,9 +20,11 @@ def open_scan_folder(folder: Path) -> Measured:
     images = Images.open(description)
     views, rows, columns = images.stack.shape
     general = description.general
+    values = orbit_values(description, views, (rows, columns))
     measured = Measured(
         name=general.name or description.folder.resolve().name,
-        geometry=orbit(description, views, (rows, columns)),
+        geometry=ConeBeamGeometry(**values),
+        around=surroundings(description, values),
         view=images.view,
         mask=None if description.masks is None else Silhouettes.open(description, images.stack.shape).view,
         photons=description.projections.photons,

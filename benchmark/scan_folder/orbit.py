@@ -91,14 +91,39 @@ def _per_view(description: Description, where: str, value: PerView, views: int) 
 
 def _box(description: Description, scanner: dict[str, Any]) -> dict[str, Any]:
     """Return the reconstruction grid; voxels are cubes of a thousandth of the longest edge unless their number is given."""
-    unit, given = length(description), description.volume
-    extent = scaled(given.extent, unit) if given else field_of_view(scanner)
+    unit, given, truth = length(description), description.volume, description.truth
+    offset = scaled(given.offset, unit) if given else (0.0, 0.0, 0.0)
+    if given and given.extent != "auto":
+        extent = scaled(given.extent, unit)
+    elif given and truth:  # the box that is scored
+        if truth.extent is None:
+            where = f"{description.folder / FILE}: truth.extent"
+            raise InputError(where, expected="the truth's edge lengths, as volume.extent is auto", found="none")
+        extent, offset = scaled(truth.extent, unit), scaled(truth.offset, unit) if truth.offset else offset
+    else:
+        extent = field_of_view(scanner)
     _check_positive(description, "volume.extent", extent)
     shape = given.shape if given and given.shape else tuple(max(1, round(1000 * edge / max(extent))) for edge in extent)
     if min(shape) < 1:
         raise InputError(f"{description.folder / FILE}: volume.shape", expected="positive numbers of voxels", found=f"{shape}")
-    offset = scaled(given.offset, unit) if given else (0.0, 0.0, 0.0)
     return {"volume_shape": shape, "volume_spacing": spacing_of(extent, shape), "volume_offset": offset}
+
+
+def surroundings(description: Description, scanner: dict[str, Any]) -> np.ndarray | None:
+    """Return the region to reconstruct around the scored box, lower and upper corner [2, 3] z y x [mm]; None if it is the box.
+
+    `scanner` holds the keywords of the geometry, the volume's included.
+    """
+    given = description.volume
+    if given is None or (given.extent != "auto" and not given.margin):
+        return None
+    box = np.multiply(scanner["volume_shape"], scanner["volume_spacing"])
+    centre = np.array(scanner["volume_offset"])
+    region = np.stack([centre - box / 2, centre + box / 2])
+    if given.extent == "auto":
+        seen, middle = np.array(field_of_view(scanner)), np.array(scaled(given.offset, length(description)))
+        region = np.stack([np.minimum(region[0], middle - seen / 2), np.maximum(region[1], middle + seen / 2)])
+    return region + np.array([[-1.0], [1.0]]) * given.margin * length(description)
 
 
 def field_of_view(scanner: dict[str, Any]) -> Triple:

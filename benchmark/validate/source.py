@@ -12,7 +12,7 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan_folder.description import FILE, Description, read_description
 from benchmark.scan_folder.masks import Silhouettes
 from benchmark.scan_folder.numbers import Images
-from benchmark.scan_folder.orbit import orbit_values
+from benchmark.scan_folder.orbit import orbit_values, surroundings
 from benchmark.scan_folder.truth import read_truth
 from benchmark.validate.setup import Setup
 
@@ -32,6 +32,11 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
     images = Images.open(description)
     views, rows, columns = images.stack.shape
     values = orbit_values(description, views, (rows, columns))
+    around = surroundings(description, values)
+    if around is not None:  # the truth knows the box alone, the projections show what is around it
+        low, high = around
+        spacing = (high - low) / values["volume_shape"]
+        values |= {"volume_spacing": tuple(spacing.tolist()), "volume_offset": tuple(((low + high) / 2).tolist())}
     most = min(MOST_VIEWS, max(FEWEST_VIEWS, MOST_BYTES // (4 * rows * columns)))
     # An index stands for each view until the choice of views is known.
     setup = Setup(np.arange(views)[:, None, None], values, box_follows=description.volume is None).some_views(most)
@@ -47,7 +52,7 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
     )
     setup = setup.changed(volume_shape=(z, y, x), volume_spacing=spacing)
     name = description.general.name or description.folder.resolve().name
-    return name, setup if description.truth is None else setup.with_truth(_truth(description, setup))
+    return name, setup if description.truth is None or around is not None else setup.with_truth(_truth(description, setup))
 
 
 def _truth(description: Description, setup: Setup) -> np.ndarray:
