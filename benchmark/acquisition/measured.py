@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -67,7 +67,7 @@ class Measured:
     - `valid()`: bool [v, u], the detector's pixels that measure; the others are repaired in `view`. None where all do.
     - `preprocessing`: what was done to the measured numbers, for the record: found or given values by the name of the step.
     - `calibrated(heldout)`: the scan with everything found that is to be found from the views themselves (bad pixels, an axis off
-      centre), without those held out; None where there is nothing to find. Views cannot be read as a Scan before.
+      centre), without those held out, and with its `preprocessing`; None where there is none. `scan` may not be called before.
     - `grid_stated`: False if the voxels of `geometry` are made up.
     - `published`: {'data': ..., 'scene': ...} where the user declares that the scan is that scene of a published collection.
     - `notes`: sentences for the user about these data (files left out, values assumed).
@@ -177,7 +177,7 @@ class Measured:
         """Return a Scan of these views with factor x factor pixels averaged, converted one at a time (into a file where they are large).
 
         An averaged pixel is in the mask if any of its pixels is, and valid if most of its pixels are. Raise ValueError before
-        `calibrated`, if there is anything to find.
+        `calibrated`, if there is one.
         """
         if self.calibrated is not None:
             raise ValueError(f"'{self.name}': call calibrated(heldout) before scan(views): some of its description is found from the views")
@@ -200,7 +200,9 @@ class Measured:
         if measuring is not None:
             most = binned(measuring[None], factor)[0] > 0.5
             valid = mapped.copied(np.broadcast_to(most, geometry.projection_shape), np.bool_)
-        known = dict(photons=photons, length_unit=self.length_unit, view_labels=labels, masks=masks, noise=noise, valid=valid)
+        known: dict[str, Any] = dict(
+            photons=photons, length_unit=self.length_unit, view_labels=labels, masks=masks, noise=noise, valid=valid
+        )
         return Scan(projections, geometry, **known)
 
 

@@ -15,10 +15,12 @@ from benchmark.scan.hounsfield import MU_WATER
 from benchmark.storage.yaml_file import read_yaml
 
 FILE = "scan.yaml"
+AUTO = "auto"  # in place of a value: found from the projections
 VERSION = 1
 UNITS = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001}  # [mm]; any other name is kept, and so are its numbers
 
 Axes = tuple[Literal["view", "v", "u"], ...]
+Region = tuple[int, int, int, int]  # [v0, v1, u0, u1], the ends not included
 PerView = float | tuple[float, ...] | str  # a number, one per view, or a file with them
 
 
@@ -73,12 +75,41 @@ class Projections(Section):
     @model_validator(mode="after")
     def _complete(self) -> Projections:
         _check_axes(self.axes)
-        if self.values == "intensities" and self.flat is None:
-            raise InputError("flat", expected="the intensity without object (a number or a file) for intensities", found="none")
         if self.values == "intensities" and self.scale != 1.0:
             raise InputError("scale", expected="1 for intensities", found=f"{self.scale:g}")
         if self.values == "line_integrals" and (self.flat is not None or self.dark != 0):
             raise InputError("flat, dark", expected="values: intensities", found="values: line_integrals")
+        return self
+
+
+class Preprocessing(Section):
+    """Steps that mend measured numbers, all off by default. They are taken in the order below, whatever their order in the file.
+
+    Regions are [v0, v1, u0, u1], rows v0 to v1 - 1 and columns u0 to u1 - 1, counted as an image viewer shows the files: from 0, row and
+    column as stored.
+    """
+
+    bad_pixels: str | None = Field(None, description="dead and hot pixels, repaired and not scored: auto, or a file (0 is good)")
+    zingers: float | None = Field(None, gt=0, description="pixels brighter than their neighbours' median by this share become that median")
+    air: Literal["auto"] | Region | None = Field(
+        None, description="region without object in every view, whose mean becomes I0: auto or 4 numbers"
+    )
+    crop: Region | None = Field(None, description="region of the detector to keep")
+    bin: int = Field(1, ge=1, description="pixels averaged along each direction, before the logarithm")
+    beam_hardening: tuple[float, ...] | None = Field(
+        None, min_length=1, max_length=10, description="a1, a2, ... of the line integral a1 p + a2 p^2 + ..."
+    )
+    rings: bool = Field(False, description="subtract each pixel's constant deviation from its neighbours, seen in the mean of the views")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Preprocessing:
+        for name, region in (("air", self.air), ("crop", self.crop)):
+            if isinstance(region, tuple) and not (0 <= region[0] < region[1] and 0 <= region[2] < region[3]):
+                raise InputError(name, expected="[v0, v1, u0, u1] with 0 <= v0 < v1 and 0 <= u0 < u1", found=f"{list(region)}")
+        if self.beam_hardening is not None and not self.beam_hardening[0] > 0:
+            raise InputError(
+                "beam_hardening", expected="a first coefficient above 0: values must grow", found=f"{self.beam_hardening[0]:g}"
+            )
         return self
 
 
@@ -107,7 +138,7 @@ class Geometry(Section):
     source_to_detector: float | None = Field(None, gt=0, description="from the source to the detector")
     detector_pitch: float | tuple[float, float] | None = Field(None, description="pixel size, one number or (v, u)")
     detector_offset: tuple[float, float] = Field((0.0, 0.0), description="(v, u) of the detector's centre from the central ray")
-    axis_shift: PerView = Field(0.0, description="source and detector moved together along u")
+    axis_shift: PerView = Field(0.0, description="source and detector moved together along u; auto finds it from the projections")
     source_height: PerView = Field(0.0, description="source and detector moved together along z (helix)")
     detector_roll: PerView = Field(0.0, description="detector turned about the central ray")
     detector_pitch_angle: PerView = Field(0.0, description="detector turned about u")
@@ -209,6 +240,12 @@ class Description:
     volume: Volume | None
     truth: Truth | None
     views: Views
+    preprocessing: Preprocessing | None = None
+
+    @property
+    def finds_axis(self) -> bool:
+        """True if the axis shift is to be found from the projections."""
+        return self.geometry.axis_shift == AUTO
 
     def path(self, where: str, name: str) -> Path:
         """Return the path of a file of the scan. Raise InputError for a name that leads out of the folder."""
@@ -221,6 +258,7 @@ class Description:
 
 SECTIONS: dict[str, type[Params]] = {
     "projections": Projections,
+    "preprocessing": Preprocessing,
     "masks": Masks,
     "geometry": Geometry,
     "angles": Angles,
@@ -256,6 +294,10 @@ def read_description(folder: Path) -> Description:
     if geometry is not None and (geometry.vectors is None) == (content.get("angles") is None):
         expected = "angles" if geometry.vectors is None else "no angles beside geometry.vectors"
         mistakes.add("angles", expected=expected, found="none" if geometry.vectors is None else "both")
+    projections, steps = found.get("projections"), found.get("preprocessing")
+    if projections is not None and projections.values == "intensities" and projections.flat is None and not (steps and steps.air):
+        expected = "the intensity without object (a number or a file) for intensities, or a region of air (preprocessing.air)"
+        mistakes.add("projections.flat", expected=expected, found="none")
     mistakes.raise_if_any(str(path))
     assert general is not None
     return Description(
@@ -268,6 +310,7 @@ def read_description(folder: Path) -> Description:
         found.get("volume"),
         found.get("truth"),
         found.get("views") or Views(training=None, heldout=None),
+        found.get("preprocessing"),
     )
 
 

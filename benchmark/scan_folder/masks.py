@@ -10,6 +10,7 @@ from benchmark.errors import InputError
 from benchmark.files.stack import Stack
 from benchmark.scan_folder.description import Description
 from benchmark.scan_folder.numbers import open_array, turned
+from benchmark.scan_folder.window import Window
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,6 +20,7 @@ class Silhouettes:
     stack: Stack  # [view, v, u] as stored
     first_row: str
     first_column: str
+    window: Window
 
     @classmethod
     def open(cls, description: Description, shape: tuple[int, int, int]) -> Silhouettes:
@@ -31,14 +33,19 @@ class Silhouettes:
         if stack.shape != shape:
             fix = "Check the number of masks, and masks.axes."
             raise InputError(stack.where, expected=f"masks [view, v, u] = {shape}, as the projections", found=f"{stack.shape}", fix=fix)
-        return cls(stack, given.first_row or views.first_row, given.first_column or views.first_column)
+        window = Window.of(description, shape[1:])
+        return cls(stack, given.first_row or views.first_row, given.first_column or views.first_column, window)
 
     def view(self, index: int) -> np.ndarray:
-        """Return the mask of one view, bool [v, u], row 0 lowest, column 0 left. Raise InputError, naming the file, for an empty mask."""
+        """Return the mask of one view, bool [v, u], row 0 lowest, column 0 left; a bin is inside if a part of it is.
+
+        Raise InputError, naming the file, for an empty mask.
+        """
         stored = np.asarray(self.stack.page(index))
         if not np.isfinite(stored).all():
             raise InputError(f"{self.stack.where}: view {index}", expected="finite numbers", found="NaN or Inf")
         if not stored.any():
             fix = "Mend it, or leave this view out (views: training, heldout)."
             raise InputError(f"{self.stack.where}: view {index}", expected="the thing in every mask", found="an empty mask", fix=fix)
-        return turned(stored != 0, self.first_row, self.first_column)
+        shown = turned(stored != 0, self.first_row, self.first_column)
+        return shown if self.window.whole else self.window.means(shown) > 0

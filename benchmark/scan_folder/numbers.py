@@ -17,6 +17,7 @@ from benchmark.scan_folder.description import FILE, Description, Projections, Ra
 from benchmark.scan_folder.orbit import angles
 
 MOST = 1000.0  # no detector counts a beam attenuated by e^-1000: such numbers are no line integrals
+LARGEST = 600.0  # line integral whose intensity is still a number
 HALF_A_COUNT = 0.5  # the least intensity of whole numbers, as in benchmark.acquisition.noise
 
 
@@ -47,14 +48,18 @@ class Images:
         stack = stack.transposed([given.axes.index(name) for name in ("view", "v", "u")])
         if stack.names and description.angles is not None and (description.angles.file or description.angles.values):
             check_names(f"{description.folder / FILE}: angles", stack.names, angles(description, len(stack.names)))
-        flat = None if given.flat is None else _image(description, "flat", given.flat, stack)
-        dark = _image(description, "dark", given.dark, stack)
-        if flat is not None and not (flat - dark > 0).all():
+        flat = None if given.flat is None else stored_image(description, "projections.flat", given.flat, stack)
+        dark = stored_image(description, "projections.dark", given.dark, stack)
+        if flat is None and given.values == "intensities":  # the unit of intensity is that of the air beside the object
+            flat = dark + np.float32(1)
+        steps = description.preprocessing
+        unlit = 0 if flat is None else int((flat - dark <= 0).sum())
+        if unlit and not (steps and steps.bad_pixels and unlit < (flat - dark).size):
             raise InputError(
                 f"{description.folder / FILE}: projections.flat",
                 expected="more than projections.dark in every pixel",
-                found=f"{int((flat - dark <= 0).sum())} pixels with no more",
-                fix="Repair dead pixels of the flat image first.",
+                found=f"{unlit} pixels with no more",
+                fix="Repair these pixels: preprocessing: {bad_pixels: auto}.",
             )
         return cls(stack, given, flat, dark)
 
@@ -66,18 +71,37 @@ class Images:
             raise InputError(f"{self.stack.where}: view {index}", expected="finite numbers", found="NaN or Inf")
         if self.flat is None:
             found = stored * np.float32(self.given.scale)
-            if np.abs(found).max(initial=0) > MOST:
-                raise InputError(
-                    f"{self.stack.where}: view {index}",
-                    expected=f"line integrals (-log of I / I0, a few units, {MOST:g} at most)",
-                    found=f"{found.flat[np.abs(found).argmax()]:g}",
-                    fix="If these are intensities say so (values: intensities, flat: ...); else check scale and raw.byte_order.",
-                )
+            self.check_line_integrals(index, found)
         else:
-            beam = self.flat - self.dark
-            floor = HALF_A_COUNT if self.stack.dtype.kind in "iub" else 1e-6 * float(beam.max())
-            found = -np.log(np.maximum(stored - self.dark, floor) / beam)
+            found = -np.log(np.maximum(stored - self.dark, self._floor) / (self.flat - self.dark))
         return np.ascontiguousarray(turned(found, self.given.first_row, self.given.first_column), dtype=np.float32)
+
+    def transmission(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return I / I0 of one view and its least possible value, float64 [v, u] as stored; NaN where there is no number or no beam."""
+        stored = np.asarray(self.stack.page(index), dtype=np.float64)
+        if self.flat is None:
+            found = np.exp(np.clip(-stored * self.given.scale, -LARGEST, LARGEST))  # of NaN NaN
+            return np.where(np.isfinite(stored), found, np.nan), np.full(stored.shape, np.exp(-LARGEST))
+        beam = self.flat - self.dark
+        beam = np.where(beam > 0, beam, np.nan).astype(np.float64)
+        found = np.where(np.isfinite(stored), (stored - self.dark) / beam, np.nan)
+        return found, np.broadcast_to(self._floor / beam, stored.shape)
+
+    @property
+    def _floor(self) -> float:
+        """Return the least intensity that counts."""
+        assert self.flat is not None
+        return HALF_A_COUNT if self.stack.dtype.kind in "iub" else 1e-6 * float((self.flat - self.dark).max())
+
+    def check_line_integrals(self, index: int, found: np.ndarray) -> None:
+        """Raise InputError, naming the file, for numbers of a view that are no line integrals."""
+        if np.abs(found).max(initial=0) > MOST:
+            raise InputError(
+                f"{self.stack.where}: view {index}",
+                expected=f"line integrals (-log of I / I0, a few units, {MOST:g} at most)",
+                found=f"{found.flat[np.abs(found).argmax()]:g}",
+                fix="If these are intensities say so (values: intensities, flat: ...); else check scale and raw.byte_order.",
+            )
 
 
 def check_names(where: str, names: tuple[str, ...], angles: np.ndarray) -> None:
@@ -102,11 +126,11 @@ def turned(image: np.ndarray, first_row: str, first_column: str) -> np.ndarray:
     return image[:, ::-1] if first_column == "right" else image
 
 
-def _image(description: Description, name: str, value: float | str, stack: Stack) -> np.ndarray:
-    """Return a number [1, 1], or the mean of the images in a file, as stored [v, u]."""
+def stored_image(description: Description, where: str, value: float | str, stack: Stack) -> np.ndarray:
+    """Return a number [1, 1], or the mean of the images in a file of the scan, as stored [v, u]; `where` is its key in scan.yaml."""
     if not isinstance(value, str):
         return np.full((1, 1), value, dtype=np.float32)
-    images = _open_images(description.path(f"projections.{name}", value), description.projections.raw, stack.shape)
+    images = _open_images(description.path(where, value), description.projections.raw, stack.shape)
     if images.shape[1:] != stack.shape[1:]:
         raise InputError(images.where, expected=f"images of {stack.shape[1]} x {stack.shape[2]} pixels", found=f"{images.shape[1:]}")
     total = np.zeros(images.shape[1:], dtype=np.float64)

@@ -9,13 +9,17 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.files.door import read_rows
 from benchmark.scan.geometry import ConeBeamGeometry, Triple, parallel_distances
-from benchmark.scan_folder.description import FILE, UNITS, Description, PerView
+from benchmark.scan_folder.description import AUTO, FILE, UNITS, Description, PerView
+from benchmark.scan_folder.window import Window
 
 ANGLE = r"angle|theta|rotation|\bdeg|\brad"  # in the header of the column
 
 
 def orbit(description: Description, views: int, detector: tuple[int, int]) -> ConeBeamGeometry:
-    """Return the geometry of all views. Raise InputError for values that contradict the projections or describe no scanner."""
+    """Return the geometry of all views; `detector` is the stored (v, u). An axis shift to be found is 0 here.
+
+    Raise InputError for values that contradict the projections or describe no scanner.
+    """
     return ConeBeamGeometry(**orbit_values(description, views, detector))
 
 
@@ -42,6 +46,7 @@ def orbit_values(description: Description, views: int, detector: tuple[int, int]
         angles=angles(description, views) * angle,
         **{name: _per_view(description, f"geometry.{name}", getattr(given, name), views) * factor for name, factor in units.items()},
     )
+    scanner = Window.of(description, detector).placed(scanner)
     return {**scanner, **_box(description, scanner)}
 
 
@@ -78,6 +83,7 @@ def angles(description: Description, views: int) -> np.ndarray:
 
 
 def _per_view(description: Description, where: str, value: PerView, views: int) -> np.ndarray:
+    value = 0.0 if value == AUTO and where == "geometry.axis_shift" else value  # until it is found
     if isinstance(value, str):
         key, general = where.rpartition(".")[2], description.general
         unit = general.length_unit if key in ("axis_shift", "source_height") else general.angle_unit
@@ -155,4 +161,5 @@ def _from_vectors(description: Description, views: int, detector: tuple[int, int
     if description.projections.first_column == "right":
         vectors[:, 2] *= -1
     scanner = {**ConeBeamGeometry.nominal(vectors), "detector_shape": detector, "detector_offset": (0.0, 0.0)}
+    scanner = Window.of(description, detector).placed(scanner)
     return {**scanner, **_box(description, scanner)}
