@@ -11,8 +11,8 @@ from benchmark.acquisition.voxels import Voxels
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan_folder.description import FILE, Description, read_description
 from benchmark.scan_folder.masks import Silhouettes
-from benchmark.scan_folder.numbers import Images
 from benchmark.scan_folder.orbit import orbit_values, surroundings
+from benchmark.scan_folder.prepared import Prepared, preprocessing_note
 from benchmark.scan_folder.truth import read_truth
 from benchmark.validate.setup import Setup
 
@@ -29,9 +29,12 @@ def is_scan_folder(text: str) -> bool:
 def folder_setup(folder: Path) -> tuple[str, Setup]:
     """Return name and setup of a scan folder, even with an impossible geometry: some of all views, at the detector's resolution."""
     description = read_description(folder)
-    images = Images.open(description)
-    views, rows, columns = images.stack.shape
-    values = orbit_values(description, views, (rows, columns))
+    prepared = Prepared.open(description)
+    stored = prepared.images.stack.shape
+    views, (rows, columns) = stored[0], prepared.window.shape
+    values = orbit_values(description, views, stored[1:])
+    if description.finds_axis:
+        values["axis_shift"] = prepared.axis.shift
     around = surroundings(description, values)
     if around is not None:  # the truth knows the box alone, the projections show what is around it
         low, high = around
@@ -41,9 +44,9 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
     # An index stands for each view until the choice of views is known.
     setup = Setup(np.arange(views)[:, None, None], values, box_follows=description.volume is None).some_views(most)
     indices = [int(index) for index in setup.projections.ravel()]
-    setup = setup.with_projections(np.stack([images.view(index) for index in indices]))
+    setup = setup.with_projections(np.stack([prepared.view(index) for index in indices]))
     if description.masks is not None:
-        silhouettes = Silhouettes.open(description, images.stack.shape)
+        silhouettes = Silhouettes.open(description, stored)
         setup = dataclasses.replace(setup, masks=np.stack([silhouettes.view(index) for index in indices]))
     finest = min(VOXELS, max(rows, columns))
     z, y, x = (max(1, round(count * finest / max(values["volume_shape"]))) for count in values["volume_shape"])
@@ -51,6 +54,8 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
         old * length / new for old, length, new in zip(values["volume_shape"], values["volume_spacing"], (z, y, x), strict=True)
     )
     setup = setup.changed(volume_shape=(z, y, x), volume_spacing=spacing)
+    if steps := prepared.notes():
+        setup = dataclasses.replace(setup, notes=(*setup.notes, preprocessing_note(steps)))
     name = description.general.name or description.folder.resolve().name
     return name, setup if description.truth is None or around is not None else setup.with_truth(_truth(description, setup))
 
