@@ -29,8 +29,6 @@ def validate(
     from benchmark.plan import quantities
     from benchmark.scan.case import file_name
     from benchmark.storage.writable import prove_file
-    from benchmark.validate.diagnosis import diagnose
-    from benchmark.validate.numbers import box_remarks, mask_remarks, number_remarks, orbit_remarks
     from benchmark.validate.picture import write_picture
     from benchmark.validate.report import Report
 
@@ -38,19 +36,10 @@ def validate(
     target = output or Path(f"validate-{file_name(name)}.png")
     if no_truth:
         setup = dataclasses.replace(setup, truth=None)
-    geometry = setup.possible()
-    remarks = number_remarks(setup.projections) + (
-        orbit_remarks(geometry) + box_remarks(setup.projections, geometry) if geometry is not None else []
-    )
-    diagnosis = path = None
-    if all(remark.level != "error" for remark in remarks):  # else nothing could fit
-        remarks += mask_remarks(setup.projections, setup.masks)
-        prove_file(target)
-        with Console(stderr=True).status("validating") as status:
-            diagnosis = diagnose(setup, lambda done, total, what: status.update(escape(f"{done + 1}/{total} {what}")))
-    report = Report(name, setup, remarks, diagnosis)
-    if diagnosis is not None:
-        path = write_picture(diagnosis, f"{name}: {report.headline}", target)
+    prove_file(target)
+    with Console(stderr=True).status("validating") as status:
+        report = Report.of(name, setup, lambda done, total, what: status.update(escape(f"{done + 1}/{total} {what}")))
+    path = None if report.diagnosis is None else write_picture(report.diagnosis, f"{name}: {report.headline}", target)
     if as_json:
         from benchmark.storage.json_values import dumps
 

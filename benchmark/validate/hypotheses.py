@@ -52,7 +52,7 @@ def _flip(axis: int) -> Change:
 
 
 def _turn(angle: float) -> Change:
-    return lambda setup: setup.changed(angles=np.asarray(setup.geometry["angles"]) + angle)
+    return lambda setup: setup.with_angles(lambda angles: angles + angle)
 
 
 FLIP_U = Hypothesis("columns reversed (flip u)", "projections.first_column: the other side (left <-> right)", _flip(2))
@@ -65,7 +65,7 @@ SWAP = Hypothesis(
 SIGN = Hypothesis(
     "rotation the other way (angle sign)",
     "angles.rotation: the other way (clockwise <-> counter_clockwise)",
-    lambda setup: setup.changed(angles=-np.asarray(setup.geometry["angles"])),
+    lambda setup: setup.with_angles(np.negative),
 )
 STARTS = [
     Hypothesis(f"start angle {angle} degrees further", f"angles.first: {angle} more, counter-clockwise", _turn(np.deg2rad(angle)), 1.1)
@@ -74,7 +74,7 @@ STARTS = [
 
 
 def _angle_unit(factor: float) -> Change:
-    return lambda setup: setup.changed(angles=np.asarray(setup.geometry["angles"]) * factor)
+    return lambda setup: setup.with_angles(lambda angles: angles * factor)
 
 
 ANGLE_UNITS = [

@@ -6,9 +6,12 @@ import dataclasses
 import math
 from typing import Any
 
-from benchmark.validate.diagnosis import Candidate, Diagnosis
-from benchmark.validate.numbers import Remark
+from benchmark.storage.download import Progress
+from benchmark.validate.defects import cleaned
+from benchmark.validate.diagnosis import Candidate, Diagnosis, diagnose
+from benchmark.validate.numbers import Remark, mask_remarks, number_remarks, orbit_remarks
 from benchmark.validate.setup import Setup
+from benchmark.validate.sizes import size_remarks, sizes
 
 SURE, LIKELY = 1.5, 1.15  # residual of the next best over that of the best
 FEW = 3  # equally good explanations; with more, none is trusted
@@ -35,6 +38,18 @@ class Report:
     setup: Setup
     remarks: list[Remark]
     diagnosis: Diagnosis | None  # None if the numbers are already wrong
+
+    @classmethod
+    def of(cls, name: str, setup: Setup, progress: Progress = lambda done, total, what: None) -> Report:
+        """Check the numbers, then the geometry, unless the numbers are wrong."""
+        clean, remarks = cleaned(setup)
+        remarks += number_remarks(clean.projections)
+        geometry = clean.possible()
+        remarks += [*(orbit_remarks(geometry) if geometry is not None else []), *size_remarks(clean)]
+        if any(remark.level == "error" for remark in remarks):  # nothing could fit
+            return cls(name, setup, remarks, None)
+        remarks += mask_remarks(clean.projections, clean.masks)
+        return cls(name, setup, remarks, diagnose(clean, progress))
 
     @property
     def known(self) -> bool:
@@ -75,7 +90,7 @@ class Report:
         """Return the report, line by line."""
         views, rows, columns = self.setup.projections.shape
         how = "the truth's projections" if self.known else "views predicted by a reconstruction from the other views (no truth)"
-        lines = [f"{self.name}: {views} views of {rows} x {columns} pixels, compared with {how}"]
+        lines = [f"{self.name}: {views} views of {rows} x {columns} pixels, compared with {how}", f"sizes: {sizes(self.setup).text}"]
         lines += [f"note: {note}" for note in self.setup.notes]
         lines += [f"numbers: {r.level}: {r.text}{'. ' + r.fix if r.fix else ''}" for r in self.remarks]
         if not self.remarks:
@@ -90,7 +105,9 @@ class Report:
             return ["geometry: error: impossible as declared and with every correction tried"]
         lines = []
         if not diagnosis.explains:
-            lines.append(f"geometry: error: {self.headline}; the best ({best.hypothesis.name}) leaves {best.residual:.0%} of them")
+            text = f"geometry: error: {self.headline}; the best ({best.hypothesis.name}) leaves {best.residual:.1%} of them"
+            usual = f", where a right description would leave about {diagnosis.expected:.1%}" if diagnosis.expected is not None else ""
+            lines.append(text + usual)
         elif diagnosis.as_declared:
             text = f"residual {best.residual:.1%} of the projections"
             lines.append(f"geometry: as declared fits best, {self._certainty(diagnosis)}: {text}")
@@ -111,6 +128,7 @@ class Report:
         facts = {
             "name": self.name,
             "truth": self.known,
+            "sizes": dataclasses.asdict(sizes(self.setup)),
             "remarks": [dataclasses.asdict(remark) for remark in self.remarks],
             "notes": list(self.setup.notes),
             "exit_code": self.exit_code,
@@ -123,6 +141,7 @@ class Report:
             "declared_residual": diagnosis.declared.residual,
             "best": _facts(diagnosis.best),
             "same": [_facts(candidate) for candidate in diagnosis.same],
+            "expected_residual": diagnosis.expected,
             "next_best": None if diagnosis.rival is None else _facts(diagnosis.rival),
             "certainty": diagnosis.certainty,
             "tried": diagnosis.tried,

@@ -40,7 +40,7 @@ def _best(setup: Setup, name: str) -> Hypothesis | None:
     step = small.geometry.detector_pitch[0 if name == "v" else 1] / (small.geometry.magnification if name == "axis" else 1.0)
 
     def residual(pixels: float) -> float:
-        return fit(shifted(setup, name, pixels * step)).residual
+        return fit(shifted(setup, name, pixels * step), quick=True).residual
 
     low, high = -float(REACH), float(REACH)
     if setup.truth is not None:
@@ -49,7 +49,7 @@ def _best(setup: Setup, name: str) -> Hypothesis | None:
         low, high = start - 1, start + 1
     found = minimize_scalar(residual, bounds=(low, high), method="bounded", options={"xatol": TOLERANCE, "maxiter": MOST_STEPS})
     amount = float(found.x) * step
-    pixel = setup.geometry["detector_pitch"][0 if name == "v" else 1]
+    pixel = setup.geometry["detector_pitch"][0 if name == "v" else 1] / setup.binning
     if name == "axis":
         declared = setup.geometry.get("axis_shift", 0.0)
         where, value = f"rotation axis {SHIFTED}", f"geometry.axis_shift: {np.mean(declared) + amount:.4g} mm"

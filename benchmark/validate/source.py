@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.acquisition.voxels import Voxels
-from benchmark.scan.geometry import ConeBeamGeometry
-from benchmark.scan_folder.description import FILE, Description, read_description
+from benchmark.scan_folder.description import FILE, UNITS, Description, read_description
 from benchmark.scan_folder.masks import Silhouettes
 from benchmark.scan_folder.orbit import orbit_values, surroundings
 from benchmark.scan_folder.prepared import Prepared, preprocessing_note
 from benchmark.scan_folder.truth import read_truth
-from benchmark.validate.setup import Setup
+from benchmark.validate.setup import Setup, far_grid
 
 MOST_VIEWS, FEWEST_VIEWS, MOST_BYTES = 60, 12, 1 << 30
 VOXELS = 64
@@ -44,6 +43,12 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
     # An index stands for each view until the choice of views is known.
     setup = Setup(np.arange(views)[:, None, None], values, box_follows=description.volume is None).some_views(most)
     indices = [int(index) for index in setup.projections.ravel()]
+    stated = description.volume is not None and description.volume.shape is not None
+    setup = dataclasses.replace(
+        setup,
+        voxel=values["volume_spacing"] if stated else None,
+        length_unit="mm" if description.general.length_unit in UNITS else description.general.length_unit,
+    )
     setup = setup.with_projections(np.stack([prepared.view(index) for index in indices]))
     if description.masks is not None:
         silhouettes = Silhouettes.open(description, stored)
@@ -63,11 +68,5 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
 def _truth(description: Description, setup: Setup) -> np.ndarray:
     """Return the truth on the setup's grid, whether or not the geometry is possible."""
     shape, spacing, offset = (setup.geometry[f"volume_{name}"] for name in ("shape", "spacing", "offset"))
-    z, y, x = (count * length for count, length in zip(shape, spacing, strict=True))
-    far = 10 * float(np.linalg.norm([z, y, x]) + np.linalg.norm(offset))
-    grid = ConeBeamGeometry(
-        source_to_origin=far, source_to_detector=2 * far, detector_shape=(1, 1), detector_pitch=(far, far), angles=np.zeros(1),
-        volume_shape=shape, volume_spacing=spacing, volume_offset=offset,
-    )  # fmt: skip
-    voxels: Voxels = read_truth(description, (z, y, x), offset)
-    return voxels.averaged(grid)
+    voxels: Voxels = read_truth(description, tuple(np.multiply(shape, spacing)), offset)
+    return voxels.averaged(far_grid(shape, spacing, offset))
