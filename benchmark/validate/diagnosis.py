@@ -23,7 +23,7 @@ MOST_MAGNIFICATION = 30.0
 NOTHING_FITS = {True: (0.35, 0.35), False: (0.5, 0.08)}  # with and without a truth
 WORSE = 3.0
 GOOD = 0.1  # with a truth: no second mistake in the angles below it
-WORTH, MOST_TRIED = 1.6, 8  # without a truth: hypotheses tried thoroughly, by their rough residual over the best one, and at most
+WORTH, MOST_TRIED = 1.6, 10  # without a truth: hypotheses tried thoroughly, by their rough residual over the best one, and at most
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

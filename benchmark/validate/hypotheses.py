@@ -159,8 +159,11 @@ def detector_hypotheses() -> list[Hypothesis]:
 
 
 def single_hypotheses(setup: Setup) -> list[Hypothesis]:
-    """Return hypotheses of one mistake each. Without a truth: only mistakes that a scan can reveal by itself."""
-    found = detector_hypotheses()
+    """Return hypotheses of one mistake each. Without a truth: only mistakes that a scan can reveal by itself.
+
+    A scan with reversed rows is as consistent as the right one; `FLIP_V` stands for all these mirror images.
+    """
+    found = detector_hypotheses() if setup.truth is not None or setup.any_orbit else [FLIP_U, FLIP_V, SWAP, after(SWAP, FLIP_U)]
     if not setup.any_orbit:
         found += [SIGN, *ANGLE_UNITS, *_lengths(setup), *(STARTS if setup.truth is not None else [])]
     return [*found, *volume_hypotheses(setup)]

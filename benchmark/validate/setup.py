@@ -23,8 +23,8 @@ class Setup:
 
     `detector_shape` and `volume_shape` always follow the arrays. `box_follows`: the description gives no position of the volume, so the
     volume is the region that the detector sees. `every_angle` are the angles of all views of the scan, of which the setup has `indices`
-    (None: it has all). `binning`: pixels of the measured views along the edge of one of the setup's. `voxel`: edges (z, y, x) [mm] as described, None
-    where the description leaves them open.
+    (None: it has all). `binning`: pixels of the measured views along the edge of one of the setup's. `voxel`: edges (z, y, x) as
+    described, None where the description leaves them open.
     """
 
     projections: np.ndarray
@@ -173,6 +173,7 @@ def far_grid(shape: tuple[int, ...], spacing: tuple[float, ...], offset: tuple[f
     size = float(np.linalg.norm(np.multiply(shape, spacing))) + float(np.linalg.norm(offset))
     (z, y, x), (edge_z, edge_y, edge_x), (off_z, off_y, off_x) = shape, spacing, offset
     return ConeBeamGeometry(
-        source_to_origin=10 * size, source_to_detector=20 * size, detector_shape=(1, 1), detector_pitch=(10 * size,) * 2, angles=np.zeros(1),
+        source_to_origin=10 * size, source_to_detector=20 * size, detector_shape=(1, 1), detector_pitch=(10 * size, 10 * size),
+        angles=np.zeros(1),
         volume_shape=(z, y, x), volume_spacing=(edge_z, edge_y, edge_x), volume_offset=(off_z, off_y, off_x),
     )  # fmt: skip

@@ -42,7 +42,7 @@ def order_hypotheses(setup: Setup) -> Iterator[Hypothesis]:
             by_name = np.array(sorted(range(views), key=lambda view, first=first: str(view + first)))
             text = f"images sorted by name (counted from {first}, 10 before 2)"
             orders.append((text, "pad the numbers in the images' names with zeros", by_name))
-        by_text = np.array(sorted(range(views), key=lambda view: degrees[view]))
+        by_text = np.array(sorted(range(views), key=degrees.__getitem__))
         orders.append(("images sorted by the text of their angle", "sort the images as the angles are", by_text))
     orders.append(("images sorted by angle", "sort the images as the angles are", ordered))
     seen = {tuple(range(views))} | ({tuple(reverse)} if even and setup.truth is None else set())
