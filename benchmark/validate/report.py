@@ -8,12 +8,15 @@ from typing import Any
 
 from benchmark.storage.download import Progress
 from benchmark.validate.defects import cleaned
-from benchmark.validate.diagnosis import Candidate, Diagnosis, diagnose
+from benchmark.validate.diagnosis import Candidate, Diagnosis, diagnose, one_thread
 from benchmark.validate.numbers import Remark, mask_remarks, number_remarks, orbit_remarks
+from benchmark.validate.residual import outside
 from benchmark.validate.setup import Setup
 from benchmark.validate.sizes import size_remarks, sizes
 
 SURE, LIKELY = 1.5, 1.15  # residual of the next best over that of the best
+OUTSIDE = 0.02  # of the line integrals
+FEWEST_BLIND = 6  # views; with fewer, almost any volume explains them
 FEW = 3  # equally good explanations; with more, none is trusted
 RIGHT_SCALE = 0.15  # the truth may be a little off
 # Likely cause by the ratio of the numbers to the truth's prediction.
@@ -37,7 +40,7 @@ class Report:
     name: str
     setup: Setup
     remarks: list[Remark]
-    diagnosis: Diagnosis | None  # None if the numbers are already wrong
+    diagnosis: Diagnosis | None  # None if the numbers are already wrong, or too few to judge by
 
     @classmethod
     def of(cls, name: str, setup: Setup, progress: Progress = lambda done, total, what: None) -> Report:
@@ -49,11 +52,25 @@ class Report:
         if any(remark.level == "error" for remark in remarks):  # nothing could fit
             return cls(name, setup, remarks, None)
         remarks += mask_remarks(clean.projections, clean.masks)
+        with one_thread():
+            missed = outside(clean)
+        if missed > OUTSIDE:
+            text = f"{missed:.0%} of what the views show lies on rays that miss the volume"
+            remarks.append(Remark("warning", text, "make volume.extent larger: every method needs the whole object inside"))
+            if clean.truth is None and not clean.any_orbit:
+                clean = dataclasses.replace(clean, box_follows=True)  # a box that is too small would fit no geometry
+        if clean.truth is None and len(clean.projections) < FEWEST_BLIND:
+            return cls(name, setup, remarks, None)
         return cls(name, setup, remarks, diagnose(clean, progress))
 
     @property
     def known(self) -> bool:
         return self.setup.truth is not None
+
+    @property
+    def wrong_numbers(self) -> bool:
+        """True if the numbers cannot be line integrals."""
+        return any(remark.level == "error" for remark in self.remarks)
 
     @property
     def wrong_scale(self) -> bool:
@@ -66,14 +83,14 @@ class Report:
     @property
     def exit_code(self) -> int:
         """Exit code: 0 if the scan as declared fits best and its numbers are in order, else 1."""
-        if self.diagnosis is None or any(remark.level == "error" for remark in self.remarks):
-            return 1
+        if self.wrong_numbers or self.diagnosis is None:
+            return int(self.wrong_numbers)
         return int(not self.diagnosis.as_declared or not self.diagnosis.explains or self.wrong_scale)
 
     @property
     def headline(self) -> str:
         if self.diagnosis is None:
-            return "the numbers are not line integrals"
+            return "the numbers are not line integrals" if self.wrong_numbers else "too few views to judge the geometry"
         if not self.diagnosis.explains:
             return "nothing that was tried explains the projections"
         return "as declared" if self.diagnosis.as_declared else self.diagnosis.best.hypothesis.name
@@ -96,7 +113,8 @@ class Report:
         if not self.remarks:
             lines.append("numbers: plausible line integrals")
         if self.diagnosis is None:
-            return [*lines, "geometry: not checked, because the numbers are wrong"]
+            few = f"{views} views without a truth say too little ({FEWEST_BLIND} at least)"
+            return [*lines, f"geometry: not checked, because {'the numbers are wrong' if self.wrong_numbers else few}"]
         return [*lines, *self._geometry(self.diagnosis), *([] if self.known else [BLIND])]
 
     def _geometry(self, diagnosis: Diagnosis) -> list[str]:

@@ -102,6 +102,15 @@ def _reconstructed(measured: np.ndarray, geometry: ConeBeamGeometry, quick: bool
     return volume.numpy()
 
 
+def outside(setup: Setup) -> float:
+    """Return the share of what the views show on rays that miss the volume; 0 if the geometry is impossible."""
+    small = coarse(setup, quick=True)
+    if small is None:
+        return 0.0
+    shown, chords = np.clip(small.measured, 0, None), rendered(np.ones(small.geometry.volume_shape, np.float32), small.geometry)
+    return float(shown[chords <= 0].sum(dtype=np.float64) / max(float(shown.sum(dtype=np.float64)), 1e-30))
+
+
 def expected_residual(setup: Setup) -> float:
     """Return the residual that a right description would leave (without a truth); inf if the geometry is impossible.
 

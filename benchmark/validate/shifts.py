@@ -11,6 +11,7 @@ from benchmark.validate.setup import Setup
 REACH = 6  # [coarse pixel] on either side
 TOLERANCE = 0.05  # [coarse pixel]
 MOST_STEPS = 14
+IMPOSSIBLE = 1e3  # instead of an infinite residual, which no search can bear
 SHIFTED = "shifted"  # in the names of these hypotheses
 
 
@@ -40,7 +41,7 @@ def _best(setup: Setup, name: str) -> Hypothesis | None:
     step = small.geometry.detector_pitch[0 if name == "v" else 1] / (small.geometry.magnification if name == "axis" else 1.0)
 
     def residual(pixels: float) -> float:
-        return fit(shifted(setup, name, pixels * step), quick=True).residual
+        return min(fit(shifted(setup, name, pixels * step), quick=True).residual, IMPOSSIBLE)
 
     low, high = -float(REACH), float(REACH)
     if setup.truth is not None:

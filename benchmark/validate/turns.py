@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.validate.hypotheses import Hypothesis
 from benchmark.validate.residual import fit
 from benchmark.validate.setup import Setup
+from benchmark.validate.shifts import IMPOSSIBLE
 
 LEAST, MOST, STEP = 0.24, 4.2, 1.09  # factors tried; a wrong one is seen from about 8 % off
 BEST = 2  # of those factors, refined
@@ -39,7 +40,7 @@ def order_hypotheses(setup: Setup) -> Iterator[Hypothesis]:
         orders.append(("reversed", "the images or the angles run backwards", reverse))
     if views > FEW_NAMES:
         for first in (0, 1):
-            by_name = np.array(sorted(range(views), key=lambda view, first=first: str(view + first)))
+            by_name = np.array(sorted(range(first, views + first), key=str)) - first
             text = f"images sorted by name (counted from {first}, 10 before 2)"
             orders.append((text, "pad the numbers in the images' names with zeros", by_name))
         by_text = np.array(sorted(range(views), key=degrees.__getitem__))
@@ -76,7 +77,7 @@ def arc_hypotheses(setup: Setup) -> list[Hypothesis]:
         return []  # angles that do not run one way are not spoilt by a wrong step or arc
 
     def residual(factor: float) -> float:
-        return fit(stretched(setup, factor), quick=True).residual
+        return min(fit(stretched(setup, factor), quick=True).residual, IMPOSSIBLE)
 
     arc = abs(math.degrees(angles[-1] - angles[0])) * views / (views - 1)
     count = int(math.log(MOST / LEAST) / math.log(STEP))
@@ -85,7 +86,7 @@ def arc_hypotheses(setup: Setup) -> list[Hypothesis]:
     valleys = [
         factor
         for before, factor, after in zip([None, *factors], factors, [*factors[1:], None], strict=False)
-        if found[factor] <= min(found[other] for other in (before, after) if other is not None) and math.isfinite(found[factor])
+        if found[factor] <= min(found[other] for other in (before, after) if other is not None) and found[factor] < IMPOSSIBLE
     ]
     hypotheses = []
     for valley in sorted(valleys, key=lambda factor: found[factor])[:BEST]:
@@ -99,9 +100,8 @@ def arc_hypotheses(setup: Setup) -> list[Hypothesis]:
 def _named(factor: float, least: float, arc: float, views: int, residual: Callable[[float], float]) -> Hypothesis | None:
     """Return the factor as an arc: a usual one, with or without its end as a view of its own, if that fits as well."""
     last = views / (views - 1)  # the last view at the end of the arc
-    usual = {
-        usual / arc * share: f"{usual:g} degrees{text}" for usual in ARCS for share, text in ((1.0, ""), (last, ", both ends included"))
-    }
+    ends = ((1.0, ""), (last, ", both ends included"))
+    usual = {degrees / arc * share: f"{degrees:g} degrees{text}" for degrees in ARCS for share, text in ends}
     near = sorted((abs(math.log(factor / other)), other) for other in usual if abs(math.log(factor / other)) < NEAR)
     words = f"{factor * arc:.4g} degrees"
     for _, other in near:
