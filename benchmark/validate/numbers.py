@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.scan.box import beside_box_note
 from benchmark.scan.geometry import ConeBeamGeometry
 
 MASKED_OUT = 0.02  # share of the line integrals
@@ -100,11 +99,6 @@ def mask_remarks(projections: np.ndarray, masks: np.ndarray | None) -> list[Rema
         keys = " and ".join({"rows": "masks.first_row", "columns": "masks.first_column"}[name] for name in best.split(" and "))
         return [Remark("warning", f"{text}, with their {best} reversed {left_out[best]:.0%}", f"check {keys}")]
     return [Remark("warning", text, "correct for a holder or a table; a mask must cover the whole object")]
-
-
-def box_remarks(projections: np.ndarray, geometry: ConeBeamGeometry) -> list[Remark]:
-    """Return a remark on line integrals that miss the volume's box."""
-    return [Remark("warning", note) for note in beside_box_note(projections, geometry)]
 
 
 def orbit_remarks(geometry: ConeBeamGeometry) -> list[Remark]:
