@@ -126,13 +126,6 @@ class Measured:
         factor = params.bin or usual_bin(self.geometry.detector_shape, params.size)
         return outline(self.grid(params.size).binned(factor).subset(training), len(heldout), self.length_unit, factor)
 
-    def twins(self, params: DatasetParams, training: Sequence[int]) -> tuple[int, ...]:
-        """Return the views that are to be held out in a direction that trains, other than training views themselves."""
-        same = directions(self.geometry)
-        trained = set(same[list(training)].tolist())
-        wanted = params.heldout if isinstance(params.heldout, tuple) else self.heldout or ()
-        return tuple(index for index in wanted if index not in set(training) and int(same[index]) in trained)
-
     def grid(self, size: int) -> ConeBeamGeometry:
         """Return the geometry with `size` voxels along the box's longest edge and proportionate numbers along the others.
 
@@ -292,13 +285,16 @@ def _scored_note(scored: list[list[int]]) -> str:
 
 
 def _twin_note(measured: Measured, params: DatasetParams, training: Sequence[int]) -> list[str]:
-    """Return a sentence about held-out views in a direction that trains, if there are any."""
-    twins = measured.twins(params, training)
+    """Return a sentence about views that are to be held out although they have the direction of a training view, if there are any."""
+    same = directions(measured.geometry)
+    trained = set(same[list(training)].tolist())
+    wanted = params.heldout if isinstance(params.heldout, tuple) else measured.heldout or ()
+    twins = [index for index in wanted if index not in set(training) and int(same[index]) in trained]
     if not twins:
         return []
     named = ", ".join(map(str, twins[:5])) + (", ..." if len(twins) > 5 else "")
     what = "they stay, as published" if measured.protocol else "left out of the scores"
-    return [f"{len(twins)} held-out views repeat the direction of a training view ({named}): {what}."]
+    return [f"{len(twins)} of {len(wanted)} held-out views repeat the direction of a training view ({named}): {what}."]
 
 
 def usual_bin(detector_shape: tuple[int, int], size: int) -> int:

@@ -73,7 +73,7 @@ def open_volume(path: Path, axes: str = "zyx") -> Image | np.ndarray:
 
 
 def on_grid(path: Path, opened: Image | np.ndarray, geometry: ConeBeamGeometry, origin: Triple = (0.0, 0.0, 0.0)) -> np.ndarray:
-    """Return what `open_volume` read as float32 [z, y, x]. Raise InputError unless it lies on the grid (see `read_volume`) and is finite."""
+    """Return what `open_volume` read as float32 [z, y, x]. Raise InputError unless it lies on the grid (see `read_volume`), finite."""
     values = _placed(str(path), opened, geometry, origin) if isinstance(opened, Image) else opened
     if values.shape != geometry.volume_shape:
         raise InputError(str(path), expected=f"a volume [z, y, x] = {geometry.volume_shape}", found=f"{values.shape}")

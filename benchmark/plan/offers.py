@@ -100,7 +100,7 @@ class Offers:
 
     def _reduce(self, found: dict[str, Any], offer: Offer, spec: DatasetSpec) -> None:
         """Reduce a number of views to those that exist; say where fewer than the wanted number are free to be held out."""
-        heldout = found.get("heldout")
+        heldout: Any = found.get("heldout")
         views: Any = found.get("views", spec.params.model_fields["views"].default)
         if not offer.simulated and _is_number(views):
             exist = len(offer.pool(tuple(heldout) if isinstance(heldout, list) else None))
