@@ -134,3 +134,16 @@ def test_angles_in_another_order_than_in_the_names(tmp_path):
         open_scan_folder(tmp_path)
     np.savetxt(tmp_path / "angles.txt", -np.sort(GOLDEN), fmt="%.4f")
     assert open_scan_folder(tmp_path).view(1).max() == np.float32(np.argsort(GOLDEN)[1] / 100)
+
+
+def test_angles_in_the_names_that_are_not_those_of_scan_yaml(tmp_path, caplog):
+    (tmp_path / "views").mkdir()
+    for k in VIEWS:
+        np.save(tmp_path / "views" / f"v_{k * 7.5:.1f}_{k:03d}.npy", np.zeros((30, 36), np.float32))
+    for angles in ({"arc": 180}, {"arc": 180, "rotation": "clockwise"}, {"arc": None, "step": 7.5}):
+        describe(tmp_path, projections={"file": "views"}, angles=angles)
+        open_scan_folder(tmp_path)
+    assert not caplog.messages
+    describe(tmp_path, projections={"file": "views"})
+    open_scan_folder(tmp_path)
+    assert "angles are 0, 15, 30, ..., but the names of the images hold 0, 7.5, 15, ..." in caplog.text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, note
 from benchmark.files.door import kind, open_stack
 from benchmark.files.limits import MOST_VIEWS
 from benchmark.files.raw import open_raw
@@ -46,7 +46,7 @@ class Images:
             found = f"{stack.shape[given.axes.index('view')]} of {' x '.join(map(str, stack.shape))}"
             raise InputError(stack.where, expected=f"at most {MOST_VIEWS} views", found=found, fix="Check projections.axes.")
         stack = stack.transposed([given.axes.index(name) for name in ("view", "v", "u")])
-        if stack.names and description.angles is not None and (description.angles.file or description.angles.values):
+        if stack.names and description.angles is not None and description.general.angle_unit == "degrees":
             check_names(f"{description.folder / FILE}: angles", stack.names, angles(description, len(stack.names)))
         flat = None if given.flat is None else stored_image(description, "projections.flat", given.flat, stack)
         dark = stored_image(description, "projections.dark", given.dark, stack)
@@ -105,7 +105,10 @@ class Images:
 
 
 def check_names(where: str, names: tuple[str, ...], angles: np.ndarray) -> None:
-    """Raise InputError if the names of the images hold the same angles in another order: one of the two orders is wrong."""
+    """Raise InputError if the names of the images hold the same angles [degrees] in another order: one of the two orders is wrong.
+
+    Numbers with decimals that are other angles are named in a note.
+    """
     for values, half in decimals_in(names):
         near = 1.01 * half + 1e-6
         alike = [signed for signed in (angles, -angles) if np.abs(np.sort(values) - np.sort(signed)).max() < near]  # clockwise or not
@@ -117,6 +120,12 @@ def check_names(where: str, names: tuple[str, ...], angles: np.ndarray) -> None:
                 expected=f"{values[first]:g} for view {first}, as the name {names[first]} says",
                 found=f"{given[first]:g} (all angles are there, in another order)",
                 fix="Sort the angles as the images are sorted, or number the images in the order of the angles.",
+            )
+        apart = min(float(np.abs((values - signed + 180) % 360 - 180).max()) for signed in (angles, -angles))
+        if half < 0.5 and not alike and apart > max(near, 0.1) and np.abs(values).max() <= 720:
+            held, said = (", ".join(f"{value:g}" for value in numbers[:3]) for numbers in (values, angles))
+            note(
+                f"{where} are {said}, ..., but the names of the images hold {held}, ...: if those are the angles give them (file or values)"
             )
 
 
