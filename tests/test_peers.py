@@ -404,7 +404,7 @@ def test_what_params_refuse():
         NafParams(path=__file__, photons=1e5)
     with pytest.raises(ValidationError, match="path: expected a file, found 'none', which is not there"):
         NafParams(path="none")
-    with pytest.raises(ValidationError, match="meta_data.json: expected a file that can be read"):
+    with pytest.raises(ValidationError, match="meta_data.json: expected a file, found none"):
         R2Params(path="none")
     with pytest.raises(ValidationError, match="path"):
         NafParams()
