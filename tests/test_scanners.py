@@ -32,7 +32,7 @@ from benchmark.datasets.scanners.leap import LEGACY
 from benchmark.plugins.registry import load
 from benchmark.scan_folder.formats import Recognised, recognised
 from benchmark.scan_folder.load import open_scan_folder
-from benchmark.scan_folder.template import write_template
+from benchmark.scan_folder.template import template, write_template
 
 SHAPE = (26, 40)
 NOISE = 2e-3  # of a ball whose line integrals reach 0.5; a tenth of a pixel changes its edge by 0.02
@@ -560,6 +560,32 @@ def test_settings_refuse_what_is_no_text(tmp_path: Path) -> None:
     for key in "abcd":
         with pytest.raises(InputError, match=f"s.ini: {key}: expected a "):
             Settings.read(path).number(key, positive=True)
+
+
+def test_damaged_texts_are_refused_or_described(tmp_path: Path) -> None:
+    """Never another error, never a scan.yaml that is no YAML."""
+    nikon(tmp_path / "nikon", np.arange(4) * 90.0, VoxelsX=8, VoxelsY=8, VoxelsZ=8, VoxelSizeX=1, VoxelSizeY=1, VoxelSizeZ=1)
+    skyscan(tmp_path / "skyscan", 90.0, 4)
+    rtk(tmp_path / "rtk", [{"GantryAngle": 90.0 * view, "InPlaneAngle": 1.0} for view in range(4)], CIRCLE)
+    formats, random = load().scan_formats, np.random.default_rng(0)
+    refused = described = 0
+    for name, file in (("nikon", "bone.xtekct"), ("skyscan", "tooth.log"), ("rtk", "geometry.xml")):
+        path = tmp_path / name / file
+        whole = path.read_bytes()
+        for trial in range(60):
+            content = bytearray(whole[: random.integers(len(whole))] if trial % 3 == 0 else whole)
+            for place in random.integers(len(content) + 1, size=random.integers(1, 4)) if trial % 3 else ():
+                content[place : place + 1] = [b"", b"9", b"-", b"1e999", b"\xff", b"\n", b"nan ", b"99999999999"][random.integers(8)]
+            path.write_bytes(bytes(content))
+            try:
+                found = recognised(path.parent, {name: formats[name]})
+                text = template(name, [], found) if found else "{}"
+            except InputError:
+                refused += 1
+            else:
+                described += 1
+                assert isinstance(yaml.safe_load(text), dict)
+    assert refused > 40 and described > 20
 
 
 def test_a_draft_of_a_plug_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

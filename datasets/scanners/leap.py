@@ -16,6 +16,7 @@ from benchmark.api import InputError, ScanDraft, Settings
 
 from .folders import beginning, ending
 
+MOST_VIEWS = 100_000
 LEGACY = {  # names of an older version
     "geometry": "proj_geometry", "phis": "proj_phis", "angularRange": "proj_arange", "numAngles": "proj_nangles", "numRows": "proj_nrows",
     "numCols": "proj_ncols", "pixelHeight": "proj_pheight", "pixelWidth": "proj_pwidth", "centerRow": "proj_crow", "centerCol": "proj_ccol",
@@ -69,6 +70,8 @@ def read(path: Path) -> ScanDraft:
     given, draft = _Parameters(path), ScanDraft()
     beam = given.given.text(given.key("geometry")).lower()
     views, rows, columns = (given.count(name) for name in ("numAngles", "numRows", "numCols"))
+    if views > MOST_VIEWS:
+        raise InputError(f"{path}: {given.key('numAngles')}", expected=f"at most {MOST_VIEWS}", found=f"{views}")
     if given.given.text("detectorType", default="flat").lower() == "curved":
         raise InputError(f"{path}: detectorType", expected="flat", found="curved")
     draft.images = (views, rows, columns)
