@@ -60,7 +60,8 @@ def write_template(folder: Path, recognised: Recognised | None = None) -> Path:
     path = folder / FILE
     if path.exists():
         raise _taken(path, "no scan.yaml yet")
-    text = template(folder.resolve().name, look(folder), recognised)
+    named = recognised is not None and recognised.draft.get("projections.file") is not None
+    text = template(folder.resolve().name, [] if named else look(folder), recognised)
     for name, rows in recognised.draft.tables.items() if recognised else ():
         _write_table(folder / name, rows, recognised.file.name if recognised else "")
     try:
