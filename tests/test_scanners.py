@@ -268,6 +268,20 @@ def test_rtk_moves_everything(tmp_path: Path) -> None:
     assert found["geometry"] == {"vectors": "scan_vectors.txt"} and "angles" not in found
 
 
+def test_rtk_with_an_image_per_view(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rtk(tmp_path / "s", [{"GantryAngle": 40.0 * view} for view in range(9)], {**CIRCLE, "ProjectionOffsetX": 8.0})
+    (tmp_path / "s" / "projections.mha").rename(tmp_path / "projections.mha")
+    save(tmp_path / "s", [f"view{view}.tif" for view in range(9)], [np.ones(SHAPE, np.uint16)] * 9)
+    assert main(["new-scan", str(tmp_path / "s")]) == 0
+    assert "not in the scanner's files: flat, detector_pitch" in capsys.readouterr().out
+    found = yaml.safe_load((tmp_path / "s" / "scan.yaml").read_text())
+    assert found["projections"]["file"] == "view[0-9]*.tif" and found["geometry"]["detector_offset"] == [0, 8]
+    (tmp_path / "s" / "scan.yaml").unlink()
+    (tmp_path / "s" / "proj_001.xim").touch()
+    assert main(["new-scan", str(tmp_path / "s")]) == 2
+    assert "found proj_001.xim. Convert them by rtkprojections" in capsys.readouterr().err
+
+
 def test_rtk_refuses_a_matrix_of_another_view(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rtk(tmp_path / "s", [{"GantryAngle": 40.0 * view} for view in range(9)], CIRCLE)
     path = tmp_path / "s" / "geometry.xml"

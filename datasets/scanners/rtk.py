@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.api import InputError, ScanDraft, Settings, read_text
+from benchmark.api import InputError, ScanDraft, Settings, numbered_images, read_text
 
 from .folders import beginning, ending
 
@@ -22,7 +22,8 @@ NUMBERS = (
     "SourceToIsocenterDistance", "SourceToDetectorDistance", "GantryAngle", "ProjectionOffsetX", "ProjectionOffsetY",
     "OutOfPlaneAngle", "InPlaneAngle", "SourceOffsetX", "SourceOffsetY",
 )  # fmt: skip
-OTHER = (".his", ".hnd", ".hnc", ".xim", ".ora", ".att")
+SERIES = (".his", ".tif", ".tiff", ".edf", ".png")
+OTHER = (".hnd", ".hnc", ".xim", ".ora", ".att")
 
 
 def recognises(folder: Path) -> list[Path]:
@@ -191,10 +192,17 @@ def _without_images(path: Path, draft: ScanDraft, views: np.ndarray) -> ScanDraf
     """Describe what geometry.xml says; the pixel size and the images are for the user."""
     if np.ptp(views[:, [0, 1, 3, 4, 7, 8]], axis=0).any() or views[:, 5:7].any() or not views[:, 1].all():
         raise InputError(str(path.parent), expected="projections in .mha or .mhd beside a geometry that is no simple circle", found="none")
-    found = [file.name for file in ending(path.parent, *OTHER)]
-    if found:
-        draft.note(f"{found[0]} and others are not read: convert them by rtkprojections to one .mha file, then run new-scan again.")
+    other = [file.name for file in ending(path.parent, *OTHER)]
+    if other:
+        fix = "Convert them by rtkprojections to one .mha file, then run new-scan again."
+        raise InputError(str(path.parent), expected="projections in .mha, .mhd or one image per view", found=f"{other[0]}", fix=fix)
     name = path.name
+    pattern, count = numbered_images(path.parent, "", SERIES)
+    if count != len(views):
+        raise InputError(str(path), expected=f"a Projection for each of the {count} images {pattern}", found=f"{len(views)}")
+    draft.set("projections.file", pattern, "one image per view")
+    draft.set("projections.values", "intensities", "one image per view")
+    draft.leave("projections.flat", "intensity without object: not in RTK's files")
     draft.set("geometry.source_to_origin", views[0, 0], f"{name}: SourceToIsocenterDistance")
     draft.set("geometry.source_to_detector", views[0, 1], f"{name}: SourceToDetectorDistance")
     draft.leave("geometry.detector_pitch", "not in RTK's geometry: of the image files")
