@@ -10,7 +10,7 @@ FORMATS = {
     "rtk": (
         "RTK: geometry.xml, projections in .mha or .mhd",
         (),
-        "Rit et al., J. Phys.: Conf. Ser. 489, 2014, doi 10.1088/1742-6596/489/1/012079",
+        "Rit et al., Journal of Physics Conference Series 489, 2014, doi 10.1088/1742-6596/489/1/012079",
     ),
     "zeiss": ("Zeiss Xradia: .txrm, which holds the projections too", ("olefile",), ""),
     "north_star": ("North Star Imaging: .nsipro, with Radiographs and Corrections", (), ""),
