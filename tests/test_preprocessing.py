@@ -16,6 +16,7 @@ import yaml
 from benchmark.acquisition.measured import MeasuredParams, measured_case
 from benchmark.conformance.scans import bodies
 from benchmark.errors import InputError
+from benchmark.exchange.scan_export import export_scan
 from benchmark.metrics import register_metrics
 from benchmark.metrics.scorer import Scorer
 from benchmark.reconstruction.fdk import filtered_backprojection
@@ -184,6 +185,9 @@ def test_repair_goes_on_linearly_and_knows_borders() -> None:
 def test_valid_pixels_are_stored_and_sent_to_methods(tmp_path: Path) -> None:
     spoiled, _ = with_bad_pixels(counted(body(scanner())))
     case = case_of(describe(tmp_path / "scan", spoiled, steps={"bad_pixels": "auto"}))
+    again = case_of(export_scan(case, "folder", tmp_path / "exported")[0].parent)
+    assert again.scan.valid is not None and case.scan.valid is not None
+    np.testing.assert_array_equal(again.scan.valid[0], case.scan.valid[0])
     without = dataclasses.replace(case, scan=dataclasses.replace(case.scan, valid=None))
     assert without.digest != case.digest
     Store(tmp_path / "results").write_case(case, "folder", {})

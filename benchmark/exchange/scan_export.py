@@ -89,6 +89,9 @@ def _write_folder(folder: Path, case: Case) -> Path:
     if len(masks) == len(scans):
         np.save(folder / "masks.npy", np.concatenate(masks))
         content["masks"] = {"file": "masks.npy"}
+    if case.scan.valid is not None:
+        np.save(folder / "bad.npy", ~case.scan.valid[0])
+        content["preprocessing"] = {"bad_pixels": "bad.npy"}
     if geometry.view_vectors is not None:
         np.save(folder / "vectors.npy", np.concatenate([scan.geometry.vectors() for scan in scans]).reshape(-1, 12))
         content["geometry"] = {"vectors": "vectors.npy"}
