@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import copy
 import difflib
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -47,9 +49,27 @@ def _rebuild(kind: type[InputError], fields: dict[str, str]) -> InputError:
 def note(text: str) -> None:
     """Tell the user what was decided about their files, such as which of them are left out: a warning of the logger 'benchmark'.
 
-    The command line prints it once, on the standard error.
+    The command line prints it once, on the standard error. A case that is loaded keeps it (`collected_notes`).
     """
-    logging.getLogger("benchmark").warning("note: %s", text)
+    collected = _collected.get()
+    if collected is None:
+        logging.getLogger("benchmark").warning("note: %s", text)
+    elif text not in collected:
+        collected.append(text)
+
+
+_collected: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("collected", default=None)
+
+
+@contextlib.contextmanager
+def collected_notes() -> Iterator[list[str]]:
+    """Collect the notes of the block, each once, instead of telling them."""
+    found: list[str] = []
+    token = _collected.set(found)
+    try:
+        yield found
+    finally:
+        _collected.reset(token)
 
 
 class MissingDependency(RuntimeError):

@@ -28,11 +28,7 @@ def export_scan(
     if format not in FORMATS:
         raise unknown_name("--format", format, FORMATS)
     console = open_console()
-
-    def note(text: str) -> None:
-        console.print(escape(f"note: {text}"), soft_wrap=True)
-
-    case = open_case(registry(), scan, quantities.choice(views, size), tuple(sets or ()), whole=True, note=note)
+    case = open_case(registry(), scan, quantities.choice(views, size), tuple(sets or ()), whole=True)
     path, unit = export_scan(case, format, output)
     console.print(escape(str(path)), soft_wrap=True)
     if case.truth is None and format != "folder":

@@ -51,6 +51,9 @@ def validate(
 
 
 def _open(scan: str, values: dict[str, Any], sets: tuple[str, ...]) -> tuple[str, Setup]:
+    import dataclasses
+
+    from benchmark.errors import collected_notes
     from benchmark.plan.sources import open_case
     from benchmark.plugins.registry import registry
     from benchmark.validate.setup import Setup
@@ -58,8 +61,9 @@ def _open(scan: str, values: dict[str, Any], sets: tuple[str, ...]) -> tuple[str
 
     if is_scan_folder(scan) and not values and not sets:
         return folder_setup(Path(scan))
-    case = open_case(registry(), scan, values, sets, note=lambda text: Console(stderr=True).print(escape(f"note: {text}"), soft_wrap=True))
-    return case.name, Setup.of(case)
+    with collected_notes() as notes:
+        case = open_case(registry(), scan, values, sets)
+    return case.name, dataclasses.replace(Setup.of(case), notes=tuple(notes))
 
 
 def add_to(app: typer.Typer) -> None:

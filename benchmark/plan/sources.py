@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import InputError, MissingDependency, Mistakes
+from benchmark.errors import InputError, MissingDependency, Mistakes, collected_notes, note
 from benchmark.machine.environment import needs
 from benchmark.plan.entries import Entry, resolve_entry
 from benchmark.plan.offers import Offers
@@ -72,10 +73,11 @@ def check_modules(spec: DatasetSpec) -> None:
 def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
     """Return the case of a dataset with these resolved parameters. Raise MissingDependency if a module that it needs is missing."""
     check_modules(spec)
-    case = resolve(spec.target)(spec.params(**values))
+    with collected_notes() as notes:
+        case = resolve(spec.target)(spec.params(**values))
     if not isinstance(case, Case):
         raise TypeError(f"a dataset must return a benchmark.api.Case, '{spec.name}' returned {type(case).__name__}")
-    return case
+    return dataclasses.replace(case, notes=tuple(dict.fromkeys((*case.notes, *notes)))) if notes else case
 
 
 def open_case(
@@ -85,11 +87,11 @@ def open_case(
     sets: tuple[str, ...],
     *,
     whole: bool = False,
-    note: Callable[[str], None] | None = None,
 ) -> Case:
     """Return the case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raise InputError.
 
-    What does not exist is left out, with one `note` each. `whole`: a path without numbers means all views on the data's own grid.
+    What was left out since it does not exist, and the case's own notes, are told (`note`). `whole`: a path without numbers means all
+    views on the data's own grid.
     """
     if scan in registry.datasets or not Path(scan).exists():
         spec = registry.dataset(scan, "scan")
@@ -101,9 +103,10 @@ def open_case(
     entry = Entry("scan", spec.name, {})
     apply_sets(registry, sets, [entry], [], mistakes)
     offers = Offers()
-    found = resolve_entry(entry, spec, given, mistakes, offers)
+    with collected_notes():  # told when the case is loaded
+        found = resolve_entry(entry, spec, given, mistakes, offers)
     mistakes.raise_if_any("scan")
-    if note is not None:
-        for line in offers.notes:
-            note(line)
-    return load_case(spec, found[0])
+    case = load_case(spec, found[0])
+    for line in (*offers.notes, *(f"{case.name}: {line}" for line in case.notes)):
+        note(line)
+    return case
