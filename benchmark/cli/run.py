@@ -52,6 +52,7 @@ def run(
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: execute runs in this process.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
+    from benchmark.errors import collected_notes, note
     from benchmark.plan.plan import Flags, load_plan
     from benchmark.plugins.registry import registry
 
@@ -68,13 +69,16 @@ def run(
         sets=tuple(sets or ()),
         own_data=scan is not None or volume is not None,
     )
-    plan = load_plan(registry(), config, flags)
+    with collected_notes() as told:
+        plan = load_plan(registry(), config, flags)
     options = _run_options(device, threads, timeout, in_process, workers, scheduler)
     options = _with_files(options, plan, checkpoint_every, tensorboard)
     options = _with_memory(options, memory)
     options = _with_validation(options, validate_every)
     _outline(plan)
     if dry_run:
+        for text in told:  # by a run when it loads its case
+            note(text)
         return _list_runs(plan)
     return _sweep(registry(), plan, options, workers, scheduler, report=not no_report)
 
@@ -158,8 +162,8 @@ def _outline(plan: Plan) -> None:
     known = [plan.cases[key] for key in keys if key in plan.cases and plan.cases[key].outline]
     for words in known:
         console.print(escape(f"{words.name}: {words.outline}" if len(keys) > 1 else words.outline), soft_wrap=True, highlight=False)
-    for note in plan.notes:
-        console.print(escape(f"note: {note}"), soft_wrap=True, highlight=False)
+    for line in plan.notes:
+        console.print(escape(f"note: {line}"), soft_wrap=True, highlight=False)
 
 
 def _with_validation(options: Options, every: str | None) -> Options:

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import InputError, Mistakes, collected_notes
+from benchmark.errors import InputError, Mistakes
 from benchmark.plan import quantities
 from benchmark.plan.entries import MOST_RUNS, Entry, read_entries, resolve_entry
 from benchmark.plan.offers import CaseWords, Offers
@@ -252,9 +252,7 @@ def _cases(
         for size in [None] if "size" in own else _possible_sizes(grid["size"], spec, offers) or [None]:
             for views in [None] if "views" in own else grid["views"] or [None]:
                 given = below | ({} if size is None else {"size": size}) | ({} if views is None else {"views": views})
-                with collected_notes():  # told when the case is loaded
-                    resolved = resolve_entry(entry, spec, given, mistakes, offers)
-                for params in resolved:
+                for params in resolve_entry(entry, spec, given, mistakes, offers):
                     defect = quantities.views_defect(params["views"])
                     if defect:
                         mistakes.add(entry.origins.get("views", f"{entry.where}.views"), expected=defect, found=repr(params["views"]))

@@ -33,8 +33,8 @@ def directions(geometry: ConeBeamGeometry) -> np.ndarray:
     numbers[around.order] = np.append(0, np.cumsum(around.gaps[:-1] > tolerance))
     if around.gaps[-1] <= tolerance:  # the last views in the order are the first ones again
         numbers[numbers == numbers.max()] = 0
-    found: np.ndarray = np.unique(np.column_stack([numbers, _placement(geometry)]), axis=0, return_inverse=True)[1]
-    return found.reshape(-1)
+    _, found = np.unique(np.column_stack([numbers, _placement(geometry)]), axis=0, return_inverse=True)
+    return np.asarray(found).reshape(-1)
 
 
 def _placement(geometry: ConeBeamGeometry) -> np.ndarray:
