@@ -111,7 +111,7 @@ def gaussian_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float, 
 
 
 def uniform_ssim(prediction: np.ndarray, truth: np.ndarray, data_range: float, width: int = 7) -> float | None:
-    """Return the mean SSIM: uniform window of `width`, sample covariance, borders left out; flat axes and None as in gaussian_ssim."""
+    """Return the mean SSIM: uniform window of `width`, sample covariance, borders left out; else as gaussian_ssim."""
     prediction, truth = np.squeeze(prediction), np.squeeze(truth)
     if not truth.ndim or not data_range > 0 or min(truth.shape) < width:
         return None
