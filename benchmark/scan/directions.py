@@ -45,7 +45,8 @@ def _placement(geometry: ConeBeamGeometry) -> np.ndarray:
     vectors[..., 0], vectors[..., 1] = cos[:, None] * x + sin[:, None] * y, cos[:, None] * y - sin[:, None] * x
     vectors[:, 2:] *= (np.array(geometry.detector_shape[::-1]) / 2)[None, :, None]  # to the detector's edge
     vectors = vectors.reshape(geometry.views, 12)
-    return np.round((vectors - np.median(vectors, axis=0)) / min(geometry.detector_pitch)).astype(np.int64)
+    found: np.ndarray = np.round((vectors - np.median(vectors, axis=0)) / min(geometry.detector_pitch)).astype(np.int64)
+    return found
 
 
 def first_of_each(numbers: np.ndarray) -> np.ndarray:

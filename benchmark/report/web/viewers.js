@@ -125,7 +125,8 @@
     frame(plane) {
       const [down, along] = ACROSS[plane.axis], { spacing } = this.facts, box = document.createElement("div");
       box.className = "panel";
-      box.style.aspectRatio = `${this.shape[along] * spacing[along]} / ${this.shape[down] * spacing[down]}`;
+      const aspect = this.shape[along] * spacing[along] / (this.shape[down] * spacing[down]);
+      box.style.aspectRatio = Math.min(Math.max(aspect, 1 / 4), 12);  // one slice or one row is stretched to be seen
       return box;
     }
 
