@@ -8,6 +8,7 @@ from benchmark.scan.geometry import ConeBeamGeometry
 
 MOST_VIEWS, MOST_PIXELS = 12, 128  # views, and pixels a side, that are looked at
 SHOWN = 0.05  # of a large line integral: less is noise, scatter or air that was not calibrated
+NOISE = 5  # times the median difference of neighbours, about a standard deviation: less is noise
 WORTH_SAYING = 0.01  # of all line integrals
 
 
@@ -15,8 +16,10 @@ def beside_box(projections: np.ndarray, geometry: ConeBeamGeometry) -> float:
     """Return the share (0 .. 1) of the measured line integrals [view, v, u] that lies on rays which miss the volume's box."""
     views = np.unique(np.linspace(0, geometry.views - 1, min(MOST_VIEWS, geometry.views)).astype(int))
     rows, columns = (np.arange(0, count, -(-count // MOST_PIXELS)) for count in geometry.detector_shape)
-    measured = np.stack([np.asarray(projections[view])[np.ix_(rows, columns)] for view in views]).astype(np.float64)
-    shown = np.where(measured > SHOWN * np.percentile(measured, 99), measured, 0.0)
+    across = np.stack([np.asarray(projections[view])[rows] for view in views]).astype(np.float64)
+    measured = across[..., columns]
+    noise = float(np.median(np.abs(np.diff(across)))) if across.shape[2] > 1 else 0.0
+    shown = np.where(measured > max(SHOWN * np.percentile(measured, 99), NOISE * noise), measured, 0.0)
     total = float(shown.sum())
     return 0.0 if total <= 0 else float(shown[~_hits_box(geometry, views, rows, columns)].sum()) / total
 
