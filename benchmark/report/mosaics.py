@@ -23,7 +23,7 @@ from benchmark.storage import atomic
 
 ERROR_COLOURS = "RdBu_r"
 GAP, MARGIN, TITLE, BAR = 0.06, 0.3, 0.34, 0.95  # [inch] between panels, left, above for the title, right for the colour bars
-FLAT, TALL = 0.08, 4.0  # height over width of a panel, at most: one row of pixels or one slice is stretched to be seen
+FLAT, TALL = 0.22, 4.0  # height over width of a panel, at most: one row of pixels or one slice is stretched to be seen
 MOST_VIEWS = 24  # panels of a picture of projections
 
 
