@@ -253,6 +253,17 @@ def test_the_only_ct_among_other_modalities(tmp_path):
     assert len(image.values) == 12 and image.note == ", left out: 4 files of other modalities"
 
 
+def test_a_page_captured_from_the_screen_is_no_series(tmp_path):
+    def captured(data: Dataset, index: int) -> None:
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.7")
+        without(*PLACES, "PixelSpacing")(data, index)
+
+    series(tmp_path / "disc" / "ct", body())
+    series(tmp_path / "disc" / "dose", body(1), edit=captured)
+    image = read_series(tmp_path / "disc")
+    assert len(image.values) == 12 and image.note == ", left out: 1 captured pages"
+
+
 # -- frames, padding and signs ----------------------------------------------------------------------------------------------
 
 

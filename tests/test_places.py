@@ -25,7 +25,7 @@ from benchmark.exchange.stored_run import patient_place
 from benchmark.exchange.volume_formats import FORMATS, usual_name, write
 from benchmark.exchange.volume_image import VolumeImage
 from benchmark.exchange.volume_import import read_volume
-from benchmark.files.volume import read_placed_volume
+from benchmark.files.volume import PlacedVolume, read_placed_volume
 from benchmark.scan.case import Case
 
 SHAPE, SPOT = (16, 18, 20), (11, 5, 13)  # z y x
@@ -133,7 +133,8 @@ def test_an_export_overlays_its_source(tmp_path, name):
 def test_a_file_without_a_place_is_exported_around_the_origin(tmp_path):
     np.save(tmp_path / "x.npy", spotted())
     case = load(VolumeParams(path=str(tmp_path / "x.npy"), spacing=2.0, views=2, heldout=0, size=16))
-    assert case.facts == {} and read_placed_volume(tmp_path / "x.npy", spacing=2.0).centre is None
+    found = read_placed_volume(tmp_path / "x.npy", spacing=2.0)
+    assert isinstance(found, PlacedVolume) and case.facts == {} and found.centre is None
     assert patient_place({}) == ((0, 0, 0), "")
 
 

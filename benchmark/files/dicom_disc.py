@@ -15,6 +15,7 @@ MOST_FILES = 20_000
 MOST_ENTRIES = 100_000  # of all folders below the given one
 DEEPEST = 8
 SUFFIXES = (".dcm", ".dicom", ".ima")
+CT_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.2{end}" for end in ("", ".1", ".2"))  # single slices, enhanced, converted to enhanced
 DIRECTORY = "1.2.840.10008.1.3.10"  # media storage directory: the file DICOMDIR
 MOST_NAMED = 10
 
@@ -101,10 +102,12 @@ def _chosen(folder: Path, headers: dict[Path, Any], wanted: Path | None, left: d
         series.setdefault(str(header.get("SeriesInstanceUID", "")), []).append(path)
     if wanted in headers:
         return series[str(headers[wanted].get("SeriesInstanceUID", ""))]
-    ct = {name: paths for name, paths in series.items() if str(headers[paths[0]].get("Modality", "")) == "CT"}
-    if ct and len(ct) < len(series):
-        left["files of other modalities"] = sum(len(paths) for name, paths in series.items() if name not in ct)
-    found = ct or series
+    found = series
+    for tag, wished, kind in (("Modality", ("CT",), "files of other modalities"), ("SOPClassUID", CT_CLASSES, "captured pages")):
+        fit = {name: paths for name, paths in found.items() if str(headers[paths[0]].get(tag, "")) in wished}
+        if fit and len(fit) < len(found):
+            left[kind] = sum(len(paths) for name, paths in found.items() if name not in fit)
+        found = fit or found
     if len(found) == 1:
         return next(iter(found.values()))
     lines = [f"{paths[0].relative_to(folder)} ({len(paths)} files{_described(headers[paths[0]])})" for paths in found.values()]
