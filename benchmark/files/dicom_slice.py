@@ -12,6 +12,7 @@ from benchmark.errors import InputError, one_line
 from benchmark.files.limits import memory_limit
 
 DEFLATED, MOST_DEFLATED = b"1.2.840.10008.1.2.1.99", 1032  # transfer syntax; no deflated stream grows by more
+CHOOSING = ("SOPClassUID", "SeriesInstanceUID", "Modality", "ImageType", "Rows", "SeriesDescription")  # elements that choose a series
 MOST_FRAMES = 20_000
 AXIAL = np.array([1.0, 0, 0, 0, 1, 0])  # rows to the patient's left, columns to the back
 
@@ -27,7 +28,11 @@ def read_header(path: Path) -> Any:
             raise InputError(
                 str(path), expected="a file that fits into memory when unpacked", found=f"{path.stat().st_size} bytes deflated"
             )
-        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        for name in CHOOSING:
+            header.get(name)  # pydicom converts an element, and finds its damage, when it is first asked for
+        header.file_meta.get("MediaStorageSOPClassUID")
+        return header
     except InputError:
         raise
     except Exception as error:  # a broken file raises anything
