@@ -8,7 +8,7 @@ from benchmark.validate.hypotheses import Hypothesis
 from benchmark.validate.residual import coarse, fit
 from benchmark.validate.setup import Setup
 
-REACH = 6  # [coarse pixel] on either side
+REACH, FAR = 6, 10  # [coarse pixel] on either side, without and with a truth
 TOLERANCE = 0.05  # [coarse pixel]
 MOST_STEPS = 14
 IMPOSSIBLE = 1e3  # instead of an infinite residual, which no search can bear
@@ -45,7 +45,7 @@ def _best(setup: Setup, name: str) -> Hypothesis | None:
 
     low, high = -float(REACH), float(REACH)
     if setup.truth is not None:
-        grid = np.arange(-REACH, REACH + 1)
+        grid = np.arange(-FAR, FAR + 1)
         start = float(grid[int(np.argmin([residual(float(pixels)) for pixels in grid]))])
         low, high = start - 1, start + 1
     found = minimize_scalar(residual, bounds=(low, high), method="bounded", options={"xatol": TOLERANCE, "maxiter": MOST_STEPS})
