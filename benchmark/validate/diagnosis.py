@@ -23,6 +23,7 @@ MOST_MAGNIFICATION = 30.0
 NOTHING_FITS = {True: (0.35, 0.35), False: (0.5, 0.08)}  # with and without a truth
 WORSE = 3.0
 GOOD = 0.1  # with a truth: no second mistake in the angles below it
+ROOMY = 0.9  # a larger volume must be better by this factor
 WORTH, MOST_TRIED = 1.6, 10  # without a truth: hypotheses tried thoroughly, by their rough residual over the best one, and at most
 
 
@@ -106,6 +107,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _diagnose(setup: Setup, known: bool, progress: Progress) -> Diagnosis:
+    setup = setup if known else _roomy(setup)
     declared = _candidate(setup, DECLARED, DECLARED)
     more = orientation_hypotheses() if known and not setup.any_orbit else []
     found = [declared, *_tried(declared, [*_singles(setup), *more], progress)]
@@ -124,6 +126,14 @@ def _diagnose(setup: Setup, known: bool, progress: Progress) -> Diagnosis:
             best = min(found, key=_score)
         expected = None if known else _expected(best)
     return _judged(declared, best, found, expected)
+
+
+def _roomy(setup: Setup) -> Setup:
+    """Return the setup with the detector's field of view as its volume if the object is larger than the declared one."""
+    if setup.any_orbit or setup.box_follows:
+        return setup
+    larger = dataclasses.replace(setup, box_follows=True)
+    return larger if fit(larger, quick=True).residual < ROOMY * fit(setup, quick=True).residual else setup
 
 
 def _singles(setup: Setup) -> list[Hypothesis]:

@@ -57,8 +57,6 @@ class Report:
         if missed > OUTSIDE:
             text = f"{missed:.0%} of what the views show lies on rays that miss the volume"
             remarks.append(Remark("warning", text, "make volume.extent larger: every method needs the whole object inside"))
-            if clean.truth is None and not clean.any_orbit:
-                clean = dataclasses.replace(clean, box_follows=True)  # a box that is too small would fit no geometry
         if clean.truth is None and len(clean.projections) < FEWEST_BLIND:
             return cls(name, setup, remarks, None)
         return cls(name, setup, remarks, diagnose(clean, progress))
