@@ -122,6 +122,7 @@ def test_a_volume_keeps_its_own_voxels(tmp_path: Path) -> None:
     case = load_volume(params)
     assert case.name == "ct" and case.outline.startswith("50 views of 24 x 24, volume 12 x 16 x 6 (2 x 2 x 4 mm), 2 views")
     wanted = np.maximum(0.0206 * (1 + values.transpose(2, 1, 0) / 1000), 0)
+    assert case.truth is not None
     np.testing.assert_allclose(case.truth, wanted, atol=1e-6)
     assert VolumeParams(path=str(path), size="native", side=20).size == 10
     stack = load_stack(MipParams(path=str(path), background=-800, size="native", views=4, heldout=1))

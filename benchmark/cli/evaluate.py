@@ -44,7 +44,7 @@ def evaluate(
     given = _given(views=views, size=size)
 
     def opened(values: dict[str, Any]) -> Any:
-        return open_case(registry(), scan, values, tuple(sets or ()))
+        return open_case(registry(), scan, values, tuple(sets or ()), whole=True)
 
     found = _read(subject, opened, given, axes=axes, scale=scale, hu=hu, water=water, as_is=as_is)
     folder = output or Path(f"evaluate-{found.name}")
