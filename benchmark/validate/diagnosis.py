@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 
 from benchmark.storage.download import Progress
-from benchmark.validate.hypotheses import DECLARED, SIGN, Hypothesis, after, orientation_hypotheses, single_hypotheses
+from benchmark.validate.hypotheses import DECLARED, FLIP_U, SIGN, Hypothesis, after, orientation_hypotheses, single_hypotheses
 from benchmark.validate.residual import BLIND_PIXELS, PIXELS, VOXELS, Fit, expected_residual, fit
 from benchmark.validate.setup import Setup
 from benchmark.validate.shifts import SHIFTED, shift_hypotheses
@@ -117,7 +117,8 @@ def _diagnose(setup: Setup, known: bool, progress: Progress) -> Diagnosis:
     best = min(found, key=_score)
     expected = None if known else _expected(best)
     if (best is not declared and known) or not _explains(best, expected):
-        for base in dict.fromkeys([best, *([] if known else [c for c in found if c.hypothesis is SIGN])]):
+        turned = [c for c in found if c.hypothesis is SIGN or (known and c.hypothesis is FLIP_U)]
+        for base in dict.fromkeys([best, *(turned if not known or best.residual > GOOD else [])]):
             once_more = _singles(base.setup) if best.residual > GOOD else single_hypotheses(base.setup)
             found += _tried(base, once_more, progress)
         best = min(found, key=_score)
