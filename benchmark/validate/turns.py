@@ -102,7 +102,7 @@ def _named(factor: float, least: float, arc: float, views: int, residual: Callab
     last = views / (views - 1)  # the last view at the end of the arc
     ends = ((1.0, ""), (last, ", both ends included"))
     usual = {degrees / arc * share: f"{degrees:g} degrees{text}" for degrees in ARCS for share, text in ends}
-    near = sorted((abs(math.log(factor / other)), other) for other in usual if abs(math.log(factor / other)) < NEAR)
+    near = sorted((usual[other].endswith(ends[1][1]), other) for other in usual if abs(math.log(factor / other)) < NEAR)
     words = f"{factor * arc:.4g} degrees"
     for _, other in near:
         if abs(math.log(other)) < SAME or residual(other) <= AS_GOOD * least:
