@@ -26,7 +26,7 @@ from benchmark.cli.examples import EXAMPLES
 from benchmark.plugins import hooks
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 MARK = r"(?:<!-- (?P<mark>file|not executed): (?P<words>.*?) -->\n)?"
 BLOCK = re.compile(MARK + r"```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 # The README has no marks, so that it reads well everywhere: the reason by the beginning of the block.

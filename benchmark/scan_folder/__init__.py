@@ -1,1 +1,1 @@
-"""Scan folders of users: scan.yaml and the files it names (docs/data.md describes the format)."""
+"""Scan folders of users: scan.yaml and the files it names (docs/data/scan_yaml.md describes the format)."""

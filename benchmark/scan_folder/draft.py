@@ -34,7 +34,7 @@ class ScanDraft:
     """Values for scan.yaml from the files that a scanner left beside its images; `new-scan` writes them.
 
     A reader calls `set` for each value it finds and `table` for one row per view. Keys, units and signs are those of scan.yaml
-    (docs/data.md). Keys that are not set are looked for among the files (`projections.file`) or left to the user as FILL_IN.
+    (docs/data/scan_yaml.md). Keys that are not set are looked for among the files (`projections.file`) or left to the user as FILL_IN.
     """
 
     entries: list[Entry] = dataclasses.field(default_factory=list)

@@ -16,7 +16,7 @@ from benchmark.scan_folder.truth import read_truth
 
 
 def open_scan_folder(folder: Path) -> Measured:
-    """Open the scan that scan.yaml in this folder describes (docs/data.md); projections are read when needed. Raises InputError.
+    """Open the scan that scan.yaml in this folder describes (docs/data/scan_yaml.md); projections are read when needed. Raises InputError.
 
     Whatever is to be found from the views (an axis shift, bad pixels) is found by `Measured.calibrated`; until then the shift is 0.
     """

@@ -148,14 +148,14 @@ def template(name: str, found: list[Found], recognised: Recognised | None = None
     pick = {role: next((item for item in rest if item.is_a(role)), None) for role in ROLES}
     if recognised is None:
         head = [
-            "# A scan for `python -m benchmark run --scan FOLDER`; every key is explained in docs/data.md.",
+            "# A scan for `python -m benchmark run --scan FOLDER`; every key is explained in docs/data/scan_yaml.md.",
             f"# Replace each {FILL_IN}. Found here:",
         ]
         head += [f"#   {item}" for item in found]
     else:
         head = [
-            "# A scan for `python -m benchmark run --scan FOLDER`; every key is explained in docs/data.md.",
-            f"# From {_printable(recognised.file.name)} ({recognised.format}, see docs/scanners.md).",
+            "# A scan for `python -m benchmark run --scan FOLDER`; every key is explained in docs/data/scan_yaml.md.",
+            f"# From {_printable(recognised.file.name)} ({recognised.format}, see docs/data/scanners.md).",
         ]
         head += [f"# {_printable(note)}" for note in recognised.draft.notes]
     general = [

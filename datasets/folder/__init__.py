@@ -46,6 +46,6 @@ def register_datasets() -> list[DatasetSpec]:
             target=load,
             params=FolderParams,
             opens={"scan": is_scan},
-            summary="your own scan: a folder with scan.yaml (docs/data.md)",
+            summary="your own scan: a folder with scan.yaml (docs/data/scan_yaml.md)",
         )
     ]

@@ -51,6 +51,6 @@ def register_datasets() -> list[DatasetSpec]:
             target="benchmark.datasets.multiview.case:load",
             params=MultiviewParams,
             opens={"scan": is_photographs},
-            summary="calibrated colour photographs with silhouettes: a folder (docs/data.md), or a synthetic body that walks",
+            summary="calibrated colour photographs with silhouettes: a folder (docs/data/photographs.md), or a synthetic body that walks",
         )
     ]
