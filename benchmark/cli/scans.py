@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,8 +51,9 @@ def new_scan(
         return 2
     else:
         console.print(f"{escape(str(path))} is complete. Next:", soft_wrap=True)
-    console.print(f"  python -m benchmark validate {escape(str(folder))}", soft_wrap=True)
-    console.print(f"  python -m benchmark run --scan {escape(str(folder))} --methods fdk,sart", soft_wrap=True)
+    quoted = escape(shlex.quote(str(folder)))
+    console.print(f"  python -m benchmark validate {quoted}", soft_wrap=True)
+    console.print(f"  python -m benchmark run --scan {quoted} --methods fdk,sart", soft_wrap=True)
     return 0
 
 

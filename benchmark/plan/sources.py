@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
         if resolve(spec.opens[what])(path):
             return spec
     kinds = "; ".join(f"{name}: {spec.summary}" for name, spec in openers.items())
-    fix = f"Describe your own files: python -m benchmark new-scan {path}" if what == "scan" and path.is_dir() else ""
+    fix = f"Describe your own files: python -m benchmark new-scan {shlex.quote(str(path))}" if what == "scan" and path.is_dir() else ""
     raise InputError(where, expected=f"one of these ({kinds})", found="something else", fix=fix)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -274,7 +275,7 @@ def read_description(folder: Path) -> Description:
     folder = folder.parent if folder.name == FILE else folder
     path = folder / FILE
     if not path.is_file():
-        fix = f"Write one: python -m benchmark new-scan {folder}" if folder.is_dir() else ""
+        fix = f"Write one: python -m benchmark new-scan {shlex.quote(str(folder))}" if folder.is_dir() else ""
         raise InputError(str(path), expected="a description of the scan", found="no such file", fix=fix)
     if path.stat().st_size > 16 << 20:
         raise InputError(str(path), expected="a text of at most 16 MiB", found=f"{path.stat().st_size >> 20} MiB", fix="Use an angle file.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def recognised(path: Path, formats: Mapping[str, ScanFormatSpec], chosen: str | 
         raise InputError(str(path), expected="files of one scanner", found=seen, fix=f"Choose one: --format {names[0]}")
     if len(found) > 1:
         seen = ", ".join(file.name for _, file in found)
-        fix = f"Name one: python -m benchmark new-scan {found[0][1]}"
+        fix = f"Name one: python -m benchmark new-scan {shlex.quote(str(found[0][1]))}"
         raise InputError(str(path), expected=f"one file of the format {names[0]}", found=seen, fix=fix)
     spec, file = found[0]
     missing = needs(spec.requires)

@@ -21,6 +21,11 @@ from benchmark.scan_folder.formats import Recognised
 from benchmark.storage import atomic
 
 RAW = (".raw", ".bin", ".img", ".dat", ".vol", ".xtek", ".his")
+PREPROCESSING = (
+    "# preprocessing:          # steps before the logarithm and after it, see docs/data/preprocessing.md",
+    "#   bad_pixels: auto      # dead and hot pixels are interpolated, and no score counts them",
+    "#   air: auto             # each view's own intensity without object",
+)
 ROLES = {  # words in the names of files that are not the projections
     "flat": r"flat|white|gain|open|bright|i0|air",
     "dark": r"dark|black|offset",
@@ -171,6 +176,7 @@ def template(name: str, found: list[Found], recognised: Recognised | None = None
         geometry, angles = ["geometry:"], []
     templates = {
         "projections": ["projections:"] if projections is None else _projections(projections, pick["flat"], pick["dark"]),
+        "preprocessing": list(PREPROCESSING),
         "masks": _masks(pick["masks"]),
         "geometry": geometry,
         "angles": angles,
