@@ -32,7 +32,7 @@ def beside_box_note(projections: np.ndarray, geometry: ConeBeamGeometry) -> list
     edges = " x ".join(f"{edge:.4g}" for edge in geometry.volume_extent)
     return [
         f"{share:.0%} of the measured line integrals miss the volume's box ({edges}, z y x): the body is larger. Methods that "
-        "iterate press all of it into the box. Enlarge volume.extent, or set volume.margin or volume.extent: auto (docs/data/views_and_grid.md)."
+        "iterate press all of it into the box. Enlarge volume.extent, or set volume.margin or volume.extent: auto."
     ]
 
 
