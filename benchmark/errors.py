@@ -123,6 +123,13 @@ class Mistakes:
             raise InputError("\n  ".join([f"{source}: {len(self.errors)} mistakes", *map(str, self.errors)]))
 
 
+def wrong_fields(error: ValidationError) -> str:
+    """Return pydantic's errors of a stored file in one line, 'scan.noise: Input should be a valid number; ...', of three fields at most."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    said = [f"{'.'.join(map(str, detail['loc']))[:80]}: {detail['msg'][:120]}" for detail in details[:3]]
+    return "; ".join([*said, *([f"and {len(details) - 3} more"] if len(details) > 3 else [])])
+
+
 def validation_mistakes(mistakes: Mistakes, error: ValidationError, model: type[BaseModel], where: str, origins: dict[str, str]) -> None:
     """Translate pydantic's errors. `origins` maps a key to the place it was written, if that is not `where`."""
     by_key: dict[str, list[Any]] = {}

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmark.errors import InputError, one_line
+from benchmark.errors import InputError, one_line, wrong_fields
 from benchmark.execution.options import Options
 from benchmark.plugins.specs import MethodSpec
 from benchmark.records.budget import Budget
@@ -33,7 +33,6 @@ from benchmark.storage.json_values import dumps, plain
 
 VERSION: Final = 2  # raise it whenever a field changes: a child started from newer sources then reports an error
 FILE = "job.json"
-SHOWN = 3  # wrong fields that an error names
 
 
 class _Part(BaseModel):
@@ -127,7 +126,7 @@ class Job(_Part):
                 process=ProcessFacts(separate=not options.in_process, parent=os.getpid(), sys_path=tuple(map(str, sys.path))),
             )
         except ValidationError as error:
-            raise InputError(f"the job of {spec.id}", expected="fields of their types", found=_wrong_fields(error)) from error
+            raise InputError(f"the job of {spec.id}", expected="fields of their types", found=wrong_fields(error)) from error
 
 
 def write_job(folder: Path, job: Job, scan: Scan) -> None:
@@ -151,7 +150,7 @@ def read_job(folder: Path) -> Job:
     try:
         return Job.model_validate(content)
     except ValidationError as error:
-        raise _misfit(path, _wrong_fields(error)) from error
+        raise _misfit(path, wrong_fields(error)) from error
 
 
 def read_scan(folder: Path, facts: ScanFacts) -> Scan:
@@ -227,13 +226,6 @@ def _checkpoint_plan(method: MethodSpec, spec: RunSpec, case: Case, options: Opt
 
 def _array(folder: Path, name: str) -> Any:
     return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-
-
-def _wrong_fields(error: ValidationError) -> str:
-    """Return 'scan.noise: Input should be a valid number; ...', of at most SHOWN fields."""
-    details = error.errors(include_url=False, include_input=False)
-    said = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details[:SHOWN]]
-    return "; ".join([*said, *([f"and {len(details) - SHOWN} more"] if len(details) > SHOWN else [])])
 
 
 def _misfit(path: Path, found: str) -> InputError:

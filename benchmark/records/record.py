@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from benchmark.records.budget import Budget
 
 Status = Literal["ok", "failed", "skipped"]
+Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]*$")]
+Name = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]  # of a folder
 
 SCHEMA_VERSION = 2  # 2: metric versions, counters, volume digest, command, reevaluated; records of version 1 stay readable
 
@@ -26,7 +30,7 @@ class RunSpec(BaseModel):
     dataset: str
     dataset_params: dict[str, Any]  # resolved: defaults filled in
     dataset_revision: int = 1
-    data_digest: str = ""  # of the loaded case; part of the identity
+    data_digest: Digest = ""  # of the loaded case; part of the identity
     method: str
     preset: str = "default"
     method_params: dict[str, Any]  # resolved
@@ -36,7 +40,18 @@ class RunSpec(BaseModel):
     budget_steps: int | None = None
     budget_samples: int | None = None  # ray samples
     budget_projections: int | None = None  # applications of A to all training views
-    weights_digest: str = ""  # of the weights file named in `method_params`, for a pretrained method
+    weights_digest: Digest = ""  # of the weights file named in `method_params`, for a pretrained method
+
+    @field_validator("dataset_params")
+    @classmethod
+    def _countable(cls, params: dict[str, Any]) -> dict[str, Any]:
+        """Raise ValueError for a size and for views that no dataset has; tables sort and count them."""
+        size, views = params.get("size"), params.get("views")
+        listed = list(views) if isinstance(views, list | tuple) else [views]
+        for name, value in (("size", size), *(("views", item) for item in listed)):
+            if value is not None and not (type(value) is int and 0 <= value < 1 << 32):
+                raise ValueError(f"{name}: expected a number, found {value!r:.60}")
+        return params
 
     @property
     def budget(self) -> Budget:
@@ -57,7 +72,7 @@ class RunSpec(BaseModel):
             del content["method_params"]["weights"]  # the content of the file counts, not its path
         text = json.dumps(content, sort_keys=True)
         views = self.dataset_params.get("views")
-        count = views if isinstance(views, int) else len(views or ())
+        count = len(views) if isinstance(views, list | tuple) else views or 0
         return f"{self.dataset}-{count}v-{self.method}-s{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -69,8 +84,8 @@ def case_key(dataset: str, revision: int, params: dict[str, Any]) -> str:
 class CurvePoint(BaseModel):
     """One snapshot of a run, scored after its end, or during it in another process (the method never sees a score)."""
 
-    step: int
-    seconds: float  # [s] of method time
+    step: Count
+    seconds: Amount  # [s] of method time
     volume_psnr: float | None = None  # [dB]
     loss: float | None = None
     projection_psnr: float | None = None  # [dB] of the held-out views; of the run's end, and with --validate-every
@@ -82,30 +97,30 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_version: int = SCHEMA_VERSION
-    run_id: str
+    schema_version: Annotated[int, Field(ge=0, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    run_id: Name
     spec: RunSpec
     status: Status
     reason: str = ""  # of a failure or a skip
     case: str = ""
-    views: int = 0
-    training_views: list[int] = []
-    heldout_views: list[int] = []
-    volume_shape: list[int] = []  # [z, y, x]
+    views: Count = 0
+    training_views: list[Count] = []
+    heldout_views: list[Count] = []
+    volume_shape: list[Count] = []  # [z, y, x]
     engine: str = ""
     device: str = ""
-    seconds: float | None = None  # [s] of method time, without the harness's own work
-    cpu_seconds: float | None = None  # [s] of process time over all threads
-    peak_memory_mb: float | None = None  # [MiB] of the method's process
-    steps: int = 0
-    counters: dict[str, int] = {}  # work counted where the kernels are called: ray_samples, forward_views, adjoint_views
+    seconds: Amount | None = None  # [s] of method time, without the harness's own work
+    cpu_seconds: Amount | None = None  # [s] of process time over all threads
+    peak_memory_mb: Amount | None = None  # [MiB] of the method's process
+    steps: Count = 0
+    counters: dict[str, Count] = {}  # work counted where the kernels are called: ray_samples, forward_views, adjoint_views
     metrics: dict[str, float | None] = {}  # volume_psnr, volume_ssim, projection_psnr, projection_ssim, fit_psnr, ...
-    metric_versions: dict[str, int] = {}  # MetricSpec.revision of every metric above
+    metric_versions: dict[str, Count] = {}  # MetricSpec.revision of every metric above
     curve: list[CurvePoint] = []
     losses: list[tuple[int, float, float]] = []  # (step, seconds, loss)
     info: dict[str, Any] = {}
     environment: dict[str, Any] = {}
-    volume_digest: str = ""  # of the stored volume
+    volume_digest: Digest = ""  # of the stored volume
     pretrained: dict[str, Any] = {}  # digest of the weights and the data they were fitted to; empty = fitted to this scan alone
     command: str = ""  # the command line of the sweep
     reevaluated: dict[str, Any] = {}  # for metrics computed again later: time, code and source attempt

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
-import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, wrong_fields
 from benchmark.records import nifti
+from benchmark.records.case_file import CaseFile
 from benchmark.records.record import SCHEMA_VERSION, RunRecord, RunSpec
 from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry
-from benchmark.scan.reconstruction import ARRAYS
-from benchmark.scan.scan import Composite, Scan
+from benchmark.scan.reconstruction import ARRAYS, volume_digest
+from benchmark.scan.scan import Scan
 from benchmark.storage import mapped
+from benchmark.storage.checked_json import UNREADABLE, read_checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,56 +32,78 @@ T = TypeVar("T")
 
 
 class StoredCase:
-    """A case as stored in the folder: facts at once, arrays on demand. Each access raises InputError for an unreadable file."""
+    """A case as stored in the folder: facts at once, arrays on demand.
+
+    Arrays are compared with the case's digest when the first of them is read. Each access raises InputError for a file that cannot be
+    read or is not what was written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         with self._reading("case.json"):
-            facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-        self.digest: str = facts["digest"]
-        self.name: str = facts["name"]
-        self.dataset: str = facts["dataset"]
-        self.dataset_params: dict[str, Any] = facts["dataset_params"]
-        self.geometry = ConeBeamGeometry.from_dict(facts["geometry"])
-        held = facts["heldout_geometry"]
-        self.heldout_geometry = ConeBeamGeometry.from_dict(held) if held else None
-        self.training_views: tuple[int, ...] = tuple(facts["training_views"])
-        self.heldout_views: tuple[int, ...] = tuple(facts["heldout_views"])
-        self.truth_note: str = facts["truth_note"]
-        self.notes: tuple[str, ...] = tuple(facts.get("notes", ()))  # absent in older folders
-        self.length_unit: str = facts["length_unit"]
-        self.photons: float | None = facts["photons"]
-        self.composite: Composite = facts.get("composite", "sum")  # absent in older folders, like the next three
-        earlier = ["colours"] if self.composite == "over" else []  # photographs had colours before `beside` existed
-        self.beside = {"training": facts.get("beside", earlier), "heldout": facts.get("heldout_beside", earlier)}
-        self.noise: float | None = facts.get("noise")
-        self.heldout_photons: float | None = facts.get("heldout_photons", self.photons)  # absent in older folders, like the next two
-        self.heldout_noise: float | None = facts.get("heldout_noise")
-        self.part: str = facts.get("part", "")
-        self.view_labels: dict[str, Any] = facts.get("view_labels", {})
-        self.heldout_view_labels: dict[str, Any] = facts.get("heldout_view_labels", {})
-        self.facts: dict[str, Any] = facts.get("facts", {})  # since schema version 2
+            facts = CaseFile.model_validate(read_checked(folder / "case.json"))
+            self.geometry = ConeBeamGeometry.from_dict(facts.geometry)
+            self.heldout_geometry = ConeBeamGeometry.from_dict(facts.heldout_geometry) if facts.heldout_geometry else None
+        self.digest = facts.digest
+        self.name, self.part, self.dataset, self.dataset_params = facts.name, facts.part, facts.dataset, facts.dataset_params
+        self.training_views, self.heldout_views = facts.training_views, facts.heldout_views
+        self.truth_note, self.notes, self.facts = facts.truth_note, facts.notes, facts.facts
+        self.length_unit, self.composite = facts.length_unit, facts.composite
+        self.photons, self.noise, self.view_labels = facts.photons, facts.noise, facts.view_labels
+        self._stored = facts
 
-    @functools.cached_property
+    @property
     def truth(self) -> np.ndarray | None:
         """float32 [z, y, x] [1/mm]; None if unknown."""
+        return self.load().truth
+
+    @property
+    def training(self) -> np.ndarray:
+        """Training views, float32 [view, v, u]."""
+        return self.load().scan.projections
+
+    @property
+    def heldout(self) -> np.ndarray | None:
+        """Held-out views, float32 [view, v, u]."""
+        heldout = self.load().heldout
+        return None if heldout is None else heldout.projections
+
+    def load(self) -> Case:
+        """Return the case as the dataset made it; it is read once."""
+        return self._case
+
+    @functools.cached_property
+    def _case(self) -> Case:
+        facts = self._stored
+        with self._reading("case.json"):
+            case = Case(
+                self.name,
+                self._scan("training", self.geometry, facts.photons, facts.noise, facts.view_labels),
+                self._truth(),
+                None
+                if self.heldout_geometry is None
+                else self._scan("heldout", self.heldout_geometry, facts.its_photons, facts.heldout_noise, facts.heldout_view_labels),
+                facts.truth_note,
+                facts.training_views,
+                facts.heldout_views,
+                facts.facts,
+                facts.part,
+                facts.notes,
+            )
+        found = case.digest
+        if self.digest != self.folder.name or (found != self.digest and _without_photons(case).digest != self.digest):
+            raise InputError(str(self.folder), expected=f"data with the digest {self.folder.name}", found=found, fix=self._fix)
+        return case
+
+    def _scan(self, which: str, geometry: ConeBeamGeometry, photons: float | None, noise: float | None, labels: dict[str, Any]) -> Scan:
+        beside = {name: self._views(f"{which}_{name}") for name in self._stored.arrays_beside(which)}
+        common: dict[str, Any] = dict(length_unit=self.length_unit, composite=self.composite, **beside)
+        return Scan(self._views(which), geometry, photons=photons, noise=noise, view_labels=labels, **common)
+
+    def _truth(self) -> np.ndarray | None:
         path = self.folder / "truth.nii.gz"
         with self._reading(path.name):
             return nifti.read_volume(path) if path.exists() else None
-
-    @functools.cached_property
-    def training(self) -> np.ndarray:
-        """Training views, float32 [view, v, u]."""
-        return self._views("training")
-
-    @functools.cached_property
-    def heldout(self) -> np.ndarray | None:
-        """Held-out views, float32 [view, v, u]."""
-        return self._views("heldout") if self.heldout_geometry else None
-
-    def _beside(self, which: str) -> dict[str, Any]:
-        """Return the arrays beside the 'training' or 'heldout' views: see Scan.beside."""
-        return {name: self._views(f"{which}_{name}") for name in self.beside[which]}
 
     def _views(self, name: str) -> np.ndarray:
         """Return projections, colours or masks."""
@@ -90,19 +114,17 @@ class StoredCase:
             return _archive(earlier)["projections"]
 
     def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
-        return _reading(self.folder / name, f"Remove {self.folder}: the next run on this case writes it again.")
+        return _reading(self.folder / name, self._fix)
 
-    def load(self) -> Case:
-        """Return the case as the dataset made it."""
-        common: dict[str, Any] = dict(length_unit=self.length_unit, composite=self.composite)
-        known: dict[str, Any] = dict(view_labels=self.view_labels, photons=self.photons, noise=self.noise)
-        scan = Scan(self.training, self.geometry, **known, **self._beside("training"), **common)
-        heldout = None
-        if self.heldout is not None and self.heldout_geometry is not None:
-            known = dict(view_labels=self.heldout_view_labels, photons=self.heldout_photons, noise=self.heldout_noise)
-            heldout = Scan(self.heldout, self.heldout_geometry, **known, **self._beside("heldout"), **common)
-        views = self.training_views, self.heldout_views
-        return Case(self.name, scan, self.truth, heldout, self.truth_note, *views, self.facts, self.part, self.notes)
+    @property
+    def _fix(self) -> str:
+        return f"Remove {self.folder}: the next run on this case writes it again."
+
+
+def _without_photons(case: Case) -> Case:
+    """Return the case without photons, which earlier versions left out of the digest."""
+    heldout = case.heldout and dataclasses.replace(case.heldout, photons=None)
+    return dataclasses.replace(case, scan=dataclasses.replace(case.scan, photons=None), heldout=heldout)
 
 
 class Results:
@@ -141,7 +163,13 @@ class Results:
         """Return the reconstruction, float32 [z, y, x] [1/mm]; None for runs without a volume. Raise InputError for a damaged file."""
         path = self.volume_path(record)
         with _reading(path, self.remedy(record)):
-            return nifti.read_volume(path) if record.status == "ok" and path.exists() else None
+            volume = nifti.read_volume(path) if record.status == "ok" and path.exists() else None
+        if volume is not None and record.volume_digest and volume_digest(volume) != record.volume_digest:
+            found = f"the digest {volume_digest(volume)}"
+            raise InputError(
+                str(path), expected=f"the recorded volume, digest {record.volume_digest}", found=found, fix=self.remedy(record)
+            )
+        return volume
 
     def volume_path(self, record: RunRecord) -> Path:
         """Return the path of a finished run's volume."""
@@ -208,15 +236,16 @@ class Results:
 def read_record(path: Path, problems: list[str]) -> RunRecord | None:
     """Read the record of one attempt; return None and add to `problems` if unreadable. Records of older schemas stay as they are."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ValueError(f"expected an object, found a {type(values).__name__}")
-        if values.get("schema_version", 0) > SCHEMA_VERSION:
-            raise ValueError(f"schema version {values['schema_version']} is newer than this program's {SCHEMA_VERSION}")
-        return RunRecord.model_validate(values)
-    except (OSError, ValueError) as error:  # ValidationError and JSONDecodeError are ValueErrors
-        text = f"{error.error_count()} wrong fields" if isinstance(error, ValidationError) else str(error)
-        problems.append(f"{path}: unreadable record ({text})")
+        values = read_checked(path)
+        version = values.get("schema_version", 0)
+        if type(version) is int and version > SCHEMA_VERSION:
+            raise ValueError(f"schema version {version} is newer than this program's {SCHEMA_VERSION}")
+        record = RunRecord.model_validate(values)
+        if record.run_id != path.parent.name:
+            raise ValueError(f"it is the record of {record.run_id!r:.80}")
+        return record
+    except ValueError as error:  # ValidationError is one
+        problems.append(f"{path}: unreadable record ({wrong_fields(error) if isinstance(error, ValidationError) else error})")
         return None
 
 
@@ -256,6 +285,9 @@ def _reading(path: Path, fix: str) -> Iterator[None]:
     """Raise InputError, naming the file, if it is missing, truncated or of another format."""
     try:
         yield
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error).removeprefix(f"{path}: ")
+    except (*UNREADABLE, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, InputError) and str(error).startswith(str(path.parent)):
+            raise  # it names the file already
+        reason = wrong_fields(error) if isinstance(error, ValidationError) else getattr(error, "strerror", None) or str(error)
+        reason = reason.removeprefix(f"{path}: ")
         raise InputError(str(path), expected="a complete file", found=f"one that cannot be read ({reason})", fix=fix) from error

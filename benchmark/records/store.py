@@ -23,7 +23,7 @@ from benchmark.records.record import SCHEMA_VERSION, RunRecord
 from benchmark.records.results import Results, StoredCase
 from benchmark.scan.case import Case
 from benchmark.storage import atomic, mapped
-from benchmark.storage.json_values import dumps
+from benchmark.storage.checked_json import with_digest
 from benchmark.storage.writable import prove_folder
 
 __all__ = ["Results", "Store", "StoredCase"]
@@ -105,7 +105,7 @@ class Store:
             "geometry": geometry.to_dict(),
             "heldout_geometry": heldout.geometry.to_dict() if heldout is not None else None,
         }
-        (folder / "case.json").write_text(dumps(facts, indent=1), encoding="utf-8")
+        (folder / "case.json").write_text(with_digest(facts), encoding="utf-8")
 
     def write_record(
         self, record: RunRecord, volume: np.ndarray | None = None, case: Case | None = None, attempt: int | None = None
@@ -122,7 +122,7 @@ class Store:
         if volume is not None and case is not None:
             with atomic.replacing(folder / "volume.nii.gz") as temporary:
                 nifti.write_volume(temporary, volume, case.scan.geometry, case.scan.length_unit)
-        data = (dumps(record.model_dump(), indent=1) + "\n").encode()
+        data = with_digest(record.model_dump()).encode()
         number = attempt or 1 + max((int(path.stem[-4:]) for path in folder.glob("attempt-????.json")), default=0)
         while True:
             path = folder / f"attempt-{number:04d}.json"
