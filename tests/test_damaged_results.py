@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from benchmark.cli.main import main
 from benchmark.plugins.registry import registry
 from benchmark.records.results import Results
 from benchmark.report import write_report
+from benchmark.storage.atomic import StorageError
+from benchmark.sweep import claims
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +160,40 @@ def test_a_page_is_written_without_a_bad_case(tmp_path, text):
     next(tmp_path.glob("cases/*/case.json")).write_text(text)
     found = Results.open(results.folder)
     assert write_report(found) and found.problems
+
+
+@pytest.mark.parametrize("text", ["[]", "", "null", '{"machine": ["x"]}', "\x00"], ids=["list", "empty", "null", "types", "binary"])
+def test_a_garbled_lease_neither_ends_a_sweep_nor_holds_it_for_ever(tmp_path, monkeypatch, text):
+    (tmp_path / ".sweeps").mkdir()
+    (tmp_path / ".sweeps" / "0123456789ab.json").write_text(text)
+    clock = iter(range(0, 10_000, 100))
+    monkeypatch.setattr(claims.time, "monotonic", lambda: float(next(clock)))
+    with claims.Claims(tmp_path) as mine:
+        assert not mine.alone()  # it may still be written
+        assert [mine.alone() for _ in range(3)][-1]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners of files")
+def test_the_lock_of_another_user_is_no_sign_of_death(tmp_path, monkeypatch):
+    with claims.Claims(tmp_path) as theirs, claims.Claims(tmp_path) as mine:
+
+        def refused(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(claims.filelock.FileLock, "acquire", refused)
+        assert mine._is_alive(theirs.token)
+
+
+def test_a_file_system_without_locks_is_good_enough(tmp_path, monkeypatch):
+    def unsupported(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(claims.filelock.FileLock, "acquire", unsupported)
+    with claims.Claims(tmp_path) as mine:
+        assert mine.take("run") == 1 and mine.alone()
+
+
+def test_a_folder_that_is_a_file_is_the_users_matter(tmp_path):
+    (tmp_path / ".sweeps").write_text("")
+    with pytest.raises(StorageError, match="could not be written"), claims.Claims(tmp_path):
+        pass

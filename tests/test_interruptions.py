@@ -26,6 +26,7 @@ from benchmark.records.results import Results, latest_record
 from benchmark.records.store import Store
 from benchmark.scan.reconstruction import volume_digest
 from benchmark.storage import atomic
+from benchmark.storage.checked_json import read_checked
 from benchmark.sweep import claims
 from benchmark.sweep.claims import Claims
 
@@ -56,7 +57,7 @@ def check(folder: Path) -> int:
     assert results.problems == []
     assert [finding for finding in verify_files(results) if finding.status != "ok"] == []
     for path in folder.glob("runs/*/attempt-*.json"):
-        RunRecord.model_validate(json.loads(path.read_text()))
+        RunRecord.model_validate(read_checked(path))
     for record in results.records:
         assert record.status == "ok" and volume_digest(results.volume(record)) == record.volume_digest
     return len(results.records)
@@ -381,4 +382,4 @@ def test_a_clock_that_jumps_changes_no_duration_and_no_order(tmp_path, monkeypat
 def test_a_volume_is_what_its_record_says(tmp_path):
     record = sweep(tmp_path, "grey").records[0]
     assert record.volume_digest == volume_digest(np.full((8, 8, 8), 0.01, np.float32))
-    assert record.schema_version == 2 and record.metric_versions["volume_psnr"] == 1
+    assert record.schema_version == 3 and record.metric_versions["volume_psnr"] == 1

@@ -16,7 +16,8 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]*$")]
 Name = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]  # of a folder
 
-SCHEMA_VERSION = 2  # 2: metric versions, counters, volume digest, command, reevaluated; records of version 1 stay readable
+# 2: metric versions, counters, volume digest, command, reevaluated. 3: the digest of the file. Earlier ones stay readable.
+SCHEMA_VERSION = 3
 
 # If these are unset, run ids are the same as before the fields existed.
 _LATER = {"budget_steps": None, "budget_samples": None, "budget_projections": None, "weights_digest": ""}

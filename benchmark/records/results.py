@@ -244,8 +244,9 @@ def read_record(path: Path, problems: list[str]) -> RunRecord | None:
         if record.run_id != path.parent.name:
             raise ValueError(f"it is the record of {record.run_id!r:.80}")
         return record
-    except ValueError as error:  # ValidationError is one
-        problems.append(f"{path}: unreadable record ({wrong_fields(error) if isinstance(error, ValidationError) else error})")
+    except (OSError, ValueError) as error:  # ValidationError is a ValueError
+        reason = wrong_fields(error) if isinstance(error, ValidationError) else getattr(error, "strerror", None) or str(error)
+        problems.append(f"{path}: unreadable record ({reason})")
         return None
 
 

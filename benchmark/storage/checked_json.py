@@ -21,9 +21,13 @@ def with_digest(values: dict[str, Any]) -> str:
 
 
 def read_checked(path: Path) -> dict[str, Any]:
-    """Return the values of a file; files of versions without a digest are taken as they are. Raise ValueError for any defect."""
+    """Return the values of a file; files of versions without a digest are taken as they are.
+
+    Raise OSError for a file that cannot be opened, ValueError for any defect of its content.
+    """
+    content = path.read_bytes()
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(content)
         if not isinstance(values, dict):
             raise ValueError(f"expected an object, found a {type(values).__name__}")
         stated = values.pop(KEY, None)
@@ -31,7 +35,7 @@ def read_checked(path: Path) -> dict[str, Any]:
             raise ValueError("its content is not what was written")
         return values
     except UNREADABLE as error:
-        raise ValueError(getattr(error, "strerror", None) or one_line(error)) from error
+        raise ValueError(one_line(error)) from error
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ jumping clocks do no harm.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -26,8 +27,10 @@ from typing import Any
 import filelock
 
 from benchmark.storage import atomic
+from benchmark.storage.checked_json import read_checked
 
 HEARTBEAT = 15.0  # [s]
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 PATIENCE = 180.0  # [s] longer than network file systems cache attributes
 
 
@@ -44,8 +47,11 @@ class Claims:
         self._seen: dict[str, tuple[int, float]] = {}  # token -> (time stamp of its file, time when that stamp was first seen)
 
     def __enter__(self) -> Claims:
-        _persist(self._open_lease)  # before the first claim
-        _persist(lambda: self.scratch.mkdir(parents=True, exist_ok=True))
+        try:
+            _persist(self._open_lease)  # before the first claim
+            _persist(lambda: self.scratch.mkdir(parents=True, exist_ok=True))
+        except OSError as error:
+            raise atomic.StorageError(self._lease.parent, error) from error
         self._clear_away_the_dead()
         threading.Thread(target=self._beat, daemon=True).start()
         return self
@@ -101,14 +107,17 @@ class Claims:
     def _is_alive(self, token: str) -> bool:
         lease = self.folder / ".sweeps" / f"{token}.json"
         try:
-            facts = json.loads(lease.read_text(encoding="utf-8"))
             stamp = lease.stat().st_mtime_ns
+            machine = read_checked(lease).get("machine")
         except FileNotFoundError:
             return False
-        except (OSError, ValueError):  # still being written
+        except OSError:  # of a folder that this user may not read
             return True
-        if facts.get("machine") == _machine():
-            return _is_locked(lease.with_suffix(".lock"))
+        except ValueError:  # still being written, or damaged: judged by its age
+            machine = None
+        locked = _is_locked(lease.with_suffix(".lock")) if machine == _machine() else None
+        if locked is not None:
+            return locked
         before, since = self._seen.get(token, (None, 0.0))
         if before != stamp:
             self._seen[token] = (stamp, time.monotonic())
@@ -117,7 +126,12 @@ class Claims:
 
     def _open_lease(self) -> None:
         self._lease.parent.mkdir(parents=True, exist_ok=True)
-        self._lock.acquire(timeout=10)
+        with contextlib.suppress(NotImplementedError):  # file systems without locks: sweeps are judged by the age of their files
+            try:
+                self._lock.acquire(timeout=10)
+            except OSError as error:
+                if error.errno not in WITHOUT_LOCKS:
+                    raise
         self._write_lease()
 
     def _write_lease(self) -> None:
@@ -141,7 +155,7 @@ class Claims:
                 lease.with_suffix(".lock").unlink(missing_ok=True)
         for half in self._lease.parent.glob(".????????-*.json"):
             lock = half.with_name(half.stem.rpartition("-")[2]).with_suffix(".lock")
-            if not _is_locked(lock):  # the writer holds the lock
+            if _is_locked(lock) is False:  # the writer holds the lock
                 half.unlink(missing_ok=True)
                 lock.unlink(missing_ok=True)
 
@@ -172,14 +186,17 @@ def _machine() -> str:
         return socket.gethostname()
 
 
-def _is_locked(path: Path) -> bool:
+def _is_locked(path: Path) -> bool | None:
+    """Return True if a living process holds the lock, None if this user or file system cannot tell."""
     lock = filelock.FileLock(str(path))
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         return True
-    except OSError:  # removed together with its sweep
+    except FileNotFoundError:  # removed together with its sweep
         return False
+    except (OSError, NotImplementedError):  # another user's lock, no locks on this file system
+        return None
     lock.release()
     return False
 
