@@ -273,7 +273,7 @@ def test_files_that_are_no_plan(tmp_path):
     with pytest.raises(InputError, match="expected keys and values"):
         read_yaml(path)
     path.write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(InputError, match="expected a readable YAML file"):
+    with pytest.raises(InputError, match="expected text in UTF-16"):
         read_yaml(path)
     path.write_text("")
     assert read_yaml(path) == {}

@@ -141,7 +141,8 @@ def test_a_method_sees_the_scan_and_nothing_else(tmp_path):
     assert seen["arrays"] == {"projections": [4, 10, 12]}
     assert seen["angles"] == 4
     assert not seen["secret"]
-    assert seen["scan"] == ["colours", "composite", "geometry", "length_unit", "masks", "noise", "photons", "projections", "view_labels"]
+    fields = ["colours", "composite", "geometry", "length_unit", "masks", "noise", "photons", "projections", "valid", "view_labels"]
+    assert seen["scan"] == fields
     assert not {"truth", "heldout", "case"} & {*seen["keys"], *seen["run"]}
 
 

@@ -95,7 +95,7 @@ def test_the_process_of_the_run_sees_no_more_than_before(tmp_path: Path) -> None
     assert not {"truth", "heldout", "case", "scores"} & {*seen["keys"], *seen["run"]}
 
 
-def slow_psnr(prediction: np.ndarray, truth: np.ndarray) -> float:
+def slow_psnr(prediction: np.ndarray, truth: np.ndarray, **_: Any) -> float:
     time.sleep(0.15)
     return 1.0
 

@@ -92,4 +92,4 @@ def _read(
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command(help="Scores and pictures of an interrupted run's checkpoint, or of an external volume, without a sweep.")(evaluate)
+    app.command(help="Score a checkpoint or an external volume. With pictures; no sweep is needed.")(evaluate)

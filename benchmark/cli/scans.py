@@ -83,6 +83,4 @@ def _opens(folder: Path, found: Recognised | None, console: Console) -> bool:
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command("new-scan", help="Write a scan.yaml for the projections in a folder, from the scanner's own files where it knows them.")(
-        new_scan
-    )
+    app.command("new-scan", help="Write a scan.yaml for the projections in a folder. A scanner's own files fill it in.")(new_scan)

@@ -114,9 +114,9 @@ def plain_ticks(axes: Axes, values: Iterable[float]) -> None:
     axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
 
 
-def save(figure: Figure, folder: Path, name: str, kinds: Iterable[str] = tuple(UNDATED)) -> tuple[Path, ...]:
-    """Write <name>.png, <name>.svg and <name>.pdf, or only some of these. Raise StorageError if writing fails."""
-    paths = tuple(folder / f"{name}.{kind}" for kind in kinds)
+def save(figure: Figure, folder: Path, name: str, kinds: Iterable[str] | None = None) -> tuple[Path, ...]:
+    """Write <name>.png, <name>.svg and <name>.pdf, or only the `kinds` given. Raise StorageError if writing fails."""
+    paths = tuple(folder / f"{name}.{kind}" for kind in UNDATED if kinds is None or kind in set(kinds))
     for path in paths:
         buffer = io.BytesIO()
         kind = path.suffix[1:]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.reconstruction.fdk import filtered_backprojection
 from benchmark.scan.geometry import ConeBeamGeometry
 
 REACH = 0.15  # of the detector's width, on either side
@@ -131,6 +130,8 @@ class _Pairs:
 
 def _absolute_mean(bands: np.ndarray, geometry: ConeBeamGeometry) -> Callable[[float], float]:
     """Return a function from a shift [mm] to the mean absolute value of the slice in the mid plane; its mean is always the same."""
+    from benchmark.reconstruction.fdk import filtered_backprojection  # brings torch
+
     chosen = np.unique(np.linspace(0, geometry.views - 1, min(VIEWS, geometry.views)).round().astype(int))
     radius = geometry.source_to_origin * np.sin(geometry.fan_angle / 2)
     side = min(SLICE, geometry.detector_shape[1])

@@ -29,7 +29,7 @@ def is_ours(path: Path) -> bool:
         return True
     try:
         facts = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
     open_to_all = facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX
     return facts.st_uid in (0, os.getuid()) and not open_to_all
