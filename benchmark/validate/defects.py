@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from benchmark.scan.bad_pixels import bad_pixels, filled
+from benchmark.scan.bad_pixels import Repair, bad_pixels
 from benchmark.validate.numbers import Remark
 from benchmark.validate.setup import Setup
 
@@ -33,8 +33,9 @@ def cleaned(setup: Setup) -> tuple[Setup, list[Remark]]:
         setup = setup.only(np.flatnonzero(~odd))
     bad = bad_pixels(setup.projections)
     if bad.any():
-        remarks.append(Remark("warning", f"{described(bad)}: left out of the check", "repair them before the reconstruction"))
-        setup = dataclasses.replace(setup, projections=np.stack([filled(view, bad) for view in setup.projections]))
+        remarks.append(Remark("warning", f"{described(bad)}: left out of the check", "repair them: preprocessing: {bad_pixels: auto}"))
+        repair = Repair(bad)
+        setup = dataclasses.replace(setup, projections=np.stack([repair(view) for view in setup.projections]))
     return setup, remarks
 
 
