@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from benchmark.scan.bad_pixels import Repair, bad_pixels
-from benchmark.validate.numbers import Remark
+from benchmark.validate.numbers import REPAIR, Remark
 from benchmark.validate.setup import Setup
 
 FEWEST = 5  # views among which one can be odd
@@ -33,7 +33,7 @@ def cleaned(setup: Setup) -> tuple[Setup, list[Remark]]:
         setup = setup.only(np.flatnonzero(~odd))
     bad = bad_pixels(setup.projections)
     if bad.any():
-        remarks.append(Remark("warning", f"{described(bad)}: left out of the check", "repair them: preprocessing: {bad_pixels: auto}"))
+        remarks.append(Remark("warning", f"{described(bad)}: left out of the check", REPAIR))
         repair = Repair(bad)
         setup = dataclasses.replace(setup, projections=np.stack([repair(view) for view in setup.projections]))
     return setup, remarks
