@@ -22,9 +22,9 @@ from benchmark.metrics.scorer import Scorer
 from benchmark.reconstruction.fdk import filtered_backprojection
 from benchmark.records.results import StoredCase
 from benchmark.records.store import Store
+from benchmark.scan.bad_pixels import Repair, bad_pixels
 from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry
-from benchmark.scan_folder.bad_pixels import Repair, found_bad
 from benchmark.scan_folder.load import open_scan_folder
 from benchmark.validate.source import folder_setup
 
@@ -166,8 +166,8 @@ def test_a_wall_and_edges_that_stand_still_are_no_bad_pixels() -> None:
     views = body(geometry) + 0.1 * (rings[0] - rings[1])[None, None]
     views[:, 30:] = 0  # cut off at one height
     noise = 0.01 * np.random.default_rng(0).standard_normal(views.shape)
-    assert not found_bad(views + noise).any()
-    assert not found_bad(views).any()
+    assert not bad_pixels(views + noise).any()
+    assert not bad_pixels(views).any()
 
 
 def test_repair_goes_on_linearly_and_knows_borders() -> None:
@@ -380,7 +380,7 @@ def test_what_is_found_is_kept_until_a_file_changes(tmp_path: Path, monkeypatch:
     folder = describe(tmp_path, spoiled, steps={"bad_pixels": "auto"})
     case_of(folder)
     with monkeypatch.context() as patch:
-        patch.setattr("benchmark.scan_folder.prepared.found_bad", lambda *_: pytest.fail("looked for again"))
+        patch.setattr("benchmark.scan_folder.prepared.bad_pixels", lambda *_: pytest.fail("looked for again"))
         case_of(folder)
     spoiled[:, 40, 40] = 0
     describe(folder, spoiled, steps={"bad_pixels": "auto"})

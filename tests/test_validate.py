@@ -175,6 +175,12 @@ def test_a_ball_in_the_middle_has_no_orientation():
     assert {"columns reversed (flip u)", "rows reversed (flip v)", "volume x reversed"} <= {c.hypothesis.name for c in found.same}
 
 
+def test_views_that_all_look_the_same_tell_no_angles():
+    found = Report.of("ball", dataclasses.replace(Setup.of(case("ball")), truth=None))
+    assert found.exit_code == 0 and found.diagnosis is not None and found.diagnosis.as_declared and found.diagnosis.same
+    assert "dead" not in "\n".join(found.lines())
+
+
 def test_noise_is_explained_by_nothing():
     scan = setup("walnut_sample")
     noise = np.random.default_rng(0).random(scan.projections.shape, dtype=np.float32) - 0.5

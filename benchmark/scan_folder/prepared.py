@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
+from benchmark.scan.bad_pixels import FEWEST_VIEWS, Repair, bad_pixels
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan_folder.air import found_air
 from benchmark.scan_folder.axis_shift import FoundShift, find_axis_shift
-from benchmark.scan_folder.bad_pixels import LEAST_VIEWS, Repair, found_bad
+from benchmark.scan_folder.bad_pixels import unlit_or_hot
 from benchmark.scan_folder.description import AUTO, FILE, Description, Preprocessing
 from benchmark.scan_folder.numbers import Images, stored_image, turned
 from benchmark.scan_folder.orbit import length, orbit
@@ -22,7 +23,7 @@ from benchmark.scan_folder.rings import ring_offsets
 from benchmark.scan_folder.window import Window
 from benchmark.storage.cache import cached_arrays
 
-REVISION = 1  # raise it whenever something else is found in the same files
+REVISION = 2  # raise it whenever something else is found in the same files
 SAMPLE = 48  # views, at most, in which bad pixels and air are looked for
 MOST_BAD = 0.1  # of all pixels
 DARKEST = 0.5  # of the brightest view's air: a beam does not vary that much, an object darkens it
@@ -174,10 +175,9 @@ class Prepared:
             return None
         where = f"{self.description.folder / FILE}: preprocessing.bad_pixels"
         if given == AUTO:
-            if len(self._seen) < LEAST_VIEWS:
-                raise InputError(where, expected=f"at least {LEAST_VIEWS} views that are not held out", found=f"{len(self._seen)}")
-            beam = None if self.images.flat is None else np.asarray(self.images.flat - self.images.dark)
-            bad = self._kept("bad pixels", lambda: {"bad": found_bad(self._sampled(self._raw), beam, self.images.dark)})["bad"]
+            if len(self._seen) < FEWEST_VIEWS:
+                raise InputError(where, expected=f"at least {FEWEST_VIEWS} views that are not held out", found=f"{len(self._seen)}")
+            bad = self._kept("bad pixels", lambda: {"bad": self._found_bad()})["bad"]
         else:
             bad = stored_image(self.description, "preprocessing.bad_pixels", given, self.images.stack) != 0
             if self.images.flat is not None:
@@ -186,6 +186,10 @@ class Prepared:
             fix = "Give a mask file: bad_pixels: mask.png." if given == AUTO else "0 is good, any other number bad."
             raise InputError(where, expected=f"at most {MOST_BAD:.0%} bad pixels", found=f"{bad.mean():.0%}", fix=fix)
         return bad
+
+    def _found_bad(self) -> np.ndarray:
+        bad = bad_pixels(self._sampled(self._raw))
+        return bad if self.images.flat is None else bad | unlit_or_hot(self.images.flat, self.images.dark)
 
     @functools.cached_property
     def _repair(self) -> Repair | None:

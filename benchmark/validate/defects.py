@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from benchmark.scan.bad_pixels import bad_pixels, filled
-from benchmark.validate.numbers import Remark
+from benchmark.scan.bad_pixels import Repair, bad_pixels
+from benchmark.validate.numbers import REPAIR, Remark
 from benchmark.validate.setup import Setup
 
 FEWEST = 5  # views among which one can be odd
@@ -33,8 +33,9 @@ def cleaned(setup: Setup) -> tuple[Setup, list[Remark]]:
         setup = setup.only(np.flatnonzero(~odd))
     bad = bad_pixels(setup.projections)
     if bad.any():
-        remarks.append(Remark("warning", f"{described(bad)}: left out of the check", "repair them before the reconstruction"))
-        setup = dataclasses.replace(setup, projections=np.stack([filled(view, bad) for view in setup.projections]))
+        remarks.append(Remark("warning", f"{described(bad)}: left out of the check", REPAIR))
+        repair = Repair(bad)
+        setup = dataclasses.replace(setup, projections=np.stack([repair(view) for view in setup.projections]))
     return setup, remarks
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import torch
 
 from benchmark.storage.download import Progress
@@ -23,6 +24,7 @@ MOST_MAGNIFICATION = 30.0
 NOTHING_FITS = {True: (0.35, 0.35), False: (0.5, 0.08)}  # with and without a truth
 WORSE = 3.0
 GOOD = 0.1  # with a truth: no second mistake in the angles below it
+ALIKE = 0.01  # of the projections: views that differ less do not tell the angles
 ROOMY = 0.9  # a larger volume must be better by this factor
 WORTH, MOST_TRIED = 1.6, 10  # without a truth: hypotheses tried thoroughly, by their rough residual over the best one, and at most
 
@@ -109,6 +111,10 @@ def one_thread() -> Iterator[None]:
 def _diagnose(setup: Setup, known: bool, progress: Progress) -> Diagnosis:
     setup = setup if known else _roomy(setup)
     declared = _candidate(setup, DECLARED, DECLARED)
+    if not known and _alike(setup):
+        others = _tried(declared, _singles(setup), progress)
+        shifts = _tried(declared, shift_hypotheses(setup), progress)
+        return _judged(declared, min([declared, *shifts], key=_score), [declared, *others, *shifts], None)
     more = orientation_hypotheses() if known and not setup.any_orbit else []
     found = [declared, *_tried(declared, [*_singles(setup), *more], progress)]
     for base in dict.fromkeys([declared, min(found, key=_score)]):
@@ -127,6 +133,12 @@ def _diagnose(setup: Setup, known: bool, progress: Progress) -> Diagnosis:
             best = min(found, key=_score)
         expected = None if known else _expected(best)
     return _judged(declared, best, found, expected)
+
+
+def _alike(setup: Setup) -> bool:
+    """Return True if all views show the same, like a ball on the axis."""
+    projections = setup.projections
+    return float(np.std(projections, axis=0, dtype=np.float64).mean()) <= ALIKE * float(np.abs(projections).mean(dtype=np.float64))
 
 
 def _roomy(setup: Setup) -> Setup:

@@ -7,9 +7,11 @@ from typing import Literal
 
 import numpy as np
 
+from benchmark.scan.bad_pixels import MOST
 from benchmark.scan.geometry import ConeBeamGeometry
 
 MASKED_OUT = 0.02  # share of the line integrals
+REPAIR = "repair them: preprocessing: {bad_pixels: auto}"
 MANY = 1e-3  # share of the pixels above which an effect is not accidental
 
 
@@ -74,8 +76,8 @@ def _pixel_remarks(projections: np.ndarray) -> list[Remark]:
     if len(projections) > 2:
         still = (projections == projections[:1]).all(0)
         dead = int((still & (np.abs(projections[0]) > 0.05 * np.abs(top))).sum())
-        if dead:
-            found.append(Remark("warning", f"{dead} pixels have the same value in every view: dead", "replace them by their neighbours"))
+        if 0 < dead <= MOST * still.size:  # more of them are an object that looks the same from all sides
+            found.append(Remark("warning", f"{dead} pixels have the same value in every view: dead", REPAIR))
     first: dict[bytes, int] = {}
     twins = [(first[key], index) for index, view in enumerate(projections) if first.setdefault(key := view.tobytes(), index) != index]
     if twins:
