@@ -31,7 +31,7 @@ def found_bad(views: Iterable[np.ndarray], beam: np.ndarray | None = None, dark:
     for view in views:
         absent = ~np.isfinite(view)
         missing = absent if missing is None else missing | absent
-        filled = view if not absent.any() else np.where(absent, np.median(view[~absent]) if not absent.all() else 0.0, view)
+        filled = view if not absent.any() else np.zeros_like(view) if absent.all() else Repair(absent)(view)
         usual = [_running_median(filled, comparison.axis) for comparison in sums]
         spread = min(float(np.subtract(*np.percentile(median, (99, 1)))) for median in usual)  # without dead columns or rows
         for comparison, median in zip(sums, usual, strict=True):
