@@ -59,13 +59,13 @@ class Report:
             remarks.append(Remark("warning", text, "make volume.extent larger: every method needs the whole object inside"))
         if clean.truth is None and len(clean.projections) < FEWEST_BLIND:
             return cls(name, setup, remarks, None)
-        found = diagnose(clean, progress)
-        if missed > OUTSIDE and _truth_is_a_part(clean, found):
+        report = cls(name, setup, remarks, diagnose(clean, progress))
+        if (missed > OUTSIDE or clean.partial_truth) and report.exit_code and _may_show_more(clean, report.diagnosis):
             blind = diagnose(dataclasses.replace(clean, truth=None), progress)
             if blind.as_declared and blind.explains:
                 remarks.append(Remark("warning", "the truth shows a part of the object alone", "the geometry is judged without it"))
                 return cls(name, dataclasses.replace(setup, truth=None), remarks, blind)
-        return cls(name, setup, remarks, found)
+        return report
 
     @property
     def known(self) -> bool:
@@ -170,9 +170,9 @@ class Report:
         }
 
 
-def _truth_is_a_part(setup: Setup, diagnosis: Diagnosis) -> bool:
-    """Return True if the projections may show more than the truth: nothing explains them well by the truth, and they can do without it."""
-    unexplained = not (diagnosis.as_declared and diagnosis.explains) and diagnosis.best.residual > GOOD
+def _may_show_more(setup: Setup, diagnosis: Diagnosis | None) -> bool:
+    """Return True if the projections may show more than the truth: nothing explains them well by it, and they can do without it."""
+    unexplained = diagnosis is not None and diagnosis.best.residual > GOOD
     return setup.truth is not None and len(setup.projections) >= FEWEST_BLIND and unexplained
 
 
