@@ -44,3 +44,9 @@ def test_detectors_of_one_row_or_column(shape):
     geometry = scanner(detector_shape=shape)
     assert beside_box(chords(geometry), geometry) == 0
     assert beside_box(0 * chords(geometry), geometry) == 0
+
+
+def test_a_limb_cut_off_on_one_side_is_said():
+    geometry = scanner(views=40, volume_spacing=(8.0, 8.0, 5.0), volume_offset=(0.0, 0.0, -4.0))  # the ball ends at 70, the box at 56
+    share = beside_box(chords(geometry), geometry)
+    assert 0 < share < 0.01 and f"{share:.2%} of the measured" in beside_box_note(chords(geometry), geometry)[0]

@@ -25,6 +25,7 @@ from benchmark.records.store import Store
 from benchmark.scan.bad_pixels import Repair, bad_pixels
 from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry
+from benchmark.scan_folder.air import found_air
 from benchmark.scan_folder.load import open_scan_folder
 from benchmark.validate.source import folder_setup
 
@@ -237,6 +238,28 @@ def test_each_view_is_scaled_by_its_own_air(tmp_path: Path, air: Any, flat: bool
     better, worse = (abs(case_of(folder).scan.projections - case_of(clean).scan.projections).mean() for folder in (on, off))
     assert better < 0.01 and worse > 8 * better
     assert "level" in case_of(on).facts["preprocessing"]["air"]
+
+
+def test_a_detector_with_one_row_has_air_and_a_pixel_without_beam() -> None:
+    integrals = body(scanner(detector_shape=(1, PIXELS), detector_pitch=(12.0, 12.0)))
+    assert not found_air(iter(integrals[:, :, 12:36])).any()
+    air = found_air(iter(integrals))[0]
+    assert air[:4].all() and air[-4:].all() and not integrals[:, 0, air].any()
+    for column in (10, 20, 24, 31):
+        spoiled = integrals.astype(np.float64)
+        spoiled[:, 0, column] = np.nan
+        assert np.argwhere(found_bad(iter(spoiled))).tolist() == [[0, column]]
+
+
+def test_a_truth_smaller_than_the_box_is_scored_where_it_is(tmp_path: Path) -> None:
+    folder = describe(tmp_path, body(scanner()), truth={"file": "truth.npy", "extent": [96, 96, 48], "offset": [0, 0, 24]})
+    np.save(folder / "truth.npy", np.ones((12, 12, 6), np.float32))
+    case = case_of(folder)
+    half = case.scan.geometry.volume_shape[0] // 2
+    low, high = case.facts["scored"][2]
+    assert low == half and high * 2 - half * 2 == case.facts["scored"][0][1] - case.facts["scored"][0][0]
+    assert case.truth is not None and case.truth[tuple(slice(*ends) for ends in case.facts["scored"])].min() > 0.99
+    assert "scored in a box of" in case.truth_note
 
 
 def test_an_object_in_the_air_is_noticed(tmp_path: Path) -> None:

@@ -360,3 +360,18 @@ def test_the_command_on_a_dataset_as_json_and_its_mistakes(tmp_path, monkeypatch
     assert main(["validate", str(folder), "--output", "none.png"]) == 1
     assert "these are intensities" in capsys.readouterr().out
     assert not Path("none.png").exists()
+
+
+@SLOW
+def test_a_truth_of_the_middle_alone_does_not_condemn_the_geometry(tmp_path, capsys):
+    folder = scan_folder(tmp_path)
+    truth = np.load(folder / "truth.npy")
+    middle = tuple(slice(count // 3, count - count // 3) for count in truth.shape)
+    np.save(folder / "truth.npy", truth[middle])
+    content = yaml.safe_load((folder / "scan.yaml").read_text())
+    edges = np.multiply(content["volume"]["extent"], truth[middle].shape) / truth.shape
+    content["volume"]["extent"] = edges.tolist()
+    (folder / "scan.yaml").write_text(yaml.safe_dump(content))
+    assert main(["validate", str(folder), "--output", str(tmp_path / "v.png")]) == 0
+    said = capsys.readouterr().out
+    assert "the truth shows a part of the object alone" in said and "as declared fits best" in said

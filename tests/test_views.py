@@ -10,7 +10,7 @@ from balls import scanner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.acquisition.measured import Measured, MeasuredParams, measured_case
+from benchmark.acquisition.measured import Measured, MeasuredParams, choose_views, measured_case
 from benchmark.api import ConeBeamGeometry, parallel_distances
 from benchmark.scan.directions import directions
 from benchmark.scan.views import evenly_spaced, heldout_views, training_views
@@ -109,6 +109,14 @@ def test_all_views_of_two_turns_leave_none_to_hold_out():
     assert chosen(geometry, 20)[1] == () and len(chosen(geometry, 40)[0]) == 40
 
 
+@pytest.mark.parametrize(("views", "left"), [(105, 14), (119, 0), (90, 24)])
+def test_nearly_all_views_of_two_turns_leave_whole_directions_to_hold_out(views, left):
+    geometry = scanner(angles=np.deg2rad(np.arange(120) * 6.0))
+    train, held = choose_views(MeasuredParams(views=views, heldout=24), 120, geometry)
+    assert len(train) == views and len(held) == left
+    assert not set(directions(geometry)[list(train)]) & set(directions(geometry)[list(held)])
+
+
 def test_a_parallel_beam_sees_the_same_from_the_other_side():
     distances = parallel_distances((8, 8), (30.0, 30.0))
     beam = dict(source_to_origin=distances[0], source_to_detector=distances[1], detector_shape=(8, 8), detector_pitch=(30.0, 30.0))
@@ -132,7 +140,7 @@ def test_turns_of_a_helix_are_no_repetition():
 
 def test_the_owners_held_out_views_that_repeat_a_training_direction_are_left_out_and_named():
     geometry = scanner(angles=np.deg2rad(np.linspace(0, 360, 61)), size=8)
-    scan = Measured("scan", geometry, lambda index: np.ones(geometry.detector_shape, np.float32), heldout=(7, 22, 37, 60))
+    scan = Measured("scan", geometry, lambda index: np.zeros(geometry.detector_shape, np.float32), heldout=(7, 22, 37, 60))
     case = measured_case(scan, MeasuredParams(views=10, size=8))
     assert case.training_views[0] == 0 and case.heldout_views == (7, 22, 37)
     assert case.notes == ("1 of 4 held-out views repeat the direction of a training view (60): left out of the scores.",)

@@ -225,6 +225,8 @@ def choose_views(
         once = first_of_each(same[list(pool)]).tolist()
         if len(once) < len(pool) and params.views <= len(once):  # no direction twice where there are others
             pool = tuple(pool[k] for k in once)
+        elif heldout is None and params.heldout:
+            pool = _with_unseen_directions(pool, same, params.views, geometry)
         chosen = tuple(pool[k] for k in training_views(len(pool), params.views, _angles(geometry, pool)))
     else:
         chosen = training_views(total, params.views)
@@ -239,6 +241,18 @@ def choose_views(
         return chosen, tuple(own)
     order = np.random.default_rng([params.data_seed, 0]).permutation(len(own))[: params.heldout]
     return chosen, tuple(sorted(own[k] for k in order))
+
+
+def _with_unseen_directions(pool: tuple[int, ...], same: np.ndarray, views: int, geometry: ConeBeamGeometry | None) -> tuple[int, ...]:
+    """Return the pool without every view of some directions, evenly spaced, of which `views` can do without: else all directions of
+    a second turn would train. At most an eighth of the directions are spared."""
+    numbers, counts = np.unique(same[list(pool)], return_counts=True)
+    spare = min(len(numbers) // 8, (len(pool) - views) // int(counts.max()))
+    if counts.max() == 1 or not spare:
+        return pool
+    once = tuple(pool[k] for k in first_of_each(same[list(pool)]))
+    kept = same[[once[k] for k in training_views(len(once), len(once) - spare, _angles(geometry, once))]]
+    return tuple(index for index in pool if same[index] in kept)
 
 
 def _angles(geometry: ConeBeamGeometry | None, pool: tuple[int, ...]) -> np.ndarray | None:
@@ -259,6 +273,7 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     factor = params.bin or usual_bin(measured.geometry.detector_shape, params.size)
     grid, scored = measured.grid(params.size), measured.scored(params.size)
     truth = measured.truth() if measured.truth else None
+    scored = _covered(truth, grid, scored) if truth else scored
     as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
     scan = measured.scan(training, params.size, factor, measured.noise_after(training, factor))
     return Case(
@@ -279,9 +294,19 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     )
 
 
+def _covered(truth: Voxels, grid: ConeBeamGeometry, scored: list[list[int]] | None) -> list[list[int]] | None:
+    """Return the scored voxels [first, one after the last] along z, y, x that the truth covers (half a voxel more or less)."""
+    low, edges = grid.volume_bounds[0, ::-1], np.array(grid.volume_spacing)
+    own = np.array(truth.centre) + np.multiply.outer((-0.5, 0.5), truth.extent)
+    first, last = np.ceil((own[0] - low) / edges - 0.5), np.floor((own[1] - low) / edges + 0.5)
+    box = np.array(scored or [[0, count] for count in grid.volume_shape])
+    part = np.stack([np.maximum(first, box[:, 0]), np.minimum(last, box[:, 1])], 1).astype(int)
+    return scored if (part == box).all() or (part[:, 0] >= part[:, 1]).any() else part.tolist()
+
+
 def _scored_note(scored: list[list[int]]) -> str:
-    """Return an addition to the truth's note: the box that is scored."""
-    return f"; scored in its box of {' x '.join(str(last - first) for first, last in scored)} voxels alone, shown as 0 around it"
+    """Return an addition to the truth's note: the box that is scored, since the truth or the owner names no more."""
+    return f"; scored in a box of {' x '.join(str(last - first) for first, last in scored)} voxels alone, shown as 0 around it"
 
 
 def _twin_note(measured: Measured, params: DatasetParams, training: Sequence[int]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.storage.download import Progress
 from benchmark.validate.defects import cleaned
-from benchmark.validate.diagnosis import Candidate, Diagnosis, diagnose, one_thread
+from benchmark.validate.diagnosis import GOOD, Candidate, Diagnosis, diagnose, one_thread
 from benchmark.validate.numbers import Remark, mask_remarks, number_remarks, orbit_remarks
 from benchmark.validate.residual import outside
 from benchmark.validate.setup import Setup
@@ -59,7 +59,13 @@ class Report:
             remarks.append(Remark("warning", text, "make volume.extent larger: every method needs the whole object inside"))
         if clean.truth is None and len(clean.projections) < FEWEST_BLIND:
             return cls(name, setup, remarks, None)
-        return cls(name, setup, remarks, diagnose(clean, progress))
+        report = cls(name, setup, remarks, diagnose(clean, progress))
+        if (missed > OUTSIDE or clean.partial_truth) and report.exit_code and _may_show_more(clean, report.diagnosis):
+            blind = diagnose(dataclasses.replace(clean, truth=None), progress)
+            if blind.as_declared and blind.explains:
+                remarks.append(Remark("warning", "the truth shows a part of the object alone", "the geometry is judged without it"))
+                return cls(name, dataclasses.replace(setup, truth=None), remarks, blind)
+        return report
 
     @property
     def known(self) -> bool:
@@ -162,6 +168,12 @@ class Report:
             "certainty": diagnosis.certainty,
             "tried": diagnosis.tried,
         }
+
+
+def _may_show_more(setup: Setup, diagnosis: Diagnosis | None) -> bool:
+    """Return True if the projections may show more than the truth: nothing explains them well by it, and they can do without it."""
+    unexplained = diagnosis is not None and diagnosis.best.residual > GOOD
+    return setup.truth is not None and len(setup.projections) >= FEWEST_BLIND and unexplained
 
 
 def _improvement(diagnosis: Diagnosis) -> str:

@@ -24,7 +24,7 @@ class Setup:
     `detector_shape` and `volume_shape` always follow the arrays. `box_follows`: the description gives no position of the volume, so the
     volume is the region that the detector sees. `every_angle` are the angles of all views of the scan, of which the setup has `indices`
     (None: it has all). `binning`: pixels of the measured views along the edge of one of the setup's. `voxel`: edges (z, y, x) as
-    described, None where the description leaves them open.
+    described, None where the description leaves them open. `partial_truth`: the truth is smaller than the volume.
     """
 
     projections: np.ndarray
@@ -38,6 +38,7 @@ class Setup:
     binning: int = 1
     voxel: tuple[float, float, float] | None = None
     length_unit: str = "mm"
+    partial_truth: bool = False
 
     @classmethod
     def of(cls, case: Case) -> Setup:

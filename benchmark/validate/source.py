@@ -62,11 +62,14 @@ def folder_setup(folder: Path) -> tuple[str, Setup]:
     if steps := prepared.notes():
         setup = dataclasses.replace(setup, notes=(*setup.notes, preprocessing_note(steps)))
     name = description.general.name or description.folder.resolve().name
-    return name, setup if description.truth is None or around is not None else setup.with_truth(_truth(description, setup))
+    return name, setup if description.truth is None or around is not None else _with_truth(description, setup)
 
 
-def _truth(description: Description, setup: Setup) -> np.ndarray:
-    """Return the truth on the setup's grid, whether or not the geometry is possible."""
+def _with_truth(description: Description, setup: Setup) -> Setup:
+    """Return the setup with the truth on its grid, whether or not the geometry is possible."""
     shape, spacing, offset = (setup.geometry[f"volume_{name}"] for name in ("shape", "spacing", "offset"))
-    voxels: Voxels = read_truth(description, tuple(np.multiply(shape, spacing)), offset)
-    return voxels.averaged(far_grid(shape, spacing, offset))
+    extent = np.multiply(shape, spacing)
+    voxels: Voxels = read_truth(description, tuple(extent), offset)
+    beyond = np.abs(np.subtract(voxels.centre, offset)) + (extent - voxels.extent) / 2  # [mm] of the volume, at either end
+    known = setup.with_truth(voxels.averaged(far_grid(shape, spacing, offset)))
+    return dataclasses.replace(known, partial_truth=bool((beyond > spacing).any()))
