@@ -347,3 +347,67 @@ def test_a_deflated_file_that_could_outgrow_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(dicom_slice, "memory_limit", lambda: 1 << 10)
     with pytest.raises(InputError, match="expected a file that fits into memory when unpacked"):
         read_series(folder)
+
+
+# -- strays --------------------------------------------------------------------------------------------------------------
+
+
+def again(folder: Path, edit: Callable[[Dataset], object], count: int | None = None) -> None:
+    """Write copies of the first `count` slices under other identifiers."""
+    for path in sorted(folder.glob("*.dcm"))[:count]:
+        data = pydicom.dcmread(path)
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        edit(data)
+        data.save_as(folder / f"again_{path.name}")
+
+
+def test_slices_that_were_sent_twice_count_once(tmp_path):
+    plain = read_series(series(tmp_path / "a", body()))
+    again(tmp_path / "a", lambda data: None)
+    image = read_series(tmp_path / "a")
+    np.testing.assert_array_equal(image.values, plain.values)
+    assert "12 repeated slices" in image.note
+
+
+def test_different_slices_at_one_place_are_refused(tmp_path):
+    again(series(tmp_path / "a", body()), lambda data: setattr(data, "RescaleIntercept", -1000))
+    with pytest.raises(InputError, match=r"which differ, at the same place \(12 of 12 places\)"):
+        read_series(tmp_path / "a")
+
+
+def test_a_scout_that_is_not_called_so(tmp_path):
+    series(tmp_path / "a", body())
+    again(tmp_path / "a", lambda data: setattr(data, "ImageOrientationPatient", [1, 0, 0, 0, 0, -1]), 1)
+    image = read_series(tmp_path / "a")
+    assert image.values.shape[0] == 12 and "1 of another shape or direction" in image.note
+
+
+def test_positions_in_whole_mm_and_positions_that_tremble(tmp_path):
+    def whole(data: Dataset, index: int) -> None:
+        data.ImagePositionPatient = [0, 0, str(round(index * 1.25))]
+
+    image = read_series(series(tmp_path / "a", body(), 1.25, whole))
+    assert image.spacing[0] == pytest.approx(1.25) and "rounded to 1 mm taken as every 1.25 mm, as stated" in image.note
+
+    def trembling(data: Dataset, index: int) -> None:
+        data.ImagePositionPatient = [0, 0, f"{2 * index + 0.02 * (-1) ** index:.4f}"]
+
+    image = read_series(series(tmp_path / "b", body(), 2.0, trembling))
+    assert image.spacing[0] == pytest.approx(2, rel=2e-3) and "positions up to 0.02" in image.note
+
+
+def test_a_slope_of_zero_is_no_slope(tmp_path):
+    with pytest.raises(InputError, match="RescaleSlope: expected a number other than 0"):
+        read_series(series(tmp_path / "a", body(), edit=lambda data, index: setattr(data, "RescaleSlope", 0)))
+
+
+def test_files_of_old_archives_have_neither_signature_nor_ending(tmp_path):
+    plain = read_series(series(tmp_path / "a", body()))
+    (tmp_path / "b").mkdir()
+    for path in (tmp_path / "a").iterdir():
+        data = pydicom.dcmread(path)
+        del data.file_meta
+        data.preamble = None
+        data.save_as(tmp_path / "b" / f"IM{path.stem}", implicit_vr=True, little_endian=True)
+    assert volume_format(tmp_path / "b") == "dicom"
+    np.testing.assert_array_equal(read_series(tmp_path / "b").values, plain.values)

@@ -206,6 +206,8 @@ def test_two_scans_of_one_name_stay_apart(tmp_path: Path, capsys: pytest.Capture
 
 def test_names_of_cases_from_paths() -> None:
     assert [case_name(Path(path)) for path in ("a/ct.nii.gz", "b/", ".hidden")] == ["ct", "b", ".hidden"]
+    names = ("s.2023.05.12", "ct.v2.nii", "a.ome.tif", "ct_0.5")
+    assert [case_name(Path(name)) for name in names] == ["s.2023.05.12", "ct.v2", "a", "ct_0.5"]
     assert case_name(Path()) == Path.cwd().name.split(".")[0]
     spec = RunSpec(dataset="folder", dataset_params={"path": "x/my_scan/scan.yaml", "size": 8, "views": 3}, method="m", method_params={})
     assert case_title(spec) == "my_scan 8, 3 views" and case_title(spec, "nut") == "nut 8, 3 views"

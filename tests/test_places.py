@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 from test_dicom import series
 from tiny_plugin import geometry as tiny_geometry
 
+from benchmark.api import ConeBeamGeometry, Ellipsoids
 from benchmark.cli.main import main
 from benchmark.datasets.folder import FolderParams
 from benchmark.datasets.folder import load as load_scan
@@ -26,6 +28,7 @@ from benchmark.exchange.volume_formats import FORMATS, usual_name, write
 from benchmark.exchange.volume_image import VolumeImage
 from benchmark.exchange.volume_import import read_volume
 from benchmark.files.volume import PlacedVolume, read_placed_volume
+from benchmark.scan.agreement import agreement_notes
 from benchmark.scan.case import Case
 
 SHAPE, SPOT = (16, 18, 20), (11, 5, 13)  # z y x
@@ -149,6 +152,11 @@ def test_nan_outside_of_the_field_of_view_is_air_and_inside_an_error(tmp_path):
     np.save(tmp_path / "x.npy", values)
     with pytest.raises(InputError, match="x.npy: expected finite numbers, found 1 NaN inside plane 4. Only NaN outside"):
         load(VolumeParams(path=str(tmp_path / "x.npy"), spacing=2.0, views=2, heldout=0, size=20))
+    values[4] = np.nan
+    np.save(tmp_path / "x.npy", values)
+    with pytest.raises(InputError, match=r"numbers in each plane, found 1 of 16 without any \(the first is plane 4\)"):
+        load(VolumeParams(path=str(tmp_path / "x.npy"), spacing=2.0, views=2, heldout=0, size=20))
+    values[4] = 0
     values[4, 8, 8] = np.inf
     np.save(tmp_path / "x.npy", values)
     with pytest.raises(InputError, match="found Inf in plane 4"):
@@ -242,6 +250,52 @@ def test_a_truth_that_is_cropped_finer_or_larger_lies_in_its_own_place(tmp_path)
     wide = np.pad(BODY, 3)
     save_truth(tmp_path / "t.nii", wide, affine_of(wide))
     np.testing.assert_allclose(case_with(tmp_path, "t.nii").truth, BODY, atol=1e-6)
+
+
+def test_a_truth_without_directions_in_its_header_is_not_turned(tmp_path):
+    head = "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\nDimSize = 12 12 12\nElementSpacing = 4 4 4\n"
+    (tmp_path / "t.mha").write_bytes(head.encode() + b"ElementType = MET_FLOAT\nElementDataFile = LOCAL\n" + BODY.tobytes())
+    head = "NRRD0004\ntype: float\ndimension: 3\nsizes: 12 12 12\nspacings: 4 4 4\nendian: little\nencoding: raw\n\n"
+    (tmp_path / "t.nrrd").write_bytes(head.encode() + BODY.tobytes())
+    for name in ("t.mha", "t.nrrd"):
+        case = case_with(tmp_path, name)
+        np.testing.assert_allclose(case.truth, BODY, atol=1e-6)
+        assert "no directions in its header" in case.truth_note
+
+
+def test_a_truth_that_may_cut_the_body_and_one_in_another_unit(tmp_path, caplog):
+    part = BODY[4:]
+    save_truth(tmp_path / "t.nii", part, affine_of(part, centre=(0, 0, 8)))
+    case_with(tmp_path, "t.nii")
+    assert re.search(r"matter on .* lower z face .*extent: \[32.0, 48.0, 48.0\], offset: \[8.0, 0.0, 0.0\], margin: 16}", caplog.text)
+    np.save(tmp_path / "t.npy", 1000 * (BODY / 0.0206 - 1))
+    with pytest.raises(InputError, match="expected attenuation, found values down to -1000.*Set truth.unit: HU"):
+        case_with(tmp_path, "t.npy")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t, None),
+        (lambda t: t[::-1], "centre of mass"),
+        (lambda t: t[:, ::-1, ::-1], "centre of mass"),
+        (lambda t: t.transpose(2, 1, 0), "times as high"),
+        (lambda t: 10 * t, "9.* times the attenuation"),
+    ],
+)
+def test_a_truth_that_the_projections_contradict_is_noted(change, said):
+    body = Ellipsoids(np.array([[6.0, -9, 7], [20, 5, 20]]), np.array([[30.0, 25, 60], [8, 8, 8]]), np.array([0.02, 0.01]))
+    geometry = ConeBeamGeometry(
+        source_to_origin=500,
+        source_to_detector=700,
+        detector_shape=(48, 48),
+        detector_pitch=(6, 6),
+        volume_shape=(24, 24, 24),
+        volume_spacing=(7, 7, 7),
+        angles=np.arange(12) * np.pi / 6,
+    )
+    notes = agreement_notes(body.project(geometry, 1), geometry, change(body.averaged(geometry)))
+    assert (not notes) if said is None else re.search(said, notes[0])
 
 
 def test_a_truth_in_the_patients_coordinates_is_centred_and_exported_there(tmp_path):

@@ -6,6 +6,7 @@ import copy
 import functools
 import gzip
 import json
+import math
 import os
 import tempfile
 import zipfile
@@ -276,6 +277,11 @@ def test_pixels_are_averaged_as_long_as_enough_are_left(scan):
         ({"geometry": {"vectors": "v.txt"}}, "vectors: expected nothing beside vectors"),
         ({"angles": {"step": 3}}, "angles: expected one of file, values, step, arc, found step, arc"),
         ({"angles": {"arc": None, "values": [1, 2]}}, "angles: expected one angle for each of the 24 views"),
+        ({"angles": {"arc": None, "values": [k * math.pi / 12 for k in range(24)]}}, "expected angles in degrees, found 6.0214 degrees"),
+        (
+            {"angle_unit": "radians", "angles": {"arc": None, "values": [k * 15 for k in range(24)]}},
+            "expected angles in radians, found 345",
+        ),
         ({"angles": {"arc": None, "file": "none.txt"}}, "none.txt: expected a file, found none"),
         ({"angles": {"arc": float("inf")}}, "angles.arc: expected a finite number, found inf"),
         ({"volume": {"extent": [1, -1, 1]}}, "volume.extent: expected positive lengths"),

@@ -91,6 +91,13 @@ def test_strangers_are_left_out_and_named(caplog):
     assert all(name in text for name in ("align.tif", "Thumb_1.tif", "flat_1.tif", "img3 (1).tif", "preview.png"))
 
 
+def test_a_first_file_without_a_number(tmp_path):
+    paths = [tmp_path / name for name in ("img.tif", *(f"img ({k}).tif" for k in range(1, 9)))]
+    with pytest.raises(InputError, match="expected a number in each name, found img.tif beside img .1..tif"):
+        series("images", paths)
+    assert len(series("images", [tmp_path / "img.tif", *(tmp_path / f"img_{k:04d}.tif" for k in range(8))])) == 8
+
+
 def test_the_command_line_says_each_note_once(tmp_path, capsys):
     (tmp_path / "views").mkdir()
     for name in ("v0", "v1", "v2", "align"):

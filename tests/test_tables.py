@@ -39,6 +39,14 @@ READ = {
     "colons": "Proj\tAngle(deg)\n" + "\n".join(f"{k}:\t{angle:.4f}" for k, angle in INDEXED),
     "three columns, one named": "Projs\tFrames per projection\tExposure\n5\t1\t500\nProjection\tAngle(deg)\tTime(s)\n"
     + "\n".join(f"{k}\t{angle:.4f}\t{k * 0.5:.3f}" for k, angle in INDEXED),
+    "names of images": "file;angle\n" + "\n".join(f"view {k}.tif;{angle}" for k, angle in INDEXED),
+    "times": "\n".join(f"2023-05-12 12:00:{k:02d} {angle}" for k, angle in INDEXED),
+    "a printed list": "[" + ",\n".join(map(str, ANGLES)) + "\n]",
+    "pairs": "\n".join(f"({k}, {angle})" for k, angle in INDEXED),
+    "units behind the numbers": "\n".join(f"{angle} deg" for angle in ANGLES),
+    "number of rows above": "5\n" + "\n".join(map(str, ANGLES)),
+    "both units": "theta_deg,theta_rad\n" + "\n".join(f"{angle},{np.deg2rad(angle)}" for angle in ANGLES),
+    "end of a text in DOS": "\n".join(map(str, ANGLES)) + "\x1a",
     "minus signs": "\n".join(f"{angle}".replace("-", "\N{MINUS SIGN}") for angle in ANGLES),
 }
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
@@ -49,7 +57,7 @@ ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 def test_angles_are_read(tmp_path, name, ends):
     for encoding in ENCODINGS:
         (tmp_path / "a.txt").write_bytes(READ[name].replace("\n", ends).encode(encoding))
-        np.testing.assert_array_equal(read_rows(tmp_path / "a.txt", 5, 1, ANGLE), ANGLES)
+        np.testing.assert_array_equal(read_rows(tmp_path / "a.txt", 5, 1, ANGLE, "degrees"), ANGLES)
 
 
 def test_what_is_left_out_is_said(tmp_path, caplog):
@@ -75,6 +83,9 @@ REFUSED = {
     "two columns, no index": ("0.5 1\n1.5 2\n2.5 3", 3, "expected 3 rows of 1 numbers, found 3 of 2 in lines 1 to 3"),
     "an index of decimals": ("0.0 5\n1.0 6\n2.0 7", 3, "expected 3 rows of 1 numbers"),
     "thousands": ("1.000,5\n2.000,5", 2, "expected 2 rows of 1 numbers, found 2 of 2"),
+    "names in another order": ("v2.tif 0\nv1.tif 15\nv3.tif 30", 3, "expected v1.tif in row 1, found v2.tif"),
+    "rows that do not go on": ("0 15\n90 105", 4, "expected 4 rows of 1 numbers, found 2 of 2"),
+    "radians behind the numbers": ("0 rad\n1 rad\n2 rad", 3, "expected degrees, .* found radians"),
     "one row more": ("24\n0\n15\n30", 3, "expected 3 rows of 1 numbers, found 4 of 1 in lines 1 to 4.*header"),
     "no numbers": ("angle\n", 3, "line 1: expected numbers, found 'angle'"),
     "Python's digits": ("1_0\n2_0", 2, "line 1: expected numbers, found '1_0'"),
@@ -86,7 +97,12 @@ def test_what_cannot_be_angles_names_the_line(tmp_path, name):
     text, rows, found = REFUSED[name]
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(InputError, match=f"a.txt.*{found}"):
-        read_rows(tmp_path / "a.txt", rows, 1, ANGLE)
+        read_rows(tmp_path / "a.txt", rows, 1, ANGLE, "degrees")
+
+
+def test_rows_that_go_on_in_the_next_line(tmp_path):
+    (tmp_path / "a.txt").write_text("0 15 30\n45 60 75")
+    np.testing.assert_array_equal(read_rows(tmp_path / "a.txt", 6, 1, ANGLE), np.arange(6) * 15.0)
 
 
 @pytest.mark.parametrize(

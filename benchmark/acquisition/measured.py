@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from benchmark.errors import InputError
 from benchmark.plugins.specs import DatasetParams, Offer
+from benchmark.scan.agreement import agreement_notes
 from benchmark.scan.box import beside_box_note
 from benchmark.scan.case import Case, outline
 from benchmark.scan.directions import directions, first_of_each, period
@@ -276,10 +277,12 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     scored = _covered(truth, grid, scored) if truth else scored
     as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
     scan = measured.scan(training, params.size, factor, measured.noise_after(training, factor))
+    averaged = truth.averaged(grid) if truth else None
+    agreement = [] if averaged is None else agreement_notes(scan.projections, scan.geometry, averaged)
     return Case(
         name=measured.name,
         scan=scan,
-        truth=truth.averaged(grid) if truth else None,
+        truth=averaged,
         heldout=measured.scan(heldout, params.size, factor) if heldout else None,
         truth_note=measured.truth_note + (truth.note + (_scored_note(scored) if scored else "") if truth else ""),
         training_views=training,
@@ -290,7 +293,7 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
             **({"preprocessing": dict(measured.preprocessing)} if measured.preprocessing else {}),
             **({"scored": scored} if scored else {}),
         },
-        notes=(*measured.notes, *_twin_note(measured, params, training), *beside_box_note(scan.projections, scan.geometry)),
+        notes=(*measured.notes, *_twin_note(measured, params, training), *beside_box_note(scan.projections, scan.geometry), *agreement),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.errors import InputError, MissingDependency
 from benchmark.files.dicom_disc import find_slices, holds_dicom, is_dicom
 from benchmark.files.dicom_slice import Slice, pixels
+from benchmark.files.dicom_strays import without_strays
 from benchmark.files.limits import check_array
 from benchmark.files.medical import Image
 from benchmark.storage import mapped
@@ -17,6 +18,7 @@ from benchmark.storage import mapped
 __all__ = ["holds_dicom", "is_dicom", "read_series"]
 
 TOLERANCE = 0.01  # allowed position error, as a share of the slice distance
+JITTER = 0.02  # the same, of each place from an even grid; said
 TO_RAS = np.array([-1.0, -1.0, 1.0])  # DICOM's x and y run to the patient's left and back
 
 Spacing = tuple[float, float, float]
@@ -36,6 +38,7 @@ def read_series(path: Path, spacing: Spacing | None = None, air: float = -1000.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns about odd values; the relevant ones are checked here
         slices, note = find_slices(path)
+        slices, strays = without_strays(slices)
         _check_alike(slices)
         in_plane, more = _in_plane(path, slices, spacing)
         slices, step, so = _in_order(path, slices, spacing)
@@ -45,7 +48,7 @@ def read_series(path: Path, spacing: Spacing | None = None, air: float = -1000.0
     axes = np.stack([*in_plane, step], axis=1)
     first = slices[0]
     origin = np.zeros(3) if first.position is None else first.position
-    note = note + more + so
+    note = note + strays + more + so
     return Image(values, TO_RAS[:, None] * axes, TO_RAS * origin, note, stated=first.placed, frame=first.frame_of_reference)
 
 
@@ -157,17 +160,27 @@ def _step(path: Path, slices: list[Slice], normal: np.ndarray) -> tuple[np.ndarr
         return step, ""
     rounding = _rounding(slices, normal)
     mean = float(np.polyfit(np.arange(len(places)), places, 1)[0])
+    stated = slices[0].thickness or 0.0
+    exactly = stated * np.arange(len(places))
+    if stated and np.ptp(places - exactly) <= 1.01 * rounding <= 1.01 * stated:
+        return step * (
+            stated / float(step @ normal)
+        ), f", slice positions rounded to {rounding:g} mm taken as every {stated:g} mm, as stated"
     if rounding <= 0.5 * mean and np.abs(gaps - mean).max() <= 1.05 * rounding + TOLERANCE * mean:
         length = float(step @ normal)
-        stated = slices[0].thickness or 0.0
         exact = stated if abs(stated - length) <= 1.01 * rounding / (len(slices) - 1) else length
         return step * (exact / length), f", slice positions rounded to {rounding:g} mm taken as every {exact:.6g} mm"
+    apart = places - np.polyval(np.polyfit(np.arange(len(places)), places, 1), np.arange(len(places)))
+    if mean > 0 and np.abs(apart).max() <= JITTER * mean:
+        return step * (
+            mean / float(step @ normal)
+        ), f", slice positions up to {np.abs(apart).max():.2g} mm off taken as every {mean:.6g} mm"
     for index in wrong:
         missing = gaps[index] / usual - 1 if usual > 0 else 0.0
         between = f"{slices[index].name} and {slices[index + 1].name}"
         if gaps[index] <= TOLERANCE * max(usual, 1e-6):
             found = f"{between} at the same place"
-        elif abs(missing - round(missing)) < 0.05:
+        elif round(missing) and abs(missing - round(missing)) < 0.05:
             found = f"{round(missing)} missing between {between} ({gaps[index]:g} mm apart)"
         else:
             found = f"{between} {gaps[index]:g} mm apart"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,16 @@ SUFFIXES = (".dcm", ".dicom", ".ima")
 CT_CLASSES = tuple(f"1.2.840.10008.5.1.4.1.1.2{end}" for end in ("", ".1", ".2"))  # single slices, enhanced, converted to enhanced
 DIRECTORY = "1.2.840.10008.1.3.10"  # media storage directory: the file DICOMDIR
 MOST_NAMED = 10
+OLD = re.compile(rb"\x08\x00[\x00-\x18]\x00(?:UL\x04\x00|CS.\x00|UI.\x00|[\x04-\x40]\x00\x00\x00)", re.DOTALL)  # group 8 without a preamble
 
 
 def is_dicom(path: Path) -> bool:
-    """Return True if a file begins with the DICOM signature or its name ends in .dcm."""
+    """Return True if a file begins with the DICOM signature, or as the files of old archives do; or if its name ends in .dcm."""
     if not path.is_file() or path.name.startswith("."):
         return False
     with path.open("rb") as file:
-        return path.suffix.lower() in SUFFIXES or file.read(132)[128:] == b"DICM"
+        block = file.read(132)
+    return path.suffix.lower() in SUFFIXES or block[128:] == b"DICM" or OLD.match(block) is not None
 
 
 def holds_dicom(folder: Path) -> bool:

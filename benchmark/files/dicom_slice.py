@@ -91,6 +91,8 @@ class Slice:
         self.number = float(frame) if frame is not None else self._optional("InstanceNumber")
         self.slope = self._number("PixelValueTransformation", "RescaleSlope", 1.0)
         self.intercept = self._number("PixelValueTransformation", "RescaleIntercept", 0.0)
+        if self.slope == 0:
+            raise InputError(f"{path}: RescaleSlope", expected="a number other than 0", found="0, which makes all pixels equal")
 
     def _stack_frames(self, frame: int, directions: np.ndarray) -> None:
         """Place a frame without a position of its own behind the first one, if the file has one position for all."""

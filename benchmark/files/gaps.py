@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from benchmark.errors import InputError
@@ -25,6 +27,7 @@ def without_gaps(values: np.ndarray, outside: float, where: str) -> tuple[np.nda
     if values.dtype.kind != "f" or not mapped.not_finite(values):
         return values, ""
     count = 0
+    check_planes([bool(np.isnan(plane).all()) for plane in values], where)
 
     def write(filled: np.ndarray) -> None:
         nonlocal count
@@ -35,6 +38,15 @@ def without_gaps(values: np.ndarray, outside: float, where: str) -> tuple[np.nda
 
     filled = mapped.filled(values.shape, write, values.dtype)
     return filled, f", NaN outside of the field of view ({count / values.size:.0%} of the voxels) read as air"
+
+
+def check_planes(empty: Sequence[bool], where: str) -> None:
+    """Raise InputError for a plane of nothing but NaN between others: it is lost, not outside of the field of view."""
+    full = [index for index, without in enumerate(empty) if not without]
+    lost = [index for index in range(full[0], full[-1]) if empty[index]] if full else [0]
+    if lost:
+        found = f"{len(lost) if full else 'all'} of {len(empty)} without any (the first is plane {lost[0]})"
+        raise InputError(where, expected="numbers in each plane", found=found, fix="Fill these planes in the file first.")
 
 
 def plane_without_gaps(plane: np.ndarray, outside: float, where: str, index: int) -> tuple[np.ndarray, int]:

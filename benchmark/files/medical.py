@@ -29,6 +29,7 @@ class Image:
     values: [k, j, i], i fastest in the file. axes: [3, 3], column n is the step along index i, j, k (in this order) in x, y, z
     [mm]; x to the patient's right, y to the front, z to the head (RAS, as in NIfTI). origin: centre of voxel (0, 0, 0) [mm].
     note: conversions made (', ...'). stated: False if the header holds only defaults. frame: DICOM's frame of reference.
+    oriented: False if the header says nothing about directions; ITK's defaults then stand in `axes`.
     """
 
     values: np.ndarray
@@ -37,6 +38,7 @@ class Image:
     note: str = ""
     stated: bool = True
     frame: str = ""
+    oriented: bool = True
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -134,9 +136,12 @@ def read_itk(path: Path) -> Image:
     axes = directions * np.array(image.GetSpacing())  # columns: steps along i, j, k in x, y, z of LPS
     origin = np.array(image.GetOrigin())
     stated = not (np.array_equal(axes, np.eye(3)) and not origin.any())
-    along_space, along_index, note = Header.read(path).units()
+    header = Header.read(path)
+    along_space, along_index, note = header.units()
+    oriented = bool(header.field("space directions", "TransformMatrix", "Orientation", "Rotation"))
     to_ras = np.array([-1.0, -1.0, 1.0]) * along_space
-    return _image(path, itk.GetArrayFromImage(image), to_ras[:, None] * axes * along_index, to_ras * origin, note, stated)
+    found = _image(path, itk.GetArrayFromImage(image), to_ras[:, None] * axes * along_index, to_ras * origin, note, stated)
+    return dataclasses.replace(found, oriented=oriented)
 
 
 def itk_header(path: Path) -> tuple[tuple[int, ...], np.dtype, Any]:

@@ -61,6 +61,7 @@ def series(where: str, paths: Sequence[Path]) -> list[Path]:
         found = "; ".join(f"{len(group)} like {group[0].name}" for group in groups[:SHOWN]) + "; ..." * (len(groups) > SHOWN)
         raise InputError(where, expected="names that differ only in their numbers", found=found, fix=RENAME)
     ordered = _ordered(where, files) if len(files) > 1 else files
+    _check_first(where, ordered, others)
     if others:
         shown = ", ".join(path.name for path in others[:SHOWN]) + f" and {len(others) - SHOWN} more" * (len(others) > SHOWN)
         note(f"{where}: {len(files)} files like {ordered[0].name} are used; left out, since they are named otherwise: {shown}")
@@ -89,6 +90,19 @@ def _frame(path: Path) -> tuple[str, ...]:
 def _stem(path: Path) -> str:
     """Return the name without its ending; `view.0001` has none."""
     return path.stem if path.suffix[1:].isalpha() else path.name
+
+
+def _check_first(where: str, files: list[Path], others: list[Path]) -> None:
+    """Raise InputError for a file without a number beside others from 1 on: img.tif may be the first of img (1).tif, img (2).tif, ..."""
+    words = WORD.findall(_stem(files[0]))
+    bare = WORD.split(_stem(files[0]))[0].rstrip(" (-_").lower()
+    if len(words) != 1 or words[0].lstrip("-+") != "1":
+        return
+    for path in others:
+        if path.stem.lower() == bare and path.suffix.lower() == files[0].suffix.lower():
+            found = f"{path.name} beside {files[0].name}, {files[1].name}, ..."
+            fix = "Call it number 0 if it is the first view; else take it away, or give a pattern that does not fit it."
+            raise InputError(where, expected="a number in each name", found=found, fix=fix)
 
 
 def _ordered(where: str, files: list[Path]) -> list[Path]:

@@ -17,6 +17,8 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import MEASURED, Scan
 from benchmark.storage import mapped
 
+ENDINGS = re.compile(r"(\.ome)?\.[a-z]+[0-9]?(\.gz|\.bz2)?$", re.IGNORECASE)  # of files: .nii.gz, .npy, not .05 and not .12um
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
@@ -84,9 +86,9 @@ def outline(geometry: ConeBeamGeometry, heldout: int, length_unit: str, averaged
 
 
 def case_name(path: Path) -> str:
-    """Return the name of the case in a file or folder: its name up to the first dot, 'ct' for ct.nii.gz."""
+    """Return the name of the case in a file or folder: its name without its ending, 'ct' for ct.nii.gz; 'ct.1' and dates stay."""
     named = path if path.name.strip(".") else path.resolve()
-    return named.name.split(".")[0] or named.name
+    return ENDINGS.sub("", named.name) or named.name
 
 
 def file_name(case_name: str) -> str:

@@ -12,6 +12,8 @@ USUAL = (10, 50, 100)  # the held-out views avoid the training views of all thes
 
 def evenly_spaced(total: int, count: int) -> tuple[int, ...]:
     """Return `count` of `total` views at equal steps from view 0, each nearest to its ideal position (halves round up)."""
+    if not total:
+        raise InputError("views", expected="views to train with", found="none", fix="All are held out: leave some out of views.heldout.")
     if not 1 <= count <= total:
         raise InputError("views", expected=f"1 .. {total} views", found=f"{count}", fix=f"All of them: --views {total}.")
     return tuple((2 * k * total + count) // (2 * count) for k in range(count))

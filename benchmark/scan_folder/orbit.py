@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import InputError
+from benchmark.errors import InputError, note
 from benchmark.files.door import read_rows
 from benchmark.scan.geometry import ConeBeamGeometry, Triple, parallel_distances
 from benchmark.scan_folder.description import AUTO, FILE, UNITS, Description, PerView
 from benchmark.scan_folder.window import Window
 
-ANGLE = r"angle|theta|rotation|\bdeg|\brad"  # in the header of the column
+ANGLE = r"angle|winkel|theta|rotation|\bdeg|\brad"  # in the header of the column
+
+LEAST_ANGLES = 8  # fewer do not show their unit
+SAME_ARC = 1e-3  # of an arc, for rounded angles
+MANY_TURNS = 10  # no scan has as many
 
 
 def orbit(description: Description, views: int, detector: tuple[int, int]) -> ConeBeamGeometry:
@@ -79,7 +83,22 @@ def angles(description: Description, views: int) -> np.ndarray:
         raise InputError(
             f"{description.folder / FILE}: angles", expected=f"one angle for each of the {views} views", found=f"shape {found.shape}"
         )
+    if given.file is not None or given.values is not None:
+        _check_angle_unit(f"{description.folder / FILE}: angle_unit", found, description.general.angle_unit)
     return -found if given.rotation == "clockwise" else found
+
+
+def _check_angle_unit(where: str, found: np.ndarray, unit: str) -> None:
+    """Raise InputError for listed angles that span half a turn, one or two in the other unit, and note those that may be in it."""
+    turn, other_turn, other = (360.0, 2 * np.pi, "radians") if unit == "degrees" else (2 * np.pi, 360.0, "degrees")
+    span = float(np.ptp(found))
+    ends = (span, span * len(found) / max(len(found) - 1, 1))  # the last view at the end of the arc, or one step before it
+    said = f"{span:.5g} {unit} in all ({span / turn:.3g} turns)"
+    if len(found) >= LEAST_ANGLES and any(abs(end / other_turn - part) < SAME_ARC * part for end in ends for part in (0.5, 1, 2)):
+        fix = f"Set angle_unit: {other}. If they are {unit} indeed, say so with first and step in place of the list."
+        raise InputError(where, expected=f"angles in {unit}", found=f"{said}, as {other} a whole number of half turns", fix=fix)
+    if len(found) >= LEAST_ANGLES and (0 < span <= 1.001 * other_turn if unit == "degrees" else span > MANY_TURNS * turn):
+        note(f"{where} is {unit}, and the angles span {said}: if they are {other} set it")
 
 
 def _per_view(description: Description, where: str, value: PerView, views: int) -> np.ndarray:

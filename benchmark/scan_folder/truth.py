@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.errors import InputError
-from benchmark.files.gaps import plane_without_gaps
+from benchmark.errors import InputError, note
+from benchmark.files.gaps import check_planes, plane_without_gaps
 from benchmark.files.stack import Stack
 from benchmark.files.volume import has_place, read_image, upright_volume
 from benchmark.scan.geometry import Triple
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from benchmark.acquisition.voxels import Voxels
 
 SAME = 1e-3  # of a voxel: headers hold float32
+HU_BELOW = -100.0  # attenuation is never this negative
+MATTER, CUT = 0.25, 0.02  # of the largest value, and the share of a face that is such matter: a cut body, no noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,16 +69,24 @@ def read_truth(description: Description, extent: Triple, offset: Triple) -> Voxe
         raise InputError(f"{description.folder / FILE}: truth.extent", expected="positive lengths", found=f"{volume.extent}")
     box, note = _placed(description, source, volume)
     gaps = 0
+    empty: list[bool] = []
 
     def write(values: np.ndarray) -> None:
         nonlocal gaps
         for index in range(len(values)):
             plane, count = plane_without_gaps(stack.page(index).astype(np.float32), air, stack.where, index)
             gaps += count
+            empty.append(count == plane.size)
             values[index] = attenuation(plane, given.water) if given.unit == "HU" else plane / np.float32(unit)
             mapped.release(values)
 
     values = mapped.filled(stack.shape, write)
+    check_planes(empty, stack.where)
+    where = f"{description.folder / FILE}: truth"
+    if given.unit == "attenuation" and unit * float(values.min()) < HU_BELOW:
+        found = f"values down to {unit * float(values.min()):g}, as Hounsfield units have"
+        raise InputError(where, expected="attenuation", found=found, fix="Set truth.unit: HU.")
+    _note_cut(where, values, box, volume, unit)
     note += f", NaN outside of the field of view ({gaps / values.size:.0%} of the voxels) read as air" if gaps else ""
     return Voxels(values, spacing_of(box.extent, stack.shape), box.centre, source.note + note, _facts(source, box))
 
@@ -89,14 +99,15 @@ def _source(description: Description, air: float) -> Source:
     turned = given.axes != ("z", "y", "x") or given.flip
     if given.raw is None and path.exists() and has_place(path):
         image = read_image(path, outside=air)
-        if image.stated and not turned:
+        if image.stated and image.oriented and not turned:
             found = upright_volume(image, air, str(path))
             assert found.centre is not None
             stack = Stack.of(str(path), found.values)
             return Source(stack, _extent(stack, found.spacing), found.centre[::-1], found.note, found.frame)
         stack = _turned(Stack.of(str(path), image.values, image.spacing), given.axes, given.flip)
         if image.stated:
-            return Source(stack, _extent(stack, stack.spacing), note=f"{image.note}, axes as scan.yaml says")
+            note = ", axes as scan.yaml says" if turned else ", no directions in its header: x, y and z are the scanner's"
+            return Source(stack, _extent(stack, stack.spacing), note=image.note + note)
         return Source(stack, note=", no place in its header: it fills the volume's box")
     return Source(_turned(open_array(path, given.key, given.raw), given.axes, given.flip))
 
@@ -153,6 +164,28 @@ def _placed(description: Description, source: Source, volume: Box) -> tuple[Box,
         found=f"{own.text(unit)} in the header of {source.stack.where}",
         fix=f"Say where its centre is (truth.offset: {' or '.join(map(str, places))}) and, if its voxel size is wrong, truth.extent.",
     )
+
+
+def _note_cut(where: str, values: np.ndarray, box: Box, volume: Box, unit: float) -> None:
+    """Note a truth that is smaller than the volume and may cut through matter: scores take the rest for air."""
+    voxel = np.array(spacing_of(box.extent, values.shape))
+    inner = np.abs(_ends(box) - _ends(volume)) > voxel
+    inner &= [_ends(box)[0] > _ends(volume)[0], _ends(box)[1] < _ends(volume)[1]]
+    if not inner.any():
+        return
+    matter = MATTER * float(values.max())
+    for end, axis in np.argwhere(inner):
+        share = float((np.take(values, -end, axis) > matter).mean())
+        if share > CUT:
+            edges, places = ([round(value / unit, 6) for value in triple] for triple in (box.extent, box.centre))
+            margin = float(np.abs(_ends(volume) - _ends(box)).max()) / unit
+            face = f"{share:.0%} of the {'upper' if end else 'lower'} {'zyx'[axis]} face"
+            note(
+                f"{where}: matter on {face} of its box {box.text(unit)}, which is smaller than the volume; scores take all beyond it "
+                "for air. If the body goes on there, score the truth's box alone: "
+                f"volume: {{extent: {edges}, offset: {places}, margin: {margin:.6g}}}"
+            )
+            return
 
 
 def _ends(box: Box) -> np.ndarray:
