@@ -248,7 +248,7 @@ def test_a_detector_with_one_row_has_air_and_a_pixel_without_beam() -> None:
     for column in (10, 20, 24, 31):
         spoiled = integrals.astype(np.float64)
         spoiled[:, 0, column] = np.nan
-        assert np.argwhere(found_bad(iter(spoiled))).tolist() == [[0, column]]
+        assert np.argwhere(bad_pixels(iter(spoiled))).tolist() == [[0, column]]
 
 
 def test_a_truth_smaller_than_the_box_is_scored_where_it_is(tmp_path: Path) -> None:

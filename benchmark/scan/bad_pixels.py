@@ -23,15 +23,15 @@ MOST = 0.1  # of all pixels: more are no defects of single pixels
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (2, 1), (1, -2), (2, -1))  # (v, u), half a turn
 
 
-def bad_pixels(views: Iterable[np.ndarray]) -> np.ndarray:
+def bad_pixels(views: Iterable[np.ndarray], most: float = MOST) -> np.ndarray:
     """Return True for pixels that do not measure: bool [v, u].
 
     `views` are line integrals or intensities [v, u], read one at a time. Over a rotation the mean and the variation of a pixel resemble
     those of its neighbours; a pixel is bad if its mean is far off and most views agree, if it hardly varies where its neighbours do, if
     it differs from them in most views and far more than usual, or if it is not finite in any view. What goes on in one direction is an
-    edge or a wall of the object. Lines up to two pixels wide are found (four on detectors of 128 x 128 and more). Where more than a
-    tenth of the pixels look bad, the detector is not to blame: none is returned. From fewer than five views only pixels that are not
-    finite are.
+    edge or a wall of the object. Lines up to two pixels wide are found (four on detectors of 128 x 128 and more). Where more than
+    the share `most` of the pixels look bad, the detector is not to blame: none is returned but those that are not finite, as from fewer
+    than five views.
     """
     seen = _Seen()
     for view in views:
@@ -46,7 +46,7 @@ def bad_pixels(views: Iterable[np.ndarray]) -> np.ndarray:
         if not more.any():
             break
         found = found | more
-    return found if (found & ~seen.broken).mean() <= MOST else seen.broken
+    return found if (found & ~seen.broken).mean() <= most else seen.broken
 
 
 class _Seen:

@@ -23,7 +23,7 @@ from benchmark.scan_folder.rings import ring_offsets
 from benchmark.scan_folder.window import Window
 from benchmark.storage.cache import cached_arrays
 
-REVISION = 2  # raise it whenever something else is found in the same files
+REVISION = 3  # raise it whenever something else is found in the same files
 SAMPLE = 48  # views, at most, in which bad pixels and air are looked for
 MOST_BAD = 0.1  # of all pixels
 DARKEST = 0.5  # of the brightest view's air: a beam does not vary that much, an object darkens it
@@ -188,7 +188,7 @@ class Prepared:
         return bad
 
     def _found_bad(self) -> np.ndarray:
-        bad = bad_pixels(self._sampled(self._raw))
+        bad = bad_pixels(self._sampled(self._raw), most=1.0)  # too many are an error
         return bad if self.images.flat is None else bad | unlit_or_hot(self.images.flat, self.images.dark)
 
     @functools.cached_property
