@@ -116,7 +116,7 @@ def write_r2(folder: Path, case: Case, unit: float) -> Path:
             np.save(folder / name, upside_down(view / np.float32(half * unit)))
             meta[part].append({"file_path": name, "angle": float(angle)})
     path = folder / META
-    path.write_text(json.dumps(meta, indent=1))
+    path.write_text(json.dumps(meta, indent=1), encoding="utf-8")
     return path
 
 

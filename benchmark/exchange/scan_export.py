@@ -102,7 +102,7 @@ def _write_folder(folder: Path, case: Case) -> Path:
         np.save(folder / "truth.npy", case.truth)
         content["truth"] = {"file": "truth.npy", "note": case.truth_note}
     path = folder / "scan.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120))
+    path.write_text(yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120), encoding="utf-8")
     return path
 
 

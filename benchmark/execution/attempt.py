@@ -184,5 +184,5 @@ def _reason(error: BaseException, folder: Path) -> str:
 def write_result(folder: Path, result: dict[str, Any]) -> None:
     """Write result.json atomically: an existing result is complete."""
     temporary = folder / f"{RESULT}.part"
-    temporary.write_text(dumps(result))
+    temporary.write_text(dumps(result), encoding="utf-8")
     os.replace(temporary, folder / RESULT)

@@ -46,7 +46,7 @@ def _execute_here(folder: Path, on_event: OnEvent) -> Outcome:
         raise
     except OSError as error:  # not from the method: its errors are results
         raise StorageError(folder, error) from error
-    return Outcome(json.loads((folder / RESULT).read_text()), _tail(log))
+    return Outcome(json.loads((folder / RESULT).read_text(encoding="utf-8")), _tail(log))
 
 
 class _Tee:
@@ -71,7 +71,7 @@ def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: S
         in_time = _follow(process, options.timeout, on_event, stop)
     path = folder / RESULT
     if path.exists():  # written last and atomically: complete, even if the process crashed at exit
-        return Outcome(json.loads(path.read_text()), _tail(log))
+        return Outcome(json.loads(path.read_text(encoding="utf-8")), _tail(log))
     reason = _death(process.returncode, None if in_time else options.timeout, log)
     if not in_time and options.checkpoints:
         reason += " (a method with checkpoints goes on from its last one if you repeat the command)"

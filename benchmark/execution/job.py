@@ -134,7 +134,7 @@ def write_job(folder: Path, job: Job, scan: Scan) -> None:
     mapped.save(folder / "projections.npy", scan.projections)
     for name, array in scan.beside.items():
         mapped.save(folder / f"{name}.npy", array)
-    (folder / FILE).write_text(dumps(job.model_dump()))
+    (folder / FILE).write_text(dumps(job.model_dump()), encoding="utf-8")
 
 
 def read_job(folder: Path) -> Job:

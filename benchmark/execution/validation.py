@@ -84,7 +84,7 @@ class Validation:
 def _read(path: Path | None) -> dict[int, dict[str, float | None]]:
     """Return the scores of an earlier process by step; none if there is no whole file."""
     try:
-        found = json.loads(path.read_text()) if path is not None else {}
+        found = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
         return {int(step): {name: scores[name] for name in SCORES} for step, scores in found.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -24,7 +24,7 @@ def memory_limit() -> int:
         amounts.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for name in CONTAINER:
         with contextlib.suppress(ValueError, OSError):  # "max" if the container has no limit
-            amounts.append(int(Path(name).read_text()))
+            amounts.append(int(Path(name).read_text(encoding="utf-8")))
     return min(amounts, default=16 << 30) // 2
 
 

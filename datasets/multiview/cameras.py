@@ -112,4 +112,4 @@ def read_cameras(path: Path) -> Cameras:
 def write_cameras(path: Path, cameras: Cameras) -> None:
     """Write the file that `read_cameras` reads."""
     entries = [{name: getattr(cameras, name)[camera].tolist() for name in NAMES} for camera in range(len(cameras))]
-    path.write_text(json.dumps({"cameras": entries}, indent=1))
+    path.write_text(json.dumps({"cameras": entries}, indent=1), encoding="utf-8")
