@@ -78,7 +78,7 @@ def memory_mb() -> float:
 
 def _status_mb(key: str) -> float:
     try:
-        with open("/proc/self/status") as file:
+        with open("/proc/self/status", encoding="utf-8") as file:
             return next(int(line.split()[1]) / 1024 for line in file if line.startswith(f"{key}:"))
     except (OSError, StopIteration):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import importlib
 import importlib.metadata
-import importlib.util
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
