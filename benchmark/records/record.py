@@ -13,7 +13,7 @@ from benchmark.records.budget import Budget
 Status = Literal["ok", "failed", "skipped"]
 Count = Annotated[int, Field(ge=0, lt=1 << 62)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]*$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]*$")]  # also the name of a folder
 Name = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]  # of a folder
 
 # 2: metric versions, counters, volume digest, command, reevaluated. 3: the digest of the file. Earlier ones stay readable.
