@@ -201,7 +201,7 @@ def test_a_stack_keeps_its_proportions_and_its_brightest_voxel_is_one(tmp_path: 
         (np.zeros((8, 8), dtype=np.uint8), r"stack\.tif: expected three axes: grey pages of one shape, found shape \(8, 8\)"),
         (np.zeros((4, 8, 8, 3), dtype=np.uint8), r"stack\.tif: expected three axes: grey pages of one shape, found shape \(4, 8, 8, 3\)"),
         (np.zeros((4, 8, 8), dtype=np.uint8), r"expected finite voxels, some brighter than the background \(0\), found at most 0"),
-        (np.full((4, 8, 8), np.nan, dtype=np.float32), "expected finite voxels"),
+        (np.full((4, 8, 8), np.nan, dtype=np.float32), "expected numbers in each plane"),
     ],
 )
 def test_stacks_that_are_none(values: np.ndarray, message: str, tmp_path: Path) -> None:
