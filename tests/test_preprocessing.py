@@ -260,6 +260,11 @@ def test_a_truth_smaller_than_the_box_is_scored_where_it_is(tmp_path: Path) -> N
     assert low == half and high * 2 - half * 2 == case.facts["scored"][0][1] - case.facts["scored"][0][0]
     assert case.truth is not None and case.truth[tuple(slice(*ends) for ends in case.facts["scored"])].min() > 0.99
     assert "scored in a box of" in case.truth_note
+    whole = np.zeros((12, 12, 6), np.float32)
+    whole[4:8, 4:8, 2:4] = 1  # nothing but air on its faces: around it is air, which counts
+    np.save(folder / "truth.npy", whole)
+    case = case_of(folder)
+    assert "scored" not in case.facts and case.truth is not None and case.truth.max() > 0.99
 
 
 def test_an_object_in_the_air_is_noticed(tmp_path: Path) -> None:

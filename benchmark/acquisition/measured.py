@@ -24,6 +24,7 @@ from benchmark.storage import mapped
 if TYPE_CHECKING:
     from benchmark.acquisition.voxels import Voxels
 
+FACE = 0.05  # of the largest attenuation: more on a face of the truth is the body, which goes on behind it
 NOISE_VIEWS = 8  # at most, to tell the noise of single pixels
 LARGEST_UNSTATED = 256  # voxels along the longest edge that `size: native` means at most where the scan states no grid
 
@@ -274,10 +275,11 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     factor = params.bin or usual_bin(measured.geometry.detector_shape, params.size)
     grid, scored = measured.grid(params.size), measured.scored(params.size)
     truth = measured.truth() if measured.truth else None
-    scored = _covered(truth, grid, scored) if truth else scored
     as_published = measured.published and training == measured.training and factor == 1 and grid == measured.geometry
     scan = measured.scan(training, params.size, factor, measured.noise_after(training, factor))
     averaged = truth.averaged(grid) if truth else None
+    if truth is not None and averaged is not None:
+        scored = _covered(truth, averaged, grid, scored)
     agreement = [] if averaged is None else agreement_notes(scan.projections, scan.geometry, averaged)
     return Case(
         name=measured.name,
@@ -297,14 +299,23 @@ def measured_case(measured: Measured, params: MeasuredParams) -> Case:
     )
 
 
-def _covered(truth: Voxels, grid: ConeBeamGeometry, scored: list[list[int]] | None) -> list[list[int]] | None:
-    """Return the scored voxels [first, one after the last] along z, y, x that the truth covers (half a voxel more or less)."""
+def _covered(truth: Voxels, averaged: np.ndarray, grid: ConeBeamGeometry, scored: list[list[int]] | None) -> list[list[int]] | None:
+    """Return the scored voxels [first, one after the last] along z, y, x that the truth covers (half a voxel more or less).
+
+    Around a truth whose faces hold nothing but air is air: it is scored, too.
+    """
     low, edges = grid.volume_bounds[0, ::-1], np.array(grid.volume_spacing)
     own = np.array(truth.centre) + np.multiply.outer((-0.5, 0.5), truth.extent)
     first, last = np.ceil((own[0] - low) / edges - 0.5), np.floor((own[1] - low) / edges + 0.5)
     box = np.array(scored or [[0, count] for count in grid.volume_shape])
     part = np.stack([np.maximum(first, box[:, 0]), np.minimum(last, box[:, 1])], 1).astype(int)
-    return scored if (part == box).all() or (part[:, 0] >= part[:, 1]).any() else part.tolist()
+    if (part == box).all() or (part[:, 0] >= part[:, 1]).any():
+        return scored
+    inside = averaged[tuple(slice(*edge) for edge in part)]
+    most = FACE * float(mapped.extent(averaged)[1])
+    ends = [(axis, end) for axis in range(3) for end in (0, 1) if part[axis, end] != box[axis, end]]
+    cut = any(float(np.take(inside, -end, axis).max()) > most for axis, end in ends)
+    return part.tolist() if cut else scored
 
 
 def _scored_note(scored: list[list[int]]) -> str:
