@@ -78,7 +78,8 @@ def _one(results: Results, record: RunRecord, metrics: list[MetricSpec], maps: b
     values, problems = scorer.score(volume, results.arrays(record))
     versions = scorer.versions(values)
     merged, merged_versions = record.metrics | values, record.metric_versions | versions
-    if (merged, merged_versions, volume_digest(volume)) == (record.metrics, record.metric_versions, record.volume_digest):
+    digest = record.volume_digest or volume_digest(volume)  # a recorded one was compared when the volume was read
+    if (merged, merged_versions, digest) == (record.metrics, record.metric_versions, record.volume_digest):
         return Evaluation(record, record, "; ".join(problems))
     note = {
         "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -88,7 +89,7 @@ def _one(results: Results, record: RunRecord, metrics: list[MetricSpec], maps: b
     }
     reason = "; ".join([*_reasons_left(record, metrics, values), *problems])
     new = {"metrics": merged, "metric_versions": merged_versions, "reason": reason, "reevaluated": note}
-    new |= {"volume_digest": volume_digest(volume), "schema_version": SCHEMA_VERSION}
+    new |= {"volume_digest": digest, "schema_version": SCHEMA_VERSION}
     return Evaluation(record, record.model_copy(update=new), "; ".join(problems))
 
 

@@ -164,11 +164,9 @@ class Results:
         path = self.volume_path(record)
         with _reading(path, self.remedy(record)):
             volume = nifti.read_volume(path) if record.status == "ok" and path.exists() else None
-        if volume is not None and record.volume_digest and volume_digest(volume) != record.volume_digest:
-            found = f"the digest {volume_digest(volume)}"
-            raise InputError(
-                str(path), expected=f"the recorded volume, digest {record.volume_digest}", found=found, fix=self.remedy(record)
-            )
+        if volume is not None and record.volume_digest and (digest := volume_digest(volume)) != record.volume_digest:
+            expected = f"the recorded volume, digest {record.volume_digest}"
+            raise InputError(str(path), expected=expected, found=f"the digest {digest}", fix=self.remedy(record))
         return volume
 
     def volume_path(self, record: RunRecord) -> Path:
