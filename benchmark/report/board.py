@@ -107,7 +107,7 @@ class Board:
         """Caption: what the numbers are, how they were compared, and how little a few cases say."""
         names = ", ".join(self.cases)
         if self.rows.empty:
-            return f"{names or 'No finished case'}: over a single case there is no leaderboard." if len(self.cases) < 2 else ""
+            return f"Only {names} counts here: over one case there is no leaderboard." if names else "No method finished a case."
         if self.block == "tuning":
             return f"Means over {names}: methods were set on these, so they count in no ranking. Each case is the mean over its seeds."
         texts = [

@@ -35,7 +35,8 @@ def paired_t(differences: Sequence[float]) -> float | None:
 def signed_rank(differences: Sequence[float]) -> float | None:
     """Return the exact two-sided p of Wilcoxon's signed-rank test over cases, zeros left out; None below three cases.
 
-    Exact also with ties: every choice of signs is as likely as any other (Wilcoxon, Biometrics Bulletin 1 (1945) 80-83, doi 10.2307/3001968).
+    Exact also with ties: every choice of signs is as likely as any other (Wilcoxon, Biometrics Bulletin 1 (1945) 80-83,
+    doi 10.2307/3001968).
     """
     if len(differences) < LEAST_CASES:
         return None
@@ -71,7 +72,7 @@ def friedman(scores: np.ndarray) -> float | None:
 
 
 def case_ranks(scores: np.ndarray) -> np.ndarray:
-    """Return the rank of each method within each case, [case, method]: 1 is the highest score; equal scores share the mean of their ranks."""
+    """Return the rank of each method within each case, [case, method]: 1 is the highest score; equal scores share a mean rank."""
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(-scores, axis=1), dtype=np.float64)

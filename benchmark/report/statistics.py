@@ -11,9 +11,11 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+K = TypeVar("K", bound=Hashable)
 LEVEL = 0.95
 RESAMPLES = 10_000
 SEED = 20_250_101  # of the bootstrap: the same numbers give the same interval
@@ -73,7 +75,7 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
     return Interval(mean, mean - half, mean + half, len(numbers))
 
 
-def paired_difference(differences: Mapping[Hashable, Sequence[float]]) -> Difference | None:
+def paired_difference(differences: Mapping[K, Sequence[float]]) -> Difference | None:
     """Return the mean difference over cases, each with one difference per seed; None without any.
 
     Every case counts the same. The interval is the wider of two: a bootstrap that draws cases, then seeds within each (Davison and
@@ -102,11 +104,11 @@ def _student_half_width(groups: Sequence[np.ndarray], means: np.ndarray) -> floa
     return _t_quantile(freedom) * math.sqrt(sum(pooled / len(group) for group in groups)) / len(groups)
 
 
-def mean_over_cases(values: Mapping[Hashable, Sequence[float]]) -> Difference | None:
+def mean_over_cases(values: Mapping[K, Sequence[float]]) -> Difference | None:
     """Return the mean over cases of the mean over seeds, with its 95% interval over cases like these; None without any.
 
-    `values` are a score, or paired differences of one, by case and seed; every case counts the same, whatever its seeds. The interval is the
-    wider of the bootstrap of `paired_difference` and Student's t over the means of the cases, which holds what seeds add. A single
+    `values` are a score, or paired differences of one, by case and seed; every case counts the same, whatever its seeds. The interval is
+    the wider of the bootstrap of `paired_difference` and Student's t over the means of the cases, which holds what seeds add. A single
     case has no interval.
     """
     groups = [np.asarray(group, dtype=np.float64) for group in values.values() if len(group)]
