@@ -195,7 +195,8 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
     }
     assert complaint(registry, content).splitlines() == [
         "plan: 9 mistakes",
-        "  sead: expected one of baseline, budget, datasets, methods, noise, output, seeds, size, tuning, views, found 'sead'. Did you mean 'seeds'?",
+        "  sead: expected one of baseline, budget, datasets, methods, noise, output, seeds, size, tuning, views, found 'sead'. "
+        "Did you mean 'seeds'?",
         "  views: expected at least one view, found 0",
         f"  datasets[0]: expected one of {', '.join(sorted(registry.datasets))}, found 'tinny'. Did you mean 'tiny'?",
         f"  methods[0]: expected one of {', '.join(sorted(registry.methods))}, found 'gray'. Did you mean 'grey'?",
