@@ -203,7 +203,9 @@ def _list_runs(plan: Plan) -> int:
 def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, scheduler: str | None, *, report: bool) -> int:
     from benchmark.cli.progress import make_display
     from benchmark.records.results import Results
+    from benchmark.report.board_tables import terminal
     from benchmark.report.console import summary_table
+    from benchmark.report.leaderboard import boards
     from benchmark.sweep.sweep import Sweep
 
     console = open_console()
@@ -212,6 +214,8 @@ def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, sched
             display.warning(f"set aside: {problem}")
         summary = Sweep(registry, plan, options, display, workers=workers, scheduler=scheduler).run()
     if summary.records:
+        for board in terminal(boards(Results(plan.output))):
+            console.print(board)
         console.print(summary_table(summary.records))
     if summary.interrupted:
         _say_what_remains(console, plan, summary)

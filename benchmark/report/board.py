@@ -72,7 +72,7 @@ class Board:
         if ranked:
             heads += [Head("Mean rank"), *([Head(f"Wins against {self.baseline}")] if self.baseline else [])]
             heads += [Head("Letters", word=True)] if self._lettered else []
-        heads += [Head(column.heading, column=column) for column in COSTS]
+        heads += [Head(column.heading, column=column) for column in COSTS if self.rows[column.name].notna().any()]
         for name, text in (("pretrained", "Pretrained"), ("tags", "Tags"), ("missing", "Note")):
             heads += [Head(text, word=True)] if (self.rows[name] != "").any() else []
         return heads
@@ -114,7 +114,7 @@ class Board:
             f"Mean over {len(self.cases)} cases ({names}) ± half of its 95% interval over cases like these (the wider of a bootstrap of "
             "cases and their seeds and Student's t over cases).",
             *self._partial,
-            f"Order and ranks: by {_named(self._ordering)}; mean rank: over cases, ties shared.",
+            f"Order and ranks: by {self.metric_words}; mean rank: over cases, ties shared.",
             self.chosen,
             self._test,
             *self._doubts,
@@ -122,8 +122,9 @@ class Board:
         return " ".join(filter(None, texts))
 
     @property
-    def _ordering(self) -> Column:
-        return next(column for column in SCORES if column.name == self.ordered_by)
+    def metric_words(self) -> str:
+        """The score that orders and compares: 'volume PSNR'."""
+        return _named(next(column for column in SCORES if column.name == self.ordered_by))
 
     @property
     def _partial(self) -> list[str]:

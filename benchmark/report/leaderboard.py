@@ -35,6 +35,7 @@ COLUMNS = (
     *(f"{name}{end}" for name in RANKED for end in ("", "_low", "_high", "_cases", "_leads")),
     "mean_rank", "baseline", "wins", "ties", "losses", "letters", *COSTS, "friedman_p", "budget",
 )  # fmt: skip
+PAIR_COLUMNS = (*PLACE, *COLUMNS_OF_PAIRS)
 COUNTS = {"cases", "planned", "wins", "ties", "losses", *(f"{name}_cases" for name in RANKED)}
 NUMBERS = {*COSTS, "mean_rank", "friedman_p", "difference", "low", "high", "p", "p_holm", "p_wilcoxon"} | {
     f"{name}{end}" for name in RANKED for end in ("", "_low", "_high")
@@ -53,7 +54,7 @@ def leaderboard(results: Results) -> pd.DataFrame:
     share one do not differ significantly), `friedman_p` of the whole table.
     Cost: means of `seconds`, `peak_memory_mb` and `gpu_peak_memory_mb` over cases.
     """
-    return _joined([board.rows for board in boards(results)], COLUMNS)
+    return joined([board.rows for board in boards(results)], COLUMNS)
 
 
 def pairs(results: Results) -> pd.DataFrame:
@@ -63,7 +64,7 @@ def pairs(results: Results) -> pd.DataFrame:
     the same corrected for all pairs of the table and metric, `p_wilcoxon` that of the exact signed-rank test; empty below three cases.
     `wins`, `ties` and `losses` count cases. A difference of less than half of the last shown digit is never `significant`.
     """
-    return _joined([board.pairs for board in boards(results)], (*PLACE, *COLUMNS_OF_PAIRS))
+    return joined([board.pairs for board in boards(results)], PAIR_COLUMNS)
 
 
 def boards(results: Results) -> list[Board]:
@@ -78,12 +79,12 @@ def boards_of(table: pd.DataFrame, tuning: Sequence[str] = (), baseline: str = "
     """
     if table["of_case"].nunique() < 2:
         return []
-    found = []
+    ranking, apart = [], []
     for runs in tables(table):
         tuned = runs[["source", "case", "of_case"]].isin(list(tuning)).any(axis=1)
-        found += [_ranking(runs[~tuned], baseline)] if not tuned.all() else []
-        found += [_tuning(runs[tuned])] if tuned.any() else []
-    return found
+        ranking += [_ranking(runs[~tuned], baseline)] if not tuned.all() else []
+        apart += [_tuning(runs[tuned])] if tuned.any() else []
+    return [*ranking, *apart]
 
 
 def _ranking(runs: pd.DataFrame, asked: str) -> Board:
@@ -136,7 +137,7 @@ def _board(
     views, size = _span(known["views"]), _span(known["size"])
     noise, settings = (_shared(known[name], name) for name in ("noise", "settings"))
     place = dict(zip(PLACE, (block, views, size, noise, settings), strict=True))
-    tables = (_frame([place | row for row in part], columns) for part, columns in ((rows, COLUMNS), (pairs, (*PLACE, *COLUMNS_OF_PAIRS))))
+    tables = (_frame([place | row for row in part], columns) for part, columns in ((rows, COLUMNS), (pairs, PAIR_COLUMNS)))
     cases, unfinished = tuple(scores.cases), tuple(scores.unfinished)
     return Board(block, views, size, noise, settings, cases, unfinished, scores.metric, baseline, chosen, *tables)
 
@@ -218,6 +219,7 @@ def _frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def _joined(tables: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+def joined(tables: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of several boards as one table with these columns."""
     full = [table for table in tables if len(table)]
     return pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=list(columns))
