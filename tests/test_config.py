@@ -84,6 +84,25 @@ def test_noise_and_budget(registry):
     assert (run.dataset_params["photons"], run.dataset_params["electronic"], run.budget_seconds) == (1e5, 2.0, 300.0)
 
 
+@pytest.mark.parametrize(
+    ("noise", "flag", "found"),
+    [
+        ({"photons": [1e4, "1e5"], "electronic": 2}, None, [(1e4, 2.0), (1e5, 2.0)]),
+        (["none", {"photons": 1e4}, {"photons": 1e4, "electronic": 3}], None, [(None, 0.0), (1e4, 0.0), (1e4, 3.0)]),
+        ({"photons": ["none", 1e4, 1e4], "electronic": 2}, None, [(None, 0.0), (1e4, 2.0)]),
+        (None, "1e4,1e5", [(1e4, 0.0), (1e5, 0.0)]),
+        ({"photons": [1e6, 1e7], "electronic": 2}, "none, 1e4", [(None, 0.0), (1e4, 2.0)]),
+    ],
+)
+def test_several_levels_of_noise_are_an_axis(registry, noise, flag, found):
+    runs = plan(registry, {"noise": noise, "views": [4, 5]}, photons=flag).runs
+    assert [(run.dataset_params["views"], run.dataset_params["photons"], run.dataset_params["electronic"]) for run in runs] == [
+        (views, *level) for views in (4, 5) for level in found
+    ]
+    own = plan(registry, {"noise": {"photons": [1e4, 1e5]}, "datasets": [{"tiny": {"photons": 7}}]}).runs
+    assert [run.dataset_params["photons"] for run in own] == [7.0]
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("300s", 300), ("1.5h", 5400), ("2 min", 120), ("1e2s", 100)])
 def test_durations(registry, text, seconds):
     assert plan(registry, {"budget": text}).runs[0].budget_seconds == seconds
@@ -235,6 +254,8 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
         ({"seeds": []}, "seeds: expected whole numbers from 0"),
         ({"noise": {"photon": 5}}, "noise.photon: expected one of electronic, photons, found 'photon'. Did you mean 'photons'?"),
         ({"noise": {"photons": 0}}, "noise.photons: expected greater than 0, found 0"),
+        ({"noise": {"photons": [1e4, -1]}}, "noise.photons: expected greater than 0, found -1"),
+        ({"noise": {"photons": []}}, "noise: expected at least one noise, or none, found {'photons': []}"),
         ({"noise": 5}, "noise: expected {photons: 1e5, electronic: 10} or none, found 5"),
         ({"budget": "soon"}, "budget: expected a limit such as 300s, 5min, 1h, 500steps, 2e9samples or 200projections, found 'soon'"),
         ({"budget": -1}, "budget: expected a limit such as 300s"),

@@ -33,7 +33,9 @@ def run(
     size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
     seeds: Annotated[list[str] | None, typer.Option(help="Seeds, comma-separated.")] = None,
-    photons: Annotated[str | None, typer.Option(help="Photons per pixel (Poisson noise), such as 1e5; none = noise-free.")] = None,
+    photons: Annotated[
+        list[str] | None, typer.Option(help="Photons per pixel (Poisson noise): 1e5, or several: none,1e4,1e5; none = noise-free.")
+    ] = None,
     output: Annotated[str | None, typer.Option(help="Results folder (default: results/<config>, or <data>-<date>).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
     budget: Annotated[str | None, typer.Option(help="Budget of each run: 300s, 5min, 500steps, 2e9samples or 200projections.")] = None,
@@ -65,7 +67,7 @@ def run(
         size=_listed(size),
         config=config,
         seeds=_listed(seeds),
-        photons=photons,
+        photons=_listed(photons),
         output=output,
         sets=tuple(sets or ()),
         budget=budget,
