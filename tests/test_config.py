@@ -204,6 +204,11 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
         ({"budget": "1.5projections"}, "budget: expected a limit such as 300s"),
         ({"budget": "5 apples"}, "budget: expected a limit such as 300s"),
         ({"seeds": list(range(100_001))}, "plan: expected at most 100000 runs, found 100001"),
+        (
+            {"methods": [{"grey": {"grid": {"steps": list(range(1999)), "value": list(range(1999))}}}]},
+            "plan: expected at most 100000 runs, found 3996001",
+        ),
+        ({"views": [[index] for index in range(400)], "size": list(range(4, 304))}, "plan: expected at most 100000 runs, found 120000"),
     ],
 )
 def test_each_mistake_names_its_place(registry, content, text):

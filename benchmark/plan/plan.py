@@ -110,6 +110,10 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         entry.values = {key: value for key, value in entry.values.items() if key not in flagged}
         entry.grid = {key: values for key, values in entry.grid.items() if key not in flagged}
     apply_sets(registry, flags.sets, datasets, methods, mistakes)
+    count = _count(datasets, methods, grid, len(seeds))
+    if count > MOST_RUNS:  # before any of them is resolved
+        mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
+        mistakes.raise_if_any(source)
     offers = Offers()
     cases = _cases(registry, datasets, grid, noise, origins, mistakes, offers)
     solvers = [
@@ -117,9 +121,6 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         for entry in methods
         for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)
     ]
-    count = len(cases) * len(solvers) * len(seeds)
-    if count > MOST_RUNS:
-        mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
     mistakes.raise_if_any(source)
     specs = [
         RunSpec(
@@ -186,6 +187,15 @@ def _entries(registry: Registry, what: str, content: dict[str, Any], flag: str |
         except InputError as error:
             mistakes.note(error)
     return known
+
+
+def _count(datasets: list[Entry], methods: list[Entry], grid: dict[str, list[Any]], seeds: int) -> int:
+    """Return the number of runs that all axes together ask for."""
+    cases = 0
+    for entry in datasets:
+        lengths = [len(values) for key, values in grid.items() if key not in {*entry.values, *entry.grid}]
+        cases += entry.combinations * math.prod(max(1, length) for length in lengths)
+    return cases * sum(entry.combinations for entry in methods) * seeds
 
 
 def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
