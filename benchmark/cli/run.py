@@ -129,7 +129,9 @@ def _list_runs(plan: Plan) -> int:
 
 def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, *, report: bool) -> int:
     from benchmark.records.results import Results
+    from benchmark.report.board_tables import terminal
     from benchmark.report.console import summary_table
+    from benchmark.report.leaderboard import boards
     from benchmark.report.reporters import write_reports
     from benchmark.sweep.progress import make_display
 
@@ -137,6 +139,8 @@ def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, *
     with make_display(console, plan) as display:
         summary = request.sweep(registry, plan, options, display)
     if summary.records:
+        for board in terminal(boards(Results(plan.output))):
+            console.print(board)
         console.print(summary_table(summary.records))
     if summary.interrupted:
         _say_what_remains(console, plan, summary)
