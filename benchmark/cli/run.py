@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 
 def run(
     methods: Annotated[
-        str | None, typer.Option(help="Names, comma-separated; name:preset picks a preset.", autocompletion=method_names)
+        list[str] | None,
+        typer.Option(help="Names, comma-separated; name:preset picks a preset, @tag all of a tag.", autocompletion=method_names),
     ] = None,
-    datasets: Annotated[str | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
+    datasets: Annotated[list[str] | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
     scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of NAF or R2-Gaussian.")] = None,
     volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
-    views: Annotated[str | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
-    size: Annotated[str | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
+    views: Annotated[list[str] | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
+    size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated.")] = None,
+    seeds: Annotated[list[str] | None, typer.Option(help="Seeds, comma-separated.")] = None,
     photons: Annotated[
-        str | None, typer.Option(help="Photons per pixel (Poisson noise): 1e5, or several: none,1e4,1e5; none = noise-free.")
+        list[str] | None, typer.Option(help="Photons per pixel (Poisson noise): 1e5, or several: none,1e4,1e5; none = noise-free.")
     ] = None,
     output: Annotated[str | None, typer.Option(help="Results folder (default: results/<config>, or <data>-<date>).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
@@ -58,14 +59,14 @@ def run(
     from benchmark.plan.plan import Flags, load_plan
     from benchmark.plugins.registry import registry
 
-    datasets, sets = _own_data(registry(), datasets, list(sets or ()), scan=scan, volume=volume)
+    named, sets = _own_data(registry(), _listed(datasets), list(sets or ()), scan=scan, volume=volume)
     flags = Flags(
-        methods=methods,
-        datasets=datasets,
-        views=views,
-        size=size,
-        seeds=seeds,
-        photons=photons,
+        methods=_listed(methods),
+        datasets=named,
+        views=_listed(views),
+        size=_listed(size),
+        seeds=_listed(seeds),
+        photons=_listed(photons),
         budget=budget,
         output=output,
         sets=tuple(sets or ()),
@@ -83,6 +84,11 @@ def run(
             note(text)
         return _list_runs(plan)
     return _sweep(registry(), plan, options, workers, scheduler, report=not no_report)
+
+
+def _listed(texts: list[str] | None) -> str | None:
+    """Return the texts of an option given once or several times as one list."""
+    return ",".join(texts) if texts else None
 
 
 def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths: str | None) -> tuple[str | None, list[str]]:
