@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -13,12 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import dataset_names, method_names
-from benchmark.cli.output import open_console, print_logs, print_paths, write_reports
+from benchmark.cli.output import open_console, print_logs, print_paths
 
 if TYPE_CHECKING:
     from benchmark.execution.options import Options
     from benchmark.plan.plan import Plan
     from benchmark.plugins.registry import Registry
+    from benchmark.sweep.request import Request
     from benchmark.sweep.sweep import SweepOutcome
 
 
@@ -53,106 +52,43 @@ def run(
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
     from benchmark.errors import collected_notes, note
-    from benchmark.plan.plan import Flags, load_plan
     from benchmark.plugins.registry import registry
+    from benchmark.sweep.request import Request
 
-    datasets, sets = _own_data(registry(), datasets, list(sets or ()), scan=scan, volume=volume)
-    flags = Flags(
+    request = Request(
         methods=methods,
         datasets=datasets,
+        scan=scan,
+        volume=volume,
         views=views,
         size=size,
+        config=config,
         seeds=seeds,
         photons=photons,
-        budget=budget,
         output=output,
         sets=tuple(sets or ()),
-        own_data=scan is not None or volume is not None,
+        budget=budget,
+        timeout=timeout,
+        memory=memory,
+        device=device,
+        threads=threads,
+        workers=workers,
+        scheduler=scheduler,
+        checkpoint_every=checkpoint_every,
+        validate_every=validate_every,
+        tensorboard=tensorboard,
+        in_process=in_process,
+        command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
     )
     with collected_notes() as told:
-        plan = load_plan(registry(), config, flags)
-    options = _run_options(device, threads, timeout, in_process, workers, scheduler)
-    options = _with_files(options, plan, checkpoint_every, tensorboard)
-    options = _with_memory(options, memory)
-    options = _with_validation(options, validate_every)
+        plan = request.plan(registry())
+    options = request.options(plan)
     _outline(plan)
     if dry_run:
         for text in told:  # by a run when it loads its case
             note(text)
         return _list_runs(plan)
-    return _sweep(registry(), plan, options, workers, scheduler, report=not no_report)
-
-
-def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths: str | None) -> tuple[str | None, list[str]]:
-    """Return --datasets and --set equivalent to --scan and --volume; a dataset named in --datasets gets the path."""
-    from benchmark.errors import InputError
-    from benchmark.plan.sources import flags_for
-
-    given = {what: path for what, path in paths.items() if path is not None}
-    if not given:
-        return datasets, sets
-    several = datasets is not None and "," in datasets
-    if several or len(given) > 1:
-        found = ", ".join(f"--{what}" for what in (*given, *([f"datasets {datasets}"] if several else [])))
-        raise InputError("command line", expected="one of --scan and --volume, and at most one dataset", found=found)
-    ((what, path),) = given.items()
-    name, value = flags_for(registry, what, path, datasets)
-    return name, [value, *sets]
-
-
-def _run_options(device: str, threads: int | None, timeout: str | None, in_process: bool, workers: int, scheduler: str | None) -> Options:
-    from benchmark.errors import InputError, Mistakes
-    from benchmark.execution.options import Options
-    from benchmark.machine.device import check_device, resolve_device
-    from benchmark.plan import quantities
-
-    mistakes = Mistakes()
-    seconds = quantities.duration(timeout, "--timeout", mistakes)
-    if seconds is not None and in_process:
-        mistakes.add("--timeout", expected="a process per run, which can be ended", found="--in-process", fix="Give one of the two.")
-    if in_process and (workers > 1 or scheduler):
-        mistakes.add("--in-process", expected="one run at a time here", found="--scheduler" if scheduler else f"--workers {workers}")
-    if scheduler and workers > 1:
-        mistakes.add("--workers", expected="none with --scheduler, whose workers are used", found=str(workers))
-    if scheduler and not re.fullmatch(r"\w+://\S+", scheduler):
-        mistakes.add("--scheduler", expected="an address such as tcp://head:8786", found=repr(scheduler))
-    try:
-        check_device(device)
-    except InputError as error:
-        mistakes.note(error)
-    mistakes.raise_if_any("command line")
-    if device.startswith("cuda") and not scheduler:
-        device = resolve_device(device)  # reported once, not by every run
-    command = shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
-    return Options(device=device, threads=threads, timeout=seconds, in_process=in_process, command=command)
-
-
-def _with_files(options: Options, plan: Plan, checkpoint_every: str, tensorboard: bool) -> Options:
-    """Return the options with the folders of checkpoints and event files."""
-    from benchmark.errors import Mistakes
-    from benchmark.machine.environment import install_hint, missing_modules
-    from benchmark.plan import quantities
-
-    mistakes = Mistakes()
-    every = quantities.duration(checkpoint_every, "--checkpoint-every", mistakes)
-    if tensorboard and missing_modules(("tensorboard",)):
-        mistakes.add("--tensorboard", expected="the package tensorboard", found="none", fix=f"Install it: {install_hint('tensorboard')}")
-    mistakes.raise_if_any("command line")
-    board = plan.output / "tensorboard" if tensorboard else None
-    return dataclasses.replace(options, checkpoints=plan.output / "runs", checkpoint_every=every or 0.0, tensorboard=board)
-
-
-def _with_memory(options: Options, memory: str | None) -> Options:
-    """Return the options with the memory limit of each run's process."""
-    from benchmark.errors import Mistakes
-    from benchmark.machine.memory import memory_bytes
-
-    mistakes = Mistakes()
-    count = memory_bytes(memory, "--memory", mistakes)
-    if count is not None and options.in_process:
-        mistakes.add("--memory", expected="a process per run, which can be limited", found="--in-process", fix="Give one of the two.")
-    mistakes.raise_if_any("command line")
-    return dataclasses.replace(options, memory_bytes=count)
+    return _sweep(registry(), request, plan, options, report=not no_report)
 
 
 def _outline(plan: Plan) -> None:
@@ -164,17 +100,6 @@ def _outline(plan: Plan) -> None:
         console.print(escape(f"{words.name}: {words.outline}" if len(keys) > 1 else words.outline), soft_wrap=True, highlight=False)
     for line in plan.notes:
         console.print(escape(f"note: {line}"), soft_wrap=True, highlight=False)
-
-
-def _with_validation(options: Options, every: str | None) -> Options:
-    """Return the options with the interval between scores along a run."""
-    from benchmark.errors import Mistakes
-    from benchmark.plan import quantities
-
-    mistakes = Mistakes()
-    interval = quantities.interval(every, "--validate-every", mistakes)
-    mistakes.raise_if_any("command line")
-    return dataclasses.replace(options, validate_every=interval)
 
 
 def _list_runs(plan: Plan) -> int:
@@ -194,17 +119,15 @@ def _list_runs(plan: Plan) -> int:
     return 0
 
 
-def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, scheduler: str | None, *, report: bool) -> int:
-    from benchmark.cli.progress import make_display
+def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, *, report: bool) -> int:
     from benchmark.records.results import Results
     from benchmark.report.console import summary_table
-    from benchmark.sweep.sweep import Sweep
+    from benchmark.report.reporters import write_reports
+    from benchmark.sweep.progress import make_display
 
     console = open_console()
     with make_display(console, plan) as display:
-        for problem in registry.problems:
-            display.warning(f"set aside: {problem}")
-        summary = Sweep(registry, plan, options, display, workers=workers, scheduler=scheduler).run()
+        summary = request.sweep(registry, plan, options, display)
     if summary.records:
         console.print(summary_table(summary.records))
     if summary.interrupted:
