@@ -113,7 +113,7 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
     offers = Offers()
     cases = _cases(registry, datasets, grid, noise, origins, mistakes, offers)
     solvers = [
-        (entry, params, _weights(registry.methods[entry.name], params, mistakes))
+        (entry, params, weights_digest(registry.methods[entry.name], params, mistakes))
         for entry in methods
         for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)
     ]
@@ -188,7 +188,7 @@ def _entries(registry: Registry, what: str, content: dict[str, Any], flag: str |
     return known
 
 
-def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
+def weights_digest(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
     """Return the digest of the weights file in a method's parameters; '' for none."""
     if spec.fit is None or params["weights"] is None:
         return ""
