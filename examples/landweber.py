@@ -41,5 +41,5 @@ def largest_eigenvalue(A: Projector, volume: torch.Tensor, iterations: int = 8) 
 
 
 METHOD = MethodSpec(
-    name="landweber", target="landweber:reconstruct", params=LandweberParams, summary="projected Landweber iterations"
+    name="landweber", target="landweber:reconstruct", params=LandweberParams, summary="projected Landweber iterations", deterministic=True
 )

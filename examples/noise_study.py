@@ -1,6 +1,6 @@
 """How much do methods suffer from noise? The same scan with fewer and fewer photons per pixel.
 
-    python examples/noise_study.py [--output FOLDER]
+python examples/noise_study.py [--output FOLDER]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A scan of your own, with or without a truth: three methods, judged by views that none of them has seen.
 
-    python examples/own_scan.py                # a small scan is written first: images and scan.yaml
-    python examples/own_scan.py --scan DIR     # yours: a folder with scan.yaml (python -m benchmark new-scan DIR), a file of NAF or R2
+python examples/own_scan.py                # a small scan is written first: images and scan.yaml
+python examples/own_scan.py --scan DIR     # yours: a folder with scan.yaml (python -m benchmark new-scan DIR), a file of NAF or R2
 """
 
 from __future__ import annotations

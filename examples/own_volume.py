@@ -1,7 +1,7 @@
 """A volume of your own (CT, or anything in 1/mm), scanned in simulation, reconstructed and compared with itself.
 
-    python examples/own_volume.py                                  # a machined block is made up first
-    python examples/own_volume.py --volume head.nii.gz --size 64   # yours: DICOM folder, NIfTI, NRRD, MHA, TIFF, npy
+python examples/own_volume.py                                  # a machined block is made up first
+python examples/own_volume.py --volume head.nii.gz --size 64   # yours: DICOM folder, NIfTI, NRRD, MHA, TIFF, npy
 """
 
 from __future__ import annotations

@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 
 def run(
     methods: Annotated[
-        str | None, typer.Option(help="Names, comma-separated; name:preset picks a preset.", autocompletion=method_names)
+        list[str] | None,
+        typer.Option(help="Names, comma-separated; name:preset picks a preset, @tag all of a tag.", autocompletion=method_names),
     ] = None,
-    datasets: Annotated[str | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
+    datasets: Annotated[list[str] | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
     scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of NAF or R2-Gaussian.")] = None,
     volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
-    views: Annotated[str | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
-    size: Annotated[str | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
+    views: Annotated[list[str] | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
+    size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated.")] = None,
-    photons: Annotated[str | None, typer.Option(help="Photons per pixel (Poisson noise), such as 1e5; none = noise-free.")] = None,
+    seeds: Annotated[list[str] | None, typer.Option(help="Seeds, comma-separated.")] = None,
+    photons: Annotated[
+        list[str] | None, typer.Option(help="Photons per pixel (Poisson noise): 1e5, or several: none,1e4,1e5; none = noise-free.")
+    ] = None,
     output: Annotated[str | None, typer.Option(help="Results folder (default: results/<config>, or <data>-<date>).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
     budget: Annotated[str | None, typer.Option(help="Budget of each run: 300s, 5min, 500steps, 2e9samples or 200projections.")] = None,
@@ -57,15 +60,15 @@ def run(
     from benchmark.sweep.request import Request
 
     request = Request(
-        methods=methods,
-        datasets=datasets,
+        methods=_listed(methods),
+        datasets=_listed(datasets),
         scan=scan,
         volume=volume,
-        views=views,
-        size=size,
+        views=_listed(views),
+        size=_listed(size),
         config=config,
-        seeds=seeds,
-        photons=photons,
+        seeds=_listed(seeds),
+        photons=_listed(photons),
         output=output,
         sets=tuple(sets or ()),
         budget=budget,
@@ -90,6 +93,11 @@ def run(
             note(text)
         return _list_runs(plan)
     return _sweep(registry(), request, plan, options, report=not no_report)
+
+
+def _listed(texts: list[str] | None) -> str | None:
+    """Return the texts of an option given once or several times as one list."""
+    return ",".join(texts) if texts else None
 
 
 def _outline(plan: Plan) -> None:
