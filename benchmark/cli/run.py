@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import dataset_names, method_names
-from benchmark.cli.output import open_console, print_logs, print_paths
+from benchmark.cli.output import print_logs, print_paths
+from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
     from benchmark.execution.options import Options
@@ -85,7 +86,7 @@ def run(
     )
     with collected_notes() as told:
         plan = request.plan(registry())
-    options = request.options(plan)
+    options = request.options(plan.output)
     _outline(plan)
     if dry_run:
         for text in told:  # by a run when it loads its case
