@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from benchmark.execution.options import Options
     from benchmark.plan.plan import Plan
     from benchmark.plugins.registry import Registry
+    from benchmark.sweep.rerun import Rerun
     from benchmark.sweep.sweep import SweepOutcome
 
 
@@ -48,6 +49,9 @@ def run(
         str | None, typer.Option(help="Score the fit and the held-out views along each run, every so many steps or seconds: 100, 30s.")
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
+    rerun: Annotated[
+        str | None, typer.Option(help="Do finished runs again: changed (their code has changed since), all, or names of methods.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and their state; run nothing.")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: execute runs in this process.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
@@ -55,6 +59,7 @@ def run(
     from benchmark.errors import collected_notes, note
     from benchmark.plan.plan import Flags, load_plan
     from benchmark.plugins.registry import registry
+    from benchmark.sweep.rerun import Rerun
 
     datasets, sets = _own_data(registry(), datasets, list(sets or ()), scan=scan, volume=volume)
     flags = Flags(
@@ -75,12 +80,13 @@ def run(
     options = _with_files(options, plan, checkpoint_every, tensorboard)
     options = _with_memory(options, memory)
     options = _with_validation(options, validate_every)
+    chosen = Rerun.of(rerun, plan.runs)
     _outline(plan)
     if dry_run:
         for text in told:  # by a run when it loads its case
             note(text)
-        return _list_runs(plan)
-    return _sweep(registry(), plan, options, workers, scheduler, report=not no_report)
+        return _list_runs(registry(), plan, chosen)
+    return _sweep(registry(), plan, options, workers, scheduler, chosen, report=not no_report)
 
 
 def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths: str | None) -> tuple[str | None, list[str]]:
@@ -177,24 +183,22 @@ def _with_validation(options: Options, every: str | None) -> Options:
     return dataclasses.replace(options, validate_every=interval)
 
 
-def _list_runs(plan: Plan) -> int:
+def _list_runs(registry: Registry, plan: Plan, rerun: Rerun) -> int:
     from benchmark.records.titles import run_title
-    from benchmark.sweep.ledger import finished_runs
+    from benchmark.sweep.ledger import run_states
 
-    known = finished_runs(plan)
     console = open_console()
-    states = []
-    for spec in plan.runs:
-        record = known.get(spec.id)
-        state = "to do" if record is None else "done" if record.status == "ok" else f"to do ({record.status} before: {record.reason})"
-        states.append(state)
+    states = run_states(registry, plan, rerun)
+    for spec, state in states:
         console.print(escape(f"{run_title(spec, plan.name(spec))}: {state}"), soft_wrap=True)
-    done = states.count("done")
+    done = sum(state.startswith("done") for _, state in states)
     console.print(f"{len(states)} runs, {done} done, {len(states) - done} to do; output {escape(str(plan.output))}", soft_wrap=True)
+    if any(state.startswith("done (") for _, state in states):
+        console.print("`--rerun changed` does finished runs again whose code has changed since.", soft_wrap=True)
     return 0
 
 
-def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, scheduler: str | None, *, report: bool) -> int:
+def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, scheduler: str | None, rerun: Rerun, *, report: bool) -> int:
     from benchmark.cli.progress import make_display
     from benchmark.records.results import Results
     from benchmark.report.console import summary_table
@@ -204,7 +208,7 @@ def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, sched
     with make_display(console, plan) as display:
         for problem in registry.problems:
             display.warning(f"set aside: {problem}")
-        summary = Sweep(registry, plan, options, display, workers=workers, scheduler=scheduler).run()
+        summary = Sweep(registry, plan, options, display, workers=workers, scheduler=scheduler, rerun=rerun).run()
     if summary.records:
         console.print(summary_table(summary.records))
     if summary.interrupted:

@@ -123,6 +123,7 @@ class RunRecord(BaseModel):
     environment: dict[str, Any] = {}
     volume_digest: Digest = ""  # of the stored volume
     pretrained: dict[str, Any] = {}  # digest of the weights and the data they were fitted to; empty = fitted to this scan alone
+    plugin: dict[str, Any] = {}  # distribution, version, module and digest of the sources of the method: see plugins/identity.py
     command: str = ""  # the command line of the sweep
     reevaluated: dict[str, Any] = {}  # for metrics computed again later: time, code and source attempt
     started: str = ""  # ISO 8601, UTC
