@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import AsJson, open_console, print_paths, write_reports
+from benchmark.cli.output import AsJson, open_console, print_paths
 
 ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --output of a run.")]
 
@@ -20,6 +20,7 @@ def report(
 ) -> int:
     from benchmark.plugins.registry import registry
     from benchmark.records.results import Results
+    from benchmark.report.reporters import write_reports
     from benchmark.storage.json_values import dumps
 
     console = open_console()
