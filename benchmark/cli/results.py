@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import AsJson, open_console, print_paths, write_reports
+from benchmark.cli.output import AsJson, open_console, print_paths
 
 ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --output of a run.")]
 
@@ -24,6 +24,7 @@ def report(
     from benchmark.live.watch import watched
     from benchmark.plugins.registry import registry
     from benchmark.records.results import Results
+    from benchmark.report.reporters import write_reports
     from benchmark.storage.json_values import dumps
 
     if watch and only:

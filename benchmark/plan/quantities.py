@@ -92,7 +92,7 @@ def budget(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
     if value is None:
         return {}
     number, unit = _quantity(value)
-    if unit in _SECONDS and number > 0:
+    if unit in _SECONDS and unit and number > 0:
         return {"budget_seconds": number * _SECONDS[unit]}
     if unit in _WORK and number >= 1 and number.is_integer():
         return {f"budget_{unit}": int(number)}

@@ -59,7 +59,7 @@ class Ledger:
         unavailable = self.cases.unavailable(spec)
         if unavailable is not None:
             status, reason = unavailable
-            return blank_record(spec, None, self.options).model_copy(update={"status": status, "reason": reason})
+            return self._blank(spec, None).model_copy(update={"status": status, "reason": reason})
         case = self.cases.get(spec)
         self.store.write_case(case, spec.dataset, spec.dataset_params)
         return case
@@ -74,7 +74,10 @@ class Ledger:
 
     def failure(self, spec: RunSpec, case: Case, reason: str) -> RunRecord:
         """Return the record of an attempt without any result."""
-        return blank_record(spec, case, self.options).model_copy(update={"reason": reason})
+        return self._blank(spec, case).model_copy(update={"reason": reason})
+
+    def _blank(self, spec: RunSpec, case: Case | None) -> RunRecord:
+        return blank_record(spec, self.registry.method(spec.method), case, self.options)
 
     def expect_another(self, spec: RunSpec, attempt: int) -> None:
         """Allow this sweep to try a run again: the latest attempt is its own."""
