@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from benchmark.records.results import Results
-from benchmark.report.page import page
 from benchmark.storage.json_values import dumps
 from benchmark.sweep.claims import Claims
 from benchmark.sweep.pulse import living_sweeps
@@ -57,9 +56,11 @@ class LivePage:
         """Make the page, if there are new records since the last time."""
         _step_back()
         try:
+            from benchmark.report import page  # of pandas and more
+
             version = self._records()
             if version != self._made[0]:
-                self._made = (version, page(Results(self.folder), [], live=version))
+                self._made = (version, page.page(Results(self.folder), [], live=version))
             self.problem = ""
         except Exception as error:  # of a reader of half a world; the sweep goes on
             self.problem = f"The page could not be made: {type(error).__name__}: {error}"
