@@ -57,6 +57,8 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and their state; run nothing.")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: execute runs in this process.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Show a live page with running losses to browsers of this machine.")] = False,
+    serve_port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port of --serve (default: any free one).")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
     from benchmark.errors import collected_notes, note
@@ -97,7 +99,11 @@ def run(
         for text in told:  # by a run when it loads its case
             note(text)
         return _list_runs(registry(), plan, rerun_choice)
-    return _sweep(registry(), request, plan, options, report=not no_report)
+    from benchmark.live.server import served  # not for a list of runs
+
+    port = serve_port if serve_port is not None else 0 if serve else None
+    with served(plan.output, port, lambda text: open_console().print(escape(text), soft_wrap=True)):
+        return _sweep(registry(), request, plan, options, report=not no_report)
 
 
 def _listed(texts: list[str] | None) -> str | None:
