@@ -58,9 +58,9 @@ def _latex_table(board: Board) -> str:
 
 
 def _latex_head(head: Head) -> str:
-    """Return a heading in two lines, if it has two words or more."""
+    """Return a heading in two lines, if it has two words or more; {} keeps LaTeX from reading [s] as a length."""
     first, _, rest = head.text.partition(" ")
-    return f"\\shortstack[{'l' if head.word else 'r'}]{{{escape(first)}\\\\{escape(rest)}}}" if rest else escape(first)
+    return f"\\shortstack[{'l' if head.word else 'r'}]{{{escape(first)}\\\\{{}}{escape(rest)}}}" if rest else escape(first)
 
 
 def name(board: Board) -> str:
