@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +18,7 @@ from benchmark.cli.output import open_console, print_logs, print_paths, write_re
 
 if TYPE_CHECKING:
     from benchmark.execution.options import Options
-    from benchmark.plan.plan import Plan
+    from benchmark.plan.plan import Plan, ScanFolder
     from benchmark.plugins.registry import Registry
     from benchmark.sweep.sweep import SweepOutcome
 
@@ -28,7 +29,9 @@ def run(
         typer.Option(help="Names, comma-separated; name:preset picks a preset, @tag all of a tag.", autocompletion=method_names),
     ] = None,
     datasets: Annotated[list[str] | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
-    scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of NAF or R2-Gaussian.")] = None,
+    scan: Annotated[
+        str | None, typer.Option(help="A scan of your own (a folder with scan.yaml, a file of NAF or R2-Gaussian), or a folder of scans.")
+    ] = None,
     volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
     views: Annotated[list[str] | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
     size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
@@ -59,7 +62,7 @@ def run(
     from benchmark.plan.plan import Flags, load_plan
     from benchmark.plugins.registry import registry
 
-    named, sets = _own_data(registry(), _listed(datasets), list(sets or ()), scan=scan, volume=volume)
+    named, sets, scans = _own_data(registry(), _listed(datasets), list(sets or ()), scan=scan, volume=volume)
     flags = Flags(
         methods=_listed(methods),
         datasets=named,
@@ -71,6 +74,7 @@ def run(
         output=output,
         sets=tuple(sets or ()),
         own_data=scan is not None or volume is not None,
+        scans=scans,
     )
     with collected_notes() as told:
         plan = load_plan(registry(), config, flags)
@@ -91,21 +95,29 @@ def _listed(texts: list[str] | None) -> str | None:
     return ",".join(texts) if texts else None
 
 
-def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths: str | None) -> tuple[str | None, list[str]]:
-    """Return --datasets and --set equivalent to --scan and --volume; a dataset named in --datasets gets the path."""
+def _own_data(
+    registry: Registry, datasets: str | None, sets: list[str], **paths: str | None
+) -> tuple[str | None, list[str], ScanFolder | None]:
+    """Return --datasets and --set equivalent to --scan and --volume, or the scans in a folder of them.
+
+    A dataset named in --datasets gets the path, or opens the scans that are its own.
+    """
     from benchmark.errors import InputError
-    from benchmark.plan.sources import flags_for
+    from benchmark.plan.sources import flags_for, scan_folder
 
     given = {what: path for what, path in paths.items() if path is not None}
     if not given:
-        return datasets, sets
+        return datasets, sets, None
     several = datasets is not None and "," in datasets
     if several or len(given) > 1:
         found = ", ".join(f"--{what}" for what in (*given, *([f"datasets {datasets}"] if several else [])))
         raise InputError("command line", expected="one of --scan and --volume, and at most one dataset", found=found)
     ((what, path),) = given.items()
+    folder = scan_folder(registry, Path(path), datasets) if what == "scan" else None
+    if folder is not None:
+        return None, sets, folder
     name, value = flags_for(registry, what, path, datasets)
-    return name, [value, *sets]
+    return name, [value, *sets], None
 
 
 def _run_options(device: str, threads: int | None, timeout: str | None, in_process: bool, workers: int, scheduler: str | None) -> Options:
