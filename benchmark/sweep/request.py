@@ -18,6 +18,7 @@ from benchmark.plan.plan import Flags, Plan, load_plan, make_plan
 from benchmark.plan.sources import flags_for
 from benchmark.plugins.registry import Registry
 from benchmark.sweep.display import Display
+from benchmark.sweep.rerun import Rerun
 from benchmark.sweep.sweep import Sweep, SweepOutcome
 
 
@@ -47,6 +48,7 @@ class Request:
     validate_every: str | None = None
     tensorboard: bool = False
     in_process: bool = False
+    rerun: str | None = None  # see Rerun
     command: str = ""  # the command line, for the records
 
     def plan(self, registry: Registry) -> Plan:
@@ -76,11 +78,16 @@ class Request:
         options = self._with_files(self._run_options(), folder)
         return self._with_validation(self._with_memory(options))
 
+    def chosen(self, plan: Plan) -> Rerun:
+        """Return the finished runs to do again. Raise InputError for a name that no run of the plan has."""
+        return Rerun.of(self.rerun, plan.runs)
+
     def sweep(self, registry: Registry, plan: Plan, options: Options, display: Display) -> SweepOutcome:
         """Execute the plan; see Sweep.run for the errors. Plug-ins that were set aside are warned of first."""
         for problem in registry.problems:
             display.warning(f"set aside: {problem}")
-        return Sweep(registry, plan, options, display, workers=self.workers, scheduler=self.scheduler).run()
+        rerun = self.chosen(plan)
+        return Sweep(registry, plan, options, display, workers=self.workers, scheduler=self.scheduler, rerun=rerun).run()
 
     def _own_data(self, registry: Registry) -> tuple[str | None, tuple[str, ...]]:
         """Return --datasets and --set equivalent to --scan and --volume; a dataset named in --datasets gets the path."""
