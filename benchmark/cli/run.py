@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import dataset_names, method_names
-from benchmark.cli.output import open_console, print_logs, print_paths
+from benchmark.cli.output import print_logs, print_paths
+from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
     from benchmark.execution.options import Options
@@ -90,7 +91,7 @@ def run(
     )
     with collected_notes() as told:
         plan = request.plan(registry())
-    options, rerun_choice = request.options(plan), request.chosen(plan)
+    options, rerun_choice = request.options(plan.output), request.chosen(plan)
     _outline(plan)
     if dry_run:
         for text in told:  # by a run when it loads its case
@@ -132,7 +133,9 @@ def _list_runs(registry: Registry, plan: Plan, rerun: Rerun) -> int:
 
 def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, *, report: bool) -> int:
     from benchmark.records.results import Results
+    from benchmark.report.board_tables import terminal
     from benchmark.report.console import summary_table
+    from benchmark.report.leaderboard import boards
     from benchmark.report.reporters import write_reports
     from benchmark.sweep.progress import make_display
 
@@ -140,6 +143,8 @@ def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, *
     with make_display(console, plan) as display:
         summary = request.sweep(registry, plan, options, display)
     if summary.records:
+        for board in terminal(boards(Results(plan.output))):
+            console.print(board)
         console.print(summary_table(summary.records))
     if summary.interrupted:
         _say_what_remains(console, plan, summary)

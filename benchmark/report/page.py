@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from benchmark.report import board_tables
 from benchmark.report.canvas import Palette
 from benchmark.report.charts import chart
 from benchmark.report.columns import PROTOCOLS, Column, scores, words
 from benchmark.report.curves import mean_times, times_to_quality
 from benchmark.report.figures import one_per_label
+from benchmark.report.leaderboard import boards
 from benchmark.report.provenance import cases, environment, methods
 from benchmark.report.published import side_by_side
 from benchmark.report.ranking import GROUP
@@ -57,6 +59,17 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
     charts = _charts(results, table, summary, names, known)
     times = {section_title(*key): part for key, part in times_to_quality(results).groupby(GROUP, sort=False, dropna=False)}
     beside = side_by_side(results)
+    leaderboard = [
+        {
+            "title": board.title,
+            "table": board_tables.sheet(board) if len(board.rows) else None,
+            "remark": board.caption,
+            "views": board.views,
+            "figures": [_named(picture, results.folder) for picture in pictures if picture.section == board.title],
+            "shown": [_embedded(picture) for picture in pictures if picture.section == board.title and picture.shown],
+        }
+        for board in boards(results)
+    ]
     blocks: list[dict[str, Any]] = [
         {
             "title": title,
@@ -83,6 +96,7 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
         stacks=viewers.stacks,
         facts=_facts(table),
         switches=_switches(known, table),
+        leaderboard=leaderboard,
         blocks=blocks,
         published=published_sheet(beside) if len(beside) else None,
         failures=_failures(results, names),

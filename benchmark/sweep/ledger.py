@@ -86,6 +86,8 @@ class Ledger:
         if not (before is not None and before.status == record.status == "skipped" and before.reason == record.reason):
             self.store.write_record(record, volume, case, attempt)
         self._take(spec, record)
+        if "restarted" in record.info:
+            self.display.warning(f"{record.run_id} began again from the start, its checkpoint was damaged: {record.info['restarted']}")
         self._warn(self.registry.run_finished(record))
 
     def failure(self, spec: RunSpec, case: Case, reason: str) -> RunRecord:
