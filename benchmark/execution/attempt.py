@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.conformance.imports import home_of
 from benchmark.errors import InputError, MissingDependency
 from benchmark.execution.job import CheckpointPlan, Job, MethodCall, read_scan
 from benchmark.execution.libraries import library_facts, set_up_libraries
 from benchmark.execution.options import OnEvent
-from benchmark.execution.own_code import folder_of, place_of
 from benchmark.execution.tensorboard import Board
 from benchmark.execution.tracker import Tracker
-from benchmark.machine import counters
+from benchmark.machine import counters, stacks
 from benchmark.machine.clock import peak_memory_mb
 from benchmark.machine.device import resolve_device
 from benchmark.plugins.specs import resolve
@@ -185,7 +185,7 @@ def _reason(error: BaseException, job: Job, folder: Path) -> str:
         text += f" (almost no space is left in {folder})"
     if isinstance(error, InputError):
         return text
-    place = place_of(error, folder_of(job.method))
+    place = stacks.place_of(error, home_of(job.method.function))
     return type(error).__name__ + (f": {text}" if text else "") + (f" ({place})" if place else "")
 
 

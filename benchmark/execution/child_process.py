@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from benchmark.conformance.imports import home_of
 from benchmark.execution.attempt import BEGAN_EVENT, RESULT, work
 from benchmark.execution.job import read_job
 from benchmark.execution.options import OnEvent, Options, Outcome, Stop, Stopped
 from benchmark.execution.output import Output
-from benchmark.execution.own_code import folder_of
 from benchmark.execution.watchdog import Watchdog
 from benchmark.machine import stacks
 from benchmark.machine.environment import HOME
@@ -105,7 +105,7 @@ class _Shown(io.TextIOBase):
 
 
 def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: Stop) -> Outcome:
-    log, own = folder / LOG, folder_of(read_job(folder).method)
+    log, own = folder / LOG, home_of(read_job(folder).method.function)
     began, dumped = False, ""
 
     def listen(event: dict[str, Any]) -> None:

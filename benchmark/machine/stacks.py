@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import time
+import traceback
 from pathlib import Path
 
 SIGNAL = signal.SIGUSR2
@@ -51,6 +52,12 @@ def place(text: str, package: Path | None) -> str:
     threads = sorted(reversed(threads), key=lambda thread: not thread.startswith("Current"))
     frames = (found for thread in threads for found in _FRAME.finditer(thread))
     return next((words for found in frames if (words := in_words(found["path"], found["line"], found["name"], package))), "")
+
+
+def place_of(error: BaseException, package: Path | None) -> str:
+    """Return 'my_method.py:12 in reconstruct', the last frame of a file or folder in an error's traceback; '' if there is none."""
+    frames = [in_words(frame.filename, frame.lineno or 0, frame.name, package) for frame in traceback.extract_tb(error.__traceback__)]
+    return next((words for words in reversed(frames) if words), "")
 
 
 def in_words(path: str, line: int | str, name: str, package: Path | None) -> str:
