@@ -16,10 +16,10 @@ import pytest
 from rich.console import Console
 from tiny import Watcher, tiny_plan, tiny_registry
 
-from benchmark.cli.progress import LiveDisplay, PlainDisplay
 from benchmark.execution.options import Options
 from benchmark.machine.process_tree import ProcessTree
 from benchmark.records.record import RunRecord
+from benchmark.sweep.progress import LiveDisplay, PlainDisplay
 from benchmark.sweep.sweep import Sweep
 
 LIMIT = 700_000_000

@@ -18,6 +18,7 @@ from benchmark.errors import InputError, wrong_fields
 from benchmark.records import nifti
 from benchmark.records.case_file import CaseFile
 from benchmark.records.record import SCHEMA_VERSION, RunRecord, RunSpec
+from benchmark.records.suite import Suite, read_suite
 from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.reconstruction import ARRAYS, volume_digest
@@ -130,7 +131,8 @@ def _without_photons(case: Case) -> Case:
 class Results:
     """A results folder: the latest record of every run, with its volume, truth and arrays. Reporters receive it.
 
-    `folder` is the path, `records` the list of RunRecord, `problems` the files that could not be read.
+    `folder` is the path, `records` the list of RunRecord, `suite` the declaration of the plan (tuning cases, baseline), `problems` the
+    files that could not be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -142,14 +144,13 @@ class Results:
             if record is not None:
                 latest[record.run_id] = record
         self.records = arranged(latest.values())
+        self.suite = self.tried(read_suite, self.folder) or Suite()
 
     @classmethod
     def open(cls, folder: str | Path) -> Results:
         """Open a results folder. Raise InputError if the path is not one."""
-        folder = Path(folder)
-        if not (folder / "runs").is_dir():
-            raise InputError(str(folder), expected="a results folder (with runs/ inside)", found="none", fix="Give the --output of a run.")
-        return cls(folder)
+        check_results(Path(folder))
+        return cls(Path(folder))
 
     def record(self, run_id: str) -> RunRecord | None:
         """Return the latest record of a run, None if there is none."""
@@ -229,6 +230,12 @@ class Results:
         from benchmark.records.frame import frame
 
         return frame(self.records)
+
+
+def check_results(folder: Path) -> None:
+    """Raise InputError if the path is not a results folder."""
+    if not (folder / "runs").is_dir():
+        raise InputError(str(folder), expected="a results folder (with runs/ inside)", found="none", fix="Give the --output of a run.")
 
 
 def read_record(path: Path, problems: list[str]) -> RunRecord | None:
