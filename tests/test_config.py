@@ -84,6 +84,25 @@ def test_noise_and_budget(registry):
     assert (run.dataset_params["photons"], run.dataset_params["electronic"], run.budget_seconds) == (1e5, 2.0, 300.0)
 
 
+@pytest.mark.parametrize(
+    ("noise", "flag", "found"),
+    [
+        ({"photons": [1e4, "1e5"], "electronic": 2}, None, [(1e4, 2.0), (1e5, 2.0)]),
+        (["none", {"photons": 1e4}, {"photons": 1e4, "electronic": 3}], None, [(None, 0.0), (1e4, 0.0), (1e4, 3.0)]),
+        ({"photons": ["none", 1e4, 1e4], "electronic": 2}, None, [(None, 0.0), (1e4, 2.0)]),
+        (None, "1e4,1e5", [(1e4, 0.0), (1e5, 0.0)]),
+        ({"photons": [1e6, 1e7], "electronic": 2}, "none, 1e4", [(None, 0.0), (1e4, 2.0)]),
+    ],
+)
+def test_several_levels_of_noise_are_an_axis(registry, noise, flag, found):
+    runs = plan(registry, {"noise": noise, "views": [4, 5]}, photons=flag).runs
+    assert [(run.dataset_params["views"], run.dataset_params["photons"], run.dataset_params["electronic"]) for run in runs] == [
+        (views, *level) for views in (4, 5) for level in found
+    ]
+    own = plan(registry, {"noise": {"photons": [1e4, 1e5]}, "datasets": [{"tiny": {"photons": 7}}]}).runs
+    assert [run.dataset_params["photons"] for run in own] == [7.0]
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("300s", 300), ("1.5h", 5400), ("2 min", 120), ("1e2s", 100)])
 def test_durations(registry, text, seconds):
     assert plan(registry, {"budget": text}).runs[0].budget_seconds == seconds
@@ -235,6 +254,8 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
         ({"seeds": []}, "seeds: expected whole numbers from 0"),
         ({"noise": {"photon": 5}}, "noise.photon: expected one of electronic, photons, found 'photon'. Did you mean 'photons'?"),
         ({"noise": {"photons": 0}}, "noise.photons: expected greater than 0, found 0"),
+        ({"noise": {"photons": [1e4, -1]}}, "noise.photons: expected greater than 0, found -1"),
+        ({"noise": {"photons": []}}, "noise: expected at least one noise, or none, found {'photons': []}"),
         ({"noise": 5}, "noise: expected {photons: 1e5, electronic: 10} or none, found 5"),
         ({"budget": "soon"}, "budget: expected a limit such as 300s, 5min, 1h, 500steps, 2e9samples or 200projections, found 'soon'"),
         ({"budget": -1}, "budget: expected a limit such as 300s"),
@@ -244,6 +265,11 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
         ({"budget": "1.5projections"}, "budget: expected a limit such as 300s"),
         ({"budget": "5 apples"}, "budget: expected a limit such as 300s"),
         ({"seeds": list(range(100_001))}, "plan: expected at most 100000 runs, found 100001"),
+        (
+            {"methods": [{"grey": {"grid": {"steps": list(range(1999)), "value": list(range(1999))}}}]},
+            "plan: expected at most 100000 runs, found 3996001",
+        ),
+        ({"views": [[index] for index in range(400)], "size": list(range(4, 304))}, "plan: expected at most 100000 runs, found 120000"),
     ],
 )
 def test_each_mistake_names_its_place(registry, content, text):
@@ -289,7 +315,7 @@ def test_each_mistake_names_its_flag(registry, flags, text):
         ("a: [1, 2", "line 1"),
         ("? [1]\n: 2", "a key must be a plain word"),
         ("a: 2020-99-99", "month must be in 1..12"),
-        ("a: " + "[" * 5000, "recursion"),
+        ("a: " + "[" * 5000, "more than 50 levels"),
         ("a: \x00", "special characters are not allowed"),
     ],
 )
@@ -300,9 +326,29 @@ def test_bad_yaml_is_said_with_its_line(text, reason):
     assert str(caught.value).startswith("plan.yaml")
 
 
-def test_yaml_merge_keys_work():
+def test_numbers_of_yaml():
     assert parse_yaml("[1e5, 2.5E-3, -1e+2, .5e1, 7, 0.5, 1e5x]", "f") == [1e5, 2.5e-3, -100.0, 5.0, 7, 0.5, "1e5x"]
-    assert parse_yaml("base: &b {x: 1, y: 3}\nc: {<<: *b, x: 2}", "f")["c"] == {"x": 2, "y": 3}
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BOMB, "plan.yaml, line 2, column 10: expected valid YAML, found the alias *a0 is not allowed here, write the value again"),
+        ("b: &b {x: 1}\nc: {<<: *b}", "the alias *b is not allowed"),
+        ("c: {<<: {x: 1}}", "the merge key << is not allowed"),
+        ("[" * 100_000, "more than 50 levels"),
+        ("a: 1" + ":1" * 50_000, "a number of 100001 characters"),
+        ("a: " + "b" * (5 << 20), "a YAML text of at most 4 million characters"),
+    ],
+    ids=["alias bomb", "alias", "merge key", "deep", "number", "long"],
+)
+def test_a_short_text_cannot_stand_for_endless_data(text, reason):
+    with pytest.raises(InputError) as caught:
+        parse_yaml(text, "plan.yaml")
+    assert reason in str(caught.value)
 
 
 def test_files_that_are_no_plan(tmp_path):

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import AsJson, open_console, print_paths
+from benchmark.cli.output import AsJson, print_paths
+from benchmark.machine.console import open_console
 
 ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --output of a run.")]
 

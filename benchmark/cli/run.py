@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import dataset_names, method_names
-from benchmark.cli.output import open_console, print_logs, print_paths
+from benchmark.cli.output import print_logs, print_paths
+from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
     from benchmark.execution.options import Options
     from benchmark.plan.plan import Plan
     from benchmark.plugins.registry import Registry
     from benchmark.sweep.request import Request
+    from benchmark.sweep.rerun import Rerun
     from benchmark.sweep.sweep import SweepOutcome
 
 
@@ -33,7 +35,9 @@ def run(
     size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
     seeds: Annotated[list[str] | None, typer.Option(help="Seeds, comma-separated.")] = None,
-    photons: Annotated[str | None, typer.Option(help="Photons per pixel (Poisson noise), such as 1e5; none = noise-free.")] = None,
+    photons: Annotated[
+        list[str] | None, typer.Option(help="Photons per pixel (Poisson noise): 1e5, or several: none,1e4,1e5; none = noise-free.")
+    ] = None,
     output: Annotated[str | None, typer.Option(help="Results folder (default: results/<config>, or <data>-<date>).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
     budget: Annotated[str | None, typer.Option(help="Budget of each run: 300s, 5min, 500steps, 2e9samples or 200projections.")] = None,
@@ -48,11 +52,12 @@ def run(
         str | None, typer.Option(help="Score the fit and the held-out views along each run, every so many steps or seconds: 100, 30s.")
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
+    rerun: Annotated[
+        str | None, typer.Option(help="Do finished runs again: changed (their code has changed since), all, or names of methods.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and their state; run nothing.")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: execute runs in this process.")] = False,
-    serve: Annotated[
-        bool, typer.Option("--serve", help="Show a live page with running losses to browsers of this machine.")
-    ] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Show a live page with running losses to browsers of this machine.")] = False,
     serve_port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port of --serve (default: any free one).")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
@@ -69,7 +74,7 @@ def run(
         size=_listed(size),
         config=config,
         seeds=_listed(seeds),
-        photons=photons,
+        photons=_listed(photons),
         output=output,
         sets=tuple(sets or ()),
         budget=budget,
@@ -83,16 +88,17 @@ def run(
         validate_every=validate_every,
         tensorboard=tensorboard,
         in_process=in_process,
+        rerun=rerun,
         command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
     )
     with collected_notes() as told:
         plan = request.plan(registry())
-    options = request.options(plan)
+    options, rerun_choice = request.options(plan.output), request.chosen(plan)
     _outline(plan)
     if dry_run:
         for text in told:  # by a run when it loads its case
             note(text)
-        return _list_runs(plan)
+        return _list_runs(registry(), plan, rerun_choice)
     from benchmark.live.server import served  # not for a list of runs
 
     port = serve_port if serve_port is not None else 0 if serve else None
@@ -116,26 +122,26 @@ def _outline(plan: Plan) -> None:
         console.print(escape(f"note: {line}"), soft_wrap=True, highlight=False)
 
 
-def _list_runs(plan: Plan) -> int:
+def _list_runs(registry: Registry, plan: Plan, rerun: Rerun) -> int:
     from benchmark.records.titles import run_title
-    from benchmark.sweep.ledger import finished_runs
+    from benchmark.sweep.ledger import run_states
 
-    known = finished_runs(plan)
     console = open_console()
-    states = []
-    for spec in plan.runs:
-        record = known.get(spec.id)
-        state = "to do" if record is None else "done" if record.status == "ok" else f"to do ({record.status} before: {record.reason})"
-        states.append(state)
+    states = run_states(registry, plan, rerun)
+    for spec, state in states:
         console.print(escape(f"{run_title(spec, plan.name(spec))}: {state}"), soft_wrap=True)
-    done = states.count("done")
+    done = sum(state.startswith("done") for _, state in states)
     console.print(f"{len(states)} runs, {done} done, {len(states) - done} to do; output {escape(str(plan.output))}", soft_wrap=True)
+    if any(state.startswith("done (") for _, state in states):
+        console.print("`--rerun changed` does finished runs again whose code has changed since.", soft_wrap=True)
     return 0
 
 
 def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, *, report: bool) -> int:
     from benchmark.records.results import Results
+    from benchmark.report.board_tables import terminal
     from benchmark.report.console import summary_table
+    from benchmark.report.leaderboard import boards
     from benchmark.report.reporters import write_reports
     from benchmark.sweep.progress import make_display
 
@@ -143,6 +149,8 @@ def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, *
     with make_display(console, plan) as display:
         summary = request.sweep(registry, plan, options, display)
     if summary.records:
+        for board in terminal(boards(Results(plan.output))):
+            console.print(board)
         console.print(summary_table(summary.records))
     if summary.interrupted:
         _say_what_remains(console, plan, summary)

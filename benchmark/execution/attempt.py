@@ -73,7 +73,9 @@ class _Attempt:
         reconstruction = _timed(function, scan, params, run)
         self.peak_memory_mb = peak_memory_mb()
         _store(self.folder, reconstruction)
-        resumed = {"resumed_after_step": run.resumed} if run.resumed else {}
+        resumed: dict[str, Any] = {"resumed_after_step": run.resumed} if run.resumed else {}
+        if self.checkpoints is not None and self.checkpoints.damage:
+            resumed["restarted"] = self.checkpoints.damage
         return {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info)) | resumed}
 
     def _new_run(self, scan: Scan) -> Run:

@@ -6,6 +6,7 @@ The keys of the file are explained in configs/quick.yaml. Flags replace the file
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -97,10 +98,8 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         "size": quantities.sizes(content.get("size")),
         "views": quantities.views(content.get("views"), paths["views"], mistakes),
     }
-    noise = quantities.noise(content.get("noise"), paths["noise"], mistakes)
-    if flags.photons is not None:
-        noise["photons"] = None if flags.photons.lower() == "none" else flags.photons
-    origins = {key: f"noise.{key}" for key in noise} | {key: paths[key] for key in grid}
+    noises = quantities.noises(content.get("noise"), paths["noise"], flags.photons, mistakes)
+    origins = {key: f"noise.{key}" for noise in noises for key in noise} | {key: paths[key] for key in grid}
     if flags.photons is not None:
         origins["photons"] = "--photons"
     seeds = quantities.seeds(content.get("seeds", [0]), paths["seeds"], mistakes)
@@ -113,19 +112,20 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         entry.values = {key: value for key, value in entry.values.items() if key not in flagged}
         entry.grid = {key: values for key, values in entry.grid.items() if key not in flagged}
     apply_sets(registry, flags.sets, datasets, methods, mistakes)
+    count = _count(registry, datasets, methods, grid, noises, seeds)
+    if count > MOST_RUNS:  # before any of them is resolved
+        mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
+        mistakes.raise_if_any(source)
     offers = Offers()
-    cases = _cases(registry, datasets, grid, noise, origins, mistakes, offers)
+    cases = _cases(registry, datasets, grid, noises, origins, mistakes, offers)
     solvers = [
-        (entry, params, _weights(registry.methods[entry.name], params, mistakes))
+        (entry, params, weights_digest(registry.methods[entry.name], params, mistakes))
         for entry in methods
         for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)
     ]
     for case in suite.tuning:
         if case not in (existing := {*registry.datasets, *(words.name for words in offers.cases.values())}):
             mistakes.unknown("tuning", case, existing)
-    count = len(cases) * len(solvers) * len(seeds)
-    if count > MOST_RUNS:
-        mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
     mistakes.raise_if_any(source)
     specs = [
         RunSpec(
@@ -227,7 +227,20 @@ def _suite(registry: Registry, name: str, content: dict[str, Any], mistakes: Mis
     return Suite(name=name, tuning=tuple(listed), baseline=baseline)
 
 
-def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
+def _count(
+    registry: Registry, datasets: list[Entry], methods: list[Entry], grid: dict[str, list[Any]], noises: list[Any], seeds: list[int]
+) -> int:
+    """Return the number of runs that all axes together ask for."""
+    cases = 0
+    for entry in datasets:
+        axes = {**grid, "photons": noises}
+        lengths = [len(values) for key, values in axes.items() if key not in {*entry.values, *entry.grid}]
+        cases += entry.combinations * math.prod(max(1, length) for length in lengths)
+    repeats = (1 if registry.methods[entry.name].deterministic else len(seeds) for entry in methods)
+    return cases * sum(entry.combinations * repeat for entry, repeat in zip(methods, repeats, strict=True))
+
+
+def weights_digest(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
     """Return the digest of the weights file in a method's parameters; '' for none."""
     if spec.fit is None or params["weights"] is None:
         return ""
@@ -276,26 +289,28 @@ def _cases(
     registry: Registry,
     entries: list[Entry],
     grid: dict[str, list[Any]],
-    noise: dict[str, Any],
+    noises: list[dict[str, Any]],
     origins: dict[str, str],
     mistakes: Mistakes,
     offers: Offers,
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Return (dataset, resolved parameters) of every case, ordered by dataset, then size, then views, then its grid."""
+    """Return (dataset, resolved parameters) of every case, ordered by dataset, then size, then views, then noise, then its grid."""
     found = []
     for entry in entries:
         spec = registry.datasets[entry.name]
         own = {*entry.values, *entry.grid}
         entry.origins = {key: place for key, place in origins.items() if key not in own} | entry.origins
-        below = {key: value for key, value in noise.items() if key not in own}
-        for size in [None] if "size" in own else _possible_sizes(grid["size"], spec, offers) or [None]:
-            for views in [None] if "views" in own else grid["views"] or [None]:
-                given = below | ({} if size is None else {"size": size}) | ({} if views is None else {"views": views})
-                for params in resolve_entry(entry, spec, given, mistakes, offers):
-                    defect = quantities.views_defect(params["views"])
-                    if defect:
-                        mistakes.add(entry.origins.get("views", f"{entry.where}.views"), expected=defect, found=repr(params["views"]))
-                    found.append((entry.name, params))
+        levels = [{key: value for key, value in noise.items() if key not in own} for noise in noises]
+        levels = [level for index, level in enumerate(levels) if level not in levels[:index]]
+        sizes = [None] if "size" in own else _possible_sizes(grid["size"], spec, offers) or [None]
+        views = [None] if "views" in own else grid["views"] or [None]
+        for size, view, level in itertools.product(sizes, views, levels):
+            given = level | ({} if size is None else {"size": size}) | ({} if view is None else {"views": view})
+            for params in resolve_entry(entry, spec, given, mistakes, offers):
+                defect = quantities.views_defect(params["views"])
+                if defect:
+                    mistakes.add(entry.origins.get("views", f"{entry.where}.views"), expected=defect, found=repr(params["views"]))
+                found.append((entry.name, params))
     return found
 
 

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from benchmark.report import board_tables
 from benchmark.report.canvas import Palette
 from benchmark.report.charts import chart
 from benchmark.report.columns import PROTOCOLS, Column, scores, words
 from benchmark.report.curves import mean_times, times_to_quality
 from benchmark.report.figures import one_per_label
+from benchmark.report.leaderboard import boards
 from benchmark.report.provenance import cases, environment, methods
 from benchmark.report.published import side_by_side
 from benchmark.report.ranking import GROUP
@@ -67,6 +69,17 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
     parameters = methods(results, table)
     anchors = {entry["label"]: entry["anchor"] for entry in reversed(parameters)}  # the first of several
     tags = _tags(results, names)
+    leaderboard = [
+        {
+            "title": board.title,
+            "table": linked(board_tables.sheet(board), anchors) if len(board.rows) else None,
+            "remark": board.caption,
+            "views": board.views,
+            "figures": [_named(picture, results.folder) for picture in pictures if picture.section == board.title],
+            "shown": [_embedded(picture, results.folder) for picture in pictures if picture.section == board.title and picture.shown],
+        }
+        for board in boards(results)
+    ]
     blocks: list[dict[str, Any]] = [
         {
             "title": title,
@@ -95,6 +108,7 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
         stacks=viewers.stacks,
         facts=_facts(table),
         switches=_switches(known, table, tags),
+        leaderboard=leaderboard,
         blocks=blocks,
         published=linked(published_sheet(beside), anchors, where="ours") if len(beside) else None,
         failures=_failures(results, names),
