@@ -214,7 +214,8 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
     }
     assert complaint(registry, content).splitlines() == [
         "plan: 9 mistakes",
-        "  sead: expected one of baseline, budget, datasets, methods, noise, output, seeds, size, tuning, views, found 'sead'. Did you mean 'seeds'?",
+        "  sead: expected one of baseline, budget, datasets, methods, noise, output, seeds, size, tuning, views, found 'sead'. "
+        "Did you mean 'seeds'?",
         "  views: expected at least one view, found 0",
         f"  datasets[0]: expected one of {', '.join(sorted(registry.datasets))}, found 'tinny'. Did you mean 'tiny'?",
         f"  methods[0]: expected one of {', '.join(sorted(registry.methods))}, found 'gray'. Did you mean 'grey'?",
@@ -264,6 +265,11 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
         ({"budget": "1.5projections"}, "budget: expected a limit such as 300s"),
         ({"budget": "5 apples"}, "budget: expected a limit such as 300s"),
         ({"seeds": list(range(100_001))}, "plan: expected at most 100000 runs, found 100001"),
+        (
+            {"methods": [{"grey": {"grid": {"steps": list(range(1999)), "value": list(range(1999))}}}]},
+            "plan: expected at most 100000 runs, found 3996001",
+        ),
+        ({"views": [[index] for index in range(400)], "size": list(range(4, 304))}, "plan: expected at most 100000 runs, found 120000"),
     ],
 )
 def test_each_mistake_names_its_place(registry, content, text):
@@ -309,7 +315,7 @@ def test_each_mistake_names_its_flag(registry, flags, text):
         ("a: [1, 2", "line 1"),
         ("? [1]\n: 2", "a key must be a plain word"),
         ("a: 2020-99-99", "month must be in 1..12"),
-        ("a: " + "[" * 5000, "recursion"),
+        ("a: " + "[" * 5000, "more than 50 levels"),
         ("a: \x00", "special characters are not allowed"),
     ],
 )
@@ -320,9 +326,29 @@ def test_bad_yaml_is_said_with_its_line(text, reason):
     assert str(caught.value).startswith("plan.yaml")
 
 
-def test_yaml_merge_keys_work():
+def test_numbers_of_yaml():
     assert parse_yaml("[1e5, 2.5E-3, -1e+2, .5e1, 7, 0.5, 1e5x]", "f") == [1e5, 2.5e-3, -100.0, 5.0, 7, 0.5, "1e5x"]
-    assert parse_yaml("base: &b {x: 1, y: 3}\nc: {<<: *b, x: 2}", "f")["c"] == {"x": 2, "y": 3}
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BOMB, "plan.yaml, line 2, column 10: expected valid YAML, found the alias *a0 is not allowed here, write the value again"),
+        ("b: &b {x: 1}\nc: {<<: *b}", "the alias *b is not allowed"),
+        ("c: {<<: {x: 1}}", "the merge key << is not allowed"),
+        ("[" * 100_000, "more than 50 levels"),
+        ("a: 1" + ":1" * 50_000, "a number of 100001 characters"),
+        ("a: " + "b" * (5 << 20), "a YAML text of at most 4 million characters"),
+    ],
+    ids=["alias bomb", "alias", "merge key", "deep", "number", "long"],
+)
+def test_a_short_text_cannot_stand_for_endless_data(text, reason):
+    with pytest.raises(InputError) as caught:
+        parse_yaml(text, "plan.yaml")
+    assert reason in str(caught.value)
 
 
 def test_files_that_are_no_plan(tmp_path):

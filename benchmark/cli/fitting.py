@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import method_names
-from benchmark.cli.output import open_console
+from benchmark.machine.console import open_console
 
 LINE_INTERVAL = 10.0  # [s] between progress lines
 
@@ -65,7 +65,7 @@ class _Progress:
         self.console, self.next = console, 0.0
 
     def __call__(self, values: dict[str, Any]) -> None:
-        from benchmark.cli.progress import progress_text
+        from benchmark.sweep.progress import progress_text
 
         if time.monotonic() >= self.next:
             self.next = time.monotonic() + LINE_INTERVAL

@@ -1,9 +1,7 @@
-"""Output of commands: tables or JSON, paths, and the files of the reporters."""
+"""Output of commands: tables or JSON, paths, logs."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,21 +9,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.errors import unknown_name
+from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
-    from benchmark.plugins.registry import Registry
     from benchmark.records.record import RunRecord
-    from benchmark.records.results import Results
 
 MOST_LOGS = 5  # named one by one
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the standard output.")]
-
-
-def open_console() -> Console:
-    """Return the console on standard output; wide if it is not a terminal."""
-    output = Console(highlight=False, emoji=False)  # else naf:tv becomes a television
-    return output if output.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, emoji=False, width=160)
 
 
 def show_facts(facts: Any, table: Any, as_json: bool) -> None:
@@ -57,25 +47,3 @@ def print_logs(console: Console, folder: Path, records: list[RunRecord]) -> None
         console.print(escape(f"  log: {attempts[-1] if attempts else folder / 'runs' / record.run_id} (log_tail)"), soft_wrap=True)
     if len(failed) > MOST_LOGS:
         console.print(f"  and {len(failed) - MOST_LOGS} more", soft_wrap=True)
-
-
-def write_reports(registry: Registry, results: Results, only: Sequence[str] = ()) -> tuple[list[Path], list[str]]:
-    """Run every reporter (or `only` these); return the files written, and messages about failed reporters and unreadable records.
-
-    Raise InputError for an unknown name.
-    """
-    from benchmark.plugins.specs import resolve
-
-    paths: list[Path] = []
-    problems: list[str] = []
-    known = len(results.problems)
-    for name in only:
-        if name not in registry.reporters:
-            raise unknown_name("--only", name, registry.reporters)
-    for name in only or registry.reporters:
-        reporter = registry.reporters[name]
-        try:
-            paths += resolve(reporter.target)(results)
-        except Exception as error:
-            problems.append(f"report '{name}' could not be written: {type(error).__name__}: {error}")
-    return paths, [*problems, *results.problems[known:]]

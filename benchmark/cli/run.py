@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,12 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import dataset_names, method_names
-from benchmark.cli.output import open_console, print_logs, print_paths, write_reports
+from benchmark.cli.output import print_logs, print_paths
+from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
     from benchmark.execution.options import Options
-    from benchmark.plan.plan import Plan, ScanFolder
+    from benchmark.plan.plan import Plan
     from benchmark.plugins.registry import Registry
+    from benchmark.sweep.request import Request
+    from benchmark.sweep.rerun import Rerun
     from benchmark.sweep.sweep import SweepOutcome
 
 
@@ -44,7 +44,7 @@ def run(
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
     budget: Annotated[str | None, typer.Option(help="Budget of each run: 300s, 5min, 500steps, 2e9samples or 200projections.")] = None,
     timeout: Annotated[str | None, typer.Option(help="End a run that takes longer than this, such as 20min.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Memory limit of each run's process, such as 8GB.")] = None,
+    memory: Annotated[str | None, typer.Option(help="End a run whose processes take more memory than this, such as 8GB.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:0.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each run (default: its share of the cores).")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Concurrent runs on this machine; on GPUs, one per GPU.")] = 1,
@@ -54,125 +54,65 @@ def run(
         str | None, typer.Option(help="Score the fit and the held-out views along each run, every so many steps or seconds: 100, 30s.")
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
+    rerun: Annotated[
+        str | None, typer.Option(help="Do finished runs again: changed (their code has changed since), all, or names of methods.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and their state; run nothing.")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: execute runs in this process.")] = False,
+    show_output: Annotated[bool, typer.Option("--show-output", help="Show what the methods print, while they run.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Show a live page with running losses to browsers of this machine.")] = False,
+    serve_port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port of --serve (default: any free one).")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
     from benchmark.errors import collected_notes, note
-    from benchmark.plan.plan import Flags, load_plan
     from benchmark.plugins.registry import registry
+    from benchmark.sweep.request import Request
 
-    named, sets, scans = _own_data(registry(), _listed(datasets), list(sets or ()), scan=scan, volume=volume)
-    flags = Flags(
+    request = Request(
         methods=_listed(methods),
-        datasets=named,
+        datasets=_listed(datasets),
+        scan=scan,
+        volume=volume,
         views=_listed(views),
         size=_listed(size),
+        config=config,
         seeds=_listed(seeds),
         photons=_listed(photons),
-        budget=budget,
         output=output,
         sets=tuple(sets or ()),
-        own_data=scan is not None or volume is not None,
-        scans=scans,
+        budget=budget,
+        timeout=timeout,
+        memory=memory,
+        device=device,
+        threads=threads,
+        workers=workers,
+        scheduler=scheduler,
+        checkpoint_every=checkpoint_every,
+        validate_every=validate_every,
+        tensorboard=tensorboard,
+        in_process=in_process,
+        show_output=show_output,
+        rerun=rerun,
+        command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
     )
     with collected_notes() as told:
-        plan = load_plan(registry(), config, flags)
-    options = _run_options(device, threads, timeout, in_process, workers, scheduler)
-    options = _with_files(options, plan, checkpoint_every, tensorboard)
-    options = _with_memory(options, memory)
-    options = _with_validation(options, validate_every)
+        plan = request.plan(registry())
+    options, rerun_choice = request.options(plan.output), request.chosen(plan)
     _outline(plan)
     if dry_run:
         for text in told:  # by a run when it loads its case
             note(text)
-        return _list_runs(plan)
-    return _sweep(registry(), plan, options, workers, scheduler, report=not no_report)
+        return _list_runs(registry(), plan, rerun_choice)
+    from benchmark.live.server import served  # not for a list of runs
+
+    port = serve_port if serve_port is not None else 0 if serve else None
+    with served(plan.output, port, lambda text: open_console().print(escape(text), soft_wrap=True)):
+        return _sweep(registry(), request, plan, options, report=not no_report)
 
 
 def _listed(texts: list[str] | None) -> str | None:
     """Return the texts of an option given once or several times as one list."""
     return ",".join(texts) if texts else None
-
-
-def _own_data(
-    registry: Registry, datasets: str | None, sets: list[str], **paths: str | None
-) -> tuple[str | None, list[str], ScanFolder | None]:
-    """Return --datasets and --set equivalent to --scan and --volume, or the scans in a folder of them.
-
-    A dataset named in --datasets gets the path, or opens the scans that are its own.
-    """
-    from benchmark.errors import InputError
-    from benchmark.plan.sources import flags_for, scan_folder
-
-    given = {what: path for what, path in paths.items() if path is not None}
-    if not given:
-        return datasets, sets, None
-    several = datasets is not None and "," in datasets
-    if several or len(given) > 1:
-        found = ", ".join(f"--{what}" for what in (*given, *([f"datasets {datasets}"] if several else [])))
-        raise InputError("command line", expected="one of --scan and --volume, and at most one dataset", found=found)
-    ((what, path),) = given.items()
-    folder = scan_folder(registry, Path(path), datasets) if what == "scan" else None
-    if folder is not None:
-        return None, sets, folder
-    name, value = flags_for(registry, what, path, datasets)
-    return name, [value, *sets], None
-
-
-def _run_options(device: str, threads: int | None, timeout: str | None, in_process: bool, workers: int, scheduler: str | None) -> Options:
-    from benchmark.errors import InputError, Mistakes
-    from benchmark.execution.options import Options
-    from benchmark.machine.device import check_device, resolve_device
-    from benchmark.plan import quantities
-
-    mistakes = Mistakes()
-    seconds = quantities.duration(timeout, "--timeout", mistakes)
-    if seconds is not None and in_process:
-        mistakes.add("--timeout", expected="a process per run, which can be ended", found="--in-process", fix="Give one of the two.")
-    if in_process and (workers > 1 or scheduler):
-        mistakes.add("--in-process", expected="one run at a time here", found="--scheduler" if scheduler else f"--workers {workers}")
-    if scheduler and workers > 1:
-        mistakes.add("--workers", expected="none with --scheduler, whose workers are used", found=str(workers))
-    if scheduler and not re.fullmatch(r"\w+://\S+", scheduler):
-        mistakes.add("--scheduler", expected="an address such as tcp://head:8786", found=repr(scheduler))
-    try:
-        check_device(device)
-    except InputError as error:
-        mistakes.note(error)
-    mistakes.raise_if_any("command line")
-    if device.startswith("cuda") and not scheduler:
-        device = resolve_device(device)  # reported once, not by every run
-    command = shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
-    return Options(device=device, threads=threads, timeout=seconds, in_process=in_process, command=command)
-
-
-def _with_files(options: Options, plan: Plan, checkpoint_every: str, tensorboard: bool) -> Options:
-    """Return the options with the folders of checkpoints and event files."""
-    from benchmark.errors import Mistakes
-    from benchmark.machine.environment import install_hint, missing_modules
-    from benchmark.plan import quantities
-
-    mistakes = Mistakes()
-    every = quantities.duration(checkpoint_every, "--checkpoint-every", mistakes)
-    if tensorboard and missing_modules(("tensorboard",)):
-        mistakes.add("--tensorboard", expected="the package tensorboard", found="none", fix=f"Install it: {install_hint('tensorboard')}")
-    mistakes.raise_if_any("command line")
-    board = plan.output / "tensorboard" if tensorboard else None
-    return dataclasses.replace(options, checkpoints=plan.output / "runs", checkpoint_every=every or 0.0, tensorboard=board)
-
-
-def _with_memory(options: Options, memory: str | None) -> Options:
-    """Return the options with the memory limit of each run's process."""
-    from benchmark.errors import Mistakes
-    from benchmark.machine.memory import memory_bytes
-
-    mistakes = Mistakes()
-    count = memory_bytes(memory, "--memory", mistakes)
-    if count is not None and options.in_process:
-        mistakes.add("--memory", expected="a process per run, which can be limited", found="--in-process", fix="Give one of the two.")
-    mistakes.raise_if_any("command line")
-    return dataclasses.replace(options, memory_bytes=count)
 
 
 def _outline(plan: Plan) -> None:
@@ -186,46 +126,35 @@ def _outline(plan: Plan) -> None:
         console.print(escape(f"note: {line}"), soft_wrap=True, highlight=False)
 
 
-def _with_validation(options: Options, every: str | None) -> Options:
-    """Return the options with the interval between scores along a run."""
-    from benchmark.errors import Mistakes
-    from benchmark.plan import quantities
-
-    mistakes = Mistakes()
-    interval = quantities.interval(every, "--validate-every", mistakes)
-    mistakes.raise_if_any("command line")
-    return dataclasses.replace(options, validate_every=interval)
-
-
-def _list_runs(plan: Plan) -> int:
+def _list_runs(registry: Registry, plan: Plan, rerun: Rerun) -> int:
     from benchmark.records.titles import run_title
-    from benchmark.sweep.ledger import finished_runs
+    from benchmark.sweep.ledger import run_states
 
-    known = finished_runs(plan)
     console = open_console()
-    states = []
-    for spec in plan.runs:
-        record = known.get(spec.id)
-        state = "to do" if record is None else "done" if record.status == "ok" else f"to do ({record.status} before: {record.reason})"
-        states.append(state)
+    states = run_states(registry, plan, rerun)
+    for spec, state in states:
         console.print(escape(f"{run_title(spec, plan.name(spec))}: {state}"), soft_wrap=True)
-    done = states.count("done")
+    done = sum(state.startswith("done") for _, state in states)
     console.print(f"{len(states)} runs, {done} done, {len(states) - done} to do; output {escape(str(plan.output))}", soft_wrap=True)
+    if any(state.startswith("done (") for _, state in states):
+        console.print("`--rerun changed` does finished runs again whose code has changed since.", soft_wrap=True)
     return 0
 
 
-def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, scheduler: str | None, *, report: bool) -> int:
-    from benchmark.cli.progress import make_display
+def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, *, report: bool) -> int:
     from benchmark.records.results import Results
+    from benchmark.report.board_tables import terminal
     from benchmark.report.console import summary_table
-    from benchmark.sweep.sweep import Sweep
+    from benchmark.report.leaderboard import boards
+    from benchmark.report.reporters import write_reports
+    from benchmark.sweep.progress import make_display
 
     console = open_console()
     with make_display(console, plan) as display:
-        for problem in registry.problems:
-            display.warning(f"set aside: {problem}")
-        summary = Sweep(registry, plan, options, display, workers=workers, scheduler=scheduler).run()
+        summary = request.sweep(registry, plan, options, display)
     if summary.records:
+        for board in terminal(boards(Results(plan.output))):
+            console.print(board)
         console.print(summary_table(summary.records))
     if summary.interrupted:
         _say_what_remains(console, plan, summary)

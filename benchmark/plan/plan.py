@@ -126,18 +126,19 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         entry.values = {key: value for key, value in entry.values.items() if key not in flagged}
         entry.grid = {key: values for key, values in entry.grid.items() if key not in flagged}
     apply_sets(registry, flags.sets, datasets, methods, mistakes)
+    count = _count(registry, datasets, methods, grid, noises, seeds)
+    if count > MOST_RUNS:  # before any of them is resolved
+        mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
+        mistakes.raise_if_any(source)
     cases = _cases(registry, datasets, grid, noises, origins, mistakes, offers)
     solvers = [
-        (entry, params, _weights(registry.methods[entry.name], params, mistakes))
+        (entry, params, weights_digest(registry.methods[entry.name], params, mistakes))
         for entry in methods
         for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)
     ]
     for case in suite.tuning:
         if case not in (existing := {*registry.datasets, *(words.name for words in offers.cases.values())}):
             mistakes.unknown("tuning", case, existing)
-    count = len(cases) * len(solvers) * len(seeds)
-    if count > MOST_RUNS:
-        mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
     mistakes.raise_if_any(source)
     specs = [
         RunSpec(
@@ -270,7 +271,20 @@ def _suite(registry: Registry, name: str, content: dict[str, Any], mistakes: Mis
     return Suite(name=name, tuning=tuple(listed), baseline=baseline)
 
 
-def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
+def _count(
+    registry: Registry, datasets: list[Entry], methods: list[Entry], grid: dict[str, list[Any]], noises: list[Any], seeds: list[int]
+) -> int:
+    """Return the number of runs that all axes together ask for."""
+    cases = 0
+    for entry in datasets:
+        axes = {**grid, "photons": noises}
+        lengths = [len(values) for key, values in axes.items() if key not in {*entry.values, *entry.grid}]
+        cases += entry.combinations * math.prod(max(1, length) for length in lengths)
+    repeats = (1 if registry.methods[entry.name].deterministic else len(seeds) for entry in methods)
+    return cases * sum(entry.combinations * repeat for entry, repeat in zip(methods, repeats, strict=True))
+
+
+def weights_digest(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
     """Return the digest of the weights file in a method's parameters; '' for none."""
     if spec.fit is None or params["weights"] is None:
         return ""

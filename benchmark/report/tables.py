@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.report import board_tables
 from benchmark.report.columns import COLUMNS
 from benchmark.report.curves import curves, times_to_quality
+from benchmark.report.leaderboard import COLUMNS as BOARD_COLUMNS
+from benchmark.report.leaderboard import PAIR_COLUMNS, boards, joined
 from benchmark.report.published import markdown as quoted
 from benchmark.report.published import side_by_side
 from benchmark.report.ranking import leads
 from benchmark.report.summary import cell, counted, has_notes, has_pretrained, has_ranks, labelled, remark, sections, summarise
+from benchmark.report.tex import escape
+from benchmark.report.tex import numbers as tex_numbers
 from benchmark.storage import atomic
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
-
-_TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", **{c: f"\\{c}" for c in "&%$#_{}"}}
+NEEDS = "% needs \\usepackage{booktabs}; letters beyond Latin ones need XeLaTeX or LuaLaTeX"
 
 
 def write_tables(results: Results) -> list[Path]:
-    """Write summary.csv, .md and .tex, curves.csv, time_to_quality.csv and, if there are published numbers to compare,
-    published.csv into tables/; return the files. Raise StorageError if one cannot be written.
+    """Write runs.csv, summary.csv, .md and .tex, curves.csv, time_to_quality.csv; for several cases leaderboard.csv and pairs.csv, and
+    published.csv if there are published numbers to compare, into tables/; return the files. Raise StorageError if one cannot be written.
     """
-    summary, beside = summarise(labelled(results.records)), side_by_side(results)
+    summary, beside, found = summarise(labelled(results.records)), side_by_side(results), boards(results)
     folder = results.folder / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
+        "runs.csv": results.frame().to_csv(index=False),
         "summary.csv": summary.to_csv(index=False),
-        "summary.md": "\n".join(filter(None, [markdown(summary), quoted(beside)])),
-        "summary.tex": latex(summary),
+        "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary), quoted(beside)])),
+        "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary)])),
         "curves.csv": curves(results).to_csv(index=False),
         "time_to_quality.csv": times_to_quality(results).to_csv(index=False),
     }
-    if len(beside):
-        texts["published.csv"] = beside.to_csv(index=False)
+    for name, table in (
+        ("leaderboard.csv", joined([board.rows for board in found], BOARD_COLUMNS)),
+        ("pairs.csv", joined([board.pairs for board in found], PAIR_COLUMNS)),
+        ("published.csv", beside),
+    ):
+        if len(table):
+            texts[name] = table.to_csv(index=False)
+        else:
+            (folder / name).unlink(missing_ok=True)  # of runs that are gone
     for name, text in texts.items():
         atomic.replace_text(folder / name, text)
     return [folder / name for name in texts]
@@ -64,14 +75,14 @@ def markdown(summary: pd.DataFrame) -> str:
 
 def latex(summary: pd.DataFrame) -> str:
     """Return one booktabs table per dataset, size and noise; the best of each number of views in bold. Needs \\usepackage{booktabs}."""
-    blocks = ["% needs \\usepackage{booktabs}"]
+    blocks = []
     for title, part in sections(summary):
         ranks = has_ranks(part)
         heads = " & ".join(escape(heading) for heading in [*(["Rank"] if ranks else []), *(column.heading for column in COLUMNS)])
         lines = [
             r"\begin{table}",
             r"  \centering",
-            f"  \\caption{{{_tex_numbers(escape('. '.join(filter(None, [title, remark(part)]))))}}}",
+            f"  \\caption{{{tex_numbers(escape('. '.join(filter(None, [title, remark(part)]))))}}}",
             f"  \\begin{{tabular}}{{rl{'r' * (len(COLUMNS) + ranks)}}}",
             r"    \toprule",
             f"    Views & Method & {heads} \\\\",
@@ -88,15 +99,6 @@ def latex(summary: pd.DataFrame) -> str:
 def _latex_cells(row: pd.Series, ranks: bool) -> str:
     if row["status"] != "ok":
         return f"\\multicolumn{{{len(COLUMNS) + ranks}}}{{l}}{{{escape(row['note'])}}}"
-    texts = [_tex_numbers(cell(row, column)) for column in COLUMNS]
+    texts = [tex_numbers(cell(row, column)) for column in COLUMNS]
     cells = [rf"\textbf{{{text}}}" if leads(row, column) else text for text, column in zip(texts, COLUMNS, strict=True)]
     return " & ".join([*([row["rank"].replace("-", "--")] if ranks else []), *cells])
-
-
-def _tex_numbers(text: str) -> str:
-    return text.replace("±", r"$\pm$")
-
-
-def escape(text: str) -> str:
-    """Return plain text escaped for LaTeX."""
-    return re.sub(r"[\\~^&%$#_{}]", lambda match: _TEX[match.group()], text)

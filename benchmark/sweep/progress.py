@@ -1,4 +1,4 @@
-"""Progress of a sweep: bars on a terminal, plain lines everywhere else."""
+"""Progress of a sweep: bars on a terminal, plain lines everywhere else; benchmark.sweep.notebook draws it in a notebook."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class PlainDisplay:
         self.total = self.position = 0
         self._places: dict[str, int] = {}  # run id -> its number
         self._next_line: dict[str, float] = {}  # run id -> time of its next progress line
+        self._titles: dict[str, str] = {}  # run id -> its title, in front of what its method prints
         self._notes: set[str] = set()  # already printed
 
     def __enter__(self) -> PlainDisplay:
@@ -82,11 +83,15 @@ class PlainDisplay:
 
     def run_started(self, spec: RunSpec) -> None:
         self._next_line[spec.id] = time.monotonic() + LINE_INTERVAL
-        self.line(f"{self.place(spec.id)} {run_title(spec, self.name(spec))} ...")
+        self._titles[spec.id] = title = f"{self.place(spec.id)} {run_title(spec, self.name(spec))}"
+        self.line(f"{title} ...")
 
     def progress(self, event: dict[str, Any]) -> None:
         run_id = event["run_id"]
-        if event.get("event") == "note":
+        if event.get("event") == "output":
+            for text in event["lines"]:
+                self.line(f"{self._titles.get(run_id, self.place(run_id))} | {text}")
+        elif event.get("event") == "note":
             self.line(f"{self.place(run_id)}   {event['text']}")
         elif event.get("event") == "validated" or time.monotonic() >= self._next_line.get(run_id, 0.0):
             self._next_line[run_id] = time.monotonic() + LINE_INTERVAL
@@ -111,18 +116,21 @@ class LiveDisplay(PlainDisplay):
 
     def __init__(self, console: Console, plan: Plan | None = None) -> None:
         super().__init__(console, plan)
-        self._bars = Progress(
+        self._bars = self._make_bars()
+        self._sweep: TaskID | None = None
+        self._runs: dict[str, TaskID] = {}
+
+    def _make_bars(self) -> Progress:
+        return Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[text]}"),
-            console=console,
+            console=self.console,
             transient=True,
         )
-        self._sweep: TaskID | None = None
-        self._runs: dict[str, TaskID] = {}
 
     def __enter__(self) -> LiveDisplay:
         self._bars.start()
@@ -145,11 +153,12 @@ class LiveDisplay(PlainDisplay):
         self._overall("sweep", finished, total)
 
     def run_started(self, spec: RunSpec) -> None:
-        self.place(spec.id)
-        self._runs[spec.id] = self._bars.add_task(escape(run_title(spec, self.name(spec))), total=None, text="starting")
+        title = run_title(spec, self.name(spec))
+        self._titles[spec.id] = f"{self.place(spec.id)} {title}"
+        self._runs[spec.id] = self._bars.add_task(escape(title), total=None, text="starting")
 
     def progress(self, event: dict[str, Any]) -> None:
-        if event.get("event") == "note":
+        if event.get("event") in ("note", "output"):
             super().progress(event)
         elif event["run_id"] in self._runs:
             step, total = event.get("step", 0), event.get("total") or None
@@ -163,5 +172,9 @@ class LiveDisplay(PlainDisplay):
 
 
 def make_display(console: Console, plan: Plan | None = None) -> PlainDisplay:
-    """Return a LiveDisplay on a terminal, a PlainDisplay otherwise; the plan knows names of cases that are not loaded yet."""
+    """Return bars in a notebook and on a terminal, plain lines otherwise; the plan knows names of cases that are not loaded yet."""
+    if console.is_jupyter:
+        from benchmark.sweep.notebook import NotebookDisplay
+
+        return NotebookDisplay(console, plan)
     return LiveDisplay(console, plan) if console.is_terminal else PlainDisplay(console, plan)
