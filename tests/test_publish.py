@@ -210,7 +210,7 @@ def test_nothing_of_a_strangers_results_runs_or_escapes(tmp_path, browser):
         assert not {"iframe", "object", "embed", "base", "form"} & set(reader.tags)
         assert all(re.fullmatch(r"(#[\w-]+|[a-z0-9-]+\.(html|csv))", link) for link in reader.links) and reader.handlers == []
         assert all(source.startswith("data:") for source in reader.sources)
-        assert "1337" not in text and "\u202e" not in text and "\x00" not in text and "A" * 50_000 not in text
+        assert "1337" not in text and "\u202e" not in text and "\x00" not in text and "A" * 5000 not in text
         browser.open(path)
         browser.frame()
         assert browser.value("typeof window.hacked") == "undefined", path.name

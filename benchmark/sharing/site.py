@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 OWN = Path(__file__).parent / "web"
 LOOKS = ["of_case", "views", "size", "noise", "settings"]  # a case, and how it was looked at
-LONGEST_PARAMETERS = 20_000  # [characters]
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first letters that a spreadsheet takes for a formula
 
 
@@ -265,7 +265,7 @@ def _templates() -> Environment:
     from markupsafe import Markup
 
     def finalize(value: Any) -> Any:
-        return clean(value, TEXT * 10) if isinstance(value, str) and not isinstance(value, Markup) else value
+        return clean(value, TEXT) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     return Environment(
         loader=FileSystemLoader(OWN), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=finalize
@@ -331,7 +331,7 @@ def _parameters(records: Sequence[RunRecord], cases: dict[str, str]) -> list[dic
     for record in records:
         text = json.dumps(plain(record.spec.method_params), indent=1)
         places.setdefault(text, {})[cases[record.run_id]] = None
-    return [{"where": ", ".join(names), "text": clean(text, LONGEST_PARAMETERS)} for text, names in places.items()]
+    return [{"where": ", ".join(names), "text": text} for text, names in places.items()]
 
 
 def _without_folder(text: str, folder: Path) -> str:
