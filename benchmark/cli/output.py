@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from benchmark.cli.terminal import SafeConsole
 from benchmark.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the stan
 
 def open_console() -> Console:
     """Return the console on standard output; wide if it is not a terminal."""
-    output = Console(highlight=False, emoji=False)  # else naf:tv becomes a television
-    return output if output.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, emoji=False, width=160)
+    output = SafeConsole(highlight=False, emoji=False)  # else naf:tv becomes a television
+    return output if output.is_terminal or "COLUMNS" in os.environ else SafeConsole(highlight=False, emoji=False, width=160)
 
 
 def show_facts(facts: Any, table: Any, as_json: bool) -> None:

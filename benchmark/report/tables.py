@@ -15,6 +15,7 @@ from benchmark.report.published import side_by_side
 from benchmark.report.ranking import leads
 from benchmark.report.summary import cell, counted, has_notes, has_pretrained, has_ranks, labelled, remark, sections, summarise
 from benchmark.storage import atomic
+from benchmark.storage.visible import csv_text, one_line_of
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
@@ -30,14 +31,14 @@ def write_tables(results: Results) -> list[Path]:
     folder = results.folder / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "summary.csv": summary.to_csv(index=False),
+        "summary.csv": csv_text(summary),
         "summary.md": "\n".join(filter(None, [markdown(summary), quoted(beside)])),
         "summary.tex": latex(summary),
-        "curves.csv": curves(results).to_csv(index=False),
-        "time_to_quality.csv": times_to_quality(results).to_csv(index=False),
+        "curves.csv": csv_text(curves(results)),
+        "time_to_quality.csv": csv_text(times_to_quality(results)),
     }
     if len(beside):
-        texts["published.csv"] = beside.to_csv(index=False)
+        texts["published.csv"] = csv_text(beside)
     for name, text in texts.items():
         atomic.replace_text(folder / name, text)
     return [folder / name for name in texts]
@@ -57,9 +58,13 @@ def markdown(summary: pd.DataFrame) -> str:
             numbers = [f"**{cell(row, c)}**" if leads(row, c) else cell(row, c) for c in COLUMNS]
             place = [*([row["pretrained"]] if fitted else []), *([row["rank"]] if ranks else [])]
             lines.append([str(row["views"]), row["method"], *place, *numbers, counted(row), *([row["note"]] if notes else [])])
-        table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
-        blocks.append(f"### {title}\n\n{table}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))
+        table = "\n".join("| " + " | ".join(_markdown(text) for text in line) + " |" for line in lines)
+        blocks.append(f"### {one_line_of(title)}\n\n{table}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))
     return "\n".join(blocks)
+
+
+def _markdown(text: str) -> str:
+    return one_line_of(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def latex(summary: pd.DataFrame) -> str:
@@ -99,4 +104,4 @@ def _tex_numbers(text: str) -> str:
 
 def escape(text: str) -> str:
     """Return plain text escaped for LaTeX."""
-    return re.sub(r"[\\~^&%$#_{}]", lambda match: _TEX[match.group()], text)
+    return re.sub(r"[\\~^&%$#_{}]", lambda match: _TEX[match.group()], one_line_of(text))
