@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
+END, COUNT = 22, slice(10, 12)  # [bytes] of the record at the end of a zip file, and in it the number of members
 
 
 def read_archive(path: Path, most_bytes: int | None = None) -> Arrays:
@@ -18,6 +19,9 @@ def read_archive(path: Path, most_bytes: int | None = None) -> Arrays:
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as content:
             check_members(content)
+            file.seek(-END, 2)
+            if int.from_bytes(file.read(END)[COUNT], "little") != len(content.infolist()):
+                raise ValueError("an array is missing")
             size = sum(item.file_size for item in content.infolist())  # no stream gives more
             if most_bytes is not None and size > most_bytes:
                 raise ValueError(f"arrays of {size / 2**30:.1f} GiB, which are too large for this machine")
