@@ -200,6 +200,15 @@ def test_a_cached_file_is_complete_or_computed_again(own_cache):
         assert cached_arrays("kind", ["key", 1], compute)["a"].tolist() == [0, 1, 2, 3, 4]
         assert path.read_bytes() == whole
     assert len(calls) == 5
+    for place in range(0, 8 * len(whole), 13):
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(content)
+        found = cached_arrays("kind", ["key", 1], compute)
+        assert {name: array.tolist() for name, array in found.items()} == {"a": [0, 1, 2, 3, 4], "b": [[1.5]]}
+        path.write_bytes(whole)
+    calls.clear()
+    calls += [1] * 5
     cached_arrays("kind", ["key", 2], compute)
     assert len(calls) == 6
 
