@@ -27,7 +27,7 @@ from benchmark.live.page import LivePage
 from benchmark.live.server import MOST_CONNECTIONS, Server
 from benchmark.live.watch import watched
 from benchmark.records.results import Results
-from benchmark.report import write_report
+from benchmark.report.page import write_page
 from benchmark.runtime.interval import Interval
 from benchmark.sweep.claims import Claims
 from benchmark.sweep.pulse import MOST_POINTS, Curve, Pulse, living_sweeps
@@ -267,7 +267,7 @@ def test_a_browser_sees_losses_grow_and_loads_results_until_the_finished_page(ta
             assert re.fullmatch(r"loss from 1\.00 to 0\.\d+", label)
             tab.wait("[...document.querySelectorAll('table.sortable td')].some((cell) => cell.textContent === 'grey')")  # after a reload
             assert "NaN" not in tab.value("document.getElementById('now').innerHTML")
-        write_report(Results(folder))
+        write_page(Results(folder), [])
         server.finish(folder / "report.html")
     tab.wait("document.readyState === 'complete' && document.getElementById('now') === null")
     assert tab.value("document.title") == "a_sweep: results"
@@ -281,7 +281,7 @@ def test_watching_keeps_the_file_current_and_ends_with_the_whole_page(tab, tmp_p
 
     def watch() -> None:
         with watched(folder, said.append):
-            write_report(Results(folder))
+            write_page(Results(folder), [])
 
     (folder / "runs").mkdir(parents=True)
     with under_way(folder, {"grey": {"steps": 500}}):
