@@ -209,6 +209,21 @@ def test_a_taken_port_is_a_mistake_of_the_user(server, capsys, tmp_path):
     assert re.search(rf"--serve-port: expected a free port of this machine, found {port} \(.*in use\)", capsys.readouterr().err)
 
 
+def test_a_page_and_a_run_share_no_process(capsys, tmp_path):
+    words = ["run", "--methods", "fdk", "--datasets", "phantom", "--size", "16", "--views", "4", "--output", str(tmp_path)]
+    assert main([*words, "--serve", "--in-process"]) == 2
+    assert "--serve: expected a process per run" in capsys.readouterr().err
+
+
+def test_watching_a_folder_without_a_sweep_writes_the_report_once(capsys, tmp_path):
+    synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
+    assert main(["report", str(tmp_path), "--watch", "--only", "report"]) == 2
+    assert "--watch: expected all reporters" in capsys.readouterr().err
+    with watched(tmp_path, lambda text: print(text)):
+        pass
+    assert capsys.readouterr().out == f"No sweep is under way in {tmp_path}.\n" and not (tmp_path / "now.js").exists()
+
+
 def test_a_page_that_cannot_be_made_leaves_the_last_one(tmp_path, monkeypatch):
     synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
     live = LivePage(tmp_path)
