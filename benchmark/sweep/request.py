@@ -115,13 +115,16 @@ class Request:
         seconds = quantities.duration(self.timeout, "--timeout", mistakes)
         if seconds is not None and self.in_process:
             mistakes.add("--timeout", expected="a process per run, which can be ended", found="--in-process", fix="Give one of the two.")
-        if self.in_process and (self.workers > 1 or self.scheduler):
+        if self.in_process and (self.workers != 1 or self.scheduler):
             found = "--scheduler" if self.scheduler else f"--workers {self.workers}"
             mistakes.add("--in-process", expected="one run at a time here", found=found)
-        if self.scheduler and self.workers > 1:
+        if self.scheduler and self.workers != 1:
             mistakes.add("--workers", expected="none with --scheduler, whose workers are used", found=str(self.workers))
         if self.scheduler and not re.fullmatch(r"\w+://\S+", self.scheduler):
             mistakes.add("--scheduler", expected="an address such as tcp://head:8786", found=repr(self.scheduler))
+        for option, count in (("--threads", self.threads), ("--workers", self.workers)):
+            if count is not None and not (type(count) is int and count >= 1):
+                mistakes.add(option, expected="a whole number from 1", found=repr(count))
         try:
             check_device(device)
         except InputError as error:
