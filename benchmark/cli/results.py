@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +18,22 @@ ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --out
 def report(
     folder: ResultsFolder,
     only: Annotated[str | None, typer.Option(help="Only these reporters, comma-separated (default: all).")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep report.html current until the sweep in this folder ends.")] = False,
     as_json: AsJson = False,
 ) -> int:
+    from benchmark.errors import InputError
+    from benchmark.live.watch import watched
     from benchmark.plugins.registry import registry
     from benchmark.records.results import Results
     from benchmark.report.reporters import write_reports
     from benchmark.storage.json_values import dumps
 
+    if watch and only:
+        raise InputError("--watch", expected="all reporters", found=f"--only {only}", fix="Give one of the two.")
     console = open_console()
-    results = Results.open(folder)
-    paths, problems = write_reports(registry(), results, only.split(",") if only else ())
+    with watched(folder, lambda text: typer.echo(text, err=as_json)) if watch else contextlib.nullcontext():
+        results = Results.open(folder)
+        paths, problems = write_reports(registry(), results, only.split(",") if only else ())
     said = list(dict.fromkeys([*results.problems, *problems]))
     if as_json:
         typer.echo(dumps({"files": paths, "problems": said}, indent=1))

@@ -20,6 +20,7 @@ from benchmark.sweep.executor import Executor
 from benchmark.sweep.lanes import Lanes
 from benchmark.sweep.ledger import Ledger
 from benchmark.sweep.local import LocalExecutor
+from benchmark.sweep.pulse import Pulse
 from benchmark.sweep.rerun import NOTHING, Rerun
 
 
@@ -53,10 +54,11 @@ class Sweep:
         scheduler: str | None = None,
         rerun: Rerun = NOTHING,
     ) -> None:
-        self.registry, self.plan, self.options, self.display = registry, plan, options, display
+        self.registry, self.plan, self.options = registry, plan, options
+        self.display = Pulse(display, plan.name)
         self.workers, self.scheduler = workers, scheduler  # runs at a time here, or the address of a Dask scheduler
         self.store, self.cases = Store(plan.output), Cases(registry)
-        self.ledger = Ledger(registry, self.store, self.cases, options, display, rerun)
+        self.ledger = Ledger(registry, self.store, self.cases, options, self.display, rerun)
 
     def run(self) -> SweepOutcome:
         """Execute every missing run. Raise InputError before the first run if the data or the folder are invalid,
@@ -66,7 +68,7 @@ class Sweep:
         self.store.prepare()
         write_suite(self.plan.output, self.plan.suite)
         library()
-        with Claims(self.plan.output) as claims:
+        with Claims(self.plan.output) as claims, self.display.kept(claims.state_file()):
             self._clear_leftovers(claims)
             self.cases.load_all(self.plan.runs, self.display)
             specs = [self.cases.with_digest(spec) for spec in self.plan.runs]
