@@ -56,14 +56,13 @@ def test_long_training_is_what_the_plan_says():
     "name", [name if name in ("mip", "photographs") else pytest.param(name, marks=pytest.mark.network) for name in NAMES]
 )
 def test_every_plan_runs_in_small(tmp_path, name):
-    small = ["--views", "5", "--size", "16", "--budget", "1s", "--in-process", "--output", str(tmp_path / name)]
+    small = ["--views", "5", "--size", "16", "--budget", "1s", "--in-process", "--no-report", "--output", str(tmp_path / name)]
     assert main(["run", "--config", name, *small]) == 0
     results = Results(tmp_path / name)
     assert {record.status for record in results.records} == {"ok"}
     assert len(results.records) == len(
         {(run.dataset, run.dataset_params.get("photons"), run.method, str(_own(run))) for run in plan(name).runs}
     )
-    assert (tmp_path / name / "report.html").stat().st_size > 10_000
 
 
 def _own(run) -> tuple[object, ...]:

@@ -29,7 +29,9 @@ def run(
         typer.Option(help="Names, comma-separated; name:preset picks a preset, @tag all of a tag.", autocompletion=method_names),
     ] = None,
     datasets: Annotated[list[str] | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
-    scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of NAF or R2-Gaussian.")] = None,
+    scan: Annotated[
+        str | None, typer.Option(help="A scan of your own (a folder with scan.yaml, a file of NAF or R2-Gaussian), or a folder of scans.")
+    ] = None,
     volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
     views: Annotated[list[str] | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
     size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
