@@ -26,7 +26,7 @@ def merge(folders: Folders, output: Annotated[Path, typer.Option(help="The resul
         console.print(escape(f"conflict: {text}"), soft_wrap=True)
     for text in merged.problems:
         console.print(escape(f"warning: {text}"), soft_wrap=True)
-    new = f"{merged.attempts} new records, {merged.volumes} volumes and {merged.cases} cases"
+    new = f"new records: {merged.attempts}, volumes: {merged.volumes}, cases: {merged.cases}"
     console.print(escape(f"{output}: {merged.runs} runs ({new})"), soft_wrap=True)
     results = Results(output)
     Store(output).write_table(results.records)
