@@ -25,6 +25,7 @@ from benchmark.machine import stacks
 from benchmark.machine.environment import HOME
 from benchmark.machine.interpreter import PYTHON
 from benchmark.machine.threads import set_variables
+from benchmark.plugins.isolation import isolated
 from benchmark.storage.atomic import StorageError
 
 GRACE = 10.0  # [s] to finish a step and write a checkpoint
@@ -60,7 +61,8 @@ def _execute_here(folder: Path, on_event: OnEvent, *, show_output: bool) -> Outc
                 diverted.enter_context(contextlib.redirect_stderr(shown))
             else:
                 diverted.enter_context(contextlib.redirect_stderr(_Tee(file, sys.stderr)))
-            work(folder, read_job(folder), outside)
+            with isolated():
+                work(folder, read_job(folder), outside)
     except FileNotFoundError:
         raise
     except OSError as error:  # not from the method: its errors are results

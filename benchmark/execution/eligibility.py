@@ -8,7 +8,8 @@ from pathlib import Path
 from benchmark.errors import InputError
 from benchmark.machine.environment import needs
 from benchmark.machine.memory import BASE_MEMORY, amount
-from benchmark.plugins.specs import MethodSpec, resolve
+from benchmark.plugins.isolation import call
+from benchmark.plugins.specs import MethodSpec
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.runtime.weights import Weights
 from benchmark.scan.case import Case
@@ -36,7 +37,7 @@ def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
         return f"understands {understood}; the views of this scan are {MEASURED[case.scan.composite]}"
     if method.skip is None:
         return ""
-    return str(resolve(method.skip)(case.scan, method.params(**spec.method_params)) or "")
+    return str(call(method.skip, case.scan, method.params(**spec.method_params)) or "")
 
 
 def _memory_shortage(method: MethodSpec, case: Case, memory_bytes: int | None) -> str:
