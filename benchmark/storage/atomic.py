@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+from benchmark.storage import litter
 
 
 class StorageError(RuntimeError):
@@ -63,7 +64,7 @@ def create(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder; when the block ends well, it becomes `path`, which must not hold anything. Raise StorageError."""
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    temporary = litter.temporary(path)
     try:
         temporary.mkdir()
         yield temporary
@@ -88,7 +89,7 @@ def _create_exclusively(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    temporary = litter.temporary(path)
     try:
         yield temporary
     except FileExistsError:
