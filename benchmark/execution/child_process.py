@@ -122,7 +122,8 @@ def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: S
         dumped = stacks.request(process.pid, folder / stacks.FILE)
 
     output = Output(log, on_event) if options.show_output else None
-    with log.open("wb") as file, _child(folder, options, file) as process, Watchdog(process.pid, options.memory_bytes, dump) as watchdog:
+    with log.open("wb") as file, Watchdog(options.memory_bytes) as watchdog, _child(folder, options, file) as process:
+        watchdog.start(process.pid, dump)
         in_time = _follow(process, options.timeout, listen, stop, output)
         if not in_time:
             dump()
