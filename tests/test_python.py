@@ -98,8 +98,8 @@ def test_a_plan_may_be_a_mapping(tmp_path: Path) -> None:
     plan = {"datasets": ["ball"], "methods": [{"sart": {"grid": {"relaxation": [0.25, 0.5]}, "iterations": 1}}], "views": (5,), "size": 8}
     table = benchmark.run(config=plan, **HERE, output=tmp_path)
     assert len(table) == 2
-    with pytest.raises(benchmark.InputError, match="metods: expected one of .*Did you mean 'methods'"):
-        benchmark.run(config={**plan, "metods": "fdk"}, **HERE, output=tmp_path)
+    with pytest.raises(benchmark.InputError, match="methodz: expected one of .*Did you mean 'methods'"):
+        benchmark.run(config={**plan, "methodz": "fdk"}, **HERE, output=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_plan_may_be_a_mapping(tmp_path: Path) -> None:
         ({"views": 0}, "--views 0"),
         ({"views": [[1, 1]]}, "--views [[1,1]]"),
         ({"budget": 20}, "--budget 20"),
-        ({"set": {"fdk.fliter": "hann"}}, "--set fdk.fliter=hann"),
+        ({"set": {"fdk.filterr": "hann"}}, "--set fdk.filterr=hann"),
         ({"timeout": -1}, "--timeout -1"),
         ({"device": "gpu"}, "--device gpu"),
         ({"memory": 5}, "--memory 5"),
@@ -249,8 +249,8 @@ def test_reconstruct_says_why_there_is_no_volume() -> None:
     maxima = benchmark.Scan(case.scan.projections, case.scan.geometry, composite="max")
     with pytest.raises(benchmark.InputError, match="method fdk: expected a scan that it can reconstruct, found understands"):
         benchmark.reconstruct("fdk", maxima, progress=False)
-    with pytest.raises(benchmark.InputError, match="fdk.fliter: expected one of .*Did you mean 'filter'"):
-        benchmark.reconstruct("fdk", case, fliter="hann")
+    with pytest.raises(benchmark.InputError, match="fdk.filterr: expected one of .*Did you mean 'filter'"):
+        benchmark.reconstruct("fdk", case, filterr="hann")
     with pytest.raises(benchmark.InputError, match="scan: expected a Scan or a Case.*found ndarray"):
         benchmark.reconstruct("fdk", case.scan.projections)  # type: ignore[arg-type]
 
@@ -276,7 +276,7 @@ def test_a_case_of_a_name_of_a_scan_and_of_a_volume(tmp_path: Path) -> None:
         ("bal", {}, "expected one of .*Did you mean 'ball'"),
         ("no/such.nii.gz", {}, "expected a file or folder, or the name of a dataset, found none"),
         ("ball", {"views": [1, 1]}, "views: expected every view index once"),
-        ("ball", {"vews": 3}, "expected one of .*Did you mean 'views'"),
+        ("ball", {"viewss": 3}, "expected one of .*Did you mean 'views'"),
     ],
 )
 def test_a_wrong_case_is_said(source: str, values: dict[str, Any], message: str) -> None:

@@ -19,6 +19,7 @@ def merge(folders: Folders, output: Annotated[Path, typer.Option(help="The resul
     from benchmark.records.store import Store
     from benchmark.report.reporters import write_reports
     from benchmark.sharing.merge import merge as merge_results
+    from benchmark.sweep.claims import tidy
 
     console = open_console()
     merged = merge_results(folders, output)
@@ -26,8 +27,9 @@ def merge(folders: Folders, output: Annotated[Path, typer.Option(help="The resul
         console.print(escape(f"conflict: {text}"), soft_wrap=True)
     for text in merged.problems:
         console.print(escape(f"warning: {text}"), soft_wrap=True)
-    new = f"{merged.attempts} new records, {merged.volumes} volumes and {merged.cases} cases"
+    new = f"new records: {merged.attempts}, volumes: {merged.volumes}, cases: {merged.cases}"
     console.print(escape(f"{output}: {merged.runs} runs ({new})"), soft_wrap=True)
+    tidy(output)
     results = Results(output)
     Store(output).write_table(results.records)
     paths, problems = write_reports(registry(), results)

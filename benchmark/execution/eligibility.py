@@ -8,7 +8,8 @@ from pathlib import Path
 from benchmark.errors import InputError
 from benchmark.machine.environment import needs
 from benchmark.machine.memory import BASE_MEMORY, amount
-from benchmark.plugins.specs import MethodSpec, resolve
+from benchmark.plugins.isolation import call
+from benchmark.plugins.specs import MethodSpec
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.runtime.weights import Weights
 from benchmark.scan.case import Case
@@ -39,7 +40,7 @@ def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
         return "no ray of the scan is attenuated: all line integrals are 0 or less (the volume may lie between the rays)"
     if method.skip is None:
         return ""
-    return str(resolve(method.skip)(case.scan, method.params(**spec.method_params)) or "")
+    return str(call(method.skip, case.scan, method.params(**spec.method_params)) or "")
 
 
 def _memory_shortage(method: MethodSpec, case: Case, memory_bytes: int | None) -> str:

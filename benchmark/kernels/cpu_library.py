@@ -21,6 +21,7 @@ from filelock import FileLock
 from benchmark.errors import InputError, MissingDependency
 from benchmark.kernels.declarations import CPU
 from benchmark.kernels.sources import CPU_SOURCES, SHARED_SOURCES
+from benchmark.storage import litter
 from benchmark.storage.atomic import replacing
 from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder, own_cache_folder
 from benchmark.storage.sealed import is_intact, is_ours, seal
@@ -89,6 +90,7 @@ def build() -> Path:
         if not is_intact(path):
             _build_to(path, [compiler, *OPTIMISE, *tuning_flags(compiler), INCLUDE, "-c", str(source)])
 
+    litter.clear_once(folder)
     if is_intact(target):
         return target
     prove_folder(folder, f"cache {folder}", MOVE_CACHE)

@@ -15,8 +15,9 @@ from benchmark.machine.environment import needs
 from benchmark.plan.entries import Entry, resolve_entry
 from benchmark.plan.offers import Offers
 from benchmark.plan.plan import ScanFolder, apply_sets
+from benchmark.plugins.isolation import call
 from benchmark.plugins.registry import Registry
-from benchmark.plugins.specs import DatasetSpec, resolve
+from benchmark.plugins.specs import DatasetSpec
 from benchmark.scan.case import Case
 
 
@@ -27,7 +28,7 @@ def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
     if not path.exists() and "*" not in path.name:
         raise InputError(where, expected="a file or folder", found="none")
     for spec in openers.values():
-        if resolve(spec.opens[what])(path):
+        if call(spec.opens[what], path):
             return spec
     kinds = "; ".join(f"{name}: {spec.summary}" for name, spec in openers.items())
     fix = f"Describe your own files: python -m benchmark new-scan {shlex.quote(str(path))}" if what == "scan" and path.is_dir() else ""
@@ -71,7 +72,7 @@ def scan_folder(registry: Registry, path: Path, chosen: str | None = None) -> Sc
 
     Hidden files are no part of it.
     """
-    if not path.is_dir() or any(resolve(spec.opens["scan"])(path) for spec in registry.datasets.values() if "scan" in spec.opens):
+    if not path.is_dir() or any(call(spec.opens["scan"], path) for spec in registry.datasets.values() if "scan" in spec.opens):
         return None
     scans, others = [], []
     for inside in sorted(inside for inside in path.iterdir() if not inside.name.startswith(".")):
@@ -95,7 +96,7 @@ def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
     """Return the case of a dataset with these resolved parameters. Raise MissingDependency if a module that it needs is missing."""
     check_modules(spec)
     with collected_notes() as notes:
-        case = resolve(spec.target)(spec.params(**values))
+        case = call(spec.target, spec.params(**values))
     if not isinstance(case, Case):
         raise TypeError(f"a dataset must return a benchmark.api.Case, '{spec.name}' returned {type(case).__name__}")
     return dataclasses.replace(case, notes=tuple(dict.fromkeys((*case.notes, *notes)))) if notes else case

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from benchmark.records import nifti
 from benchmark.records.record import SCHEMA_VERSION, RunRecord
 from benchmark.records.results import Results, StoredCase, attempt_number
 from benchmark.scan.case import Case
-from benchmark.storage import atomic, mapped
+from benchmark.storage import atomic, litter, mapped
 from benchmark.storage.checked_json import with_digest
 from benchmark.storage.visible import csv_text
 from benchmark.storage.writable import prove_folder
@@ -51,16 +50,12 @@ class Store:
                 fix="Free some space or choose another --output.",
             )
 
-    def leftovers(self) -> list[Path]:
-        """Return half-written volumes and cases, of running writes or killed sweeps. They are never read."""
-        return [*self.folder.glob("runs/*/.????????-*.nii.gz"), *self.folder.glob("cases/.????????-*")]
-
     def write_case(self, case: Case, dataset: str, dataset_params: dict[str, Any]) -> None:
         """Store all data that scoring needs, once per digest."""
         final = self.folder / "cases" / case.digest
         if (final / "case.json").exists():
             return
-        temporary = final.with_name(f".{uuid.uuid4().hex[:8]}-{case.digest}")
+        temporary = litter.temporary(final)
         try:
             temporary.mkdir(parents=True)
             self._write_case_files(temporary, case, dataset, dataset_params)

@@ -67,7 +67,7 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
     times = {section_title(*key): part for key, part in times_to_quality(results).groupby(GROUP, sort=False, dropna=False)}
     beside = side_by_side(results)
     parameters = methods(results, table)
-    anchors = {entry["label"]: entry["anchor"] for entry in reversed(parameters)}  # the first of several
+    anchors = {entry["label"]: f"#{entry['anchor']}" for entry in reversed(parameters)}  # the first of several
     tags = _tags(results, names)
     leaderboard = [
         {

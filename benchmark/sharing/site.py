@@ -31,7 +31,7 @@ from benchmark.report.leaderboard import boards
 from benchmark.report.page import SCRIPTS, STYLES, WEB, script_text, section_charts, shown_runs
 from benchmark.report.provenance import cases as case_facts
 from benchmark.report.provenance import environment
-from benchmark.report.sheet import head, number, summary_sheet, word
+from benchmark.report.sheet import head, linked, number, summary_sheet, word
 from benchmark.report.summary import labelled, remark, sections, summarise
 from benchmark.report.viewers import Viewers
 from benchmark.sharing.tame import TEXT, clean, cleaned, file_names, tamed
@@ -55,6 +55,7 @@ class Site:
         self.table = cased(results.records)
         self.method_pages = file_names("method", sorted(set(self.table["label"])))
         self.case_pages = file_names("case", sorted(set(self.table["of_case"])))
+        self.tags = {label: list(self._part(self.table[self.table["label"] == label]).records[0].tags) for label in self.method_pages}
         self._templates = _templates()
 
     def files(self) -> dict[str, str]:
@@ -74,7 +75,9 @@ class Site:
             self.notes.append(f"{page}: could not be made ({type(error).__name__}: {one_line(error)})")
             found[page] = self._render("missing.html.j2", name=page)
 
-    def _render(self, template: str, scripts: Sequence[str] = ("tables.js",), **values: Any) -> str:
+    def _render(
+        self, template: str, scripts: Sequence[str] = ("memory.js", "tables.js"), *, facts: Any = None, stacks: Any = None, **values: Any
+    ) -> str:
         style = "\n".join([*((WEB / name).read_text(encoding="utf-8") for name in STYLES), (OWN / "site.css").read_text(encoding="utf-8")])
         script = "\n".join((WEB / name).read_text(encoding="utf-8") for name in scripts)
         return self._templates.get_template(template).render(
@@ -83,6 +86,8 @@ class Site:
             script=script,
             style_hash=_hash(style),
             script_hash=_hash(script),
+            data=script_text(cleaned(plain({"tags": self.tags, **(facts or {})}))),
+            stacks=stacks or {},
             program=f"{DISTRIBUTION} {project_version()}",
             **values,
         )
@@ -99,14 +104,14 @@ class Site:
 
     def _index(self) -> str:
         good = self.table[self.table["status"] == "ok"]
-        facts = [
+        counts = [
             ("runs finished", f"{len(good)} of {len(self.table)}"),
             ("cases", str(len(self.case_pages))),
             ("methods", str(len(self.method_pages))),
         ]
         return self._render(
             "index.html.j2",
-            facts=facts,
+            counts=counts,
             boards=self._boards(),
             methods=self._methods(),
             cases=[self._cover(name) for name in self.case_pages],
@@ -119,7 +124,7 @@ class Site:
             found = [
                 {
                     "title": board.title,
-                    "table": self._linked(board_tables.sheet(board)) if len(board.rows) else None,
+                    "table": linked(board_tables.sheet(board), self.method_pages) if len(board.rows) else None,
                     "remark": board.caption,
                 }
                 for board in boards(self.results)
@@ -132,15 +137,9 @@ class Site:
         summary = summarise(labelled(self.results.records))
         known = [score for score in scores(summary.columns) if score.protocol == "strict" and summary[score.name].notna().any()]
         return [
-            {"title": title, "table": self._linked(summary_sheet(part, known)), "remark": remark(part)} for title, part in sections(summary)
+            {"title": title, "table": linked(summary_sheet(part, known), self.method_pages), "remark": remark(part)}
+            for title, part in sections(summary)
         ]
-
-    def _linked(self, sheet: dict[str, Any]) -> dict[str, Any]:
-        """Link the names of methods to their pages."""
-        place = next(index for index, column in enumerate(sheet["columns"]) if column["heading"] == "Method")
-        for row in sheet["rows"]:
-            row["cells"][place]["page"] = self.method_pages.get(row["cells"][place]["text"], "")
-        return sheet
 
     def _methods(self) -> dict[str, Any]:
         columns = [head("Runs"), head("Method", word=True), head("Cases"), head("Tags", word=True), head("Code", word=True)]
@@ -149,11 +148,10 @@ class Site:
             runs = self.table[self.table["label"] == label]
             record = self._part(runs).records[0]
             code = " ".join(filter(None, map(str, (record.plugin.get("distribution", ""), record.plugin.get("version", "")))))
-            linked = word(label) | {"page": self.method_pages[label]}
             counts = (float(len(runs)), float(runs["of_case"].nunique()))
-            cells = [number(counts[0], 0), linked, number(counts[1], 0), word(", ".join(record.tags)), word(code)]
-            rows.append({"cells": cells, "failed": False})
-        return {"columns": columns, "rows": rows}
+            cells = [number(counts[0], 0), word(label), number(counts[1], 0), word(", ".join(record.tags)), word(code)]
+            rows.append({"cells": cells, "failed": False, "views": ""})
+        return linked({"columns": columns, "rows": rows}, self.method_pages)
 
     def _cover(self, name: str) -> dict[str, Any]:
         """Return the link to a case, with a slice of it."""
@@ -203,13 +201,12 @@ class Site:
         rows = []
         for (case, views, size, noise, settings), part in runs.groupby(LOOKS, sort=True, dropna=False):
             good = part[part["status"] == "ok"]
-            linked = word(case) | {"page": self.case_pages[case]}
-            cells = [number(views, 0), linked, number(size, 0), word(noise), word(settings)]
+            cells = [number(views, 0), word(case) | {"link": self.case_pages[case]}, number(size, 0), word(noise), word(settings)]
             cells += [number(good[column.name].mean() if len(good) else None, column.decimals) for column in known]
             bad = part[part["status"] != "ok"]
             note = "; ".join(dict.fromkeys(f"{run.status}: {run.reason.splitlines()[0] if run.reason else ''}" for run in bad.itertuples()))
             cells += [number(float(len(good)), 0, text=f"{len(good)}/{len(part)}" if len(bad) else None), word(note)]
-            rows.append({"cells": cells, "failed": not len(good)})
+            rows.append({"cells": cells, "failed": not len(good), "views": views})
         return {"columns": columns, "rows": rows}
 
     # -- cases ------------------------------------------------------------------------------------------------------
@@ -227,7 +224,7 @@ class Site:
         blocks = [
             {
                 "title": title,
-                "table": self._linked(summary_sheet(rows, known)),
+                "table": linked(summary_sheet(rows, known), self.method_pages),
                 "remark": remark(rows),
                 "chart": charts[title],
                 "viewers": viewers.by_section.get(title, []),
@@ -248,7 +245,7 @@ class Site:
             name=name,
             about=[(key, text) for key, text in about if text],
             blocks=blocks,
-            data=script_text(cleaned(plain(facts))),
+            facts=facts,
             stacks=viewers.stacks,
             data_facts=case_facts(part),
             problems=[_without_folder(problem, self.results.folder) for problem in part.problems],
@@ -268,7 +265,12 @@ def _templates() -> Environment:
         return clean(value, TEXT) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     return Environment(
-        loader=FileSystemLoader(OWN), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=finalize
+        loader=FileSystemLoader([OWN, WEB]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=finalize,
     )
 
 

@@ -7,9 +7,10 @@ import ctypes
 import errno
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+from benchmark.storage import litter
 
 REMEDY = "Files stored earlier are unharmed: free space or fix the permissions, then run the same command again."
 
@@ -65,7 +66,7 @@ def create(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder; when the block ends well, it becomes `path`, which must not hold anything. Raise StorageError."""
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    temporary = litter.temporary(path)
     try:
         temporary.mkdir()
         yield temporary
@@ -113,7 +114,7 @@ def _create_exclusively(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    temporary = litter.temporary(path)
     try:
         yield temporary
     except FileExistsError:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from benchmark.storage import litter
 from benchmark.storage.archive import Arrays, read_archive
 from benchmark.storage.atomic import replacing
 from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
@@ -26,6 +27,7 @@ def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], 
     name = hashlib.sha256(json.dumps(list(key), sort_keys=True).encode()).hexdigest()[:24]
     folder = cache_folder() / kind
     path = folder / f"{name}.npz"
+    litter.clear_once(folder)
     found = read_arrays(path)
     if found is not None:
         return found

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import re
@@ -21,14 +22,14 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import filelock
 
 from benchmark.records.results import attempt_number
-from benchmark.storage import atomic
+from benchmark.storage import atomic, litter
 from benchmark.storage.checked_json import read_checked
 
 HEARTBEAT = 15.0  # [s]
@@ -55,7 +56,7 @@ class Claims:
             _persist(lambda: self.scratch.mkdir(parents=True, exist_ok=True))
         except OSError as error:
             raise atomic.StorageError(Path(error.filename or self._lease.parent), error) from error
-        self._clear_away_the_dead()
+        self._tidy()
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
@@ -143,6 +144,9 @@ class Claims:
         with contextlib.suppress(NotImplementedError):  # file systems without locks: sweeps are judged by the age of their files
             try:
                 self._lock.acquire(timeout=10)
+                while not Path(self._lock.lock_file).exists():  # removed as litter before it was locked
+                    self._lock.release()
+                    self._lock.acquire(timeout=10)
             except OSError as error:
                 if error.errno not in WITHOUT_LOCKS:
                     raise
@@ -160,20 +164,66 @@ class Claims:
                 else:
                     self._write_lease()
 
-    def _clear_away_the_dead(self) -> None:
-        """Remove the scratch and unfinished files of killed sweeps of this machine."""
-        for lease in self._others():
-            if not self._is_alive(lease.stem):
-                shutil.rmtree(self.folder / ".jobs" / lease.stem, ignore_errors=True)
-                _remove(lease)
-                _remove(lease.with_suffix(".lock"))
-                for state in self._lease.parent.glob(f"*{lease.stem}.now"):
-                    _remove(state)
-        for half in self._lease.parent.glob(".????????-*.json"):
-            lock = half.with_name(half.stem.rpartition("-")[2]).with_suffix(".lock")
-            if _is_locked(lock) is False:  # the writer holds the lock
-                _remove(half)
-                _remove(lock)
+    def _tidy(self) -> None:
+        """Remove everything that killed sweeps and writers have left: scratch, claims, signs of life, temporary files.
+
+        One process at a time: a claim is judged and removed before another one can take its name.
+        """
+        leases = self._lease.parent
+        litter.clear(self.folder)
+        with _only_one(self.folder) as alone:
+            if not alone:
+                return
+            dead = {lease.stem for lease in self._others() if not self._is_alive(lease.stem) or self._was_left(lease)}
+            known = {lease.stem for lease in leases.glob("*.json")}
+            for claim in self.folder.glob("runs/*/attempt-*.claim"):
+                token = _token(claim)
+                if token in dead or (token not in known and litter.is_old(claim, PATIENCE)):
+                    litter.remove(claim)
+            for scratch in self.folder.glob(".jobs/*"):
+                if scratch.name in dead or (scratch.name not in known and litter.is_old(scratch)):
+                    litter.remove(scratch)
+            for token in dead:
+                litter.remove(leases / f"{token}.json")
+                for state in leases.glob(f"*{token}.now"):
+                    litter.remove(state)
+            for lock in leases.glob("*.lock"):
+                if not lock.with_suffix(".json").exists() and _is_locked(lock) is False:
+                    litter.remove(lock)
+            litter.clear(leases, 0)
+
+    def _was_left(self, lease: Path) -> bool:
+        """Return True for the sign of life of a sweep elsewhere that has given none for long."""
+        try:
+            elsewhere = read_checked(lease).get("machine") != _machine()
+        except (OSError, ValueError):
+            elsewhere = True
+        return elsewhere and litter.is_old(lease)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what killed commands have left in a results folder, and nothing of living ones. What cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        Claims(folder)._tidy()
+        _remove_if_empty(folder / ".jobs")
+        _remove_if_empty(folder / ".sweeps")
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[bool]:
+    """Hold a folder's own lock inside the block, if no other process does and the file system has locks for folders: then yield True."""
+    descriptor = -1
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = True
+    except OSError:
+        alone = False
+    try:
+        yield alone
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _claim(folder: Path, attempt: int) -> Path:
