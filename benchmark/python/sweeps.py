@@ -67,8 +67,9 @@ def run(
     `set={"zerorf.steps": 50}`. A method may be a MethodSpec, whose function and parameters lie in a module. `config` may be a plan as
     a mapping. `timeout` is in seconds and `memory` in bytes if they are numbers; `photons="none"` is noise-free. `serve` is True or a port.
 
-    Return one row per run with the columns of tables/runs.csv (see `Results.frame`); `table.attrs["output"]` is the results folder. A run
-    that failed or was skipped is a row with its `reason`. `progress=False` prints nothing; warnings then go to the logger 'benchmark'.
+    Return one row per run, in the plan's order, with the columns of tables/runs.csv (see `Results.frame`); `table.attrs["output"]` is the
+    results folder. A run that failed or was skipped is a row with its `reason`. `progress=False` prints nothing; warnings then go to the
+    logger 'benchmark'.
 
     Raise InputError for wrong values, before any run. KeyboardInterrupt ends the runs under way, keeps what is finished, and is raised
     again; the same call resumes.
