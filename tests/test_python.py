@@ -162,7 +162,7 @@ def test_without_progress_nothing_is_printed_but_warnings_are_logged(
 
 
 def test_a_failed_run_is_a_row_with_its_reason(tmp_path: Path) -> None:
-    table = benchmark.run([BAD, "fdk"], **BALL, output=tmp_path, report=False, progress=False)
+    table = benchmark.run([BAD, "fdk"], **BALL, **HERE, output=tmp_path)
     assert table.set_index("method")["status"].to_dict() == {"bad": "failed", "fdk": "ok"}
     assert table.set_index("method")["reason"]["bad"] == "ValueError: this method is broken"
 
