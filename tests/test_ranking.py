@@ -180,6 +180,8 @@ def markdown(results: Results) -> Rows:
     found: Rows = {}
     for block in (_written(results) / "summary.md").read_text().split("### ")[1:]:
         title, *lines = block.splitlines()
+        if title.startswith("Leaderboard"):
+            continue
         heads, _, *rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines if line.startswith("|")]
         for cells in rows:
             row = dict(zip(heads, cells, strict=True))

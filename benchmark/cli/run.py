@@ -29,7 +29,9 @@ def run(
         typer.Option(help="Names, comma-separated; name:preset picks a preset, @tag all of a tag.", autocompletion=method_names),
     ] = None,
     datasets: Annotated[list[str] | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
-    scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of NAF or R2-Gaussian.")] = None,
+    scan: Annotated[
+        str | None, typer.Option(help="A scan of your own (a folder with scan.yaml, a file of NAF or R2-Gaussian), or a folder of scans.")
+    ] = None,
     volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
     views: Annotated[list[str] | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
     size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
@@ -42,7 +44,7 @@ def run(
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
     budget: Annotated[str | None, typer.Option(help="Budget of each run: 300s, 5min, 500steps, 2e9samples or 200projections.")] = None,
     timeout: Annotated[str | None, typer.Option(help="End a run that takes longer than this, such as 20min.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Memory limit of each run's process, such as 8GB.")] = None,
+    memory: Annotated[str | None, typer.Option(help="End a run whose processes take more memory than this, such as 8GB.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:0.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each run (default: its share of the cores).")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Concurrent runs on this machine; on GPUs, one per GPU.")] = 1,
@@ -57,11 +59,12 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and their state; run nothing.")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: execute runs in this process.")] = False,
+    show_output: Annotated[bool, typer.Option("--show-output", help="Show what the methods print, while they run.")] = False,
     serve: Annotated[bool, typer.Option("--serve", help="Show a live page with running losses to browsers of this machine.")] = False,
     serve_port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port of --serve (default: any free one).")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
-    from benchmark.errors import collected_notes, note
+    from benchmark.errors import InputError, collected_notes, note
     from benchmark.plugins.registry import registry
     from benchmark.sweep.request import Request
 
@@ -88,6 +91,7 @@ def run(
         validate_every=validate_every,
         tensorboard=tensorboard,
         in_process=in_process,
+        show_output=show_output,
         rerun=rerun,
         command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
     )
@@ -102,6 +106,8 @@ def run(
     from benchmark.live.server import served  # not for a list of runs
 
     port = serve_port if serve_port is not None else 0 if serve else None
+    if port is not None and in_process:
+        raise InputError("--serve", expected="a process per run", found="--in-process", fix="Give one of the two.")
     with served(plan.output, port, lambda text: open_console().print(escape(text), soft_wrap=True)):
         return _sweep(registry(), request, plan, options, report=not no_report)
 

@@ -26,7 +26,7 @@ def merge(folders: Folders, output: Annotated[Path, typer.Option(help="The resul
         console.print(escape(f"conflict: {text}"), soft_wrap=True)
     for text in merged.problems:
         console.print(escape(f"warning: {text}"), soft_wrap=True)
-    new = f"{merged.attempts} new records, {merged.volumes} volumes and {merged.cases} cases"
+    new = f"new records: {merged.attempts}, volumes: {merged.volumes}, cases: {merged.cases}"
     console.print(escape(f"{output}: {merged.runs} runs ({new})"), soft_wrap=True)
     results = Results(output)
     Store(output).write_table(results.records)
@@ -37,6 +37,25 @@ def merge(folders: Folders, output: Annotated[Path, typer.Option(help="The resul
     return 1 if merged.problems or problems else 0
 
 
+def publish(
+    folders: Folders,
+    output: Annotated[Path, typer.Option(help="The folder of the site: new, or an earlier site.")],
+    title: Annotated[str, typer.Option(help="Title of the site (default: the names of the folders).")] = "",
+) -> int:
+    from benchmark.plugins.registry import registry
+    from benchmark.sharing.publish import publish as publish_results
+
+    console = open_console()
+    published = publish_results(folders, output, registry(), title)
+    for text in published.conflicts:
+        console.print(escape(f"conflict: {text}"), soft_wrap=True)
+    for text in published.problems:
+        console.print(escape(f"warning: {text}"), soft_wrap=True)
+    console.print(escape(f"{len(published.paths)} files; open {output / 'index.html'}"), soft_wrap=True)
+    return 1 if published.problems else 0
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(help="Merge results folders into one; sources are only read.")(merge)
+    app.command(help="Write a static site of results: leaderboard, methods, cases.")(publish)

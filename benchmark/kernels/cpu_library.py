@@ -79,7 +79,7 @@ def build() -> Path:
     headers = "".join(
         path.read_text(encoding="utf-8") for path in [*sorted(SHARED_SOURCES.glob("*.h")), *sorted(CPU_SOURCES.glob("*.hpp"))]
     )
-    folder = _kernel_folder()
+    folder = kernel_folder()
     sources = sorted(CPU_SOURCES.glob("*.cpp"))
     digests = [hashlib.sha256((key + headers + source.read_text(encoding="utf-8")).encode()).hexdigest()[:16] for source in sources]
     objects = [folder / f"{source.stem}-{digest}.o" for source, digest in zip(sources, digests, strict=True)]
@@ -100,7 +100,7 @@ def build() -> Path:
     return target
 
 
-def _kernel_folder() -> Path:
+def kernel_folder() -> Path:
     """Return the folder of the built kernels: in the cache, or in the user's own where another user owns that one."""
     for cache in (cache_folder(), own_cache_folder()):
         if is_ours(cache / "kernels"):

@@ -14,7 +14,7 @@ from benchmark.errors import InputError, MissingDependency, Mistakes, collected_
 from benchmark.machine.environment import needs
 from benchmark.plan.entries import Entry, resolve_entry
 from benchmark.plan.offers import Offers
-from benchmark.plan.plan import apply_sets
+from benchmark.plan.plan import ScanFolder, apply_sets
 from benchmark.plugins.registry import Registry
 from benchmark.plugins.specs import DatasetSpec, resolve
 from benchmark.scan.case import Case
@@ -60,16 +60,28 @@ def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | Non
     """
     if scan in registry.datasets or not Path(scan).exists():
         return [(registry.dataset(scan, "scan"), None)]
-    try:
+    folder = scan_folder(registry, Path(scan))
+    if folder is None:
         return [(dataset_for(registry, "scan", Path(scan)), scan)]
-    except InputError:
-        found: list[tuple[DatasetSpec, str | None]] = []
-        for inside in sorted(Path(scan).iterdir()) if Path(scan).is_dir() else ():
-            with contextlib.suppress(InputError):
-                found.append((dataset_for(registry, "scan", inside), str(inside)))
-        if not found:
-            raise
-        return found
+    return [(registry.datasets[name], str(path)) for name, path in folder.scans]
+
+
+def scan_folder(registry: Registry, path: Path, chosen: str | None = None) -> ScanFolder | None:
+    """Return the scans in a folder, of the dataset `chosen` if given; None for one scan by itself, and where there are no scans in it.
+
+    Hidden files are no part of it.
+    """
+    if not path.is_dir() or any(resolve(spec.opens["scan"])(path) for spec in registry.datasets.values() if "scan" in spec.opens):
+        return None
+    scans, others = [], []
+    for inside in sorted(inside for inside in path.iterdir() if not inside.name.startswith(".")):
+        with contextlib.suppress(InputError):
+            spec = dataset_for(registry, "scan", inside)
+            if chosen in (None, spec.name):
+                scans.append((spec.name, inside))
+                continue
+        others.append(inside.name)
+    return ScanFolder(path, tuple(scans), tuple(others)) if scans else None
 
 
 def check_modules(spec: DatasetSpec) -> None:

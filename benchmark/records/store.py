@@ -20,10 +20,11 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.records import nifti
 from benchmark.records.record import SCHEMA_VERSION, RunRecord
-from benchmark.records.results import Results, StoredCase
+from benchmark.records.results import Results, StoredCase, attempt_number
 from benchmark.scan.case import Case
 from benchmark.storage import atomic, mapped
 from benchmark.storage.checked_json import with_digest
+from benchmark.storage.visible import csv_text
 from benchmark.storage.writable import prove_folder
 
 __all__ = ["Results", "Store", "StoredCase"]
@@ -63,7 +64,9 @@ class Store:
         try:
             temporary.mkdir(parents=True)
             self._write_case_files(temporary, case, dataset, dataset_params)
+            atomic.flush_folder(temporary)
             os.rename(temporary, final)
+            atomic.flush(final.parent)
         except OSError as error:
             if not (final / "case.json").exists():  # else another sweep was faster
                 raise atomic.StorageError(final, error) from error
@@ -123,7 +126,7 @@ class Store:
             with atomic.replacing(folder / "volume.nii.gz") as temporary:
                 nifti.write_volume(temporary, volume, case.scan.geometry, case.scan.length_unit)
         data = with_digest(record.model_dump()).encode()
-        number = attempt or 1 + max((int(path.stem[-4:]) for path in folder.glob("attempt-????.json")), default=0)
+        number = attempt or 1 + max((attempt_number(path.name) for path in folder.glob("attempt-*.json")), default=0)
         while True:
             path = folder / f"attempt-{number:04d}.json"
             try:
@@ -147,7 +150,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise atomic.StorageError(path, error) from error
-        atomic.replace_text(path, frame(records).to_csv(index=False))
+        atomic.replace_text(path, csv_text(frame(records)))
         return path
 
 

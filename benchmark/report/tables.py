@@ -19,6 +19,7 @@ from benchmark.report.summary import cell, counted, has_notes, has_pretrained, h
 from benchmark.report.tex import escape
 from benchmark.report.tex import numbers as tex_numbers
 from benchmark.storage import atomic
+from benchmark.storage.visible import csv_text, one_line_of
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
@@ -33,12 +34,12 @@ def write_tables(results: Results) -> list[Path]:
     folder = results.folder / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "runs.csv": results.frame().to_csv(index=False),
-        "summary.csv": summary.to_csv(index=False),
+        "runs.csv": csv_text(results.frame()),
+        "summary.csv": csv_text(summary),
         "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary), quoted(beside)])),
         "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary)])),
-        "curves.csv": curves(results).to_csv(index=False),
-        "time_to_quality.csv": times_to_quality(results).to_csv(index=False),
+        "curves.csv": csv_text(curves(results)),
+        "time_to_quality.csv": csv_text(times_to_quality(results)),
     }
     for name, table in (
         ("leaderboard.csv", joined([board.rows for board in found], BOARD_COLUMNS)),
@@ -46,7 +47,7 @@ def write_tables(results: Results) -> list[Path]:
         ("published.csv", beside),
     ):
         if len(table):
-            texts[name] = table.to_csv(index=False)
+            texts[name] = csv_text(table)
         else:
             (folder / name).unlink(missing_ok=True)  # of runs that are gone
     for name, text in texts.items():
@@ -68,9 +69,13 @@ def markdown(summary: pd.DataFrame) -> str:
             numbers = [f"**{cell(row, c)}**" if leads(row, c) else cell(row, c) for c in COLUMNS]
             place = [*([row["pretrained"]] if fitted else []), *([row["rank"]] if ranks else [])]
             lines.append([str(row["views"]), row["method"], *place, *numbers, counted(row), *([row["note"]] if notes else [])])
-        table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
-        blocks.append(f"### {title}\n\n{table}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))
+        table = "\n".join("| " + " | ".join(_markdown(text) for text in line) + " |" for line in lines)
+        blocks.append(f"### {one_line_of(title)}\n\n{table}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))
     return "\n".join(blocks)
+
+
+def _markdown(text: str) -> str:
+    return one_line_of(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def latex(summary: pd.DataFrame) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from benchmark.storage.archive import Arrays, read_archive
 from benchmark.storage.atomic import replacing
 from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
 from benchmark.storage.writable import prove_folder
-
-Arrays = dict[str, np.ndarray]
 
 
 def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], *, compress: bool = False) -> Arrays:
@@ -43,10 +41,8 @@ def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], 
 def read_arrays(path: Path) -> Arrays | None:
     """Return the arrays in the file; None if it is missing or damaged."""
     try:
-        # Opened here: NumPy does not close a damaged file.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (FileNotFoundError, OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return read_archive(path) or None
+    except (OSError, ValueError):
         return None
 
 

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import socket
 import threading
@@ -26,11 +27,13 @@ from typing import Any
 
 import filelock
 
+from benchmark.records.results import attempt_number
 from benchmark.storage import atomic
 from benchmark.storage.checked_json import read_checked
 
 HEARTBEAT = 15.0  # [s]
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+TOKEN, MOST_CLAIM = r"[0-9a-f]{12}", 100
 PATIENCE = 180.0  # [s] longer than network file systems cache attributes
 
 
@@ -51,7 +54,7 @@ class Claims:
             _persist(self._open_lease)  # before the first claim
             _persist(lambda: self.scratch.mkdir(parents=True, exist_ok=True))
         except OSError as error:
-            raise atomic.StorageError(self._lease.parent, error) from error
+            raise atomic.StorageError(Path(error.filename or self._lease.parent), error) from error
         self._clear_away_the_dead()
         threading.Thread(target=self._beat, daemon=True).start()
         return self
@@ -59,9 +62,10 @@ class Claims:
     def __exit__(self, *error: object) -> None:
         self._ended.set()
         shutil.rmtree(self.scratch, ignore_errors=True)
-        self._lease.unlink(missing_ok=True)
-        self._lock.release()
-        self._lease.with_suffix(".lock").unlink(missing_ok=True)
+        _remove(self._lease)
+        with contextlib.suppress(OSError):
+            self._lock.release()
+        _remove(self._lease.with_suffix(".lock"))
         _remove_if_empty(self.scratch.parent)
         _remove_if_empty(self._lease.parent)
 
@@ -73,8 +77,8 @@ class Claims:
             names = os.listdir(folder)
         except OSError as error:
             raise atomic.StorageError(folder, error) from error
-        recorded = max((number(name) for name in names if name.endswith(".json")), default=0)
-        claimed = max((number(name) for name in names if name.endswith(".claim")), default=0)
+        recorded = max((attempt_number(name) for name in names if name.endswith(".json")), default=0)
+        claimed = max((attempt_number(name) for name in names if name.endswith(".claim")), default=0)
         if claimed > recorded and self._is_alive(_token(_claim(folder, claimed))):
             return None
         attempt = max(recorded, claimed) + 1
@@ -92,9 +96,9 @@ class Claims:
         folder = self.folder / "runs" / run_id
         if (folder / f"attempt-{attempt:04d}.json").exists():
             for path in folder.glob("attempt-*.claim"):
-                if number(path.name) < attempt:
-                    path.unlink(missing_ok=True)
-        _claim(folder, attempt).unlink(missing_ok=True)
+                if attempt_number(path.name) < attempt:
+                    _remove(path)
+        _remove(_claim(folder, attempt))
 
     def alone(self) -> bool:
         """Return True if no other sweep is alive in this folder."""
@@ -113,15 +117,17 @@ class Claims:
         return [path for path in self._lease.parent.glob("*.json") if path != self._lease and not path.name.startswith(".")]
 
     def _is_alive(self, token: str) -> bool:
+        if not re.fullmatch(TOKEN, token):
+            return False
         lease = self.folder / ".sweeps" / f"{token}.json"
         try:
             stamp = lease.stat().st_mtime_ns
             machine = read_checked(lease).get("machine")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError:  # of a folder that this user may not read
+        except PermissionError:  # of a folder that this user may not read
             return True
-        except ValueError:  # still being written, or damaged: judged by its age
+        except (OSError, ValueError):  # still being written, damaged, or a folder of that name: judged by its age
             machine = None
         locked = _is_locked(lease.with_suffix(".lock")) if machine == _machine() else None
         if locked is not None:
@@ -159,22 +165,15 @@ class Claims:
         for lease in self._others():
             if not self._is_alive(lease.stem):
                 shutil.rmtree(self.folder / ".jobs" / lease.stem, ignore_errors=True)
-                lease.unlink(missing_ok=True)
-                lease.with_suffix(".lock").unlink(missing_ok=True)
+                _remove(lease)
+                _remove(lease.with_suffix(".lock"))
                 for state in self._lease.parent.glob(f"*{lease.stem}.now"):
-                    state.unlink(missing_ok=True)
+                    _remove(state)
         for half in self._lease.parent.glob(".????????-*.json"):
             lock = half.with_name(half.stem.rpartition("-")[2]).with_suffix(".lock")
             if _is_locked(lock) is False:  # the writer holds the lock
-                half.unlink(missing_ok=True)
-                lock.unlink(missing_ok=True)
-
-
-def number(name: str) -> int:
-    """Return 2 of 'attempt-0002.json', 0 of any other file."""
-    stem, _, _ = name.partition(".")
-    prefix, _, digits = stem.rpartition("-")
-    return int(digits) if prefix == "attempt" and digits.isdigit() else 0
+                _remove(half)
+                _remove(lock)
 
 
 def _claim(folder: Path, attempt: int) -> Path:
@@ -183,7 +182,8 @@ def _claim(folder: Path, attempt: int) -> Path:
 
 def _token(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(MOST_CLAIM)
     except OSError:
         return ""
 
@@ -220,6 +220,12 @@ def _persist(make: Callable[[], object]) -> None:
         except FileNotFoundError:
             time.sleep(0.01)
     make()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file of ours; one that cannot be removed does no harm."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _remove_if_empty(folder: Path) -> None:
