@@ -56,6 +56,7 @@ def run(
     validate_every: int | str | None = None,
     tensorboard: bool = False,
     in_process: bool = False,
+    show_output: bool = False,
     rerun: Names | None = None,
     serve: bool | int = False,
     report: bool = True,
@@ -98,15 +99,16 @@ def run(
         validate_every=values.text(validate_every),
         tensorboard=tensorboard,
         in_process=in_process,
+        show_output=show_output,
         rerun=values.listed(rerun),
+        serve=(0 if serve is True else serve) if serve is not False else None,
     )
     request = dataclasses.replace(request, command=_call(request))
     with collected_notes():  # told when the cases are loaded
         plan = request.plan(known)
     options = request.options(plan.output)
     request.chosen(plan)  # a wrong name is said before anything begins
-    port = (0 if serve is True else serve) if serve is not False else None
-    with choose_display(progress, plan) as display, served(plan.output, port, display.line):
+    with choose_display(progress, plan) as display, served(plan.output, request.serve, display.line):
         for line in plan.notes:
             display.note(line)
         outcome = request.sweep(known, plan, options, display)
