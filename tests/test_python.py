@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -78,7 +79,7 @@ def test_the_table_is_runs_csv_and_a_second_call_repeats_nothing(tmp_path: Path)
     assert list(written) == list(table) and list(written["run_id"]) == list(table["run_id"])
     np.testing.assert_allclose(written["volume_psnr"], table["volume_psnr"])
     again = benchmark.run([GREY, "fdk"], **BALL, **HERE, output=tmp_path)
-    assert again.equals(table)
+    assert again.equals(table[::-1].reset_index(drop=True))  # in the order asked for
     one = benchmark.run("fdk", **BALL, **HERE, output=tmp_path)  # the rows of this call, not those of the folder
     assert list(one["method"]) == ["fdk"]
     redone = benchmark.run(GREY, **BALL, **HERE, output=tmp_path, rerun="grey")
@@ -107,7 +108,7 @@ def test_a_plan_may_be_a_mapping(tmp_path: Path) -> None:
     [
         ({"methods": ["fdkk"]}, "--methods fdkk"),
         ({"views": 0}, "--views 0"),
-        ({"views": [[1, 1]]}, "--views [[1,1]]"),
+        ({"views": [[1, 1]]}, "--views [1,1]"),
         ({"budget": 20}, "--budget 20"),
         ({"set": {"fdk.filterr": "hann"}}, "--set fdk.filterr=hann"),
         ({"timeout": -1}, "--timeout -1"),
@@ -161,7 +162,7 @@ def test_without_progress_nothing_is_printed_but_warnings_are_logged(
 
 
 def test_a_failed_run_is_a_row_with_its_reason(tmp_path: Path) -> None:
-    table = benchmark.run([BAD, "fdk"], **BALL, output=tmp_path, report=False, progress=False)
+    table = benchmark.run([BAD, "fdk"], **BALL, **HERE, output=tmp_path)
     assert table.set_index("method")["status"].to_dict() == {"bad": "failed", "fdk": "ok"}
     assert table.set_index("method")["reason"]["bad"] == "ValueError: this method is broken"
 
@@ -176,9 +177,7 @@ def test_an_interrupt_is_raised_when_the_runs_have_ended_and_the_same_call_resum
     with pytest.raises(KeyboardInterrupt):
         benchmark.run([GREY, PATIENT], **call)
     assert "Stopped. 1 runs are recorded, 1 remain; the same call resumes." in capsys.readouterr().out
-    for process in eval(marker.read_text()):
-        with pytest.raises(ProcessLookupError):
-            os.kill(process, 0)
+    assert not any(alive(process) for process in json.loads(marker.read_text()))
     before = _records(tmp_path / "results")
     assert [record.spec.method for record in before] == ["grey"]
     resumed = benchmark.run([GREY], **{**call, "set": None})
@@ -189,6 +188,14 @@ def _interrupt_when(marker: Path) -> None:
     while not marker.exists() or not marker.read_text():
         time.sleep(0.05)
     os.kill(os.getpid(), signal.SIGINT)
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _records(folder: Path) -> list[RunRecord]:
@@ -264,9 +271,8 @@ def test_a_case_of_a_name_of_a_scan_and_of_a_volume(tmp_path: Path) -> None:
     np.save(path, volume)
     case = benchmark.load_case(path, spacing=2.0, unit="attenuation", views=4)
     assert case.name == "block" and case.truth is not None and case.truth.max() == pytest.approx(0.02)
-    assert (
-        main(["export-scan", "--scan", "ball", "--format", "folder", "--size", "8", "--views", "6", "--output", str(tmp_path / "s")]) == 0
-    )
+    options = ["--format", "folder", "--size", "8", "--views", "6", "--output", str(tmp_path / "s")]
+    assert main(["export-scan", "ball", *options]) == 0
     assert benchmark.load_case(tmp_path / "s").scan.geometry.views == 6
 
 
@@ -290,4 +296,6 @@ def test_a_volume_that_does_not_fit_has_no_score() -> None:
         benchmark.score(np.zeros((8, 8)), case)
     with pytest.raises(benchmark.InputError, match="1 of 512 voxels are NaN or Inf"):
         benchmark.score(np.where(np.arange(512).reshape(8, 8, 8) == 3, np.nan, 0.0), case)
-    assert case.truth is not None and benchmark.score(case.truth, case)["volume_ssim"] == pytest.approx(1.0)
+    assert case.truth is not None
+    right, empty = (benchmark.score(volume, case)["fit_psnr"] for volume in (case.truth, np.zeros_like(case.truth)))
+    assert right is not None and empty is not None and right > empty + 10

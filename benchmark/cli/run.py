@@ -64,7 +64,7 @@ def run(
     serve_port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port of --serve (default: any free one).")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
-    from benchmark.errors import InputError, collected_notes, note
+    from benchmark.errors import collected_notes, note
     from benchmark.plugins.registry import registry
     from benchmark.sweep.request import Request
 
@@ -92,6 +92,7 @@ def run(
         tensorboard=tensorboard,
         in_process=in_process,
         show_output=show_output,
+        serve=serve_port if serve_port is not None else 0 if serve else None,
         rerun=rerun,
         command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
     )
@@ -105,10 +106,7 @@ def run(
         return _list_runs(registry(), plan, rerun_choice)
     from benchmark.live.server import served  # not for a list of runs
 
-    port = serve_port if serve_port is not None else 0 if serve else None
-    if port is not None and in_process:
-        raise InputError("--serve", expected="a process per run", found="--in-process", fix="Give one of the two.")
-    with served(plan.output, port, lambda text: open_console().print(escape(text), soft_wrap=True)):
+    with served(plan.output, request.serve, lambda text: open_console().print(escape(text), soft_wrap=True)):
         return _sweep(registry(), request, plan, options, report=not no_report)
 
 

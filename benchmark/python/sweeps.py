@@ -56,6 +56,7 @@ def run(
     validate_every: int | str | None = None,
     tensorboard: bool = False,
     in_process: bool = False,
+    show_output: bool = False,
     rerun: Names | None = None,
     serve: bool | int = False,
     report: bool = True,
@@ -67,8 +68,9 @@ def run(
     `set={"zerorf.steps": 50}`. A method may be a MethodSpec, whose function and parameters lie in a module. `config` may be a plan as
     a mapping. `timeout` is in seconds and `memory` in bytes if they are numbers; `photons="none"` is noise-free. `serve` is True or a port.
 
-    Return one row per run with the columns of tables/runs.csv (see `Results.frame`); `table.attrs["output"]` is the results folder. A run
-    that failed or was skipped is a row with its `reason`. `progress=False` prints nothing; warnings then go to the logger 'benchmark'.
+    Return one row per run, in the plan's order, with the columns of tables/runs.csv (see `Results.frame`); `table.attrs["output"]` is the
+    results folder. A run that failed or was skipped is a row with its `reason`. `progress=False` prints nothing; warnings then go to the
+    logger 'benchmark'.
 
     Raise InputError for wrong values, before any run. KeyboardInterrupt ends the runs under way, keeps what is finished, and is raised
     again; the same call resumes.
@@ -97,15 +99,16 @@ def run(
         validate_every=values.text(validate_every),
         tensorboard=tensorboard,
         in_process=in_process,
+        show_output=show_output,
         rerun=values.listed(rerun),
+        serve=(0 if serve is True else serve) if serve is not False else None,
     )
     request = dataclasses.replace(request, command=_call(request))
     with collected_notes():  # told when the cases are loaded
         plan = request.plan(known)
     options = request.options(plan.output)
     request.chosen(plan)  # a wrong name is said before anything begins
-    port = (0 if serve is True else serve) if serve is not False else None
-    with choose_display(progress, plan) as display, served(plan.output, port, display.line):
+    with choose_display(progress, plan) as display, served(plan.output, request.serve, display.line):
         for line in plan.notes:
             display.note(line)
         outcome = request.sweep(known, plan, options, display)

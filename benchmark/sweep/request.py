@@ -49,6 +49,7 @@ class Request:
     tensorboard: bool = False
     in_process: bool = False
     show_output: bool = False
+    serve: int | None = None  # port of the live page, 0 = any free one; None = no page
     rerun: str | None = None  # see Rerun
     command: str = ""  # the command line, for the records
 
@@ -115,6 +116,8 @@ class Request:
         seconds = quantities.duration(self.timeout, "--timeout", mistakes)
         if seconds is not None and self.in_process:
             mistakes.add("--timeout", expected="a process per run, which can be ended", found="--in-process", fix="Give one of the two.")
+        if self.serve is not None and self.in_process:
+            mistakes.add("--serve", expected="a process per run", found="--in-process", fix="Give one of the two.")
         if self.in_process and (self.workers != 1 or self.scheduler):
             found = "--scheduler" if self.scheduler else f"--workers {self.workers}"
             mistakes.add("--in-process", expected="one run at a time here", found=found)
