@@ -185,11 +185,10 @@ class Claims:
                     litter.remove(scratch)
             for token in dead:
                 litter.remove(leases / f"{token}.json")
-                for state in leases.glob(f"*{token}.now"):
-                    litter.remove(state)
-            for lock in leases.glob("*.lock"):
-                if not lock.with_suffix(".json").exists() and _is_locked(lock) is False:
-                    litter.remove(lock)
+            for path in leases.glob("[0-9a-f]*.*"):  # a lock, and what the sweep said about its runs
+                if not path.with_suffix(".json").exists() and _is_locked(path.with_suffix(".lock")) is False:
+                    litter.remove(path)
+                    litter.remove(path.with_suffix(".lock"))
             litter.clear(leases, 0)
 
     def _was_left(self, lease: Path) -> bool:
