@@ -101,7 +101,7 @@ def dicom(path: Path) -> None:
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
     meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     buffer = io.BytesIO()
-    pydicom.filewriter.write_file_meta_info(buffer, meta)
+    pydicom.filewriter.write_file_meta_info(buffer, meta)  # type: ignore[arg-type]
     path.write_bytes(bytes(128) + b"DICM" + buffer.getvalue() + deflated(-15))
 
 

@@ -43,9 +43,11 @@ def test_a_console_sends_no_escape_sequence_of_a_name():
 
 
 def test_no_cell_of_a_csv_file_is_a_formula_or_two_lines():
-    table = pd.DataFrame({"name": ['=HYPERLINK("http://x")', "@x", "+1+cmd|x", "-5.5", "-", "two\nlines", "a" * 100_000], "value": range(7)})
+    table = pd.DataFrame(
+        {"name": ['=HYPERLINK("http://x")', "@x", "+1+cmd|x", "-5.5", "-", "two\nlines", "a" * 100_000], "value": range(7)}
+    )
     found = pd.read_csv(io.StringIO(csv_text(table)), dtype=str)
-    assert list(found["name"][:6]) == ["'=HYPERLINK(\"http://x\")", "'@x", "'+1+cmd|x", "-5.5", "-", "two lines"]
+    assert list(found["name"][:6]) == ['\'=HYPERLINK("http://x")', "'@x", "'+1+cmd|x", "-5.5", "-", "two lines"]
     assert len(found["name"][6]) < 3000 and list(found["value"]) == [str(row) for row in range(7)]
 
 
