@@ -232,15 +232,23 @@ def test_a_hook_that_raises_or_does_not_exist_is_set_aside():
         def register_methods(self):
             raise SystemExit("enough")
 
+    class Stop(KeyboardInterrupt):
+        pass
+
+    class Stops:
+        @hookimpl
+        def register_methods(self):
+            raise Stop("no more")
+
     class Nothing:
         @hookimpl
         def register_methods(self):
             return None
 
     registry = tiny_registry()
-    for plugin in (Raises(), Misspelt(), Arguments(), Nothing(), Exits()):
+    for plugin in (Raises(), Misspelt(), Arguments(), Nothing(), Exits(), Stops()):
         registry.add(plugin, type(plugin).__name__)
-    assert [problem.source for problem in registry.problems] == ["Raises", "Misspelt", "Arguments", "Nothing", "Exits"]
+    assert [problem.source for problem in registry.problems] == ["Raises", "Misspelt", "Arguments", "Nothing", "Exits", "Stops"]
     assert registry.problems[0].reason == "register_methods() failed: RuntimeError: no luck"
     assert "register_method" in registry.problems[1].reason
     assert "grey" in registry.methods

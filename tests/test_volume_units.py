@@ -153,7 +153,7 @@ def test_archives_that_unpack_to_far_more_than_they_announce(tmp_path, monkeypat
     content = bytearray(header)
     content[108:112] = np.float32(1 << 30).tobytes()  # vox_offset: a gigabyte of extensions
     (tmp_path / "x.nii.gz").write_bytes(gzip.compress(bytes(content)))
-    with pytest.raises(InputError, match="expected voxels within the first 16 MiB"):
+    with pytest.raises(InputError, match="expected voxels behind the header, within the first 16 MiB"):
         read_volume_file(tmp_path / "x.nii.gz")
 
 
@@ -193,7 +193,7 @@ def test_tiff_pages_and_npz_headers_that_are_bombs(tmp_path, monkeypatch):
 def test_memory_of_a_container(tmp_path, monkeypatch):
     whole = limits.memory_limit()
     (tmp_path / "memory.max").write_text("1073741824\n")
-    monkeypatch.setattr(limits, "CONTAINER", (str(tmp_path / "memory.max"), str(tmp_path / "none")))
+    monkeypatch.setattr(limits, "GROUPS", {"": (str(tmp_path), "memory.max")})
     assert limits.memory_limit() == min(whole, 1 << 29)
     (tmp_path / "memory.max").write_text("max\n")
     assert limits.memory_limit() >= whole

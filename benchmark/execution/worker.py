@@ -7,6 +7,7 @@ original standard output; the method's own prints go to the log.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import os
 import signal
@@ -22,6 +23,8 @@ from benchmark.execution.job import read_job
 from benchmark.execution.options import OnEvent
 from benchmark.machine import stacks
 from benchmark.storage.json_values import dumps
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def main(folder: Path) -> None:
@@ -41,6 +44,8 @@ def main(folder: Path) -> None:
 
 def _follow_parent(parent: int) -> None:
     """End this process and its children soon after the parent is gone (killed hard, terminal closed)."""
+    with contextlib.suppress(OSError, AttributeError):  # Linux: even a stopped process ends then, which cannot watch
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def watch() -> None:
         while os.getppid() == parent:

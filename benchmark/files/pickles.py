@@ -149,10 +149,19 @@ class _Reader(_PYTHON_READER):
 
     dispatch[pickle.DICT[0]] = load_dict
 
+    def load_bytearray8(self) -> None:
+        length = int.from_bytes(self.read(8), "little")
+        content = self.read(length)  # before memory of that length is taken
+        if len(content) < length:
+            raise EOFError("cut off")
+        self.append(bytearray(content))
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
     def load_refused(self) -> None:
         raise _Refused("a set, or a buffer")
 
-    for _code in (pickle.ADDITEMS, pickle.FROZENSET, pickle.EMPTY_SET, pickle.BYTEARRAY8, pickle.NEXT_BUFFER):
+    for _code in (pickle.ADDITEMS, pickle.FROZENSET, pickle.EMPTY_SET, pickle.NEXT_BUFFER):
         dispatch[_code[0]] = load_refused
 
 

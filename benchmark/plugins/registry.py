@@ -92,7 +92,8 @@ class Registry:
         try:
             self.manager.register(plugin, name=source)
             self._check_hook_names(plugin, source)
-        except Exception as error:  # pluggy raises several kinds, a plug-in's own properties any
+        except BaseException as error:  # pluggy raises several kinds, a plug-in's own properties any
+            _pass_on_ctrl_c(error)
             self._quarantine(source, error)
             return
         if not self.manager.get_hookcallers(plugin):
@@ -103,13 +104,15 @@ class Registry:
             for implementation in self._implementations(f"register_{what}", plugin):
                 try:
                     specs = list(implementation())
-                except (Exception, SystemExit) as error:
+                except BaseException as error:
+                    _pass_on_ctrl_c(error)
                     self._quarantine(source, error, f"register_{what}() failed: ")
                     continue
                 for spec in specs:
                     try:
                         self._add_spec(what, kind, spec, source)
-                    except Exception as error:  # of a spec's own properties and validators
+                    except BaseException as error:  # of a spec's own properties and validators
+                        _pass_on_ctrl_c(error)
                         self._quarantine(source, error, f"{what.removesuffix('s')}: ")
 
     def with_methods(self, specs: Iterable[MethodSpec]) -> Registry:
@@ -169,7 +172,8 @@ class Registry:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             try:
                 call(implementation.function, *(values[name] for name in implementation.argnames))
-            except Exception as error:
+            except BaseException as error:
+                _pass_on_ctrl_c(error)
                 problems.append(Problem(implementation.plugin_name, f"{hook}() failed: {type(error).__name__}: {error}"))
         return problems
 
@@ -224,10 +228,17 @@ def _import(registry: Registry, source: str, loader: Callable[[], Any] | None = 
         plugin = loader() if loader else importlib.import_module(source)
         if isinstance(plugin, type):
             plugin = plugin()
-    except (Exception, SystemExit) as error:  # anything a third-party module does during its import
+    except BaseException as error:  # anything a third-party module does during its import
+        _pass_on_ctrl_c(error)
         registry._quarantine(source, error)
         return
     registry.add(plugin, source)
+
+
+def _pass_on_ctrl_c(error: BaseException) -> None:
+    """Raise Ctrl-C again; a plug-in's own exceptions, of whatever kind, concern only that plug-in."""
+    if type(error) is KeyboardInterrupt:
+        raise error
 
 
 def _modules(registry: Registry, folder: str) -> list[str]:

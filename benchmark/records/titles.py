@@ -10,9 +10,11 @@ from typing import Any
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.scan.case import case_name
 from benchmark.storage.json_values import plain
+from benchmark.storage.visible import one_line_of
 
 NOISE = {"blur": "blur", "scatter": "scatter", "photons": "poisson", "electronic": "gaussian"}  # noise that each dataset parameter adds
 LONGEST = 60  # [characters] of a value in a title
+MOST_TITLE = 200  # characters
 BUDGETS = {"budget_seconds": "s", "budget_steps": "steps", "budget_samples": "ray samples", "budget_projections": "projections"}
 
 
@@ -44,7 +46,7 @@ def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
     found = {}
     for (name, *_), members in groups.items():
         for run_id, parts in _told_apart(members, (_datasets, _cases, _parameters, _chosen_views, _digests)):
-            found[run_id] = f"{name} ({', '.join(parts)})" if parts else name
+            found[run_id] = one_line_of(f"{name} ({', '.join(parts)})" if parts else name, MOST_TITLE)
     return found
 
 
@@ -190,7 +192,11 @@ def _data_settings(record: RunRecord) -> dict[str, str]:
 
 def _short(value: Any) -> str:
     text = str(int(value) if isinstance(value, float) and value.is_integer() else plain(value))
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 12]}... {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return (
+        text
+        if len(text) <= LONGEST
+        else f"{text[: LONGEST - 12]}... {hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    )
 
 
 def labels(records: Iterable[RunRecord]) -> dict[str, str]:
@@ -206,7 +212,7 @@ def labels(records: Iterable[RunRecord]) -> dict[str, str]:
         differing = [key for key in _settings(members[0].spec) if len({repr(values.get(key)) for values in settings.values()}) > 1]
         for member in members:
             values = ", ".join(f"{key}={settings[member.run_id].get(key)}" for key in differing)
-            found[member.run_id] = f"{name} ({values})" if values else name
+            found[member.run_id] = one_line_of(f"{name} ({values})" if values else name, MOST_TITLE)
     return found
 
 
@@ -226,7 +232,7 @@ def subject(spec: RunSpec, case: str = "") -> str:
     path = spec.dataset_params.get("path")
     if not isinstance(path, str):
         return spec.dataset
-    return case or case_name(Path(path).parent if Path(path).name == "scan.yaml" else Path(path))
+    return one_line_of(case or case_name(Path(path).parent if Path(path).name == "scan.yaml" else Path(path)), MOST_TITLE)
 
 
 def case_title(spec: RunSpec, case: str = "") -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from benchmark.records.record import RunRecord
 from benchmark.report.canvas import Palette
 from benchmark.report.columns import COSTS, Column
+from benchmark.storage.visible import one_line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +55,6 @@ def _curve(record: RunRecord, names: dict[str, str]) -> dict[str, Any] | None:
         points.append((record.seconds, final))
     if record.status != "ok" or not points:
         return None
-    where = f", {record.case}" if record.case and record.case != record.spec.dataset else ""
+    where = f", {one_line_of(record.case)}" if record.case and record.case != record.spec.dataset else ""
     curve = [[round(seconds, 4), round(psnr, 4)] for seconds, psnr in sorted(points)]
     return {"label": names[record.run_id], "views": record.views, "name": f"seed {record.spec.seed}{where}", "points": curve}

@@ -23,6 +23,7 @@ from benchmark.report.mosaics import Strip, projection_mosaic, slice_mosaic
 from benchmark.report.ranking import GROUP, method_order
 from benchmark.report.summary import labelled, section_title, sections, slug, summarise
 from benchmark.report.trends import costs, trends
+from benchmark.storage.visible import one_line_of
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results, StoredCase
@@ -96,7 +97,7 @@ def _drafts(results: Results) -> Iterator[_Draft]:
             identities = set(runs["run_id"])
             records = [record for record in results.records if record.run_id in identities]
             own = [] if case == key[0].partition(" (")[0] or f" ({case}" in key[0] else [case]
-            title = f"{case} ({section})" if own else section
+            title = f"{one_line_of(case)} ({section})" if own else section
             figure = convergence(records, names, palette, order, title)
             if figure is not None:
                 yield _Draft(section, slug("convergence", *key, *own), f"Convergence: {case}", _CONVERGENCE, figure)

@@ -12,6 +12,7 @@ from benchmark.report.canvas import save, styled
 from benchmark.report.images import UNITS, central_slices
 from benchmark.report.mosaics import Reference, Strip, mosaic, slice_mosaic
 from benchmark.scan.case import Case
+from benchmark.storage.visible import one_line_of
 
 MOST_VIEWS = 3  # in one picture
 
@@ -30,7 +31,7 @@ def _slices(case: Case, volume: np.ndarray, name: str, metrics: Mapping[str, flo
     known, unit = case.truth is not None, "attenuation [1/mm]" if case.scan.composite == "sum" else "intensity"
     column = Strip(name, central_slices(volume), metrics.get("volume_psnr"))
     shown = volume if case.truth is None else case.truth
-    return slice_mosaic(shown, case.scan.geometry.volume_spacing, [column], case.name, known=known, unit=unit)
+    return slice_mosaic(shown, case.scan.geometry.volume_spacing, [column], one_line_of(case.name), known=known, unit=unit)
 
 
 def _views(case: Case, volume: np.ndarray, name: str, metrics: Mapping[str, float | None]) -> Figure:
@@ -48,4 +49,4 @@ def _views(case: Case, volume: np.ndarray, name: str, metrics: Mapping[str, floa
     rows = [Reference(f"view {number}", image, aspect) for number, image in zip(named, measured, strict=True)]
     grey = (min(0.0, float(measured.min())), max(float(measured.max()), 1e-12))
     columns = [Strip(name, list(images), metrics.get(score))]
-    return mosaic(rows, columns, grey, f"{case.name}, {kind} views", "measured", UNITS[scan.composite])
+    return mosaic(rows, columns, grey, f"{one_line_of(case.name)}, {kind} views", "measured", UNITS[scan.composite])

@@ -106,7 +106,9 @@ def slug(*parts: object) -> str:
     texts = [str(part) for part in parts]
     name = re.sub(r"[^a-z0-9.+]+", "-", "-".join(texts).lower()).replace("-+-", "-").strip("-.")
     lost = any(not text.isascii() or re.search(r"(?<!\w)-\.?\d", text) for text in texts)
-    return "-".join(filter(None, [name, hashlib.sha256("\n".join(texts).encode()).hexdigest()[:6]])) if lost else name
+    return (
+        "-".join(filter(None, [name, hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:6]])) if lost else name
+    )
 
 
 def cell(row: pd.Series, column: Column) -> str:

@@ -19,6 +19,7 @@ from benchmark.scan_folder.description import FILE, SECTIONS
 from benchmark.scan_folder.draft import FILL_IN, Entry
 from benchmark.scan_folder.formats import Recognised
 from benchmark.storage import atomic
+from benchmark.storage.visible import visible
 
 RAW = (".raw", ".bin", ".img", ".dat", ".vol", ".xtek", ".his")
 PREPROCESSING = (
@@ -71,6 +72,9 @@ def write_template(folder: Path, recognised: Recognised | None = None) -> Path:
         _write_table(folder / name, rows, recognised.file.name if recognised else "")
     try:
         atomic.create(path, text.encode())
+    except UnicodeEncodeError as error:
+        found = visible(text[max(0, error.start - 40) : error.end + 40]).split("\n")[0]
+        raise InputError(str(folder), expected="names of files in UTF-8", found=found, fix="Rename the file.") from None
     except FileExistsError:
         raise _taken(path, "no scan.yaml yet") from None
     return path

@@ -89,7 +89,12 @@ def save(path: Path, array: np.ndarray) -> None:
 def load(path: Path) -> np.ndarray:
     """Read a .npy file: into memory, or mapped read-only if large. Raise OSError or ValueError for other files."""
     mode: Any = "r" if path.stat().st_size > WHOLE else None
-    return np.load(path, mmap_mode=mode, allow_pickle=False)
+    try:
+        return np.load(path, mmap_mode=mode, allow_pickle=False)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # a damaged header is parsed as Python: it raises anything
+        raise ValueError(f"not a .npy file ({type(error).__name__})") from error
 
 
 def zeros(shape: tuple[int, ...], folder: Path | None = None) -> np.ndarray:

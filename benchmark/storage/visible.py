@@ -24,9 +24,9 @@ def visible(text: str, most: int | None = None) -> str:
     return _HIDDEN.sub(_shown, text)
 
 
-def one_line_of(text: str) -> str:
-    """Return text as one visible line of at most LONGEST characters."""
-    return visible(" ".join(text.splitlines()), LONGEST)
+def one_line_of(text: str, most: int = LONGEST) -> str:
+    """Return text as one visible line of about `most` characters."""
+    return visible(" ".join(text.splitlines()), most)
 
 
 def csv_text(table: pd.DataFrame) -> str:

@@ -1,0 +1,263 @@
+"""Damage at random: input files over all readers, stored results, geometries over all methods. How often: see fuzz.tries."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fuzz import damaged, tries
+from scanner_files import compound_file
+from test_pictures import save_his
+
+from benchmark.api import Case, ConeBeamGeometry, Projector, Run, Scan
+from benchmark.audit.verify import verify_files
+from benchmark.cli.main import main
+from benchmark.errors import InputError
+from benchmark.execution.eligibility import skip_reason
+from benchmark.plugins.registry import registry
+from benchmark.plugins.specs import resolve
+from benchmark.records.record import RunSpec
+from benchmark.records.results import Results
+from benchmark.runtime.checkpoint import Checkpoint
+from benchmark.storage.atomic import StorageError
+from benchmark.storage.cache import read_arrays, write_arrays
+from benchmark.sweep.claims import Claims
+
+HERE = Path(__file__).resolve().parent
+VOLUME = np.random.default_rng(0).normal(100, 30, (6, 7, 8)).astype(np.float32)
+MOST_MEMORY = 2000  # [MiB] of a process that reads damaged files, its imports among them
+
+
+def dicom(path: Path, frames: int, syntax: str) -> None:
+    import pydicom
+    from pydicom.uid import CTImageStorage, generate_uid
+
+    data = pydicom.dataset.FileDataset(str(path), {}, file_meta=pydicom.dataset.FileMetaDataset(), preamble=bytes(128))
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.TransferSyntaxUID = CTImageStorage, pydicom.uid.UID(syntax)
+    data.SOPClassUID, data.SOPInstanceUID, data.SeriesInstanceUID, data.Modality = CTImageStorage, generate_uid(), "1.2.3", "CT"
+    data.Rows, data.Columns, data.NumberOfFrames, data.BitsAllocated, data.BitsStored, data.HighBit = 7, 8, frames, 16, 16, 15
+    data.SamplesPerPixel, data.PixelRepresentation, data.PhotometricInterpretation = 1, 0, "MONOCHROME2"
+    data.PixelSpacing, data.SliceThickness = [1, 1], 1
+    data.ImagePositionPatient, data.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
+    data.RescaleSlope, data.RescaleIntercept = 1, -1000
+    data.PixelData = VOLUME[:frames].astype(np.uint16).tobytes()
+    data.save_as(path, enforce_file_format=True)
+
+
+def originals(folder: Path) -> None:
+    """Write an undamaged file of each format."""
+    import nibabel
+    import SimpleITK as itk
+    import tifffile
+    from PIL import Image
+
+    counts = VOLUME.astype(np.uint16)
+    np.save(folder / "a.npy", VOLUME)
+    np.savez(folder / "a.npz", stack=VOLUME)
+    np.savez_compressed(folder / "b.npz", stack=VOLUME)
+    tifffile.imwrite(folder / "a.tif", counts, photometric="minisblack")
+    tifffile.imwrite(folder / "b.tif", counts, photometric="minisblack", compression="zlib")
+    tifffile.imwrite(folder / "c.tif", counts, photometric="minisblack", imagej=True)
+    Image.fromarray(counts[0]).save(folder / "a.png")
+    Image.fromarray(counts[0].astype(np.uint8)).save(folder / "a.bmp")
+    image: Any = nibabel.Nifti1Image(VOLUME.T, np.diag([1.0, 2.0, 3.0, 1.0]))
+    nibabel.save(image, folder / "a.nii")
+    nibabel.save(image, folder / "a.nii.gz")
+    nibabel.save(nibabel.Nifti2Image(VOLUME.T, np.eye(4)), folder / "b.nii")  # type: ignore[no-untyped-call]
+    volume = itk.GetImageFromArray(VOLUME)
+    for name, packed in (("a.nrrd", False), ("b.nrrd", True), ("a.mha", False), ("b.mha", True), ("a.nhdr", False), ("a.mhd", False)):
+        itk.WriteImage(volume, str(folder / name), packed)
+    save_his(folder / "a.his", counts)
+    words = "HeaderID = EH:000001:000000:000000 ;\nByteOrder = LowByteFirst ;\nDataType = UnsignedShort ;\n"
+    words += "Dim_1 = 8 ;\nDim_2 = 7 ;\nSize = 112 ;\n"
+    (folder / "a.edf").write_bytes(f"{{\n{words}".encode().ljust(510) + b"}\n" + counts[0].tobytes())
+    facts = {"ImageWidth": 8, "ImageHeight": 7, "NoOfImages": 2, "DataType": 5}
+    streams = {f"ImageInfo/{name}": value.to_bytes(4, "little") for name, value in facts.items()}
+    streams |= {f"ImageData1/Image{number}": counts[number - 1].tobytes() for number in (1, 2)}
+    (folder / "a.txrm").write_bytes(compound_file(streams))
+    for name, syntax in (("a", "1.2.840.10008.1.2.1"), ("b", "1.2.840.10008.1.2"), ("c", "1.2.840.10008.1.2.1.99")):
+        dicom(folder / f"{name}.dcm", 3, syntax)
+    content = {"image": VOLUME, "angles": np.arange(3.0), "mode": "cone", "nested": {"a": [1, 2.5, None]}}
+    for protocol in (0, 2, 5):
+        (folder / f"{protocol}.pickle").write_bytes(pickle.dumps(content, protocol))
+    Checkpoint({"method": "naf"}, 3, 1.0, {}, {"weights": torch.arange(20.0)}, counters={}).write(folder / "a.pt")
+    (folder / "a.csv").write_text("angle [deg],offset\n" + "".join(f"{k * 1.5},{k}\n" for k in range(20)))
+    (folder / "a.txt").write_text("".join(f"{k * 0.1:.4f} {k}\n" for k in range(20)))
+    (folder / "a.swc").write_text("".join(f"{k} 3 {k}.0 0 1 0.5 {k - 1 if k > 1 else -1}\n" for k in range(1, 20)))
+    (folder / "a.yaml").write_text(
+        "datasets: [ball]\nmethods:\n  - {naf: {steps: 10, grid: {hidden: [8, 16]}}}\nviews: [5, 10]\nbudget: 10s\n"
+    )
+    (folder / "scan.yaml").write_text(
+        "projections: {file: a.tif}\ngeometry:\n  source_to_origin: 100\n  source_to_detector: 150\n  detector_pitch: [1, 1]\n"
+        "  angles: {start: 0, step: 60, unit: deg}\nvolume: {shape: [8, 8, 8], spacing: 1}\n"
+    )
+
+
+def readings(folder: Path, begin: int, count: int) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *filter(None, sys.path)])}
+    command = [sys.executable, str(HERE / "fuzz_readers.py"), str(folder), str(begin), str(begin + count)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_no_damaged_input_file_is_more_than_an_error(tmp_path: Path) -> None:
+    folder = tmp_path / "originals"
+    folder.mkdir()
+    originals(folder)
+    *faults, last = readings(folder, 0, tries(800, 100_000)).splitlines()
+    assert faults == []
+    assert int(last.split()[-2]) < MOST_MEMORY
+
+
+# -- stored results -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three runs on one case, one with a checkpoint, and what a killed sweep leaves."""
+    folder = tmp_path_factory.mktemp("swept") / "results"
+    sets = [part for value in ("steps=4", "base=4", "log2_entries=8", "hidden=8", "refine=0") for part in ("--set", f"naf.{value}")]
+    words = ["run", "--datasets", "ball", "--views", "6", "--size", "12", "--methods", "fdk,sart,naf", *sets, "--no-report"]
+    assert main([*words, "--output", str(folder)]) == 0
+    sweep = Claims(folder)
+    sweep.__enter__()
+    for run in folder.glob("runs/*"):
+        (run / "attempt-0002.claim").write_text(sweep.token)
+    write_arrays(folder / "cache.npz", {"a": np.arange(50.0), "b": np.ones((3, 4), np.float32)})
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept)
+    sweep.__exit__()
+    return kept
+
+
+def targets(folder: Path) -> list[Path]:
+    patterns = (
+        "runs/*/attempt-*",
+        "runs/*/volume.nii.gz",
+        "runs/*/checkpoint.pt",
+        "cases/*/*",
+        ".sweeps/*.json",
+        "cache.npz",
+        "suite.json",
+    )
+    return [path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file()]
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Return all that a command would take from a folder: scores, digests of volumes, cases, states and caches."""
+    results = Results(folder)
+    found: dict[str, Any] = {"problems": len(results.problems)}
+    for record in results.records:
+        found[f"record {record.run_id}"] = record.model_dump_json()
+        with contextlib.suppress(InputError):
+            volume = results.volume(record)
+            found[f"volume {record.run_id}"] = None if volume is None else volume.tobytes()
+        with contextlib.suppress(InputError):
+            case = results.case(record)
+            found[f"case {record.run_id}"] = None if case is None else case.load().digest
+        path = results.folder_of(record) / "checkpoint.pt"
+        if path.exists():
+            with contextlib.suppress(InputError):
+                found[f"state {record.run_id}"] = repr(Checkpoint.read(path))
+    results.frame()
+    list(verify_files(results))
+    arrays = read_arrays(folder / "cache.npz")
+    if arrays is not None:
+        found["cache"] = {name: (array.shape, array.tobytes()) for name, array in arrays.items()}
+    with contextlib.suppress(StorageError), Claims(folder) as claims:
+        for run in sorted(path.name for path in folder.glob("runs/*")):
+            attempt = claims.take(run)
+            if attempt is not None:
+                claims.release(run, attempt)
+    return found
+
+
+def test_no_damaged_stored_file_is_a_fault_or_changes_a_score(swept: Path, tmp_path: Path) -> None:
+    expected, folder = contents(Path(shutil.copytree(swept, tmp_path / "whole"))), tmp_path / "results"
+    assert expected["problems"] == 0 and len([name for name in expected if name.startswith("record")]) == 3
+    garbage = (b"", b"[]", b"null", b"{}", b"\x00\xff\xfe", b'{"machine": [1], "token": {}}', b"9" * 5000)
+    for number in range(tries(60, 10_000)):
+        rng = random.Random(number)
+        shutil.copytree(swept, folder)
+        path = rng.choice(targets(folder))
+        before = path.read_bytes()
+        if rng.random() < 0.05:
+            path.unlink()
+            path.mkdir()
+        else:
+            path.write_bytes(rng.choice(garbage) if rng.random() < 0.15 else damaged(before, rng))
+        try:
+            found = contents(folder)
+        except Exception as error:
+            raise AssertionError(f"try {number}: {path.relative_to(folder)}") from error
+        changed = [name for name, value in found.items() if name != "problems" and value != expected[name]]
+        assert changed == [], f"try {number}: {path.relative_to(folder)}"
+        shutil.rmtree(folder)
+
+
+# -- geometries ---------------------------------------------------------------------------------------------------------
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "naf": {"steps": 3, "rays": 64, "base": 4, "log2_entries": 8, "hidden": 8, "refine": 2},
+    "zerorf": {"steps": 2, "members": 1, "finetune": 1, "finetune_rays": 64, "channels": (8, 4), "refine": 2},
+    "gaussians": {"steps": 2, "gaussians": 30, "refine": 2},
+    "carve": {"steps": 2, "voxels": 8, "channels": 2, "levels": 2, "networks": 1, "refine": 2},
+}
+
+
+def random_case(rng: np.random.Generator) -> Case:
+    """A block seen by a scanner of any kind: not cubic, tilted, off centre, helical, by vectors, one slice, one row."""
+    shape = tuple(int(n) for n in rng.integers(1, 14, 3))
+    views = int(rng.integers(1, 9))
+    source = float(rng.uniform(60, 400))
+    more: dict[str, Any] = {}
+    if rng.random() < 0.4:
+        more |= {
+            "axis_shift": float(rng.normal(0, 1)),
+            "detector_roll": float(rng.normal(0, 0.1)),
+            "detector_yaw": float(rng.normal(0, 0.1)),
+        }
+    if rng.random() < 0.3:
+        more["source_height"] = np.linspace(-3, 3, views)
+    geometry = ConeBeamGeometry(
+        source_to_origin=source,
+        source_to_detector=source * float(rng.uniform(1.1, 3)),
+        detector_shape=(int(rng.integers(1, 16)), int(rng.integers(1, 20))),
+        detector_pitch=(float(rng.uniform(0.5, 3)), float(rng.uniform(0.5, 3))),
+        volume_shape=(shape[0], shape[1], shape[2]),
+        volume_spacing=(float(rng.uniform(0.3, 2)), float(rng.uniform(0.3, 2)), float(rng.uniform(0.3, 2))),
+        angles=rng.uniform(0, 2 * np.pi, views) if rng.random() < 0.3 else np.linspace(0, rng.uniform(1, 7), views, endpoint=False),
+        **more,
+    )
+    truth = np.zeros(shape, np.float32)
+    truth[tuple(slice(n // 4, max(n // 4 + 1, n - n // 4)) for n in shape)] = 0.03
+    return Case("block", Scan(Projector(geometry).forward(torch.from_numpy(truth)).numpy(), geometry), truth)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_every_method_takes_every_geometry_or_says_why_not() -> None:
+    for number in range(tries(4, 500)):
+        case = random_case(np.random.default_rng(number))
+        for name, spec in registry().methods.items():
+            params = spec.params(**SETTINGS.get(name, {}))
+            run = RunSpec(dataset="x", dataset_params={}, method=name, method_params=params.model_dump())
+            if skip_reason(spec, run, case):
+                continue
+            try:
+                found = np.asarray(resolve(spec.target)(case.scan, params, Run(seed=0)).volume)
+            except InputError:
+                continue
+            except Exception as error:
+                raise AssertionError(f"geometry {number}: {name}") from error
+            assert found.shape == case.scan.geometry.volume_shape and np.isfinite(found).all(), f"geometry {number}: {name}"
