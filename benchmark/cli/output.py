@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.errors import unknown_name
+from benchmark.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from benchmark.plugins.registry import Registry
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from benchmark.records.results import Results
 
 MOST_LOGS = 5  # named one by one
+Columns = Annotated[
+    str | None,
+    typer.Option(help="Columns of summary.md, summary.tex and the printed table, such as volume_psnr,volume_ssim_r2,seconds."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the standard output.")]
 
 
@@ -57,6 +61,17 @@ def print_logs(console: Console, folder: Path, records: list[RunRecord]) -> None
         console.print(escape(f"  log: {attempts[-1] if attempts else folder / 'runs' / record.run_id} (log_tail)"), soft_wrap=True)
     if len(failed) > MOST_LOGS:
         console.print(f"  and {len(failed) - MOST_LOGS} more", soft_wrap=True)
+
+
+def column_names(text: str | None, registry: Registry, results: Results | None = None) -> tuple[str, ...]:
+    """Return the names given to --columns. Raise InputError for one that neither a metric nor one of the results has."""
+    from benchmark.report.columns import chosen
+
+    names = [] if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if text is not None and not names:
+        raise InputError("--columns", expected="names, comma-separated, such as volume_psnr,seconds", found=repr(text))
+    recorded = [] if results is None else [name for record in results.records for name in record.metrics]
+    return tuple(column.name for column in chosen(names, registry.metrics.values(), recorded))
 
 
 def write_reports(registry: Registry, results: Results, only: Sequence[str] = ()) -> tuple[list[Path], list[str]]:

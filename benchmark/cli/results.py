@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import AsJson, open_console, print_paths, write_reports
+from benchmark.cli.output import AsJson, Columns, column_names, open_console, print_paths, write_reports
 
 ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --output of a run.")]
 
@@ -16,6 +16,7 @@ ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --out
 def report(
     folder: ResultsFolder,
     only: Annotated[str | None, typer.Option(help="Only these reporters, comma-separated (default: all).")] = None,
+    columns: Columns = None,
     as_json: AsJson = False,
 ) -> int:
     from benchmark.plugins.registry import registry
@@ -24,6 +25,7 @@ def report(
 
     console = open_console()
     results = Results.open(folder)
+    results.columns = column_names(columns, registry(), results)
     paths, problems = write_reports(registry(), results, only.split(",") if only else ())
     said = list(dict.fromkeys([*results.problems, *problems]))
     if as_json:

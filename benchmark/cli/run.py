@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import dataset_names, method_names
-from benchmark.cli.output import open_console, print_logs, print_paths, write_reports
+from benchmark.cli.output import Columns, column_names, open_console, print_logs, print_paths, write_reports
 
 if TYPE_CHECKING:
     from benchmark.execution.options import Options
@@ -47,6 +47,7 @@ def run(
     validate_every: Annotated[
         str | None, typer.Option(help="Score the fit and the held-out views along each run, every so many steps or seconds: 100, 30s.")
     ] = None,
+    columns: Columns = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and their state; run nothing.")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: execute runs in this process.")] = False,
@@ -56,6 +57,7 @@ def run(
     from benchmark.plan.plan import Flags, load_plan
     from benchmark.plugins.registry import registry
 
+    shown = column_names(columns, registry())
     datasets, sets = _own_data(registry(), datasets, list(sets or ()), scan=scan, volume=volume)
     flags = Flags(
         methods=methods,
@@ -80,7 +82,7 @@ def run(
         for text in told:  # by a run when it loads its case
             note(text)
         return _list_runs(plan)
-    return _sweep(registry(), plan, options, workers, scheduler, report=not no_report)
+    return _sweep(registry(), plan, options, workers, scheduler, shown, report=not no_report)
 
 
 def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths: str | None) -> tuple[str | None, list[str]]:
@@ -194,9 +196,12 @@ def _list_runs(plan: Plan) -> int:
     return 0
 
 
-def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, scheduler: str | None, *, report: bool) -> int:
+def _sweep(
+    registry: Registry, plan: Plan, options: Options, workers: int, scheduler: str | None, shown: tuple[str, ...], *, report: bool
+) -> int:
     from benchmark.cli.progress import make_display
     from benchmark.records.results import Results
+    from benchmark.report.columns import chosen
     from benchmark.report.console import summary_table
     from benchmark.sweep.sweep import Sweep
 
@@ -206,14 +211,16 @@ def _sweep(registry: Registry, plan: Plan, options: Options, workers: int, sched
             display.warning(f"set aside: {problem}")
         summary = Sweep(registry, plan, options, display, workers=workers, scheduler=scheduler).run()
     if summary.records:
-        console.print(summary_table(summary.records))
+        console.print(summary_table(summary.records, chosen(shown, registry.metrics.values())))
     if summary.interrupted:
         _say_what_remains(console, plan, summary)
         return summary.exit_code
     code = summary.exit_code
     paths = [plan.output / "tables" / "runs.csv"]
     if report:
-        written, problems = write_reports(registry, Results(plan.output))
+        results = Results(plan.output)
+        results.columns = shown
+        written, problems = write_reports(registry, results)
         paths += [path for path in written if path not in paths]
         for text in problems:
             console.print(escape(f"warning: {text}"), soft_wrap=True)
