@@ -188,6 +188,42 @@ def test_a_checkpoint_that_is_not_complete_is_said(tmp_path: Path) -> None:
         Checkpoint.read(tmp_path / "c.pt")
 
 
+@pytest.mark.parametrize("sealed", [True, False], ids=["with its digest", "of format 2"])
+def test_no_flipped_bit_is_trained_on(sealed: bool, tmp_path: Path) -> None:
+    path, rng = tmp_path / "c.pt", np.random.default_rng(0)
+    written = {"weights": torch.arange(500.0), "name": "x"}
+    Checkpoint({}, 3, 1.0, {}, written, counters={}).write(path)
+    if not sealed:
+        torch.save(torch.load(path, weights_only=True) | {"format": 2}, path)
+    whole = path.read_bytes()
+    assert Checkpoints(path, {}).find() is not None
+    used = 0
+    for place in rng.integers(0, 8 * len(whole), 300):
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(content)
+        kept = Checkpoints(path, {})
+        found = kept.find()
+        if found is None:
+            assert str(path) in kept.damage
+        else:  # a bit that holds nothing
+            used += 1
+            assert np.array_equal(found.state["weights"], written["weights"]) and (found.step, found.state["name"]) == (3, "x")
+    assert used == 0 or not sealed
+
+
+def test_a_run_with_a_damaged_checkpoint_begins_again_and_says_so(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path / "c.pt", {}, 0.0)
+    with pytest.raises(Interrupted):
+        two_loops(Run(seed=3, checkpoints=kept), 1)
+    with kept.path.open("r+b") as file:
+        file.seek(200)
+        file.write(b"\xff\xff")
+    run = Run(seed=3, checkpoints=kept)
+    assert two_loops(run) == two_loops(Run(seed=3)) and run.resumed == 0
+    assert "its content is not what was written" in kept.damage
+
+
 # -- several loops, loops that are left ---------------------------------------------------------------------------------
 
 
@@ -237,6 +273,7 @@ def test_a_checkpoint_that_does_not_say_its_loop_is_of_the_first(tmp_path: Path)
         two_loops(Run(seed=3, checkpoints=kept), 1)
     content = torch.load(kept.path, weights_only=True)
     content.pop("loop", None)
+    content["format"] = 2
     torch.save(content, kept.path)
     run = Run(seed=3, checkpoints=kept)
     assert two_loops(run) == two_loops(Run(seed=3)) and run.resumed == 2

@@ -177,7 +177,7 @@ def test_a_scheduler_that_is_gone_is_no_lost_worker():
         def nthreads(self):
             raise OSError("closed")
 
-    cluster = ClusterExecutor("tcp://127.0.0.1:9", Options())
+    cluster = ClusterExecutor(tiny_registry(), "tcp://127.0.0.1:9", Options())
     cluster.client = Gone()
     case = tiny_plugin.load(tiny_plugin.TinyParams())
     (spec,) = tiny_plan(tiny_registry(), Path("out"), "grey").runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -12,7 +13,9 @@ from tiny import tiny_registry
 
 from benchmark.errors import InputError
 from benchmark.plan.plan import Flags, Plan, find_config, load_plan, make_plan
+from benchmark.plugins.registry import Registry
 from benchmark.records.budget import Budget
+from benchmark.records.suite import Suite, read_suite, write_suite
 from benchmark.storage.yaml_file import parse_yaml, read_yaml
 
 BASE = {"datasets": "tiny", "methods": "grey"}
@@ -65,7 +68,7 @@ def test_order_is_datasets_sizes_views_methods_seeds(registry):
         ("500steps", Budget(steps=500)),
         ("2e9samples", Budget(samples=2_000_000_000)),
         (" 1.5e3 projections ", Budget(projections=1500)),
-        ("90", Budget(seconds=90.0)),
+        ("90s", Budget(seconds=90.0)),
     ],
 )
 def test_a_budget_is_part_of_the_run_and_without_one_it_is_named_as_before(registry, text, budget):
@@ -81,7 +84,26 @@ def test_noise_and_budget(registry):
     assert (run.dataset_params["photons"], run.dataset_params["electronic"], run.budget_seconds) == (1e5, 2.0, 300.0)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [(300, 300), ("300", 300), ("300s", 300), ("1.5h", 5400), ("2 min", 120), ("1e2s", 100)])
+@pytest.mark.parametrize(
+    ("noise", "flag", "found"),
+    [
+        ({"photons": [1e4, "1e5"], "electronic": 2}, None, [(1e4, 2.0), (1e5, 2.0)]),
+        (["none", {"photons": 1e4}, {"photons": 1e4, "electronic": 3}], None, [(None, 0.0), (1e4, 0.0), (1e4, 3.0)]),
+        ({"photons": ["none", 1e4, 1e4], "electronic": 2}, None, [(None, 0.0), (1e4, 2.0)]),
+        (None, "1e4,1e5", [(1e4, 0.0), (1e5, 0.0)]),
+        ({"photons": [1e6, 1e7], "electronic": 2}, "none, 1e4", [(None, 0.0), (1e4, 2.0)]),
+    ],
+)
+def test_several_levels_of_noise_are_an_axis(registry, noise, flag, found):
+    runs = plan(registry, {"noise": noise, "views": [4, 5]}, photons=flag).runs
+    assert [(run.dataset_params["views"], run.dataset_params["photons"], run.dataset_params["electronic"]) for run in runs] == [
+        (views, *level) for views in (4, 5) for level in found
+    ]
+    own = plan(registry, {"noise": {"photons": [1e4, 1e5]}, "datasets": [{"tiny": {"photons": 7}}]}).runs
+    assert [run.dataset_params["photons"] for run in own] == [7.0]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("300s", 300), ("1.5h", 5400), ("2 min", 120), ("1e2s", 100)])
 def test_durations(registry, text, seconds):
     assert plan(registry, {"budget": text}).runs[0].budget_seconds == seconds
 
@@ -110,11 +132,47 @@ def test_every_number_is_part_of_the_identity(registry):
     assert len(set(ids)) == len(changes)
 
 
+@pytest.mark.parametrize("value", [20, "20", "20 parsecs", True])
+def test_a_budget_without_a_known_unit_is_refused(registry, value):
+    assert "budget: expected a limit such as 300s" in complaint(registry, {"budget": value})
+
+
+def test_a_deterministic_method_runs_once_whatever_the_seeds(registry):
+    tags = {"grey": ("plain",), "choosy": ("plain", "picky")}
+    own = Registry()
+    own.datasets = registry.datasets
+    own.methods = {name: dataclasses.replace(registry.methods[name], tags=tags[name], deterministic=name == "grey") for name in tags}
+    runs = plan(own, {"methods": ["@plain"], "seeds": [3, 4]}).runs
+    assert [(run.method, run.seed) for run in runs] == [("grey", 3), ("choosy", 3), ("choosy", 4)]
+    assert [run.method for run in plan(own, {}, methods="@picky,grey").runs] == ["choosy", "grey"]
+    assert "--methods.@pikcy: expected one of picky, plain, found 'pikcy'. Did you mean 'picky'?" in complaint(own, {}, methods="@pikcy")
+    (run,) = plan(own, {"methods": [{"grey": {"level": 5}}]}, methods="@plain").runs[:1]
+    assert run.method_params["level"] == 5.0  # the file's values for a method hold for a tag, too
+
+
+def test_a_plan_declares_tuning_cases_and_a_baseline(registry):
+    assert plan(registry, {"tuning": ["tiny"], "baseline": "grey"}).suite == Suite(name="run", tuning=("tiny",), baseline="grey")
+    text = complaint(registry, {"tuning": ["tinny"], "baseline": "gray"})
+    assert "tuning: expected one of " in text and "found 'tinny'. Did you mean 'tiny'?" in text
+    assert "baseline: expected one of " in text and "found 'gray'. Did you mean 'grey'?" in text
+    assert "names of datasets or cases" in complaint(registry, {"tuning": [3]})
+
+
+def test_the_declarations_of_two_plans_in_one_folder_are_joined(tmp_path):
+    write_suite(tmp_path, Suite(name="a", tuning=("x",), baseline="fdk"))
+    write_suite(tmp_path, Suite(name="b", tuning=("y", "x")))
+    assert read_suite(tmp_path) == Suite(name="b", tuning=("x", "y"), baseline="fdk")
+    assert read_suite(tmp_path).tuned_on("y", "anything") and not read_suite(tmp_path).tuned_on("z", "z")
+    (tmp_path / "suite.json").write_text("[]")
+    with pytest.raises(InputError, match="suite.json: expected what a sweep wrote"):
+        read_suite(tmp_path)
+
+
 # -- flags --------------------------------------------------------------------------------------------------------------
 
 
 def test_flags_replace_the_file(registry):
-    made = plan(registry, {"views": [4], "output": "a"}, views="5,[0,2]", size="6", seeds="1,2", photons="1e4", budget="9", output="b")
+    made = plan(registry, {"views": [4], "output": "a"}, views="5,[0,2]", size="6", seeds="1,2", photons="1e4", budget="9s", output="b")
     assert len(made.runs) == 4
     assert made.output == Path("b")
     run = made.runs[-1]
@@ -156,7 +214,8 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
     }
     assert complaint(registry, content).splitlines() == [
         "plan: 9 mistakes",
-        "  sead: expected one of budget, datasets, methods, noise, output, seeds, size, views, found 'sead'. Did you mean 'seeds'?",
+        "  sead: expected one of baseline, budget, datasets, methods, noise, output, seeds, size, tuning, views, found 'sead'. "
+        "Did you mean 'seeds'?",
         "  views: expected at least one view, found 0",
         f"  datasets[0]: expected one of {', '.join(sorted(registry.datasets))}, found 'tinny'. Did you mean 'tiny'?",
         f"  methods[0]: expected one of {', '.join(sorted(registry.methods))}, found 'gray'. Did you mean 'grey'?",
@@ -195,6 +254,8 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
         ({"seeds": []}, "seeds: expected whole numbers from 0"),
         ({"noise": {"photon": 5}}, "noise.photon: expected one of electronic, photons, found 'photon'. Did you mean 'photons'?"),
         ({"noise": {"photons": 0}}, "noise.photons: expected greater than 0, found 0"),
+        ({"noise": {"photons": [1e4, -1]}}, "noise.photons: expected greater than 0, found -1"),
+        ({"noise": {"photons": []}}, "noise: expected at least one noise, or none, found {'photons': []}"),
         ({"noise": 5}, "noise: expected {photons: 1e5, electronic: 10} or none, found 5"),
         ({"budget": "soon"}, "budget: expected a limit such as 300s, 5min, 1h, 500steps, 2e9samples or 200projections, found 'soon'"),
         ({"budget": -1}, "budget: expected a limit such as 300s"),
@@ -204,6 +265,11 @@ def test_all_mistakes_are_said_at_once_with_path_valid_names_and_nearest(registr
         ({"budget": "1.5projections"}, "budget: expected a limit such as 300s"),
         ({"budget": "5 apples"}, "budget: expected a limit such as 300s"),
         ({"seeds": list(range(100_001))}, "plan: expected at most 100000 runs, found 100001"),
+        (
+            {"methods": [{"grey": {"grid": {"steps": list(range(1999)), "value": list(range(1999))}}}]},
+            "plan: expected at most 100000 runs, found 3996001",
+        ),
+        ({"views": [[index] for index in range(400)], "size": list(range(4, 304))}, "plan: expected at most 100000 runs, found 120000"),
     ],
 )
 def test_each_mistake_names_its_place(registry, content, text):
@@ -249,7 +315,7 @@ def test_each_mistake_names_its_flag(registry, flags, text):
         ("a: [1, 2", "line 1"),
         ("? [1]\n: 2", "a key must be a plain word"),
         ("a: 2020-99-99", "month must be in 1..12"),
-        ("a: " + "[" * 5000, "recursion"),
+        ("a: " + "[" * 5000, "more than 50 levels"),
         ("a: \x00", "special characters are not allowed"),
     ],
 )
@@ -260,9 +326,29 @@ def test_bad_yaml_is_said_with_its_line(text, reason):
     assert str(caught.value).startswith("plan.yaml")
 
 
-def test_yaml_merge_keys_work():
+def test_numbers_of_yaml():
     assert parse_yaml("[1e5, 2.5E-3, -1e+2, .5e1, 7, 0.5, 1e5x]", "f") == [1e5, 2.5e-3, -100.0, 5.0, 7, 0.5, "1e5x"]
-    assert parse_yaml("base: &b {x: 1, y: 3}\nc: {<<: *b, x: 2}", "f")["c"] == {"x": 2, "y": 3}
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BOMB, "plan.yaml, line 2, column 10: expected valid YAML, found the alias *a0 is not allowed here, write the value again"),
+        ("b: &b {x: 1}\nc: {<<: *b}", "the alias *b is not allowed"),
+        ("c: {<<: {x: 1}}", "the merge key << is not allowed"),
+        ("[" * 100_000, "more than 50 levels"),
+        ("a: 1" + ":1" * 50_000, "a number of 100001 characters"),
+        ("a: " + "b" * (5 << 20), "a YAML text of at most 4 million characters"),
+    ],
+    ids=["alias bomb", "alias", "merge key", "deep", "number", "long"],
+)
+def test_a_short_text_cannot_stand_for_endless_data(text, reason):
+    with pytest.raises(InputError) as caught:
+        parse_yaml(text, "plan.yaml")
+    assert reason in str(caught.value)
 
 
 def test_files_that_are_no_plan(tmp_path):

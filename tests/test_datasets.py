@@ -390,6 +390,9 @@ def test_from_package_to_case_and_offline_after_that(shelf, monkeypatch):
         (volume.load_abdomen, 366.0, (112, 101, 122)),
         (volume.load_thorax, 349.5, (191, 167, 233)),
         (volume.load_chest, 360.0, (133, 512, 512)),
+        (volume.load_trunk, 430.5, (287, 287, 287)),
+        (volume.load_pelvis, 450.0, (300, 300, 300)),
+        (volume.load_belly, 439.5, (293, 293, 293)),
     ],
 )
 def test_real_patients_are_whole_and_upright(load, side, shape, monkeypatch):
@@ -406,3 +409,19 @@ def test_real_patients_are_whole_and_upright(load, side, shape, monkeypatch):
     spine = (hounsfield[:, :, x // 2 - x // 12 : x // 2 + x // 12] > 200).any(2).mean(0)  # [y]
     body_rows = np.flatnonzero((hounsfield > -300).any((0, 2)))
     assert spine.max() > 0.5 and spine.argmax() < body_rows.mean()
+
+
+@pytest.mark.network
+def test_the_head_looks_forward_and_is_the_right_way_up(monkeypatch):
+    monkeypatch.undo()  # the real cache
+    hounsfield, spacing = volume.native(volume.HEAD)
+    assert hounsfield.shape == (95, 240, 190) and spacing == pytest.approx((2.5, 1.01, 1.01))
+    tissue = hounsfield > -300
+    behind, before = np.logical_or.accumulate(tissue, axis=1), np.logical_or.accumulate(tissue[:, ::-1], axis=1)[:, ::-1]
+    z, y, _ = (places.mean() for places in np.nonzero((~tissue & behind & before)[:, :, 80:110]))
+    front, top = (np.mean(np.nonzero(tissue)[axis]) for axis in (1, 0))
+    assert y > front + 20 and z < top - 3  # nose, mouth and sinuses
+    assert np.median(hounsfield[60:75, 100:140, 80:110]) == pytest.approx(30, abs=20)  # brain
+    case = volume.load_head(BodyParams(size=32, views=4, heldout=2))
+    assert case.truth.max() == pytest.approx(0.0206 * 2.5, rel=0.3) and case.truth.min() >= 0
+    assert case.truth[[0, -1]].max() > 0.01 > case.truth[:, [0, -1]].max()

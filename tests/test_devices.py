@@ -204,7 +204,7 @@ def test_a_gpu_without_memory_is_understood(text: str) -> None:
 def test_a_record_says_what_ran_where(cuda: str, tmp_path: Path) -> None:
     (record,) = sweep(tmp_path, "sart", options=Options(device=cuda)).records
     assert (record.status, record.device, record.engine) == ("ok", cuda, "native")
-    assert record.environment["gpu"] and record.environment["gpu_peak_memory_mb"] > 0
+    assert record.environment["gpu"] and record.gpu_peak_memory_mb
 
 
 # -- what only a GPU can show -------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from benchmark.cli.progress import PlainDisplay, progress_text
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.records.titles import case_title, outcome, run_title
 from benchmark.report.console import summary_table
+from benchmark.sweep.progress import PlainDisplay, progress_text
 
 
 def spec(method: str = "grey", **changes) -> RunSpec:

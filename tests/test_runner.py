@@ -312,7 +312,7 @@ def test_a_run_that_ended_while_ctrl_c_was_pressed_is_kept(tmp_path, monkeypatch
 
         def perform(self, lane, spec, case, on_event, stop):
             volume = np.zeros(case.scan.geometry.volume_shape, np.float32)
-            return blank_record(spec, case, Options()).model_copy(update={"status": "ok"}), volume
+            return blank_record(spec, registry.method(spec.method), case, Options()).model_copy(update={"status": "ok"}), volume
 
     class Stopper(Watcher):
         def run_started(self, spec):

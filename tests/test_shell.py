@@ -18,10 +18,10 @@ import typer
 from benchmark.cli import completion, doctor, main, run
 from benchmark.cli.doctor import Check
 from benchmark.cli.examples import EXAMPLES, EXIT_CODES
-from benchmark.cli.progress import PlainDisplay
 from benchmark.machine import environment
 from benchmark.plugins import registry as plugins
 from benchmark.records.results import Results
+from benchmark.sweep.progress import PlainDisplay
 
 NAMES = [command.name or command.callback.__name__.replace("_", "-") for command in main.app.registered_commands]
 

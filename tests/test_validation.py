@@ -16,7 +16,6 @@ import tiny_plugin
 from tiny import Watcher, sweep, tiny_plan, tiny_registry
 
 from benchmark.cli.main import main
-from benchmark.cli.progress import progress_text
 from benchmark.execution.child_process import _follow
 from benchmark.execution.options import Options
 from benchmark.execution.runner import perform
@@ -26,6 +25,7 @@ from benchmark.records.results import Results
 from benchmark.report.tables import write_tables
 from benchmark.runtime.context import Run
 from benchmark.runtime.interval import Interval
+from benchmark.sweep.progress import progress_text
 
 EVERY_3 = Options(device="cpu", snapshots=2, validate_every=Interval(steps=3))
 

@@ -65,7 +65,7 @@ class _Progress:
         self.console, self.next = console, 0.0
 
     def __call__(self, values: dict[str, Any]) -> None:
-        from benchmark.cli.progress import progress_text
+        from benchmark.sweep.progress import progress_text
 
         if time.monotonic() >= self.next:
             self.next = time.monotonic() + LINE_INTERVAL

@@ -1,9 +1,8 @@
-"""Output of commands: tables or JSON, paths, and the files of the reporters."""
+"""Output of commands: tables or JSON, paths, logs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +10,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.errors import InputError, unknown_name
-
 if TYPE_CHECKING:
-    from benchmark.plugins.registry import Registry
     from benchmark.records.record import RunRecord
-    from benchmark.records.results import Results
 
 MOST_LOGS = 5  # named one by one
 Columns = Annotated[
@@ -61,36 +56,3 @@ def print_logs(console: Console, folder: Path, records: list[RunRecord]) -> None
         console.print(escape(f"  log: {attempts[-1] if attempts else folder / 'runs' / record.run_id} (log_tail)"), soft_wrap=True)
     if len(failed) > MOST_LOGS:
         console.print(f"  and {len(failed) - MOST_LOGS} more", soft_wrap=True)
-
-
-def column_names(text: str | None, registry: Registry, results: Results | None = None) -> tuple[str, ...]:
-    """Return the names given to --columns. Raise InputError for one that neither a metric nor one of the results has."""
-    from benchmark.report.columns import chosen
-
-    names = [] if text is None else [name.strip() for name in text.split(",") if name.strip()]
-    if text is not None and not names:
-        raise InputError("--columns", expected="names, comma-separated, such as volume_psnr,seconds", found=repr(text))
-    recorded = [] if results is None else [name for record in results.records for name in record.metrics]
-    return tuple(column.name for column in chosen(names, registry.metrics.values(), recorded))
-
-
-def write_reports(registry: Registry, results: Results, only: Sequence[str] = ()) -> tuple[list[Path], list[str]]:
-    """Run every reporter (or `only` these); return the files written, and messages about failed reporters and unreadable records.
-
-    Raise InputError for an unknown name.
-    """
-    from benchmark.plugins.specs import resolve
-
-    paths: list[Path] = []
-    problems: list[str] = []
-    known = len(results.problems)
-    for name in only:
-        if name not in registry.reporters:
-            raise unknown_name("--only", name, registry.reporters)
-    for name in only or registry.reporters:
-        reporter = registry.reporters[name]
-        try:
-            paths += resolve(reporter.target)(results)
-        except Exception as error:
-            problems.append(f"report '{name}' could not be written: {type(error).__name__}: {error}")
-    return paths, [*problems, *results.problems[known:]]

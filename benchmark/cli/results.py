@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import AsJson, Columns, column_names, open_console, print_paths, write_reports
+from benchmark.cli.output import AsJson, Columns, open_console, print_paths
 
 ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --output of a run.")]
 
@@ -21,11 +21,14 @@ def report(
 ) -> int:
     from benchmark.plugins.registry import registry
     from benchmark.records.results import Results
+    from benchmark.report.columns import named
+    from benchmark.report.reporters import write_reports
     from benchmark.storage.json_values import dumps
 
     console = open_console()
     results = Results.open(folder)
-    results.columns = column_names(columns, registry(), results)
+    recorded = (name for record in results.records for name in record.metrics)
+    results.columns = tuple(column.name for column in named(columns, registry().metrics.values(), recorded))
     paths, problems = write_reports(registry(), results, only.split(",") if only else ())
     said = list(dict.fromkeys([*results.problems, *problems]))
     if as_json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -13,27 +11,32 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import dataset_names, method_names
-from benchmark.cli.output import Columns, column_names, open_console, print_logs, print_paths, write_reports
+from benchmark.cli.output import Columns, open_console, print_logs, print_paths
 
 if TYPE_CHECKING:
     from benchmark.execution.options import Options
     from benchmark.plan.plan import Plan
     from benchmark.plugins.registry import Registry
+    from benchmark.report.columns import Column
+    from benchmark.sweep.request import Request
     from benchmark.sweep.sweep import SweepOutcome
 
 
 def run(
     methods: Annotated[
-        str | None, typer.Option(help="Names, comma-separated; name:preset picks a preset.", autocompletion=method_names)
+        list[str] | None,
+        typer.Option(help="Names, comma-separated; name:preset picks a preset, @tag all of a tag.", autocompletion=method_names),
     ] = None,
-    datasets: Annotated[str | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
+    datasets: Annotated[list[str] | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
     scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of NAF or R2-Gaussian.")] = None,
     volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
-    views: Annotated[str | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
-    size: Annotated[str | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
+    views: Annotated[list[str] | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
+    size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds, comma-separated.")] = None,
-    photons: Annotated[str | None, typer.Option(help="Photons per pixel (Poisson noise), such as 1e5; none = noise-free.")] = None,
+    seeds: Annotated[list[str] | None, typer.Option(help="Seeds, comma-separated.")] = None,
+    photons: Annotated[
+        list[str] | None, typer.Option(help="Photons per pixel (Poisson noise): 1e5, or several: none,1e4,1e5; none = noise-free.")
+    ] = None,
     output: Annotated[str | None, typer.Option(help="Results folder (default: results/<config>, or <data>-<date>).")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, such as zerorf.steps=50; repeatable.")] = None,
     budget: Annotated[str | None, typer.Option(help="Budget of each run: 300s, 5min, 500steps, 2e9samples or 200projections.")] = None,
@@ -54,107 +57,50 @@ def run(
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
     from benchmark.errors import collected_notes, note
-    from benchmark.plan.plan import Flags, load_plan
     from benchmark.plugins.registry import registry
+    from benchmark.report.columns import named
+    from benchmark.sweep.request import Request
 
-    shown = column_names(columns, registry())
-    datasets, sets = _own_data(registry(), datasets, list(sets or ()), scan=scan, volume=volume)
-    flags = Flags(
-        methods=methods,
-        datasets=datasets,
-        views=views,
-        size=size,
-        seeds=seeds,
-        photons=photons,
-        budget=budget,
+    shown = named(columns, registry().metrics.values())
+    request = Request(
+        methods=_listed(methods),
+        datasets=_listed(datasets),
+        scan=scan,
+        volume=volume,
+        views=_listed(views),
+        size=_listed(size),
+        config=config,
+        seeds=_listed(seeds),
+        photons=_listed(photons),
         output=output,
         sets=tuple(sets or ()),
-        own_data=scan is not None or volume is not None,
+        budget=budget,
+        timeout=timeout,
+        memory=memory,
+        device=device,
+        threads=threads,
+        workers=workers,
+        scheduler=scheduler,
+        checkpoint_every=checkpoint_every,
+        validate_every=validate_every,
+        tensorboard=tensorboard,
+        in_process=in_process,
+        command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
     )
     with collected_notes() as told:
-        plan = load_plan(registry(), config, flags)
-    options = _run_options(device, threads, timeout, in_process, workers, scheduler)
-    options = _with_files(options, plan, checkpoint_every, tensorboard)
-    options = _with_memory(options, memory)
-    options = _with_validation(options, validate_every)
+        plan = request.plan(registry())
+    options = request.options(plan)
     _outline(plan)
     if dry_run:
         for text in told:  # by a run when it loads its case
             note(text)
         return _list_runs(plan)
-    return _sweep(registry(), plan, options, workers, scheduler, shown, report=not no_report)
+    return _sweep(registry(), request, plan, options, shown, report=not no_report)
 
 
-def _own_data(registry: Registry, datasets: str | None, sets: list[str], **paths: str | None) -> tuple[str | None, list[str]]:
-    """Return --datasets and --set equivalent to --scan and --volume; a dataset named in --datasets gets the path."""
-    from benchmark.errors import InputError
-    from benchmark.plan.sources import flags_for
-
-    given = {what: path for what, path in paths.items() if path is not None}
-    if not given:
-        return datasets, sets
-    several = datasets is not None and "," in datasets
-    if several or len(given) > 1:
-        found = ", ".join(f"--{what}" for what in (*given, *([f"datasets {datasets}"] if several else [])))
-        raise InputError("command line", expected="one of --scan and --volume, and at most one dataset", found=found)
-    ((what, path),) = given.items()
-    name, value = flags_for(registry, what, path, datasets)
-    return name, [value, *sets]
-
-
-def _run_options(device: str, threads: int | None, timeout: str | None, in_process: bool, workers: int, scheduler: str | None) -> Options:
-    from benchmark.errors import InputError, Mistakes
-    from benchmark.execution.options import Options
-    from benchmark.machine.device import check_device, resolve_device
-    from benchmark.plan import quantities
-
-    mistakes = Mistakes()
-    seconds = quantities.duration(timeout, "--timeout", mistakes)
-    if seconds is not None and in_process:
-        mistakes.add("--timeout", expected="a process per run, which can be ended", found="--in-process", fix="Give one of the two.")
-    if in_process and (workers > 1 or scheduler):
-        mistakes.add("--in-process", expected="one run at a time here", found="--scheduler" if scheduler else f"--workers {workers}")
-    if scheduler and workers > 1:
-        mistakes.add("--workers", expected="none with --scheduler, whose workers are used", found=str(workers))
-    if scheduler and not re.fullmatch(r"\w+://\S+", scheduler):
-        mistakes.add("--scheduler", expected="an address such as tcp://head:8786", found=repr(scheduler))
-    try:
-        check_device(device)
-    except InputError as error:
-        mistakes.note(error)
-    mistakes.raise_if_any("command line")
-    if device.startswith("cuda") and not scheduler:
-        device = resolve_device(device)  # reported once, not by every run
-    command = shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
-    return Options(device=device, threads=threads, timeout=seconds, in_process=in_process, command=command)
-
-
-def _with_files(options: Options, plan: Plan, checkpoint_every: str, tensorboard: bool) -> Options:
-    """Return the options with the folders of checkpoints and event files."""
-    from benchmark.errors import Mistakes
-    from benchmark.machine.environment import install_hint, missing_modules
-    from benchmark.plan import quantities
-
-    mistakes = Mistakes()
-    every = quantities.duration(checkpoint_every, "--checkpoint-every", mistakes)
-    if tensorboard and missing_modules(("tensorboard",)):
-        mistakes.add("--tensorboard", expected="the package tensorboard", found="none", fix=f"Install it: {install_hint('tensorboard')}")
-    mistakes.raise_if_any("command line")
-    board = plan.output / "tensorboard" if tensorboard else None
-    return dataclasses.replace(options, checkpoints=plan.output / "runs", checkpoint_every=every or 0.0, tensorboard=board)
-
-
-def _with_memory(options: Options, memory: str | None) -> Options:
-    """Return the options with the memory limit of each run's process."""
-    from benchmark.errors import Mistakes
-    from benchmark.machine.memory import memory_bytes
-
-    mistakes = Mistakes()
-    count = memory_bytes(memory, "--memory", mistakes)
-    if count is not None and options.in_process:
-        mistakes.add("--memory", expected="a process per run, which can be limited", found="--in-process", fix="Give one of the two.")
-    mistakes.raise_if_any("command line")
-    return dataclasses.replace(options, memory_bytes=count)
+def _listed(texts: list[str] | None) -> str | None:
+    """Return the texts of an option given once or several times as one list."""
+    return ",".join(texts) if texts else None
 
 
 def _outline(plan: Plan) -> None:
@@ -166,17 +112,6 @@ def _outline(plan: Plan) -> None:
         console.print(escape(f"{words.name}: {words.outline}" if len(keys) > 1 else words.outline), soft_wrap=True, highlight=False)
     for line in plan.notes:
         console.print(escape(f"note: {line}"), soft_wrap=True, highlight=False)
-
-
-def _with_validation(options: Options, every: str | None) -> Options:
-    """Return the options with the interval between scores along a run."""
-    from benchmark.errors import Mistakes
-    from benchmark.plan import quantities
-
-    mistakes = Mistakes()
-    interval = quantities.interval(every, "--validate-every", mistakes)
-    mistakes.raise_if_any("command line")
-    return dataclasses.replace(options, validate_every=interval)
 
 
 def _list_runs(plan: Plan) -> int:
@@ -196,22 +131,17 @@ def _list_runs(plan: Plan) -> int:
     return 0
 
 
-def _sweep(
-    registry: Registry, plan: Plan, options: Options, workers: int, scheduler: str | None, shown: tuple[str, ...], *, report: bool
-) -> int:
-    from benchmark.cli.progress import make_display
+def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, shown: tuple[Column, ...], *, report: bool) -> int:
     from benchmark.records.results import Results
-    from benchmark.report.columns import chosen
     from benchmark.report.console import summary_table
-    from benchmark.sweep.sweep import Sweep
+    from benchmark.report.reporters import write_reports
+    from benchmark.sweep.progress import make_display
 
     console = open_console()
     with make_display(console, plan) as display:
-        for problem in registry.problems:
-            display.warning(f"set aside: {problem}")
-        summary = Sweep(registry, plan, options, display, workers=workers, scheduler=scheduler).run()
+        summary = request.sweep(registry, plan, options, display)
     if summary.records:
-        console.print(summary_table(summary.records, chosen(shown, registry.metrics.values())))
+        console.print(summary_table(summary.records, shown))
     if summary.interrupted:
         _say_what_remains(console, plan, summary)
         return summary.exit_code
@@ -219,7 +149,7 @@ def _sweep(
     paths = [plan.output / "tables" / "runs.csv"]
     if report:
         results = Results(plan.output)
-        results.columns = shown
+        results.columns = tuple(column.name for column in shown)
         written, problems = write_reports(registry, results)
         paths += [path for path in written if path not in paths]
         for text in problems:

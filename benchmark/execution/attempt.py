@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.errors import InputError, MissingDependency
 from benchmark.execution.job import CheckpointPlan, Job, MethodCall, read_scan
-from benchmark.execution.libraries import library_facts, set_up_libraries
+from benchmark.execution.libraries import gpu_peak_memory_mb, library_facts, set_up_libraries
 from benchmark.execution.options import OnEvent
 from benchmark.execution.tensorboard import Board
 from benchmark.execution.tracker import Tracker
@@ -73,7 +73,9 @@ class _Attempt:
         reconstruction = _timed(function, scan, params, run)
         self.peak_memory_mb = peak_memory_mb()
         _store(self.folder, reconstruction)
-        resumed = {"resumed_after_step": run.resumed} if run.resumed else {}
+        resumed: dict[str, Any] = {"resumed_after_step": run.resumed} if run.resumed else {}
+        if self.checkpoints is not None and self.checkpoints.damage:
+            resumed["restarted"] = self.checkpoints.damage
         return {"status": "ok", "engine": str(reconstruction.engine), "info": plain(dict(reconstruction.info)) | resumed}
 
     def _new_run(self, scan: Scan) -> Run:
@@ -108,7 +110,7 @@ class _Attempt:
         clock = self.run.clock
         known |= {"seconds": clock.seconds, "cpu_seconds": clock.cpu_seconds, "steps": self.run.step, "counters": counters.totals()}
         known |= {"losses": self.tracker.thinned_losses(), "snapshots": self.tracker.snapshots}
-        known["validated"] = self.tracker.validated
+        known |= {"validated": self.tracker.validated, "gpu_peak_memory_mb": gpu_peak_memory_mb(self.run.device)}
         return known | {"facts": library_facts(self.run.device)}
 
 

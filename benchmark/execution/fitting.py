@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import InputError, Mistakes
+from benchmark.errors import InputError, Mistakes, note
 from benchmark.execution.eligibility import skip_reason
 from benchmark.execution.libraries import set_up_libraries
 from benchmark.plan import quantities
@@ -156,6 +156,8 @@ def fit(course: Course, output: Path, on_log: Callable[[dict[str, Any]], None], 
     params = course.method.params(**course.params)
     state = function([lesson.case.scan for lesson in course.lessons], params, run)
     run.clock.stop()
+    if checkpoints.damage:
+        note(f"the fit began again from the start, its checkpoint was damaged: {checkpoints.damage}")
     Checkpoint(facts, run.step, run.clock.seconds, {}, state).write(output)
     unfinished.unlink(missing_ok=True)
     return output

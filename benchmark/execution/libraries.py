@@ -42,13 +42,22 @@ def set_up_libraries(seed: int, threads: int | None, device: str) -> None:
 
 
 def library_facts(device: str) -> dict[str, Any]:
-    """Return the number of threads and, on a GPU, its name and peak memory [MiB], for a record's environment."""
+    """Return the number of threads and, on a GPU, its name, for a record's environment."""
     threads = {"threads": _thread_count()}
     if not device.startswith("cuda"):
         return threads
     import torch
 
-    return threads | {"gpu": torch.cuda.get_device_name(device), "gpu_peak_memory_mb": torch.cuda.max_memory_allocated(device) / 2**20}
+    return threads | {"gpu": torch.cuda.get_device_name(device)}
+
+
+def gpu_peak_memory_mb(device: str) -> float | None:
+    """Return the most memory that tensors took on a GPU so far [MiB]; None for the CPU."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return float(torch.cuda.max_memory_allocated(device)) / 2**20
 
 
 class _TorchSetUp(importlib.abc.MetaPathFinder):

@@ -20,6 +20,7 @@ from benchmark.execution.validation import Validation
 from benchmark.execution.verdict import judge
 from benchmark.machine.environment import environment
 from benchmark.plugins.registry import Registry
+from benchmark.plugins.specs import MethodSpec
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.records.titles import view_count
 from benchmark.scan.case import Case
@@ -46,7 +47,7 @@ def perform(
     `stop()` is true.
     """
     method = registry.method(spec.method)
-    record = screened(blank_record(spec, case, options), method, case, options.memory_bytes)
+    record = screened(blank_record(spec, method, case, options), method, case, options.memory_bytes)
     if record.reason:
         return record, None
     try:
@@ -72,12 +73,13 @@ def perform(
         _tidy(folder, kept, done)
 
 
-def blank_record(spec: RunSpec, case: Case | None, options: Options) -> RunRecord:
+def blank_record(spec: RunSpec, method: MethodSpec, case: Case | None, options: Options) -> RunRecord:
     """Return a record with all facts known before a run; its status is 'failed' until more is known."""
-    facts: dict[str, Any] = {"views": view_count(spec)}
+    tags = list(dict.fromkeys([*method.tags, *(["pretrained"] if spec.weights_digest else [])]))
+    facts: dict[str, Any] = {"views": view_count(spec), "tags": tags, "deterministic": method.deterministic}
     if case is not None:
         geometry = case.scan.geometry
-        facts = {
+        facts |= {
             "case": case.name,
             "views": geometry.views,
             "training_views": list(case.training_views),

@@ -16,7 +16,8 @@ from benchmark.scan.case import Case
 from benchmark.scan.reconstruction import ARRAYS, volume_digest
 from benchmark.storage import mapped
 
-REPORTED = ("status", "reason", "engine", "device", "seconds", "cpu_seconds", "peak_memory_mb", "steps", "counters", "losses", "info")
+COSTS = ("seconds", "cpu_seconds", "peak_memory_mb", "gpu_peak_memory_mb", "steps", "counters")
+REPORTED = ("status", "reason", "engine", "device", *COSTS, "losses", "info")
 
 
 def judge(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,11 @@ class Entry:
     preset: str = "default"
     grid: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
     origins: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def combinations(self) -> int:
+        """Number of combinations of the grid's values."""
+        return math.prod(map(len, self.grid.values()))
 
     def override(self, key: str, value: Any, origin: str) -> None:
         """Set a value from outside; it replaces the grid axis of that key."""
@@ -94,9 +100,12 @@ def resolve_entry(
     mistakes.check_keys(f"{entry.where}.grid", entry.grid, spec.params.model_fields)
     for key in entry.grid.keys() & entry.values.keys():
         mistakes.add(f"{entry.where}.grid.{key}", expected="each key once", found=f"'{key}' both in the grid and beside it")
+    if entry.combinations > MOST_RUNS:
+        mistakes.add(f"{entry.where}.grid", expected=f"at most {MOST_RUNS} combinations", found=f"{entry.combinations}")
+        return []
     known_grid = {key: values for key, values in entry.grid.items() if key in spec.params.model_fields}
     found = []
-    for combination in itertools.islice(itertools.product(*known_grid.values()), MOST_RUNS):
+    for combination in itertools.product(*known_grid.values()):
         values = {**presets.get(entry.preset, {}), **below, **entry.values, **dict(zip(known_grid, combination, strict=True))}
         fitted = offers.fitted(spec, values, entry.where, entry.origins, mistakes) if isinstance(spec, DatasetSpec) else values
         if fitted is None:

@@ -6,6 +6,7 @@ The keys of the file are explained in configs/quick.yaml. Flags replace the file
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -20,11 +21,12 @@ from benchmark.plan.offers import CaseWords, Offers
 from benchmark.plugins.registry import Registry
 from benchmark.plugins.specs import DatasetSpec, MethodSpec
 from benchmark.records.record import RunSpec
+from benchmark.records.suite import Suite
 from benchmark.runtime.weights import Weights
 from benchmark.scan.case import file_name
 from benchmark.storage.yaml_file import parse_yaml, read_yaml
 
-KEYS = ("datasets", "methods", "views", "size", "seeds", "noise", "budget", "output")
+KEYS = ("datasets", "methods", "views", "size", "seeds", "noise", "budget", "output", "tuning", "baseline")
 OF_THE_DATA = "results/<name of the data>-<date>"  # output of a run on the user's own data
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -54,6 +56,7 @@ class Plan:
     runs: tuple[RunSpec, ...]
     cases: Mapping[str, CaseWords] = dataclasses.field(default_factory=dict)  # by RunSpec.case_key, of cases with words
     notes: tuple[str, ...] = ()  # what was asked for and does not exist, and what runs instead
+    suite: Suite = Suite()
 
     def name(self, spec: RunSpec) -> str:
         """Return the name of a run's case, '' if only loading it tells."""
@@ -95,14 +98,13 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         "size": quantities.sizes(content.get("size")),
         "views": quantities.views(content.get("views"), paths["views"], mistakes),
     }
-    noise = quantities.noise(content.get("noise"), paths["noise"], mistakes)
-    if flags.photons is not None:
-        noise["photons"] = None if flags.photons.lower() == "none" else flags.photons
-    origins = {key: f"noise.{key}" for key in noise} | {key: paths[key] for key in grid}
+    noises = quantities.noises(content.get("noise"), paths["noise"], flags.photons, mistakes)
+    origins = {key: f"noise.{key}" for noise in noises for key in noise} | {key: paths[key] for key in grid}
     if flags.photons is not None:
         origins["photons"] = "--photons"
     seeds = quantities.seeds(content.get("seeds", [0]), paths["seeds"], mistakes)
     budget = quantities.budget(content.get("budget"), paths["budget"], mistakes)
+    suite = _suite(registry, name, content, mistakes)
     datasets = _entries(registry, "datasets", content, flags.datasets, mistakes)
     methods = _entries(registry, "methods", content, flags.methods, mistakes)
     flagged = {key for key in ("size", "views", "photons") if getattr(flags, key) is not None}
@@ -110,16 +112,20 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         entry.values = {key: value for key, value in entry.values.items() if key not in flagged}
         entry.grid = {key: values for key, values in entry.grid.items() if key not in flagged}
     apply_sets(registry, flags.sets, datasets, methods, mistakes)
+    count = _count(registry, datasets, methods, grid, noises, seeds)
+    if count > MOST_RUNS:  # before any of them is resolved
+        mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
+        mistakes.raise_if_any(source)
     offers = Offers()
-    cases = _cases(registry, datasets, grid, noise, origins, mistakes, offers)
+    cases = _cases(registry, datasets, grid, noises, origins, mistakes, offers)
     solvers = [
         (entry, params, _weights(registry.methods[entry.name], params, mistakes))
         for entry in methods
         for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)
     ]
-    count = len(cases) * len(solvers) * len(seeds)
-    if count > MOST_RUNS:
-        mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
+    for case in suite.tuning:
+        if case not in (existing := {*registry.datasets, *(words.name for words in offers.cases.values())}):
+            mistakes.unknown("tuning", case, existing)
     mistakes.raise_if_any(source)
     specs = [
         RunSpec(
@@ -136,10 +142,11 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         )
         for dataset, case in cases
         for entry, params, weights in solvers
-        for seed in seeds
+        for seed in (seeds[:1] if registry.methods[entry.name].deterministic else seeds)
     ]
     runs = {spec.id: spec for spec in specs}
-    plan = Plan(source, Path(str(content.get("output") or f"results/{name}")), tuple(runs.values()), offers.cases, tuple(offers.notes))
+    output = Path(str(content.get("output") or f"results/{name}"))
+    plan = Plan(source, output, tuple(runs.values()), offers.cases, tuple(offers.notes), suite)
     if content.get("output") == OF_THE_DATA:
         named = file_name(plan.name(plan.runs[0]) or plan.runs[0].dataset)
         plan = dataclasses.replace(plan, output=Path("results", f"{named}-{date.today():%Y%m%d}"))
@@ -175,17 +182,62 @@ def _entries(registry: Registry, what: str, content: dict[str, Any], flag: str |
         if not names:
             mistakes.add(f"--{what}", expected="names with commas between", found=repr(flag))
         chosen: list[Entry] = []
-        for name in names:
-            chosen += [entry for entry in written if entry.name == name] or read_entries(name, f"--{what}", mistakes)
+        given = [entry for name in names for entry in read_entries(name, f"--{what}", mistakes)]
+        for entry in _untagged(registry, given, f"--{what}", mistakes):
+            chosen += [other for other in written if other.name == entry.name and entry.preset == "default"] or [entry]
         written = chosen
     known = []
-    for entry in written:
+    for entry in _untagged(registry, written, what, mistakes):
         try:
             getattr(registry, what.removesuffix("s"))(entry.name, entry.where.removesuffix(f".{entry.name}"))
             known.append(entry)
         except InputError as error:
             mistakes.note(error)
     return known
+
+
+def _untagged(registry: Registry, entries: list[Entry], where: str, mistakes: Mistakes) -> list[Entry]:
+    """Return the entries with one for each method of a tag in place of '@tag'."""
+    found = []
+    for entry in entries:
+        if not entry.name.startswith("@"):
+            found.append(entry)
+            continue
+        tag = entry.name.removeprefix("@")
+        names = [name for name, spec in registry.methods.items() if tag in spec.tags]
+        if not names:
+            mistakes.unknown(f"{where}.@{tag}", tag, {tag for spec in registry.methods.values() for tag in spec.tags})
+        found += [dataclasses.replace(entry, where=f"{where}.{name}", name=name) for name in names]
+    return found
+
+
+def _suite(registry: Registry, name: str, content: dict[str, Any], mistakes: Mistakes) -> Suite:
+    """Return what the file declares of its cases and methods."""
+    tuning, baseline = content.get("tuning") or [], content.get("baseline") or ""
+    listed = tuning if isinstance(tuning, list) else [tuning]
+    if not all(isinstance(item, str) for item in listed):
+        mistakes.add("tuning", expected="names of datasets or cases, such as [thorax, phantom]", found=repr(tuning))
+        listed = []
+    if not isinstance(baseline, str):
+        mistakes.add("baseline", expected="the name of a method", found=repr(baseline))
+        baseline = ""
+    method = baseline.partition(":")[0]
+    if baseline and method not in registry.methods:
+        mistakes.unknown("baseline", method, registry.methods)
+    return Suite(name=name, tuning=tuple(listed), baseline=baseline)
+
+
+def _count(
+    registry: Registry, datasets: list[Entry], methods: list[Entry], grid: dict[str, list[Any]], noises: list[Any], seeds: list[int]
+) -> int:
+    """Return the number of runs that all axes together ask for."""
+    cases = 0
+    for entry in datasets:
+        axes = {**grid, "photons": noises}
+        lengths = [len(values) for key, values in axes.items() if key not in {*entry.values, *entry.grid}]
+        cases += entry.combinations * math.prod(max(1, length) for length in lengths)
+    repeats = (1 if registry.methods[entry.name].deterministic else len(seeds) for entry in methods)
+    return cases * sum(entry.combinations * repeat for entry, repeat in zip(methods, repeats, strict=True))
 
 
 def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
@@ -237,26 +289,28 @@ def _cases(
     registry: Registry,
     entries: list[Entry],
     grid: dict[str, list[Any]],
-    noise: dict[str, Any],
+    noises: list[dict[str, Any]],
     origins: dict[str, str],
     mistakes: Mistakes,
     offers: Offers,
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Return (dataset, resolved parameters) of every case, ordered by dataset, then size, then views, then its grid."""
+    """Return (dataset, resolved parameters) of every case, ordered by dataset, then size, then views, then noise, then its grid."""
     found = []
     for entry in entries:
         spec = registry.datasets[entry.name]
         own = {*entry.values, *entry.grid}
         entry.origins = {key: place for key, place in origins.items() if key not in own} | entry.origins
-        below = {key: value for key, value in noise.items() if key not in own}
-        for size in [None] if "size" in own else _possible_sizes(grid["size"], spec, offers) or [None]:
-            for views in [None] if "views" in own else grid["views"] or [None]:
-                given = below | ({} if size is None else {"size": size}) | ({} if views is None else {"views": views})
-                for params in resolve_entry(entry, spec, given, mistakes, offers):
-                    defect = quantities.views_defect(params["views"])
-                    if defect:
-                        mistakes.add(entry.origins.get("views", f"{entry.where}.views"), expected=defect, found=repr(params["views"]))
-                    found.append((entry.name, params))
+        levels = [{key: value for key, value in noise.items() if key not in own} for noise in noises]
+        levels = [level for index, level in enumerate(levels) if level not in levels[:index]]
+        sizes = [None] if "size" in own else _possible_sizes(grid["size"], spec, offers) or [None]
+        views = [None] if "views" in own else grid["views"] or [None]
+        for size, view, level in itertools.product(sizes, views, levels):
+            given = level | ({} if size is None else {"size": size}) | ({} if view is None else {"views": view})
+            for params in resolve_entry(entry, spec, given, mistakes, offers):
+                defect = quantities.views_defect(params["views"])
+                if defect:
+                    mistakes.add(entry.origins.get("views", f"{entry.where}.views"), expected=defect, found=repr(params["views"]))
+                found.append((entry.name, params))
     return found
 
 

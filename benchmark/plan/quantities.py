@@ -71,16 +71,35 @@ def seeds(value: Any, where: str, mistakes: Mistakes) -> list[int]:
     return list(dict.fromkeys(items))
 
 
-def noise(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
-    """Read `noise: {photons: 1e5, electronic: 10}` or none; the dataset's own model checks the numbers."""
+def noises(value: Any, where: str, photons: str | None, mistakes: Mistakes) -> list[dict[str, Any]]:
+    """Read `noise: {photons: 1e5, electronic: 10}`, none, or a list of these; `photons` may be a list. Return the noise of each level.
+
+    The flag --photons, numbers and none with commas between, replaces those of all levels. The dataset's own model checks the numbers.
+    """
+    found = [level for item in (value if isinstance(value, list) else [value]) for level in _noise(item, where, mistakes)]
+    if not found:
+        mistakes.add(where, expected="at least one noise, or none", found=repr(value))
+    if photons is not None:
+        items = [item.strip() for item in photons.split(",")]
+        found = [{**level, "photons": None if item.lower() == "none" else item} for level in found for item in items]
+    several = len(found) > 1
+    found = [{} if several and level.get("photons", "") is None else level for level in found]  # the noise-free one of a list
+    return [level for index, level in enumerate(found) if level not in found[:index]]
+
+
+def _noise(value: Any, where: str, mistakes: Mistakes) -> list[dict[str, Any]]:
     if value is None or value == "none":
-        return {}
+        return [{}]
     if not isinstance(value, dict):
         mistakes.add(where, expected="{photons: 1e5, electronic: 10} or none", found=repr(value))
-        return {}
+        return [{}]
     valid = ("photons", "electronic")
     mistakes.check_keys(where, value, valid)
-    return {key: value[key] for key in valid if key in value}
+    given = {key: value[key] for key in valid if key in value}
+    levels = given.get("photons")
+    if not isinstance(levels, list):
+        return [given]
+    return [{**given, "photons": None if level == "none" else level} for level in levels]
 
 
 _SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600}
@@ -92,7 +111,7 @@ def budget(value: Any, where: str, mistakes: Mistakes) -> dict[str, Any]:
     if value is None:
         return {}
     number, unit = _quantity(value)
-    if unit in _SECONDS and number > 0:
+    if unit in _SECONDS and unit and number > 0:
         return {"budget_seconds": number * _SECONDS[unit]}
     if unit in _WORK and number >= 1 and number.is_integer():
         return {f"budget_{unit}": int(number)}

@@ -49,6 +49,9 @@ def defect(kind: type, spec: Any) -> str | None:
             return f"{field}: expected a callable or 'package.module:name', found {type(target).__name__}"
     if isinstance(spec, SpeedSpec) and spec.ratios is None and spec.training_step is None:
         return "expected ratios or training_step, found neither"
+    wrong = [tag for tag in getattr(spec, "tags", ()) if not _NAME.fullmatch(tag)]
+    if wrong:
+        return f"tags: expected names of letters, digits, '_' and '-', found {wrong[0]!r}"
     return _params_defect(spec) if isinstance(spec, MethodSpec | DatasetSpec) else None
 
 

@@ -125,6 +125,7 @@ def in_numbers(model: type[DatasetParams], values: Mapping[str, Any], offer: Off
 
 
 Target = Callable[..., Any] | str
+TAGS = ("classical", "regularised", "neural", "gaussian", "pretrained")  # usual tags of methods
 
 
 def resolve(target: Target) -> Callable[..., Any]:
@@ -149,6 +150,8 @@ class MethodSpec:
     - `skip(scan, params) -> str | None` returns the reason why the method cannot reconstruct a scan; the run is then skipped.
     - `requires` lists modules that must be importable; the run is skipped where one is missing.
     - `composites` lists the kinds of views that the method understands (see Composite); scans of other kinds are skipped.
+    - `tags` place the method among others: those of TAGS where they fit, or words of its own. `--methods @neural` selects by them.
+    - `deterministic` declares that the seed changes nothing: the method runs once, whatever the number of seeds.
     - `pieces` declares that the method stays within `run.memory_bytes`. Other methods are skipped where `--memory` is less than the
       scan and the volume need.
     - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`). A run whose parameter `weights` names the resulting
@@ -170,6 +173,8 @@ class MethodSpec:
     field: Target | None = None
     fit: Target | None = None
     pieces: bool = False
+    tags: tuple[str, ...] = ()
+    deterministic: bool = False
     cite: str = ""
 
 

@@ -16,8 +16,9 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Digest = Annotated[str, Field(pattern=r"^[0-9A-Za-z_-]*$")]  # also the name of a folder
 Name = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]  # of a folder
 
-# 2: metric versions, counters, volume digest, command, reevaluated. 3: the digest of the file. Earlier ones stay readable.
-SCHEMA_VERSION = 3
+# 2: metric versions, counters, volume digest, command, reevaluated. 3: the digest of the file. 4: tags, deterministic, plugin,
+# gpu_peak_memory_mb. Earlier ones stay readable.
+SCHEMA_VERSION = 4
 
 # If these are unset, run ids are the same as before the fields existed.
 _LATER = {"budget_steps": None, "budget_samples": None, "budget_projections": None, "weights_digest": ""}
@@ -113,6 +114,7 @@ class RunRecord(BaseModel):
     seconds: Amount | None = None  # [s] of method time, without the harness's own work
     cpu_seconds: Amount | None = None  # [s] of process time over all threads
     peak_memory_mb: Amount | None = None  # [MiB] of the method's process
+    gpu_peak_memory_mb: Amount | None = None  # [MiB] that the method's tensors took on the GPU
     steps: Count = 0
     counters: dict[str, Count] = {}  # work counted where the kernels are called: ray_samples, forward_views, adjoint_views
     metrics: dict[str, float | None] = {}  # volume_psnr, volume_ssim, projection_psnr, projection_ssim, fit_psnr, ...
@@ -122,6 +124,9 @@ class RunRecord(BaseModel):
     info: dict[str, Any] = {}
     environment: dict[str, Any] = {}
     volume_digest: Digest = ""  # of the stored volume
+    tags: list[str] = []  # of the method, as declared when it ran
+    deterministic: bool = False  # the method declares that its seed changes nothing
+    plugin: dict[str, Any] = {}  # the method's code: distribution, version, digest of its sources
     pretrained: dict[str, Any] = {}  # digest of the weights and the data they were fitted to; empty = fitted to this scan alone
     command: str = ""  # the command line of the sweep
     reevaluated: dict[str, Any] = {}  # for metrics computed again later: time, code and source attempt

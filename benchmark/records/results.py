@@ -18,6 +18,7 @@ from benchmark.errors import InputError, wrong_fields
 from benchmark.records import nifti
 from benchmark.records.case_file import CaseFile
 from benchmark.records.record import SCHEMA_VERSION, RunRecord, RunSpec
+from benchmark.records.suite import Suite, read_suite
 from benchmark.scan.case import Case
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.reconstruction import ARRAYS, volume_digest
@@ -130,8 +131,9 @@ def _without_photons(case: Case) -> Case:
 class Results:
     """A results folder: the latest record of every run, with its volume, truth and arrays. Reporters receive it.
 
-    `folder` is the path, `records` the list of RunRecord, `problems` the files that could not be read, `columns` the names of the columns
-    that tables for papers are to show; () leaves the choice to the reporter.
+    `folder` is the path, `records` the list of RunRecord, `suite` the declaration of the plan (tuning cases, baseline), `problems` the
+    files that could not be read, `columns` the names of the columns that tables for papers are to show; () leaves the choice to the
+    reporter.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -144,6 +146,7 @@ class Results:
             if record is not None:
                 latest[record.run_id] = record
         self.records = arranged(latest.values())
+        self.suite = self.tried(read_suite, self.folder) or Suite()
 
     @classmethod
     def open(cls, folder: str | Path) -> Results:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from benchmark.errors import unknown_name
+from benchmark.errors import InputError, unknown_name
 from benchmark.records.frame import METRICS
 
 if TYPE_CHECKING:
@@ -120,6 +120,14 @@ def chosen(names: Iterable[str], metrics: Iterable[MetricSpec], recorded: Iterab
         if name not in known:
             raise unknown_name("--columns", name, known)
     return tuple(known[name] for name in dict.fromkeys(names))
+
+
+def named(text: str | None, metrics: Iterable[MetricSpec], recorded: Iterable[str] = ()) -> tuple[Column, ...]:
+    """Return the columns of a text such as 'volume_psnr,seconds'; none for None. Raise InputError as `chosen`, and for an empty text."""
+    names = [] if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if text is not None and not names:
+        raise InputError("--columns", expected="names, comma-separated, such as volume_psnr,seconds", found=repr(text))
+    return chosen(names, metrics, recorded)
 
 
 def filled(columns: Iterable[Column], part: pd.DataFrame) -> tuple[Column, ...]:

@@ -62,8 +62,8 @@ def summarise(table: pd.DataFrame, columns: Sequence[Column] = ()) -> pd.DataFra
             row.update({f"{name}_sd": good[name].std(), f"{name}_half": interval.half if interval is not None and whole else None})
         rows.append(row)
     heads = [*GROUP, "views", "method", "pretrained", "status", "runs", "planned", "cases", "seeds", "note", "budget"]
-    columns = [*heads, *values, *(f"{name}_{what}" for what in ("sd", "half") for name in scored)]
-    summary = pd.DataFrame(rows, columns=columns)
+    names = [*heads, *values, *(f"{name}_{what}" for what in ("sd", "half") for name in scored)]
+    summary = pd.DataFrame(rows, columns=names)
     for name in scored:
         summary[f"{name}_half"] = pd.to_numeric(summary[f"{name}_half"]).astype(float)
     return ranked(summary, table, compared)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-import pickle
+import os
+import zipfile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from benchmark.errors import InputError, one_line
 from benchmark.plugins.specs import MethodSpec, Params
@@ -14,8 +16,10 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.storage import atomic
 from benchmark.storage.json_values import dumps
 
-FORMAT = 2  # 2: with counters and process time; format 1 serves only to evaluate the field
-READABLE = (1, 2)
+FORMAT = 3  # 3: with a digest at the end; 2: with counters and process time; format 1 serves only to evaluate the field
+READABLE = (1, 2, 3)
+SEAL = b"seed checkpoint "  # before the digest, the last bytes of the file
+DIGEST_BYTES = 32
 ZIP = b"PK\x03\x04"  # format of torch.save; for older formats, torch before 2.6 runs code even with weights_only
 
 
@@ -84,10 +88,14 @@ class Checkpoint:
         content = {**vars(self), "format": FORMAT, "facts": dumps(self.facts), "random": dumps(self.random)}
         with atomic.replacing(path) as temporary:
             torch.save(content, temporary)
+            with temporary.open("r+b") as file:
+                digest = _digest(file, temporary.stat().st_size)
+                file.seek(0, os.SEEK_END)
+                file.write(SEAL + digest)
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """Read a checkpoint without running code from the file. Raise InputError for anything but a checkpoint of this format."""
+        """Read a checkpoint without running code from the file. Raise InputError for a damaged file and for any other content."""
         import torch
 
         expected = "a checkpoint that `python -m benchmark run` has written"
@@ -97,10 +105,13 @@ class Checkpoint:
             with path.open("rb") as file:
                 if file.read(len(ZIP)) != ZIP:
                     raise ValueError("not a file of torch.save")
+                sealed = _checked(file)
                 file.seek(0)
                 content = torch.load(file, map_location="cpu", weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError, KeyError) as error:
-            raise InputError(str(path), expected=expected, found=f"a file that cannot be read ({type(error).__name__})") from error
+            if isinstance(content, dict) and content.get("format") == FORMAT and not sealed:
+                raise ValueError("cut off")
+        except Exception as error:  # a damaged archive raises anything
+            raise InputError(str(path), expected=expected, found=f"a file that cannot be read ({one_line(error)})") from error
         if not isinstance(content, dict) or content.get("format") not in READABLE:
             found = content.get("format") if isinstance(content, dict) else type(content).__name__
             raise InputError(str(path), expected=f"{expected}, format {FORMAT}", found=f"format {found}")
@@ -125,17 +136,46 @@ class Checkpoints:
 
     def __init__(self, path: Path, facts: dict[str, Any], every: float = 60.0) -> None:
         self.path, self.facts, self.every = path, json.loads(dumps(facts)), every  # every: seconds of method time
+        self.damage = ""  # of the file that was found
 
     def find(self) -> Checkpoint | None:
         """Return the run's own checkpoint, or None.
 
-        A checkpoint that is broken, belongs to another run, or has no counters (needed for the record) is ignored and later replaced.
+        A checkpoint that is damaged (`damage` then says how), belongs to another run, or has no counters (needed for the record) is ignored
+        and later replaced.
         """
         try:
             found = Checkpoint.read(self.path)
-        except InputError:
+        except InputError as error:
+            self.damage = str(error) if self.path.exists() else ""
             return None
         return found if _identity(found.facts) == _identity(self.facts) and found.counters is not None else None
+
+
+def _digest(file: IO[bytes], size: int) -> bytes:
+    """Return the SHA-256 of the first `size` bytes of a file."""
+    file.seek(0)
+    found = hashlib.sha256()
+    while size > 0 and (block := file.read(min(size, 1 << 20))):
+        found.update(block)
+        size -= len(block)
+    return found.digest()
+
+
+def _checked(file: IO[bytes]) -> bool:
+    """Return True if a file ends in its digest. Raise ValueError for another one, or for a wrong checksum in a file without digest."""
+    before = file.seek(0, os.SEEK_END) - len(SEAL) - DIGEST_BYTES
+    file.seek(max(0, before))
+    tail = file.read()
+    if tail.startswith(SEAL):
+        if tail[len(SEAL) :] != _digest(file, before):
+            raise ValueError("its content is not what was written")
+        return True
+    file.seek(0)
+    damaged = zipfile.ZipFile(file).testzip()  # torch compares no checksums
+    if damaged is not None:
+        raise ValueError(f"damaged: {damaged}")
+    return False
 
 
 def _identity(facts: dict[str, Any]) -> dict[str, Any]:

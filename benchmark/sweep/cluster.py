@@ -21,6 +21,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.execution.options import OnEvent, Options, Stop, Stopped
 from benchmark.execution.runner import blank_record, perform
 from benchmark.machine.environment import environment
+from benchmark.plugins.registry import Registry
 from benchmark.records.record import SCHEMA_VERSION, RunRecord, RunSpec
 from benchmark.scan.case import Case
 from benchmark.scan.reconstruction import ARRAYS
@@ -37,8 +38,8 @@ class ClusterExecutor:
 
     inline = False
 
-    def __init__(self, address: str, options: Options) -> None:
-        self.address, self.options = address, options
+    def __init__(self, registry: Registry, address: str, options: Options) -> None:
+        self.registry, self.address, self.options = registry, address, options
 
     def __enter__(self) -> ClusterExecutor:
         try:
@@ -124,7 +125,7 @@ class ClusterExecutor:
         if isinstance(error, KilledWorker | CancelledError):
             raise LaneLost(f"worker {lane} was lost while the run was under way")
         reason = f"worker {lane}: {type(error).__name__}: {error}"
-        return blank_record(spec, case, self.options).model_copy(update={"reason": reason}), None
+        return blank_record(spec, self.registry.method(spec.method), case, self.options).model_copy(update={"reason": reason}), None
 
 
 def perform_there(spec: RunSpec, case: Case, options: Options, topic: str) -> tuple[RunRecord, np.ndarray | None, bytes]:

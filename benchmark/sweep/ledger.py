@@ -59,7 +59,7 @@ class Ledger:
         unavailable = self.cases.unavailable(spec)
         if unavailable is not None:
             status, reason = unavailable
-            return blank_record(spec, None, self.options).model_copy(update={"status": status, "reason": reason})
+            return self._blank(spec, None).model_copy(update={"status": status, "reason": reason})
         case = self.cases.get(spec)
         self.store.write_case(case, spec.dataset, spec.dataset_params)
         return case
@@ -70,11 +70,16 @@ class Ledger:
         if not (before is not None and before.status == record.status == "skipped" and before.reason == record.reason):
             self.store.write_record(record, volume, case, attempt)
         self._take(spec, record)
+        if "restarted" in record.info:
+            self.display.warning(f"{record.run_id} began again from the start, its checkpoint was damaged: {record.info['restarted']}")
         self._warn(self.registry.run_finished(record))
 
     def failure(self, spec: RunSpec, case: Case, reason: str) -> RunRecord:
         """Return the record of an attempt without any result."""
-        return blank_record(spec, case, self.options).model_copy(update={"reason": reason})
+        return self._blank(spec, case).model_copy(update={"reason": reason})
+
+    def _blank(self, spec: RunSpec, case: Case | None) -> RunRecord:
+        return blank_record(spec, self.registry.method(spec.method), case, self.options)
 
     def expect_another(self, spec: RunSpec, attempt: int) -> None:
         """Allow this sweep to try a run again: the latest attempt is its own."""

@@ -12,6 +12,7 @@ from benchmark.plan.plan import Plan
 from benchmark.plugins.registry import Registry
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.records.store import Store
+from benchmark.records.suite import write_suite
 from benchmark.sweep.cases import Cases
 from benchmark.sweep.claims import Claims
 from benchmark.sweep.display import Display
@@ -54,6 +55,7 @@ class Sweep:
         KeyboardInterrupt while a run is under way becomes an outcome.
         """
         self.store.prepare()
+        write_suite(self.plan.output, self.plan.suite)
         library()
         with Claims(self.plan.output) as claims:
             self._clear_leftovers(claims)
@@ -84,4 +86,4 @@ class Sweep:
             return contextlib.nullcontext(LocalExecutor(self.registry, self.options, claims.scratch, self.workers))
         from benchmark.sweep.cluster import ClusterExecutor
 
-        return ClusterExecutor(self.scheduler, self.options)
+        return ClusterExecutor(self.registry, self.scheduler, self.options)

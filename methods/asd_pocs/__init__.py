@@ -43,6 +43,8 @@ def register_methods() -> list[MethodSpec]:
             target="benchmark.methods.asd_pocs.reconstruct:reconstruct",
             params=AsdPocsParams,
             summary="adaptive steepest descent of total variation between projections onto convex sets (the data, non-negativity)",
+            tags=("classical", "regularised"),
+            deterministic=True,
             cite="Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777, doi 10.1088/0031-9155/53/17/021",
         )
     ]

@@ -60,6 +60,7 @@ SPEC = MethodSpec(
     revision=3,  # 2: photographs hold logits of opacities back; 3: nothing is seen outside of masks
     summary="visual hull refined by 3-D U-Nets, one Gaussian for each voxel, fitted through closed-form line integrals",
     presets={"fast": {"voxels": 16, "steps": 150}, "fine": {"voxels": 48, "steps": 400}},
+    tags=("neural", "gaussian"),
     cite="Laurentini 1994, The visual hull concept, doi 10.1109/34.273735; Ronneberger et al. 2015, U-Net, arXiv 1505.04597",
 )
 

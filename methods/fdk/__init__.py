@@ -29,6 +29,8 @@ def register_methods() -> list[MethodSpec]:
             summary="filtered backprojection (Feldkamp, Davis, Kress); redundancy weights on short scans",
             revision=2,
             pieces=True,
+            tags=("classical",),
+            deterministic=True,
             cite="Feldkamp, Davis, Kress, J. Opt. Soc. Am. A 1 (1984) 612, doi 10.1364/JOSAA.1.000612",
         )
     ]

@@ -33,6 +33,8 @@ def register_methods() -> list[MethodSpec]:
             params=FistaTvParams,
             summary="non-negative least squares with isotropic 3-D total variation, its weight chosen from the scan alone",
             revision=2,
+            tags=("classical", "regularised"),
+            deterministic=True,
             cite="Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419, doi 10.1109/TIP.2009.2028250",
         )
     ]

@@ -99,6 +99,7 @@ SPEC = MethodSpec(
     params=GaussiansParams,
     presets={"fine": {"steps": 1500}},
     summary="3-D Gaussian mixture fitted through closed-form line integrals or maxima",
+    tags=("gaussian",),
     cite="Zha et al. 2024, R2-Gaussian: Rectifying radiative Gaussian splatting for tomographic reconstruction, arXiv 2405.20693",
 )
 

@@ -36,6 +36,8 @@ SART = MethodSpec(
     summary="simultaneous algebraic reconstruction technique, with ordered subsets",
     revision=2,
     pieces=True,
+    tags=("classical",),
+    deterministic=True,
     cite="Andersen and Kak, Ultrason. Imaging 6 (1984) 81, doi 10.1177/016173468400600107",
 )
 

@@ -138,6 +138,7 @@ SPEC = MethodSpec(
         "tv": {"tv": "auto"},
         "guided": {"guided": "auto"},
     },
+    tags=("neural",),
     cite="Shi, Wei, Wang, Su 2024, ZeroRF: Fast sparse view 360 reconstruction with zero pretraining, arXiv 2312.09249",
 )
 

@@ -1,0 +1,136 @@
+"""Request for a sweep, of the command line or of Python: texts as typed become a plan and options."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from benchmark.errors import InputError, Mistakes
+from benchmark.execution.options import Options
+from benchmark.machine.device import check_device, resolve_device
+from benchmark.machine.environment import install_hint, missing_modules
+from benchmark.machine.memory import memory_bytes
+from benchmark.plan import quantities
+from benchmark.plan.plan import Flags, Plan, load_plan
+from benchmark.plan.sources import flags_for
+from benchmark.plugins.registry import Registry
+from benchmark.sweep.display import Display
+from benchmark.sweep.sweep import Sweep, SweepOutcome
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """Options of the command `run`, as texts; None = not given. Errors name them as on the command line."""
+
+    methods: str | None = None
+    datasets: str | None = None
+    scan: str | None = None
+    volume: str | None = None
+    views: str | None = None
+    size: str | None = None
+    config: str | None = None
+    seeds: str | None = None
+    photons: str | None = None
+    output: str | None = None
+    sets: tuple[str, ...] = ()
+    budget: str | None = None
+    timeout: str | None = None
+    memory: str | None = None
+    device: str = "auto"
+    threads: int | None = None
+    workers: int = 1
+    scheduler: str | None = None
+    checkpoint_every: str = "60s"
+    validate_every: str | None = None
+    tensorboard: bool = False
+    in_process: bool = False
+    command: str = ""  # the command line, for the records
+
+    def plan(self, registry: Registry) -> Plan:
+        """Return the plan. Raise InputError with every mistake in it."""
+        datasets, sets = self._own_data(registry)
+        flags = Flags(
+            methods=self.methods,
+            datasets=datasets,
+            views=self.views,
+            size=self.size,
+            seeds=self.seeds,
+            photons=self.photons,
+            budget=self.budget,
+            output=self.output,
+            sets=sets,
+            own_data=self.scan is not None or self.volume is not None,
+        )
+        return load_plan(registry, self.config, flags)
+
+    def options(self, plan: Plan) -> Options:
+        """Return the settings of the plan's execution. Raise InputError for what is wrong or contradicts itself."""
+        options = self._with_files(self._run_options(), plan)
+        return self._with_validation(self._with_memory(options))
+
+    def sweep(self, registry: Registry, plan: Plan, options: Options, display: Display) -> SweepOutcome:
+        """Execute the plan; see Sweep.run for the errors. Plug-ins that were set aside are warned of first."""
+        for problem in registry.problems:
+            display.warning(f"set aside: {problem}")
+        return Sweep(registry, plan, options, display, workers=self.workers, scheduler=self.scheduler).run()
+
+    def _own_data(self, registry: Registry) -> tuple[str | None, tuple[str, ...]]:
+        """Return --datasets and --set equivalent to --scan and --volume; a dataset named in --datasets gets the path."""
+        given = {what: path for what, path in (("scan", self.scan), ("volume", self.volume)) if path is not None}
+        if not given:
+            return self.datasets, self.sets
+        several = self.datasets is not None and "," in self.datasets
+        if several or len(given) > 1:
+            found = ", ".join(f"--{what}" for what in (*given, *([f"datasets {self.datasets}"] if several else [])))
+            raise InputError("command line", expected="one of --scan and --volume, and at most one dataset", found=found)
+        ((what, path),) = given.items()
+        name, value = flags_for(registry, what, path, self.datasets)
+        return name, (value, *self.sets)
+
+    def _run_options(self) -> Options:
+        mistakes, device = Mistakes(), self.device
+        seconds = quantities.duration(self.timeout, "--timeout", mistakes)
+        if seconds is not None and self.in_process:
+            mistakes.add("--timeout", expected="a process per run, which can be ended", found="--in-process", fix="Give one of the two.")
+        if self.in_process and (self.workers > 1 or self.scheduler):
+            found = "--scheduler" if self.scheduler else f"--workers {self.workers}"
+            mistakes.add("--in-process", expected="one run at a time here", found=found)
+        if self.scheduler and self.workers > 1:
+            mistakes.add("--workers", expected="none with --scheduler, whose workers are used", found=str(self.workers))
+        if self.scheduler and not re.fullmatch(r"\w+://\S+", self.scheduler):
+            mistakes.add("--scheduler", expected="an address such as tcp://head:8786", found=repr(self.scheduler))
+        try:
+            check_device(device)
+        except InputError as error:
+            mistakes.note(error)
+        mistakes.raise_if_any("command line")
+        if device.startswith("cuda") and not self.scheduler:
+            device = resolve_device(device)  # reported once, not by every run
+        return Options(device=device, threads=self.threads, timeout=seconds, in_process=self.in_process, command=self.command)
+
+    def _with_files(self, options: Options, plan: Plan) -> Options:
+        """Return the options with the folders of checkpoints and event files."""
+        mistakes = Mistakes()
+        every = quantities.duration(self.checkpoint_every, "--checkpoint-every", mistakes)
+        if self.tensorboard and missing_modules(("tensorboard",)):
+            fix = f"Install it: {install_hint('tensorboard')}"
+            mistakes.add("--tensorboard", expected="the package tensorboard", found="none", fix=fix)
+        mistakes.raise_if_any("command line")
+        board = plan.output / "tensorboard" if self.tensorboard else None
+        return dataclasses.replace(options, checkpoints=plan.output / "runs", checkpoint_every=every or 0.0, tensorboard=board)
+
+    def _with_memory(self, options: Options) -> Options:
+        """Return the options with the memory limit of each run's process."""
+        mistakes = Mistakes()
+        count = memory_bytes(self.memory, "--memory", mistakes)
+        if count is not None and options.in_process:
+            mistakes.add("--memory", expected="a process per run, which can be limited", found="--in-process", fix="Give one of the two.")
+        mistakes.raise_if_any("command line")
+        return dataclasses.replace(options, memory_bytes=count)
+
+    def _with_validation(self, options: Options) -> Options:
+        """Return the options with the interval between scores along a run."""
+        mistakes = Mistakes()
+        interval = quantities.interval(self.validate_every, "--validate-every", mistakes)
+        mistakes.raise_if_any("command line")
+        return dataclasses.replace(options, validate_every=interval)
