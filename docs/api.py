@@ -1,4 +1,4 @@
-"""Writes docs/api.md and the stubs beside benchmark.api and benchmark.fields, from their tables of exports and the docstrings.
+"""Writes docs/api.md and the stubs beside benchmark, benchmark.api and benchmark.fields, from their tables of exports and the docstrings.
 
 python docs/api.py          writes them
 python docs/api.py --check  exits with 1 if one of them is not what would be written
@@ -25,11 +25,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the page describes the tree that it lies in
 
+import benchmark  # noqa: E402
 import benchmark.api  # noqa: E402
 import benchmark.fields  # noqa: E402
 from benchmark.plugins.exports import Exports  # noqa: E402
 
-OWNERS = {"benchmark.api": benchmark.api.EXPORTS, "benchmark.fields": benchmark.fields.EXPORTS}
+OWNERS = {"benchmark.api": benchmark.api.EXPORTS, "benchmark.fields": benchmark.fields.EXPORTS, "benchmark": benchmark.EXPORTS}
 PAGE = ROOT / "docs" / "api.md"
 WIDTH = 100
 FOREIGN = {  # names that another library defines, and documents in its own way
@@ -57,6 +58,7 @@ HEAD = """\
 
 A plug-in may import `benchmark.api` and `benchmark.fields`, and nothing else of the harness. How to use them:
 [adding a method](adding_a_method.md), [adding a dataset, a metric, a reporter](adding_data_metrics_reporters.md).
+Scripts and notebooks use `benchmark` itself: [from Python](python.md).
 
 Unless an entry says otherwise: lengths are mm, angles rad, attenuation 1/mm; volumes are [z, y, x], projections [view, v, u], positions
 x y z, pairs on the detector (v, u), triples of the volume (z, y, x) ([conventions](conventions.md)). Scans and cases hold NumPy arrays;
@@ -77,19 +79,23 @@ class Entry:
 
 def page() -> str:
     """The text of docs/api.md."""
-    parts, anchors = [HEAD], Anchors()
+    parts, anchors, links = [HEAD], Anchors(), dict[str, str]()
     for owner, exports in OWNERS.items():
         parts.append(f"Names of `{owner}`:\n")
         parts.append("| for | names |\n|---|---|")
         for title, group in exports.groups.items():
-            parts.append(f"| {title} | {', '.join(f'[`{name}`](#{anchors.next(name)})' for name in group)} |")
+            links |= {name: anchors.next(name) for name in group if name not in links}
+            parts.append(f"| {title} | {', '.join(f'[`{name}`](#{links[name]})' for name in group)} |")
         parts.append("")
     assignments = [constant(module, name)[0] for module, names in TYPES.items() for name in names]
     parts += ["Other types in the signatures (`Field` is pydantic's only in parameter models):\n", "```", *assignments, "```\n"]
+    told = set[str]()
     for owner, exports in OWNERS.items():
         for title, group in exports.groups.items():
-            parts.append(f"## `{owner}`: {title}\n")
-            parts += [rendered(entry(exports, name)) for name in group]
+            new = [name for name in group if name not in told]
+            told.update(new)
+            parts += [f"## `{owner}`: {title}\n"] if new else []
+            parts += [rendered(entry(exports, name)) for name in new]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -320,7 +326,9 @@ def stub(exports: Exports) -> str:
     for title, group in exports.groups.items():
         lines += ["", f"# {title}", *(f"from {module} import {name} as {name}" for name, module in group.items())]
     names = "".join(f'    "{name}",\n' for name in exports.names)
-    return "\n".join([*lines, "", "from benchmark.plugins.exports import Exports", "", "EXPORTS: Exports", f"__all__ = [\n{names}]\n"])
+    version = ["__version__: str"] if exports.owner == "benchmark" else []
+    lines += ["", "from benchmark.plugins.exports import Exports", "", *version, "EXPORTS: Exports"]
+    return "\n".join([*lines, f"__all__ = [\n{names}]\n"])
 
 
 def outputs() -> dict[Path, str]:

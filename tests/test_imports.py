@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.conformance.imports import imports
+from benchmark.plugins.identity import imports
 
 ROOT = Path(__file__).resolve().parent.parent
 PLUG_INS = ("methods", "datasets")  # links in a clone, folders in a source distribution
@@ -31,7 +31,7 @@ def module_name(path: Path) -> str:
 
 
 def own_imports(path: Path) -> list[str]:
-    found = imports(path.read_text(), module_name(path), is_package=path.name == "__init__.py")
+    found = imports(ast.parse(path.read_bytes()), module_name(path), is_package=path.name == "__init__.py")
     return [name for name in found if within(name, "benchmark")]
 
 
@@ -41,8 +41,8 @@ def within(name: str, package: str) -> bool:
 
 def test_the_reader_of_imports_sees_every_way_to_import():
     text = "import a.b\nfrom c import d\nfrom . import e\nfrom ..f import g\ndef h():\n    import i\nimportlib.import_module('j')"
-    assert sorted(imports(text, "p.q.r", is_package=False)) == ["a.b", "c.d", "i", "j", "p.f.g", "p.q.e"]
-    assert list(imports("from . import e", "p.q", is_package=True)) == ["p.q.e"]
+    assert sorted(imports(ast.parse(text), "p.q.r", is_package=False)) == ["a.b", "c.d", "i", "j", "p.f.g", "p.q.e"]
+    assert list(imports(ast.parse("from . import e"), "p.q", is_package=True)) == ["p.q.e"]
 
 
 def test_the_harness_imports_no_method_and_no_dataset():
@@ -50,7 +50,7 @@ def test_the_harness_imports_no_method_and_no_dataset():
     found = [
         f"{path.name} imports {name}"
         for path in sources("benchmark")
-        for name in imports(path.read_text(), module_name(path), is_package=path.name == "__init__.py")
+        for name in imports(ast.parse(path.read_bytes()), module_name(path), is_package=path.name == "__init__.py")
         if any(within(name, folder) for folder in plug_ins)
     ]
     assert found == []

@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmark.execution.options import OnEvent, Options
 from benchmark.execution.runner import perform
+from benchmark.plugins.identity import changed
 from benchmark.plugins.registry import Registry
 from benchmark.records.record import RunRecord
 from benchmark.records.results import Results
@@ -100,8 +101,9 @@ def rerun(results: Results, registry: Registry, record: RunRecord, options: Opti
     revision = registry.methods[record.spec.method].revision
     with tempfile.TemporaryDirectory(prefix="verify-") as jobs:
         again, volume = perform(registry, record.spec, case, Path(jobs), options, on_event)
+    since = _code_change(record, again, revision)
     if volume is None:
-        return Finding("differs", what, f"{again.status}: {again.reason}")
+        return Finding("unknown" if since else "differs", what, f"{again.status}: {again.reason}{since and f'; {since}'}")
     if np.array_equal(volume, stored):
         return Finding("ok", what, f"the same volume to the last bit, digest {volume_digest(volume)}")
     reach = float(np.abs(volume - stored).max()) / (float(np.ptp(stored)) or 1.0)
@@ -109,18 +111,37 @@ def rerun(results: Results, registry: Registry, record: RunRecord, options: Opti
     if on_gpu and reach <= SAME_ON_A_GPU:
         return Finding("ok", what, f"the same volume to {reach:.2g} of its range: on a GPU the order of sums is undefined")
     causes = environment_changes(record, again)
-    if revision != record.spec.method_revision:
-        causes.append(f"method revision: {record.spec.method_revision} -> {revision}")
     if record.spec.budget_seconds is not None:
         causes.append(f"a budget of {record.spec.budget_seconds:g} s: {record.steps} steps then, {again.steps} now")
     then, now = record.metrics.get("volume_psnr"), again.metrics.get("volume_psnr")
     scores = f", volume PSNR {then:.3f} then and {now:.3f} dB now" if then is not None and now is not None else ""
     apart = f"voxels differ by up to {reach:.2g} of the range{scores}"
+    if since:
+        return Finding("unknown", what, f"{since}; {'; '.join([apart, *causes])}")
     if causes:
         return Finding("differs", what, f"{apart}; what else differs: {'; '.join(causes)}")
     if on_gpu:
         return Finding("unknown", what, f"{apart}: on a GPU the order of sums is undefined, and training amplifies small differences")
+    if not (record.plugin.get("digest") and again.plugin.get("digest")):
+        return Finding("unknown", what, f"{apart}; whether the method's code is the same was not recorded")
     return Finding("differs", what, f"{apart}; code, machine and parameters are the same, so the method is not reproducible")
+
+
+def _code_change(record: RunRecord, again: RunRecord, revision: int) -> str:
+    """Return a sentence about a change of the method's code between two runs; '' if none is known."""
+    then, now = record.plugin, again.plugin
+    changes = [
+        f"{name} {old} -> {new}"
+        for name, old, new in (
+            ("revision", record.spec.method_revision, revision),
+            ("version", then.get("version"), now.get("version")),
+            ("digest", then.get("digest"), now.get("digest")),
+        )
+        if old and new and old != new
+    ]
+    if not changed(then, now) and revision == record.spec.method_revision:
+        return ""
+    return f"the code has changed since ({', '.join(changes)})"
 
 
 def pick(records: list[RunRecord], seed: int | None) -> RunRecord | None:

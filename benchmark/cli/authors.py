@@ -12,8 +12,9 @@ import typer
 from rich.markup import escape
 
 from benchmark.cli.completion import method_names
-from benchmark.cli.output import AsJson, open_console
+from benchmark.cli.output import AsJson
 from benchmark.errors import InputError
+from benchmark.machine.console import open_console
 
 COLOURS = {"passed": "green", "failed": "bold red", "not applicable": "dim"}
 

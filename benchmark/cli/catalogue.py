@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.completion import dataset_names, plugin_names
-from benchmark.cli.output import AsJson, open_console, show_facts
+from benchmark.cli.output import AsJson, show_facts
+from benchmark.machine.console import open_console
 
 
 def list_(as_json: AsJson = False) -> int:

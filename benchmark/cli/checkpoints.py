@@ -9,8 +9,8 @@ import numpy as np
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import open_console
 from benchmark.errors import InputError
+from benchmark.machine.console import open_console
 
 CheckpointFile = Annotated[Path, typer.Argument(help="A checkpoint: <results>/runs/<run>/checkpoint.pt.")]
 

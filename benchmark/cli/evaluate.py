@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 
 from benchmark.cli.completion import dataset_names
-from benchmark.cli.output import AsJson, open_console, print_paths
+from benchmark.cli.output import AsJson, print_paths
 from benchmark.cli.volumes import Water
+from benchmark.machine.console import open_console
 from benchmark.scan.hounsfield import MU_WATER
 
 if TYPE_CHECKING:

@@ -20,6 +20,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "prepare": ("prepare chest walnut", "prepare chest --set chest.size=128"),
     "report": ("report results/first", "report results/first --json"),
     "compare": ("compare results/first results/second",),
+    "merge": ("merge results/first results/second --output results/both",),
+    "publish": ("publish results/first --output site", "publish results/first results/second --output site --title 'Sparse views'"),
     "doctor": ("doctor", "doctor --json"),
     "speed": ("speed", "speed --json", "speed --device cuda --write docs/performance.md"),
     "new-scan": ("new-scan my_scan",),

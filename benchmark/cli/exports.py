@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import open_console
+from benchmark.machine.console import open_console
 
 
 def export_scan(

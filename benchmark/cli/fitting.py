@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import method_names
-from benchmark.cli.output import open_console
+from benchmark.machine.console import open_console
 
 LINE_INTERVAL = 10.0  # [s] between progress lines
 

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import AsJson, open_console, show_facts
+from benchmark.cli.output import AsJson, show_facts
 from benchmark.errors import InputError
+from benchmark.machine.console import open_console
 
 
 def doctor(as_json: AsJson = False) -> int:

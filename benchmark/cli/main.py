@@ -26,6 +26,7 @@ from benchmark.cli import (
     results,
     run,
     scans,
+    sharing,
     validate,
     volumes,
 )
@@ -55,7 +56,22 @@ def _options(
     pass  # main() has taken --debug out of the arguments, and --version has ended the program
 
 
-for group in (run, fitting, catalogue, results, volumes, evaluate, scans, validate, exports, features, checkpoints, machine, authors):
+for group in (
+    run,
+    fitting,
+    catalogue,
+    results,
+    sharing,
+    volumes,
+    evaluate,
+    scans,
+    validate,
+    exports,
+    features,
+    checkpoints,
+    machine,
+    authors,
+):
     group.add_to(app)
 add_examples(app, PROGRAM)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
     from benchmark.records.record import RunRecord
@@ -19,12 +20,6 @@ Columns = Annotated[
     typer.Option(help="Columns of summary.md, summary.tex and the printed table, such as volume_psnr,volume_ssim_r2,seconds."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the standard output.")]
-
-
-def open_console() -> Console:
-    """Return the console on standard output; wide if it is not a terminal."""
-    output = Console(highlight=False, emoji=False)  # else naf:tv becomes a television
-    return output if output.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, emoji=False, width=160)
 
 
 def show_facts(facts: Any, table: Any, as_json: bool) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import AsJson, Columns, open_console, print_paths
+from benchmark.cli.output import AsJson, Columns, print_paths
+from benchmark.machine.console import open_console
 
 ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --output of a run.")]
 
@@ -17,19 +19,25 @@ def report(
     folder: ResultsFolder,
     only: Annotated[str | None, typer.Option(help="Only these reporters, comma-separated (default: all).")] = None,
     columns: Columns = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep report.html current until the sweep in this folder ends.")] = False,
     as_json: AsJson = False,
 ) -> int:
+    from benchmark.errors import InputError
+    from benchmark.live.watch import watched
     from benchmark.plugins.registry import registry
     from benchmark.records.results import Results
     from benchmark.report.columns import named
     from benchmark.report.reporters import write_reports
     from benchmark.storage.json_values import dumps
 
+    if watch and only:
+        raise InputError("--watch", expected="all reporters", found=f"--only {only}", fix="Give one of the two.")
     console = open_console()
-    results = Results.open(folder)
-    recorded = (name for record in results.records for name in record.metrics)
-    results.columns = tuple(column.name for column in named(columns, registry().metrics.values(), recorded))
-    paths, problems = write_reports(registry(), results, only.split(",") if only else ())
+    with watched(folder, lambda text: typer.echo(text, err=as_json)) if watch else contextlib.nullcontext():
+        results = Results.open(folder)
+        recorded = (name for record in results.records for name in record.metrics)
+        results.columns = tuple(column.name for column in named(columns, registry().metrics.values(), recorded))
+        paths, problems = write_reports(registry(), results, only.split(",") if only else ())
     said = list(dict.fromkeys([*results.problems, *problems]))
     if as_json:
         typer.echo(dumps({"files": paths, "problems": said}, indent=1))

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import dataset_names, method_names
-from benchmark.cli.output import Columns, open_console, print_logs, print_paths
+from benchmark.cli.output import Columns, print_logs, print_paths
+from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
     from benchmark.execution.options import Options
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from benchmark.plugins.registry import Registry
     from benchmark.report.columns import Column
     from benchmark.sweep.request import Request
+    from benchmark.sweep.rerun import Rerun
     from benchmark.sweep.sweep import SweepOutcome
 
 
@@ -52,8 +54,13 @@ def run(
     ] = None,
     columns: Columns = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
+    rerun: Annotated[
+        str | None, typer.Option(help="Do finished runs again: changed (their code has changed since), all, or names of methods.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and their state; run nothing.")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="For debugging: execute runs in this process.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Show a live page with running losses to browsers of this machine.")] = False,
+    serve_port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port of --serve (default: any free one).")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
     from benchmark.errors import collected_notes, note
@@ -85,17 +92,22 @@ def run(
         validate_every=validate_every,
         tensorboard=tensorboard,
         in_process=in_process,
+        rerun=rerun,
         command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
     )
     with collected_notes() as told:
         plan = request.plan(registry())
-    options = request.options(plan)
+    options, rerun_choice = request.options(plan.output), request.chosen(plan)
     _outline(plan)
     if dry_run:
         for text in told:  # by a run when it loads its case
             note(text)
-        return _list_runs(plan)
-    return _sweep(registry(), request, plan, options, shown, report=not no_report)
+        return _list_runs(registry(), plan, rerun_choice)
+    from benchmark.live.server import served  # not for a list of runs
+
+    port = serve_port if serve_port is not None else 0 if serve else None
+    with served(plan.output, port, lambda text: open_console().print(escape(text), soft_wrap=True)):
+        return _sweep(registry(), request, plan, options, shown, report=not no_report)
 
 
 def _listed(texts: list[str] | None) -> str | None:
@@ -114,26 +126,26 @@ def _outline(plan: Plan) -> None:
         console.print(escape(f"note: {line}"), soft_wrap=True, highlight=False)
 
 
-def _list_runs(plan: Plan) -> int:
+def _list_runs(registry: Registry, plan: Plan, rerun: Rerun) -> int:
     from benchmark.records.titles import run_title
-    from benchmark.sweep.ledger import finished_runs
+    from benchmark.sweep.ledger import run_states
 
-    known = finished_runs(plan)
     console = open_console()
-    states = []
-    for spec in plan.runs:
-        record = known.get(spec.id)
-        state = "to do" if record is None else "done" if record.status == "ok" else f"to do ({record.status} before: {record.reason})"
-        states.append(state)
+    states = run_states(registry, plan, rerun)
+    for spec, state in states:
         console.print(escape(f"{run_title(spec, plan.name(spec))}: {state}"), soft_wrap=True)
-    done = states.count("done")
+    done = sum(state.startswith("done") for _, state in states)
     console.print(f"{len(states)} runs, {done} done, {len(states) - done} to do; output {escape(str(plan.output))}", soft_wrap=True)
+    if any(state.startswith("done (") for _, state in states):
+        console.print("`--rerun changed` does finished runs again whose code has changed since.", soft_wrap=True)
     return 0
 
 
 def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, shown: tuple[Column, ...], *, report: bool) -> int:
     from benchmark.records.results import Results
+    from benchmark.report.board_tables import terminal
     from benchmark.report.console import summary_table
+    from benchmark.report.leaderboard import boards
     from benchmark.report.reporters import write_reports
     from benchmark.sweep.progress import make_display
 
@@ -141,6 +153,8 @@ def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, s
     with make_display(console, plan) as display:
         summary = request.sweep(registry, plan, options, display)
     if summary.records:
+        for board in terminal(boards(Results(plan.output))):
+            console.print(board)
         console.print(summary_table(summary.records, shown))
     if summary.interrupted:
         _say_what_remains(console, plan, summary)

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import format_names
-from benchmark.cli.output import open_console
 from benchmark.errors import InputError
+from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
     from benchmark.scan_folder.formats import Recognised

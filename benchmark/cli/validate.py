@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark.cli.output import AsJson, open_console
+from benchmark.cli.output import AsJson
+from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
     from benchmark.validate.setup import Setup

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import open_console
+from benchmark.machine.console import open_console
 from benchmark.scan.hounsfield import MU_WATER
 
 Water = Annotated[float, typer.Option(min=1e-9, help="Attenuation of water for --hu [1/mm].")]

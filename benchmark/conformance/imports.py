@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
+
+from benchmark.plugins.identity import imports
 
 ALLOWED = ("benchmark.api", "benchmark.fields")  # modules of the harness open to methods
 GROUPS = ("benchmark.methods.", "benchmark.datasets.")  # packages whose members are separate plug-ins
-
-
-def imports(text: str, module: str, *, is_package: bool) -> Iterator[str]:
-    """Return the full names of all imports in a source, including strings passed to import_module."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = module.split(".")
-            base = base[: len(base) - node.level + is_package] if node.level else []
-            prefix = ".".join([*base, *([node.module] if node.module else [])])
-            yield from (f"{prefix}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in ("import_module", "__import__"):
-            yield from (argument.value for argument in node.args if isinstance(argument, ast.Constant) and isinstance(argument.value, str))
 
 
 def package_of(module: str) -> str:
@@ -50,7 +37,7 @@ def forbidden_imports(package: str) -> list[str]:
     """Return 'module imports benchmark.records.store' for every import of the harness that is forbidden to methods."""
     found = []
     for module, path in sources(package).items():
-        for name in imports(path.read_text(encoding="utf-8"), module, is_package=path.name == "__init__.py"):
+        for name in imports(ast.parse(path.read_bytes()), module, is_package=path.name == "__init__.py"):
             if name.split(".")[0] == "benchmark" and not any(f"{name}.".startswith(f"{allowed}.") for allowed in (*ALLOWED, package)):
                 found.append(f"{module} imports {name}")
     return found

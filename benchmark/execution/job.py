@@ -70,6 +70,7 @@ class CheckpointFacts(_Part):
     scan: str  # digest
     geometry: dict[str, Any]
     composite: Composite
+    code: str = ""  # digest of the method's sources
 
 
 class CheckpointPlan(_Part):
@@ -107,8 +108,8 @@ class Job(_Part):
     process: ProcessFacts
 
     @classmethod
-    def of(cls, method: MethodSpec, spec: RunSpec, case: Case, options: Options) -> Job:
-        """Return the job of a run. Raise InputError for a case whose facts have wrong types."""
+    def of(cls, method: MethodSpec, spec: RunSpec, case: Case, options: Options, code: str = "") -> Job:
+        """Return the job of a run; `code` is the digest of the method's sources. Raise InputError for facts of wrong types."""
         try:
             return cls(
                 method=_method_call(method, spec),
@@ -121,7 +122,7 @@ class Job(_Part):
                 memory_bytes=options.memory_bytes,
                 snapshots=options.snapshots,
                 validate_every=None if case.scan.composite == "over" else options.validate_every,  # scored by arrays of the end
-                checkpoint=_checkpoint_plan(method, spec, case, options),
+                checkpoint=_checkpoint_plan(spec, case, options, code),
                 event_folder=options.event_folder(spec.id),
                 process=ProcessFacts(separate=not options.in_process, parent=os.getpid(), sys_path=tuple(map(str, sys.path))),
             )
@@ -208,7 +209,7 @@ def _scan_facts(scan: Scan) -> ScanFacts:
     )
 
 
-def _checkpoint_plan(method: MethodSpec, spec: RunSpec, case: Case, options: Options) -> CheckpointPlan | None:
+def _checkpoint_plan(spec: RunSpec, case: Case, options: Options, code: str) -> CheckpointPlan | None:
     folder = options.kept_folder(spec.id)
     if folder is None:
         return None
@@ -220,6 +221,7 @@ def _checkpoint_plan(method: MethodSpec, spec: RunSpec, case: Case, options: Opt
         scan=case.scan.digest,
         geometry=plain(case.scan.geometry.to_dict()),
         composite=case.scan.composite,
+        code=code,
     )
     return CheckpointPlan(path=folder / "checkpoint.pt", every=options.checkpoint_every, facts=facts)
 

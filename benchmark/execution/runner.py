@@ -19,6 +19,7 @@ from benchmark.execution.options import OnEvent, Options, Stop
 from benchmark.execution.validation import Validation
 from benchmark.execution.verdict import judge
 from benchmark.machine.environment import environment
+from benchmark.plugins.identity import identity
 from benchmark.plugins.registry import Registry
 from benchmark.plugins.specs import MethodSpec
 from benchmark.records.record import RunRecord, RunSpec
@@ -47,11 +48,13 @@ def perform(
     `stop()` is true.
     """
     method = registry.method(spec.method)
-    record = screened(blank_record(spec, method, case, options), method, case, options.memory_bytes)
+    plugin = identity(method)
+    blank = blank_record(spec, method, case, options).model_copy(update={"plugin": plugin})
+    record = screened(blank, method, case, options.memory_bytes)
     if record.reason:
         return record, None
     try:
-        job = Job.of(method, spec, case, options)
+        job = Job.of(method, spec, case, options, plugin["digest"])
     except InputError as error:
         return record.model_copy(update={"reason": str(error)}), None
     kept = options.kept_folder(spec.id)

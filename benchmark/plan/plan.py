@@ -119,7 +119,7 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
     offers = Offers()
     cases = _cases(registry, datasets, grid, noises, origins, mistakes, offers)
     solvers = [
-        (entry, params, _weights(registry.methods[entry.name], params, mistakes))
+        (entry, params, weights_digest(registry.methods[entry.name], params, mistakes))
         for entry in methods
         for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)
     ]
@@ -240,7 +240,7 @@ def _count(
     return cases * sum(entry.combinations * repeat for entry, repeat in zip(methods, repeats, strict=True))
 
 
-def _weights(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
+def weights_digest(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
     """Return the digest of the weights file in a method's parameters; '' for none."""
     if spec.fit is None or params["weights"] is None:
         return ""

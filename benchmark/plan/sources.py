@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,14 @@ def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
     kinds = "; ".join(f"{name}: {spec.summary}" for name, spec in openers.items())
     fix = f"Describe your own files: python -m benchmark new-scan {shlex.quote(str(path))}" if what == "scan" and path.is_dir() else ""
     raise InputError(where, expected=f"one of these ({kinds})", found="something else", fix=fix)
+
+
+def _opener(registry: Registry, kinds: Sequence[str], path: Path) -> tuple[str, DatasetSpec]:
+    """Return the first kind of data that the path is, and its dataset. Raise the InputError of the first kind if it is none of them."""
+    for what in kinds:
+        with contextlib.suppress(InputError):
+            return what, dataset_for(registry, what, path)
+    return kinds[0], dataset_for(registry, kinds[0], path)
 
 
 def flags_for(registry: Registry, what: str, path: str, chosen: str | None = None) -> tuple[str, str]:
@@ -88,8 +96,11 @@ def open_case(
     sets: tuple[str, ...],
     *,
     whole: bool = False,
+    kinds: Sequence[str] = ("scan",),
 ) -> Case:
     """Return the case of a dataset's name or of a path, with `given` (size, views) and --set name.key=value. Raise InputError.
+
+    The path is what the first of `kinds` ('scan', 'volume') opens.
 
     What was left out since it does not exist, and the case's own notes, are told (`note`). `whole`: a path without numbers means all
     views on the data's own grid.
@@ -97,8 +108,8 @@ def open_case(
     if scan in registry.datasets or not Path(scan).exists():
         spec = registry.dataset(scan, "scan")
     else:
-        spec = dataset_for(registry, "scan", Path(scan))
-        sets = (flags_for(registry, "scan", scan)[1], *sets)
+        what, spec = _opener(registry, kinds, Path(scan))
+        sets = (flags_for(registry, what, scan, spec.name)[1], *sets)
         given = {**({"views": "all", "size": "native"} if whole else {}), **given}
     mistakes = Mistakes()
     entry = Entry("scan", spec.name, {})

@@ -8,13 +8,14 @@ others. Nothing heavy is imported here: specs are cheap, their targets are resol
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import importlib
 import importlib.metadata
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pluggy
@@ -108,6 +109,17 @@ class Registry:
                         self._add_spec(what, kind, spec, source)
                     except Exception as error:  # of a spec's own properties and validators
                         self._quarantine(source, error, f"{what.removesuffix('s')}: ")
+
+    def with_methods(self, specs: Iterable[MethodSpec]) -> Registry:
+        """Return a copy that also holds these methods. Raise InputError for an invalid spec or a name that is taken."""
+        copied = copy.copy(self)
+        copied.methods, copied.origins, copied.problems = dict(self.methods), dict(self.origins), []
+        for spec in specs:
+            copied._add_spec("methods", MethodSpec, spec, "another method")
+        if copied.problems:
+            raise InputError("methods", expected="a valid MethodSpec", found=copied.problems[0].reason)
+        copied.problems = self.problems
+        return copied
 
     def _check_hook_names(self, plugin: Any, source: str) -> None:
         try:

@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
 IDENTITY = (
     "dataset", "case", "size", "views", "noise", "dataset_params", "method", "preset", "params", "pretrained",
-    "engine", "device", "seed", "status", "reason",
+    "tags", "deterministic", "engine", "device", "seed", "status", "reason",
 )  # fmt: skip
 METRICS = ("volume_psnr", "volume_ssim", "projection_psnr", "projection_ssim", "fit_psnr", "fit_ssim")
 WORK = ("steps", "ray_samples", "projections", "backprojections")
-COST = ("seconds", "cpu_seconds", "peak_memory_mb", *WORK, *BUDGETS)
+COST = ("seconds", "cpu_seconds", "peak_memory_mb", "gpu_peak_memory_mb", *WORK, *BUDGETS)
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Return one row per run. Columns: identity (IDENTITY), the strict metrics (METRICS), every other metric by name, COST, run_id.
 
     A metric that does not apply (no truth, a failed run) is empty. Metrics [dB] or dimensionless, seconds [s], memory [MiB].
+    `tags` are the method's, `deterministic` says that its seed changes nothing.
     `pretrained` names the data a method was fitted to beforehand ('' for a method that uses the scan alone).
     projections and backprojections count applications of A and its transpose to all training views (a subset counts its share).
     """
@@ -54,6 +55,8 @@ def row(record: RunRecord) -> dict[str, Any]:
         "preset": spec.preset,
         "params": json.dumps(plain(spec.method_params), sort_keys=True),
         "pretrained": pretrained(record),
+        "tags": ", ".join(record.tags),
+        "deterministic": record.deterministic,
         "engine": record.engine,
         "device": record.device,
         "seed": spec.seed,
@@ -63,6 +66,7 @@ def row(record: RunRecord) -> dict[str, Any]:
         "seconds": record.seconds,
         "cpu_seconds": record.cpu_seconds,
         "peak_memory_mb": record.peak_memory_mb,
+        "gpu_peak_memory_mb": record.gpu_peak_memory_mb,
         "steps": record.steps,
         **_work(record),
         **budgets(spec),

@@ -126,7 +126,7 @@ class RunRecord(BaseModel):
     volume_digest: Digest = ""  # of the stored volume
     tags: list[str] = []  # of the method, as declared when it ran
     deterministic: bool = False  # the method declares that its seed changes nothing
-    plugin: dict[str, Any] = {}  # the method's code: distribution, version, digest of its sources
+    plugin: dict[str, Any] = {}  # the method's code: distribution, version, module, digest of its sources (plugins/identity.py)
     pretrained: dict[str, Any] = {}  # digest of the weights and the data they were fitted to; empty = fitted to this scan alone
     command: str = ""  # the command line of the sweep
     reevaluated: dict[str, Any] = {}  # for metrics computed again later: time, code and source attempt

@@ -151,10 +151,8 @@ class Results:
     @classmethod
     def open(cls, folder: str | Path) -> Results:
         """Open a results folder. Raise InputError if the path is not one."""
-        folder = Path(folder)
-        if not (folder / "runs").is_dir():
-            raise InputError(str(folder), expected="a results folder (with runs/ inside)", found="none", fix="Give the --output of a run.")
-        return cls(folder)
+        check_results(Path(folder))
+        return cls(Path(folder))
 
     def record(self, run_id: str) -> RunRecord | None:
         """Return the latest record of a run, None if there is none."""
@@ -234,6 +232,12 @@ class Results:
         from benchmark.records.frame import frame
 
         return frame(self.records)
+
+
+def check_results(folder: Path) -> None:
+    """Raise InputError if the path is not a results folder."""
+    if not (folder / "runs").is_dir():
+        raise InputError(str(folder), expected="a results folder (with runs/ inside)", found="none", fix="Give the --output of a run.")
 
 
 def read_record(path: Path, problems: list[str]) -> RunRecord | None:

@@ -132,6 +132,12 @@ class Store:
             except FileExistsError:
                 number += 1
 
+    def remove_progress(self, run_id: str) -> None:
+        """Remove checkpoint and snapshots of a run, so that its next attempt begins at the beginning."""
+        folder = self.folder / "runs" / run_id
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+        shutil.rmtree(folder / "snapshots", ignore_errors=True)
+
     def write_table(self, records: list[RunRecord]) -> Path:
         """Bring tables/runs.csv up to date. Raise StorageError."""
         from benchmark.records.frame import frame

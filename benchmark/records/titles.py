@@ -53,6 +53,52 @@ def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
     return found
 
 
+def case_names(records: Iterable[RunRecord]) -> dict[str, str]:
+    """Return the case of each run id by name, the same for all numbers of views, sizes, noise and settings: 'chest', 'phantom-sphere'.
+
+    What was measured or made counts as one case however often it is looked at: in `dataset_names` it may have several names.
+    """
+    records = list(records)
+    known = {record.spec.case_key: record.case for record in records if record.case}
+    groups: dict[str, list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault(subject(record.spec, record.case or known.get(record.spec.case_key, "")), []).append(record)
+    found = {}
+    for name, members in groups.items():
+        for run_id, parts in _told_apart(members, (_datasets, _bodies, _places)):
+            found[run_id] = f"{name} ({', '.join(parts)})" if parts else name
+    return found
+
+
+def case_settings(records: Iterable[RunRecord], names: Mapping[str, str]) -> dict[str, str]:
+    """Return how the case of each run id was looked at, if that differs within a case: 'arc=120', 'views=(0, 5, 9)', else ''.
+
+    `names` are `case_names`. Size, number of views and noise are not settings.
+    """
+    records = list(records)
+    cases: dict[str, list[RunRecord]] = {}
+    for record in records:
+        cases.setdefault(names[record.run_id], []).append(record)
+    given = {record.run_id: {name: text for name, text in _data_settings(record).items() if name != "path"} for record in records}
+    differing = {
+        name
+        for members in cases.values()
+        for name in set.intersection(*(set(given[member.run_id]) for member in members))
+        if len({given[member.run_id][name] for member in members}) > 1
+    }
+    groups: dict[tuple[Any, ...], list[RunRecord]] = {}
+    texts = {}
+    for record in records:
+        texts[record.run_id] = ", ".join(f"{name}={value}" for name, value in given[record.run_id].items() if name in differing)
+        groups.setdefault(
+            (names[record.run_id], texts[record.run_id], record.spec.dataset_params.get("size"), noise(record.spec)), []
+        ).append(record)
+    for members in groups.values():
+        for run_id, parts in _told_apart(members, (_chosen_views, _digests)):
+            texts[run_id] = ", ".join(filter(None, [texts[run_id], *parts]))
+    return texts
+
+
 def _datasets(members: Sequence[RunRecord]) -> list[str]:
     return [member.spec.dataset for member in members]
 
@@ -78,6 +124,29 @@ def _cases(members: Sequence[RunRecord]) -> list[str]:
     return [
         "" if FRAME in member.spec.dataset_params else member.case or known.get(repr(_data_settings(member))) or subject(member.spec)
         for member in members
+    ]
+
+
+def _bodies(members: Sequence[RunRecord]) -> list[str]:
+    """Return names of cases that do not change with size, views or noise, even if a dataset has these in its names."""
+    known: dict[str, str] = {}
+    for member in members:
+        if member.case:
+            known.setdefault(repr(_data_settings(member)), member.case)
+    return [known.get(repr(_data_settings(member))) or subject(member.spec) for member in members]
+
+
+def _places(members: Sequence[RunRecord]) -> list[str]:
+    """Return the paths of data that go by one name and are not the same. Equal data may lie in several folders."""
+    data: dict[tuple[Any, ...], dict[str, set[str]]] = {}
+    for member in members:
+        spec, path = member.spec, str(member.spec.dataset_params.get("path", ""))
+        if spec.data_digest:
+            params = {name: value for name, value in spec.dataset_params.items() if name != "path"}
+            data.setdefault((spec.dataset_revision, repr(plain(params))), {}).setdefault(path, set()).add(spec.data_digest)
+    apart = any(len(set.union(*paths.values())) > 1 for paths in data.values() if len(paths) > 1)
+    return [
+        f"path={_short(member.spec.dataset_params['path'])}" if apart and "path" in member.spec.dataset_params else "" for member in members
     ]
 
 

@@ -13,9 +13,12 @@ from matplotlib.figure import Figure
 from benchmark.errors import MissingDependency
 from benchmark.records.record import RunRecord
 from benchmark.report import splats
+from benchmark.report.board_tables import name as board_name
 from benchmark.report.canvas import Palette, Picture, save, styled
 from benchmark.report.convergence import convergence
+from benchmark.report.critical_difference import critical_difference
 from benchmark.report.images import ERROR_SHARE, UNITS, central_slices
+from benchmark.report.leaderboard import boards
 from benchmark.report.mosaics import Strip, projection_mosaic, slice_mosaic
 from benchmark.report.ranking import GROUP, method_order
 from benchmark.report.summary import labelled, section_title, sections, slug, summarise
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
 WIDEST = 7  # methods in one mosaic; more are continued in the next
 
 _TRENDS = "Means over seeds; bars are 95% intervals over seeds, if there are several. No method has seen the held-out views."
+_CRITICAL = (
+    "Mean rank over cases by {metric} (1 is best). A bar joins methods that do not differ significantly: paired Student's t over {cases} "
+    "cases, corrected by Holm for all pairs, 5% in all. A dot shows which methods a bar means."
+)
 _CONVERGENCE = (
     "Volume PSNR of snapshots and training loss against method time; the clock is paused while the harness looks. "
     "A marker shows where a run ended. Losses of different methods are different quantities: compare shapes, not heights."
@@ -69,6 +76,12 @@ def _drafts(results: Results) -> Iterator[_Draft]:
     palette = Palette(table.loc[table["status"] == "ok", "label"])
     names = dict(zip(table["run_id"], table["label"], strict=True))
     means = dict(sections(summarise(table)))
+    for board in boards(results):
+        figure = critical_difference(board, palette)
+        if figure is not None:
+            caption = _CRITICAL.format(metric=board.metric_words, cases=len(board.cases))
+            where = f"critical-difference-{board_name(board).partition('-')[2]}"
+            yield _Draft(board.title, where, f"Critical differences: {board.title}", caption, figure, shown=True)
     for key, part in table.groupby(GROUP, sort=True, dropna=False):
         section = section_title(*key)
         key = key if key[2] != "none" else key[:2]  # noise-free data need no label

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from benchmark.report import board_tables
 from benchmark.report.canvas import Palette
 from benchmark.report.charts import chart
 from benchmark.report.columns import PROTOCOLS, Column, scores, words
 from benchmark.report.curves import mean_times, times_to_quality
 from benchmark.report.figures import one_per_label
+from benchmark.report.leaderboard import boards
 from benchmark.report.provenance import cases, environment, methods
 from benchmark.report.published import side_by_side
 from benchmark.report.ranking import GROUP
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 WEB = Path(__file__).parent / "web"
 STYLES, SCRIPTS = ("page.css",), ("controls.js", "tables.js", "charts.js", "stacks.js", "viewers.js")
+LIVE = ("live.js",)  # only in the page of a sweep under way
 
 
 def write_page(results: Results, figures: Iterable[Picture]) -> Path:
@@ -43,8 +46,12 @@ def write_page(results: Results, figures: Iterable[Picture]) -> Path:
     return path
 
 
-def page(results: Results, figures: Iterable[Picture]) -> str:
-    """Return the page as text; it needs neither the network nor any other file."""
+def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
+    """Return the page as text; it needs neither the network nor any other file.
+
+    `live` names the state of the records, in a page for a sweep under way: it loads the script now.js beside it every second
+    (see benchmark.live), and holds no images, since making them would slow the runs.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -53,10 +60,21 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
     summary = summarise(table)
     known = [score for score in scores(summary.columns) if summary[score.name].notna().any()]
     names = dict(zip(table["run_id"], table["label"], strict=True))
-    viewers = Viewers(results, names, _shown(results, table, summary, names))
+    viewers = Viewers(results, names, [] if live else _shown(results, table, summary, names))
     charts = _charts(results, table, summary, names, known)
     times = {section_title(*key): part for key, part in times_to_quality(results).groupby(GROUP, sort=False, dropna=False)}
     beside = side_by_side(results)
+    leaderboard = [
+        {
+            "title": board.title,
+            "table": board_tables.sheet(board) if len(board.rows) else None,
+            "remark": board.caption,
+            "views": board.views,
+            "figures": [_named(picture, results.folder) for picture in pictures if picture.section == board.title],
+            "shown": [_embedded(picture) for picture in pictures if picture.section == board.title and picture.shown],
+        }
+        for board in boards(results)
+    ]
     blocks: list[dict[str, Any]] = [
         {
             "title": title,
@@ -78,11 +96,13 @@ def page(results: Results, figures: Iterable[Picture]) -> str:
     return templates.get_template("page.html.j2").render(
         title=results.folder.resolve().name,
         style="\n".join((WEB / name).read_text(encoding="utf-8") for name in STYLES),
-        script="\n".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS),
+        script="\n".join((WEB / name).read_text(encoding="utf-8") for name in (*SCRIPTS, *(LIVE if live else ()))),
+        live=live,
         data=_script_text(facts),
         stacks=viewers.stacks,
         facts=_facts(table),
         switches=_switches(known, table),
+        leaderboard=leaderboard,
         blocks=blocks,
         published=published_sheet(beside) if len(beside) else None,
         failures=_failures(results, names),

@@ -1,8 +1,9 @@
 """Rule that orders, ranks and sets methods in bold. Console, Markdown, LaTeX, csv and page only show its result.
 
 Order: the highest mean volume PSNR first (held-out PSNR where there is no truth), then methods without a result; pretrained methods last.
-Competitors: methods with several seeds; if fewer than two have several, the largest set that shares the same cases and seeds. Pretrained
-methods never compete: they know more than the scan.
+Competitors: methods with several seeds; if fewer than two have several, the largest set that shares the same cases and seeds. A method
+that is `deterministic` runs once, and its value counts for every seed of the others. Pretrained methods never compete: they know more
+than the scan.
 Rank: the places that a method can hold, such as '1' or '2-3', by paired differences over cases and seeds. Methods are ranked only where the
 difference is statistically significant; blank: not distinguishable from any other method.
 Bold: with several seeds, no other competitor is significantly better; with one, the best number as shown. A lone method is never bold.
@@ -33,8 +34,10 @@ class Ranking:
     def __init__(self, good: pd.DataFrame) -> None:
         self.good = good
         self.labels = list(dict.fromkeys(good["label"]))
+        self.deterministic = {label for label, part in good.groupby("label") if "deterministic" in part and part["deterministic"].all()}
         seeds = good.groupby(["label", "case"])["seed"].nunique().groupby("label").max()
-        self.repeated = [label for label in self.labels if seeds[label] > 1]  # a single seed allows no comparison
+        several = [label for label in self.labels if seeds[label] > 1]  # a single seed allows no comparison
+        self.repeated = [label for label in self.labels if label in several or (several and label in self.deterministic)]
 
     @functools.cache  # noqa: B019 (lives as long as one table)
     def difference(self, first: str, second: str, metric: str) -> Difference | None:
@@ -51,8 +54,11 @@ class Ranking:
 
     @functools.cache  # noqa: B019
     def _scores(self, metric: str) -> pd.DataFrame:
-        """Return a metric by (case, seed) and label."""
-        return self.good.pivot_table(index=["case", "seed"], columns="label", values=metric)
+        """Return a metric by (case, seed) and label; the one value of a deterministic method at every seed."""
+        table = self.good.pivot_table(index=["case", "seed"], columns="label", values=metric)
+        for label in self.deterministic & set(table.columns):
+            table[label] = table[label].fillna(table[label].groupby(level="case").transform("mean"))
+        return table
 
     def significant(self, first: str, second: str, metric: str, decimals: int) -> Difference | None:
         """Return first - second if it is significant and at least half of the last shown decimal; else None."""
@@ -71,10 +77,15 @@ class Ranking:
         repeated = [label for label in means.index if label in self.repeated]
         if len(repeated) > 1:
             return repeated
-        runs = {label: frozenset(zip(part["case"], part["seed"], strict=True)) for label, part in known.groupby("label")}
+        runs = {label: self._runs(label, part) for label, part in known.groupby("label")}
         counts = Counter(runs.values())
         most = max(counts, key=lambda shared: (len(shared), counts[shared]), default=None)
         return [label for label in means.index if runs[label] == most]
+
+    def _runs(self, label: Hashable, part: pd.DataFrame) -> frozenset[tuple[str, int]]:
+        """Return the cases and seeds of a method; of a deterministic one all seeds of its cases."""
+        seeds = self.good[self.good["case"].isin(set(part["case"]))] if label in self.deterministic else part
+        return frozenset(zip(seeds["case"], seeds["seed"], strict=True))
 
     def leaders(self, metric: str, decimals: int = 2, better: int = 1) -> list[str]:
         """Return the labels set in bold in the column of a metric; `better` is -1 if lower numbers are the better ones."""

@@ -1,6 +1,7 @@
 """Statistics of several runs: means with intervals, paired differences between methods, and ranks by significant differences.
 
-Seeds are the random part. One seed is one number: it has no interval, no significant difference and no rank.
+Within one case seeds are the random part: one seed is one number, without interval, significant difference or rank. Over several cases
+the cases are the random part, with their seeds inside (`mean_over_cases`).
 Values in and out are plain numbers and frozen dataclasses; nothing here knows records, tables or files.
 """
 
@@ -10,9 +11,11 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+K = TypeVar("K", bound=Hashable)
 LEVEL = 0.95
 RESAMPLES = 10_000
 SEED = 20_250_101  # of the bootstrap: the same numbers give the same interval
@@ -72,7 +75,7 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
     return Interval(mean, mean - half, mean + half, len(numbers))
 
 
-def paired_difference(differences: Mapping[Hashable, Sequence[float]]) -> Difference | None:
+def paired_difference(differences: Mapping[K, Sequence[float]]) -> Difference | None:
     """Return the mean difference over cases, each with one difference per seed; None without any.
 
     Every case counts the same. The interval is the wider of two: a bootstrap that draws cases, then seeds within each (Davison and
@@ -101,15 +104,40 @@ def _student_half_width(groups: Sequence[np.ndarray], means: np.ndarray) -> floa
     return _t_quantile(freedom) * math.sqrt(sum(pooled / len(group) for group in groups)) / len(groups)
 
 
+def mean_over_cases(values: Mapping[K, Sequence[float]]) -> Difference | None:
+    """Return the mean over cases of the mean over seeds, with its 95% interval over cases like these; None without any.
+
+    `values` are a score, or paired differences of one, by case and seed; every case counts the same, whatever its seeds. The interval is
+    the wider of the bootstrap of `paired_difference` and Student's t over the means of the cases, which holds what seeds add. A single
+    case has no interval.
+    """
+    groups = [np.asarray(group, dtype=np.float64) for group in values.values() if len(group)]
+    if not groups:
+        return None
+    means = np.array([group.mean() for group in groups])
+    mean, count = float(means.mean()), sum(map(len, groups))
+    if len(groups) == 1:
+        return Difference(mean, None, None, count, 1)
+    half = _t_quantile(len(means) - 1) * float(means.std(ddof=1)) / math.sqrt(len(means))
+    low, high = np.quantile(_bootstrap_means(groups), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Difference(mean, min(mean - half, float(low)), max(mean + half, float(high)), count, len(groups))
+
+
 def _bootstrap_means(groups: Sequence[np.ndarray]) -> np.ndarray:
     """Return means over cases of means over seeds, both drawn with replacement, [RESAMPLES]."""
+    return _bootstrap_weights(tuple(map(len, groups))) @ np.concatenate(groups)
+
+
+@functools.lru_cache(maxsize=4)  # the pairs of one table share theirs
+def _bootstrap_weights(sizes: tuple[int, ...]) -> np.ndarray:
+    """Return the weight of each value in each draw, [RESAMPLES, value], for cases with these numbers of seeds.
+
+    A case drawn m times has m independent draws of its k seeds: a multinomial of m k.
+    """
     rng = np.random.default_rng(SEED)
-    drawn = np.empty((len(groups), RESAMPLES, len(groups)))  # a fresh draw of seeds for each place that a case may take
-    for place, group in enumerate(groups):
-        weights = rng.multinomial(len(group), np.full(len(group), 1 / len(group)), (RESAMPLES, len(groups)))
-        drawn[place] = weights @ group / len(group)
-    chosen = rng.integers(len(groups), size=(RESAMPLES, len(groups)))
-    return np.take_along_axis(drawn, chosen[None], axis=0)[0].mean(axis=1)
+    times = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), RESAMPLES)
+    parts = [rng.multinomial(times[:, case] * size, np.full(size, 1 / size)) / size for case, size in enumerate(sizes)]
+    return np.concatenate(parts, axis=1) / len(sizes)
 
 
 @functools.cache

@@ -53,7 +53,7 @@ def summarise(table: pd.DataFrame, columns: Sequence[Column] = ()) -> pd.DataFra
         row = dict(zip([*GROUP, "views", "method"], key, strict=True), pretrained=next(filter(None, runs["pretrained"]), ""))
         row.update(status="ok" if len(good) else runs["status"].iloc[0], runs=len(good), planned=len(runs))
         row.update(cases=good["case"].nunique(), seeds=good["seed"].nunique(), note=_note(runs))
-        row.update(budget=_budget(runs.iloc[0]))
+        row.update(budget=budget_words(runs.iloc[0]))
         row.update({name: pd.to_numeric(good[name]).mean() for name in values})
         for name in scored:
             known = good.dropna(subset=[name])
@@ -80,7 +80,8 @@ def seed_interval(good: pd.DataFrame, metric: str) -> Interval | None:
     return mean_interval(table.mean(axis=1).tolist())
 
 
-def _budget(run: pd.Series) -> str:
+def budget_words(run: pd.Series) -> str:
+    """Return what a run could use: '300 s', '' for no limit."""
     return " and ".join(f"{run[name]:g} {unit}" for name, unit in BUDGETS.items() if pd.notna(run[name]))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.errors import note
+from benchmark.report import board_tables
 from benchmark.report.columns import KINDS, PAPER, Column, chosen, filled
 from benchmark.report.curves import curves, times_to_quality
+from benchmark.report.leaderboard import COLUMNS as BOARD_COLUMNS
+from benchmark.report.leaderboard import PAIR_COLUMNS, boards, joined
 from benchmark.report.published import markdown as quoted
 from benchmark.report.published import side_by_side
 from benchmark.report.ranking import GROUP, leads
@@ -30,24 +32,26 @@ from benchmark.report.summary import (
     slug,
     summarise,
 )
+from benchmark.report.tex import escape
+from benchmark.report.tex import numbers as tex_numbers
 from benchmark.storage import atomic
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
 
 MOST_NARROW = 4  # columns of numbers in a LaTeX table that is as wide as a column of text
-_NAMED = {"\\": "textbackslash", "~": "textasciitilde", "^": "textasciicircum", "<": "textless", ">": "textgreater", "|": "textbar"}
-_TEX = {**{sign: f"\\{name}{{}}" for sign, name in _NAMED.items()}, **{sign: f"\\{sign}" for sign in "&%$#_{}"}}
+NEEDS = "% needs \\usepackage{booktabs}; letters beyond Latin ones need XeLaTeX or LuaLaTeX"
 
 
 def write_tables(results: Results) -> list[Path]:
-    """Write summary.csv, .md and .tex, curves.csv, time_to_quality.csv and, if there are published numbers to compare,
-    published.csv into tables/; return the files. summary.md and .tex show `results.columns`, or PAPER without any. Raise StorageError
-    if a file cannot be written, InputError for a column that neither a registered metric nor a record has.
+    """Write runs.csv, summary.csv, .md and .tex, curves.csv, time_to_quality.csv; for several cases leaderboard.csv and pairs.csv, and
+    published.csv if there are published numbers to compare, into tables/; return the files. Of each data summary.md and .tex show
+    `results.columns`, or PAPER without any. Raise StorageError if a file cannot be written, InputError for a column that neither a
+    registered metric nor a record has.
     """
     from benchmark.plugins.registry import registry
 
-    table, beside = labelled(results.records), side_by_side(results)
+    table, beside, found = labelled(results.records), side_by_side(results), boards(results)
     columns = chosen(results.columns, registry().metrics.values(), metric_columns(table)) or PAPER
     summary = summarise(table, columns)
     for column in columns if results.columns else ():
@@ -56,14 +60,22 @@ def write_tables(results: Results) -> list[Path]:
     folder = results.folder / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
+        "runs.csv": results.frame().to_csv(index=False),
         "summary.csv": summary.to_csv(index=False),
-        "summary.md": "\n".join(filter(None, [markdown(summary, columns), quoted(beside)])),
-        "summary.tex": latex(summary, columns),
+        "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary, columns), quoted(beside)])),
+        "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary, columns)])) + "\n",
         "curves.csv": curves(results).to_csv(index=False),
         "time_to_quality.csv": times_to_quality(results).to_csv(index=False),
     }
-    if len(beside):
-        texts["published.csv"] = beside.to_csv(index=False)
+    for name, table in (
+        ("leaderboard.csv", joined([board.rows for board in found], BOARD_COLUMNS)),
+        ("pairs.csv", joined([board.pairs for board in found], PAIR_COLUMNS)),
+        ("published.csv", beside),
+    ):
+        if len(table):
+            texts[name] = table.to_csv(index=False)
+        else:
+            (folder / name).unlink(missing_ok=True)  # of runs that are gone
     for name, text in texts.items():
         atomic.replace_text(folder / name, text)
     return [folder / name for name in texts]
@@ -90,10 +102,10 @@ def markdown(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
 
 def latex(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
     """Return the tables of `markdown` for LaTeX, each with caption and label and notes; as wide as the page if it has many columns."""
-    blocks = ["% needs \\usepackage{booktabs}; letters beyond Latin ones need XeLaTeX or LuaLaTeX"]
-    for key, part in summary.groupby(GROUP, sort=False, dropna=False):
-        blocks.append(_latex_table(section_title(*key), slug(*(value for value in key if value != "none")), part, columns))
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(
+        _latex_table(section_title(*key), slug(*(value for value in key if value != "none")), part, columns)
+        for key, part in summary.groupby(GROUP, sort=False, dropna=False)
+    )
 
 
 def _latex_table(title: str, name: str, part: pd.DataFrame, columns: Sequence[Column]) -> str:
@@ -105,7 +117,7 @@ def _latex_table(title: str, name: str, part: pd.DataFrame, columns: Sequence[Co
     lines = [
         f"\\begin{{{kind}}}",
         r"  \centering\small\setlength{\tabcolsep}{4pt}\setlength{\belowcaptionskip}{4pt}",
-        f"  \\caption[{{{escape(title)}}}]{{{_tex_numbers(escape('. '.join(filter(None, [title, remark(part)]))))}}}",
+        f"  \\caption[{{{escape(title)}}}]{{{tex_numbers(escape('. '.join(filter(None, [title, remark(part)]))))}}}",
         f"  \\label{{tab:{name}}}",
         f"  \\begin{{tabular}}{{rl{'c' * ranks}{'r' * len(known)}}}",
         r"    \toprule",
@@ -138,16 +150,6 @@ def _latex_heads(first: list[str], known: Sequence[Column]) -> list[str]:
 def _latex_cells(row: pd.Series, ranks: bool, known: Sequence[Column]) -> list[str]:
     if row["status"] != "ok":
         return [f"\\multicolumn{{{len(known) + ranks}}}{{c}}{{{row['status']}}}"] if len(known) + ranks else []
-    texts = [_tex_numbers(cell(row, column)) for column in known]
+    texts = [tex_numbers(cell(row, column)) for column in known]
     cells = [rf"\textbf{{{text}}}" if leads(row, column) else text for text, column in zip(texts, known, strict=True)]
     return [*([row["rank"].replace("-", "--")] if ranks else []), *cells]
-
-
-def _tex_numbers(text: str) -> str:
-    """Return a text with the sign in front of intervals, and the intervals of numbers, as LaTeX."""
-    return re.sub(r"(?<=\d) ± ([\d.]+)", r" {\\scriptsize $\\pm$ \1}", text).replace("±", r"$\pm$")
-
-
-def escape(text: str) -> str:
-    """Return plain text escaped for LaTeX."""
-    return re.sub(f"[{re.escape(''.join(_TEX))}]", lambda match: _TEX[match.group()], text)

@@ -141,15 +141,17 @@ class Checkpoints:
     def find(self) -> Checkpoint | None:
         """Return the run's own checkpoint, or None.
 
-        A checkpoint that is damaged (`damage` then says how), belongs to another run, or has no counters (needed for the record) is ignored
-        and later replaced.
+        A checkpoint that is damaged (`damage` then says how), belongs to another run or to other code of the method, or has no counters
+        (needed for the record) is ignored and later replaced.
         """
         try:
             found = Checkpoint.read(self.path)
         except InputError as error:
             self.damage = str(error) if self.path.exists() else ""
             return None
-        return found if _identity(found.facts) == _identity(self.facts) and found.counters is not None else None
+        same_code = not (found.facts.get("code") and self.facts.get("code")) or found.facts["code"] == self.facts["code"]
+        same_run = same_code and _identity(found.facts) == _identity(self.facts)
+        return found if same_run and found.counters is not None else None
 
 
 def _digest(file: IO[bytes], size: int) -> bytes:
@@ -179,5 +181,5 @@ def _checked(file: IO[bytes]) -> bool:
 
 
 def _identity(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts without the places of code, which older files name: a module may move, its method stays."""
-    return {name: value for name, value in facts.items() if name not in ("params_model", "field")}
+    """Facts without the code, which older files lack, and its places, which they name: a module may move, its method stays."""
+    return {name: value for name, value in facts.items() if name not in ("params_model", "field", "code")}

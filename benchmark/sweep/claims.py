@@ -1,6 +1,6 @@
 """Claims on runs, so that several sweeps can share one folder, on one machine or over a shared file system.
 
-    <folder>/.sweeps/<token>.json, .lock     one sweep's sign of life
+    <folder>/.sweeps/<token>.json, .lock     one sweep's sign of life; beside it its state, .now (see pulse.py)
     <folder>/runs/<run id>/attempt-0002.claim     attempt 2 is being made, by the sweep whose token is inside
 
 A claim is made by creating a file that must not exist, so two sweeps never make the same attempt. It ends with the attempt's record
@@ -98,7 +98,15 @@ class Claims:
 
     def alone(self) -> bool:
         """Return True if no other sweep is alive in this folder."""
-        return not any(self._is_alive(lease.stem) for lease in self._others())
+        return not self.living()
+
+    def living(self) -> list[str]:
+        """Return the tokens of the other sweeps that are alive in this folder; of an observer that was not entered, of all sweeps."""
+        return [lease.stem for lease in self._others() if self._is_alive(lease.stem)]
+
+    def state_file(self, token: str = "") -> Path:
+        """Return the path of a sweep's state, by default this one's."""
+        return self._lease.parent / f"{token or self.token}.now"
 
     def _others(self) -> list[Path]:
         """Return the files of other sweeps, except files still being written."""
@@ -153,6 +161,8 @@ class Claims:
                 shutil.rmtree(self.folder / ".jobs" / lease.stem, ignore_errors=True)
                 lease.unlink(missing_ok=True)
                 lease.with_suffix(".lock").unlink(missing_ok=True)
+                for state in self._lease.parent.glob(f"*{lease.stem}.now"):
+                    state.unlink(missing_ok=True)
         for half in self._lease.parent.glob(".????????-*.json"):
             lock = half.with_name(half.stem.rpartition("-")[2]).with_suffix(".lock")
             if _is_locked(lock) is False:  # the writer holds the lock

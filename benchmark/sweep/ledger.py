@@ -17,24 +17,33 @@ from benchmark.scan.case import Case
 from benchmark.storage.atomic import StorageError
 from benchmark.sweep.cases import Cases
 from benchmark.sweep.display import Display
+from benchmark.sweep.rerun import NOTHING, Again, Code, Rerun
 
 
 class Ledger:
     """Records of one sweep. Used by one thread; the only writer of records."""
 
-    def __init__(self, registry: Registry, store: Store, cases: Cases, options: Options, display: Display) -> None:
+    def __init__(self, registry: Registry, store: Store, cases: Cases, options: Options, display: Display, rerun: Rerun = NOTHING) -> None:
         self.registry, self.store, self.cases, self.options, self.display = registry, store, cases, options, display
+        self.code = Code(registry)
+        self.again = Again(store.folder, rerun, self.code)
         self._latest: dict[str, RunRecord] = {}  # of the whole folder, by run id
         self._attempts: dict[str, int] = {}  # run id -> number of the latest attempt known to this sweep
 
     def read(self, specs: Sequence[RunSpec]) -> list[RunSpec]:
-        """Read the records of the folder; return the runs still to do, and warn of damaged or missing files."""
+        """Read the records of the folder; return the runs to do, and warn of damaged or missing files and of changed code."""
         results = Results(self.store.folder)
         for problem in results.problems:
             self.display.warning(problem)
         self._say_what_is_gone(results, {spec.id for spec in specs})
         self._latest = {record.run_id: record for record in results.records}
-        return [spec for spec in specs if spec.id not in self._latest or self._latest[spec.id].status != "ok"]
+        finished = [spec.id for spec in specs if spec.id in self._latest and self._latest[spec.id].status == "ok"]
+        chosen = {run_id for run_id in finished if self.again.pending(run_id)}
+        left = set(finished) - chosen
+        self._say_what_is_redone(len(chosen), len(left))
+        self.again.remember()
+        self._say_what_has_changed([self._latest[run_id] for run_id in finished if run_id in left])
+        return [spec for spec in specs if spec.id not in left]
 
     def records(self, specs: Sequence[RunSpec]) -> list[RunRecord]:
         """Return the latest record of each run that has one."""
@@ -47,7 +56,12 @@ class Ledger:
     def taken_over(self, spec: RunSpec) -> bool:
         """Adopt the record of a run that another sweep has made meanwhile, if any."""
         number, record = latest_record(self.store.folder, spec.id)
-        if record is None or (record.status != "ok" and number <= self._attempts[spec.id]):
+        if record is None:
+            return False
+        if spec.id in self.again.attempts:
+            if not self.again.replaced(self.again.attempts[spec.id], number, record):
+                return False
+        elif record.status != "ok" and number <= self._attempts[spec.id]:
             return False
         self._take(spec, record)
         return True
@@ -61,6 +75,8 @@ class Ledger:
             status, reason = unavailable
             return self._blank(spec, None).model_copy(update={"status": status, "reason": reason})
         case = self.cases.get(spec)
+        if spec.id in self.again.attempts:
+            self.store.remove_progress(spec.id)
         self.store.write_case(case, spec.dataset, spec.dataset_params)
         return case
 
@@ -84,9 +100,13 @@ class Ledger:
     def expect_another(self, spec: RunSpec, attempt: int) -> None:
         """Allow this sweep to try a run again: the latest attempt is its own."""
         self._attempts[spec.id] = attempt
+        if spec.id in self.again.attempts:
+            self.again.attempts[spec.id] = attempt
 
-    def close(self) -> None:
-        """Update the table with records of other sweeps. Raise StorageError if writing fails."""
+    def close(self, *, complete: bool) -> None:
+        """Update the table with records of other sweeps; `complete`: no run is left to do. Raise StorageError if writing fails."""
+        if complete:
+            self.again.forget()
         self.store.write_table(Results(self.store.folder).records)
 
     def _take(self, spec: RunSpec, record: RunRecord) -> None:
@@ -110,13 +130,44 @@ class Ledger:
             text = f"finished runs whose volume is gone: {len(gone)}, such as {results.volume_path(gone[0])}."
             self.display.warning(f"{text} {results.remedy(gone[0])}")
 
+    def _say_what_is_redone(self, count: int, left: int) -> None:
+        since = f", as chosen at {self.again.since}" if self.again.since else ""
+        text = f"--rerun {','.join(self.again.rerun.words)}{since}:"
+        if count:
+            others = f", {left} other finished runs are left alone" if left else ""
+            self.display.note(f"{text} {count} finished runs are done again{others}. Earlier records are kept.")
+        elif since:
+            self.display.note(f"{text} everything is done. The same command again begins anew.")
+        elif self.again.rerun.words and left:
+            self.display.note(f"{text} none of the {left} finished runs is done again.")
+
+    def _say_what_has_changed(self, finished: list[RunRecord]) -> None:
+        """Warn of runs that count as finished though their method's code is another one now."""
+        old = [record for record in finished if self.code.changed_since(record)]
+        if old:
+            names = ", ".join(dict.fromkeys(record.spec.method for record in old))
+            text = f"finished runs whose code has changed since: {len(old)} ({names}). They are left alone"
+            self.display.warning(f"{text}; `--rerun changed` does them again.")
+
     def _warn(self, problems: list[Problem]) -> None:
         for problem in problems:
             self.display.warning(str(problem))
 
 
-def finished_runs(plan: Plan) -> dict[str, RunRecord]:
-    """Return the existing records for a plan whose data are not loaded, by the plan's own run ids (for --dry-run)."""
-    records = Results(plan.output).records
-    by_plan = {without_digest(record.spec).id: record for record in records}
-    return {spec.id: by_plan[spec.id] for spec in plan.runs if spec.id in by_plan}
+def run_states(registry: Registry, plan: Plan, rerun: Rerun = NOTHING) -> list[tuple[RunSpec, str]]:
+    """Return every run of a plan, whose data are not loaded, with its state: 'done ...' or 'to do ...'."""
+    by_plan = {without_digest(record.spec).id: record for record in Results(plan.output).records}
+    code = Code(registry)
+    again = Again(plan.output, rerun, code)
+    return [(spec, _state(by_plan.get(spec.id), code, again)) for spec in plan.runs]
+
+
+def _state(record: RunRecord | None, code: Code, again: Again) -> str:
+    if record is None:
+        return "to do"
+    if record.status != "ok":
+        return f"to do ({record.status} before: {record.reason})"
+    since = "code changed since" if code.changed_since(record) else ""
+    if again.pending(record.run_id):
+        return f"to do again ({since})" if since else "to do again"
+    return f"done ({since})" if since else "done"

@@ -1,4 +1,4 @@
-"""Progress of a sweep: bars on a terminal, plain lines everywhere else."""
+"""Progress of a sweep: bars on a terminal, plain lines everywhere else; benchmark.sweep.notebook draws it in a notebook."""
 
 from __future__ import annotations
 
@@ -111,18 +111,21 @@ class LiveDisplay(PlainDisplay):
 
     def __init__(self, console: Console, plan: Plan | None = None) -> None:
         super().__init__(console, plan)
-        self._bars = Progress(
+        self._bars = self._make_bars()
+        self._sweep: TaskID | None = None
+        self._runs: dict[str, TaskID] = {}
+
+    def _make_bars(self) -> Progress:
+        return Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[text]}"),
-            console=console,
+            console=self.console,
             transient=True,
         )
-        self._sweep: TaskID | None = None
-        self._runs: dict[str, TaskID] = {}
 
     def __enter__(self) -> LiveDisplay:
         self._bars.start()
@@ -163,5 +166,9 @@ class LiveDisplay(PlainDisplay):
 
 
 def make_display(console: Console, plan: Plan | None = None) -> PlainDisplay:
-    """Return a LiveDisplay on a terminal, a PlainDisplay otherwise; the plan knows names of cases that are not loaded yet."""
+    """Return bars in a notebook and on a terminal, plain lines otherwise; the plan knows names of cases that are not loaded yet."""
+    if console.is_jupyter:
+        from benchmark.sweep.notebook import NotebookDisplay
+
+        return NotebookDisplay(console, plan)
     return LiveDisplay(console, plan) if console.is_terminal else PlainDisplay(console, plan)

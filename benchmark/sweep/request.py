@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from benchmark.errors import InputError, Mistakes
 from benchmark.execution.options import Options
@@ -11,10 +14,11 @@ from benchmark.machine.device import check_device, resolve_device
 from benchmark.machine.environment import install_hint, missing_modules
 from benchmark.machine.memory import memory_bytes
 from benchmark.plan import quantities
-from benchmark.plan.plan import Flags, Plan, load_plan
+from benchmark.plan.plan import Flags, Plan, load_plan, make_plan
 from benchmark.plan.sources import flags_for
 from benchmark.plugins.registry import Registry
 from benchmark.sweep.display import Display
+from benchmark.sweep.rerun import Rerun
 from benchmark.sweep.sweep import Sweep, SweepOutcome
 
 
@@ -28,7 +32,7 @@ class Request:
     volume: str | None = None
     views: str | None = None
     size: str | None = None
-    config: str | None = None
+    config: str | Mapping[str, Any] | None = None  # a mapping is the content of a plan
     seeds: str | None = None
     photons: str | None = None
     output: str | None = None
@@ -44,6 +48,7 @@ class Request:
     validate_every: str | None = None
     tensorboard: bool = False
     in_process: bool = False
+    rerun: str | None = None  # see Rerun
     command: str = ""  # the command line, for the records
 
     def plan(self, registry: Registry) -> Plan:
@@ -61,18 +66,28 @@ class Request:
             sets=sets,
             own_data=self.scan is not None or self.volume is not None,
         )
+        if isinstance(self.config, Mapping):
+            return make_plan(registry, {str(key): value for key, value in self.config.items()}, flags)
         return load_plan(registry, self.config, flags)
 
-    def options(self, plan: Plan) -> Options:
-        """Return the settings of the plan's execution. Raise InputError for what is wrong or contradicts itself."""
-        options = self._with_files(self._run_options(), plan)
+    def options(self, folder: Path | None) -> Options:
+        """Return the settings of the execution of runs into a results folder, or of runs that keep nothing.
+
+        Raise InputError for what is wrong or contradicts itself.
+        """
+        options = self._with_files(self._run_options(), folder)
         return self._with_validation(self._with_memory(options))
+
+    def chosen(self, plan: Plan) -> Rerun:
+        """Return the finished runs to do again. Raise InputError for a name that no run of the plan has."""
+        return Rerun.of(self.rerun, plan.runs)
 
     def sweep(self, registry: Registry, plan: Plan, options: Options, display: Display) -> SweepOutcome:
         """Execute the plan; see Sweep.run for the errors. Plug-ins that were set aside are warned of first."""
         for problem in registry.problems:
             display.warning(f"set aside: {problem}")
-        return Sweep(registry, plan, options, display, workers=self.workers, scheduler=self.scheduler).run()
+        rerun = self.chosen(plan)
+        return Sweep(registry, plan, options, display, workers=self.workers, scheduler=self.scheduler, rerun=rerun).run()
 
     def _own_data(self, registry: Registry) -> tuple[str | None, tuple[str, ...]]:
         """Return --datasets and --set equivalent to --scan and --volume; a dataset named in --datasets gets the path."""
@@ -108,7 +123,7 @@ class Request:
             device = resolve_device(device)  # reported once, not by every run
         return Options(device=device, threads=self.threads, timeout=seconds, in_process=self.in_process, command=self.command)
 
-    def _with_files(self, options: Options, plan: Plan) -> Options:
+    def _with_files(self, options: Options, folder: Path | None) -> Options:
         """Return the options with the folders of checkpoints and event files."""
         mistakes = Mistakes()
         every = quantities.duration(self.checkpoint_every, "--checkpoint-every", mistakes)
@@ -116,8 +131,10 @@ class Request:
             fix = f"Install it: {install_hint('tensorboard')}"
             mistakes.add("--tensorboard", expected="the package tensorboard", found="none", fix=fix)
         mistakes.raise_if_any("command line")
-        board = plan.output / "tensorboard" if self.tensorboard else None
-        return dataclasses.replace(options, checkpoints=plan.output / "runs", checkpoint_every=every or 0.0, tensorboard=board)
+        if folder is None:
+            return options
+        board = folder / "tensorboard" if self.tensorboard else None
+        return dataclasses.replace(options, checkpoints=folder / "runs", checkpoint_every=every or 0.0, tensorboard=board)
 
     def _with_memory(self, options: Options) -> Options:
         """Return the options with the memory limit of each run's process."""

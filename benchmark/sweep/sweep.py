@@ -20,6 +20,8 @@ from benchmark.sweep.executor import Executor
 from benchmark.sweep.lanes import Lanes
 from benchmark.sweep.ledger import Ledger
 from benchmark.sweep.local import LocalExecutor
+from benchmark.sweep.pulse import Pulse
+from benchmark.sweep.rerun import NOTHING, Rerun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +44,21 @@ class Sweep:
     """Execution of a plan into its output folder. Several sweeps may share a folder: each run is made by one of them."""
 
     def __init__(
-        self, registry: Registry, plan: Plan, options: Options, display: Display, *, workers: int = 1, scheduler: str | None = None
+        self,
+        registry: Registry,
+        plan: Plan,
+        options: Options,
+        display: Display,
+        *,
+        workers: int = 1,
+        scheduler: str | None = None,
+        rerun: Rerun = NOTHING,
     ) -> None:
-        self.registry, self.plan, self.options, self.display = registry, plan, options, display
+        self.registry, self.plan, self.options = registry, plan, options
+        self.display = Pulse(display, plan.name)
         self.workers, self.scheduler = workers, scheduler  # runs at a time here, or the address of a Dask scheduler
         self.store, self.cases = Store(plan.output), Cases(registry)
-        self.ledger = Ledger(registry, self.store, self.cases, options, display)
+        self.ledger = Ledger(registry, self.store, self.cases, options, self.display, rerun)
 
     def run(self) -> SweepOutcome:
         """Execute every missing run. Raise InputError before the first run if the data or the folder are invalid,
@@ -57,12 +68,12 @@ class Sweep:
         self.store.prepare()
         write_suite(self.plan.output, self.plan.suite)
         library()
-        with Claims(self.plan.output) as claims:
+        with Claims(self.plan.output) as claims, self.display.kept(claims.state_file()):
             self._clear_leftovers(claims)
             self.cases.load_all(self.plan.runs, self.display)
             specs = [self.cases.with_digest(spec) for spec in self.plan.runs]
             remaining = self._work_off(specs, claims)
-            self.ledger.close()
+            self.ledger.close(complete=not remaining)
             return SweepOutcome(self.ledger.records(specs), remaining, bool(remaining))
 
     def _clear_leftovers(self, claims: Claims) -> None:

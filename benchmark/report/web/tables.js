@@ -28,12 +28,13 @@
 
   const show = () => {
     const [protocol] = chosen("protocol"), [views] = chosen("views"), kinds = chosen("kind"), metrics = chosen("metric");
+    for (const board of document.querySelectorAll("[data-board]")) board.hidden = views !== "all" && /^\d+$/.test(board.dataset.board) && board.dataset.board !== views;
     for (const table of document.querySelectorAll("table.sortable")) {
       const wanted = [...table.tHead.rows[0].cells].map(({ dataset }) =>
         !dataset.kind || (kinds.includes(dataset.kind) && (!dataset.metric || metrics.includes(dataset.metric)) && (!dataset.protocol || dataset.protocol === protocol)));
       for (const row of table.rows) {
         [...row.cells].forEach((cell, place) => { cell.hidden = !wanted[place]; });
-        row.hidden = views !== "all" && "views" in row.dataset && row.dataset.views !== views;
+        row.hidden = views !== "all" && /^\d+$/.test(row.dataset.views ?? "") && row.dataset.views !== views;
       }
     }
   };

@@ -1,0 +1,111 @@
+"""Boards of the leaderboard as Markdown, LaTeX (booktabs), a table for the terminal, and a sheet for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import rich.markup
+from rich.table import Table
+
+from benchmark.report.board import Board, Cell, Head, note
+from benchmark.report.sheet import head, number, word
+from benchmark.report.summary import slug
+from benchmark.report.tex import escape, numbers
+
+WIDE = ("Pretrained", "Tags")  # left out where room is short
+NOTE = "Note"
+
+
+def markdown(boards: Sequence[Board]) -> str:
+    """Return one Markdown table per board, each with its caption; '' without boards."""
+    blocks = []
+    for board in boards:
+        lines = [[heading.text for heading in board.heads], ["---" if heading.word else "---:" for heading in board.heads]]
+        lines += [[f"**{cell.text}**" if cell.bold else cell.text for cell in board.cells(row)] for _, row in board.rows.iterrows()]
+        table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
+        blocks.append("\n\n".join([f"### {board.title}", *([table] if len(board.rows) else []), board.caption]) + "\n")
+    return "\n".join(blocks)
+
+
+def latex(boards: Sequence[Board]) -> str:
+    """Return one table per board, as wide as the page, with caption and label; '' without boards. Needs \\usepackage{booktabs}."""
+    return "\n\n".join(_latex_table(board) for board in boards if len(board.rows))
+
+
+def _latex_table(board: Board) -> str:
+    heads = [head for head in board.heads if head.text not in (*WIDE, NOTE)]
+    lines = [
+        r"\begin{table*}",
+        r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
+        f"  \\caption[{{{escape(board.title)}}}]{{{numbers(escape(f'{board.title}. {board.caption}'))}}}",
+        f"  \\label{{tab:{name(board)}}}",
+        f"  \\begin{{tabular}}{{{''.join('l' if head.word else 'r' for head in heads)}}}",
+        r"    \toprule",
+        f"    {' & '.join(_latex_head(head) for head in heads)} \\\\",
+        r"    \midrule",
+    ]
+    for _, row in board.rows.iterrows():
+        cells = [cell for head, cell in zip(board.heads, board.cells(row), strict=True) if head in heads]
+        texts = [f"\\textbf{{{numbers(escape(cell.text))}}}" if cell.bold else numbers(escape(cell.text)) for cell in cells]
+        if row["missing"]:
+            texts = [texts[0], f"\\multicolumn{{{len(heads) - 1}}}{{l}}{{{escape(note(row))}}}"]
+        lines.append(f"    {' & '.join(texts)} \\\\")
+    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table*}"])
+
+
+def _latex_head(head: Head) -> str:
+    """Return a heading in two lines, if it has two words or more."""
+    first, _, rest = head.text.partition(" ")
+    return f"\\shortstack[{'l' if head.word else 'r'}]{{{escape(first)}\\\\{escape(rest)}}}" if rest else escape(first)
+
+
+def name(board: Board) -> str:
+    """Return a name for labels and files: 'leaderboard-10-views-64'."""
+    noise = "" if board.noise == "none" else board.noise
+    front = "tuning" if board.block == "tuning" else "leaderboard"
+    return slug(*filter(None, (front, f"{board.views}-views", board.size, noise, board.settings)))
+
+
+def terminal(boards: Sequence[Board]) -> list[Table | str]:
+    """Return one table per board, without tags; captions that are the same stand below the last of their boards."""
+    found: list[Table | str] = []
+    for place, board in enumerate(boards):
+        title = rich.markup.escape(board.title)
+        if board.rows.empty:
+            found.append(f"{title}. {rich.markup.escape(board.caption)}")
+            continue
+        said = board.caption if place + 1 == len(boards) or boards[place + 1].caption != board.caption else ""
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", caption=rich.markup.escape(said) or None)
+        table.caption_justify = "left"
+        shown = [heading for heading in board.heads if heading.text not in WIDE]
+        for heading in shown:
+            text = rich.markup.escape(heading.text if heading.word else heading.text.replace(" ", "\n", 1))
+            table.add_column(text, justify="left" if heading.word else "right", overflow="fold")
+        for _, row in board.rows.iterrows():
+            cells = [cell for heading, cell in zip(board.heads, board.cells(row), strict=True) if heading in shown]
+            table.add_row(
+                *(f"[bold]{rich.markup.escape(cell.text)}[/bold]" if cell.bold else rich.markup.escape(cell.text) for cell in cells)
+            )
+        found.append(table)
+    return found
+
+
+def sheet(board: Board) -> dict[str, Any]:
+    """Return a board for the page. The switches of scores and views act on it; those of protocols do not: it is by the strict one."""
+    columns = [head("Views")]
+    for heading in board.heads:
+        column = heading.column
+        narrow = "narrow" if heading.text == "Letters" else "wide" if heading.text == NOTE else ""
+        scored = {"kind": column.kind, "metric": column.metric} if column is not None else {}
+        columns.append(head(heading.text, word=heading.word, width=narrow, **scored))
+    rows = []
+    for _, row in board.rows.iterrows():
+        cells = [_sheet_cell(heading, cell) for heading, cell in zip(board.heads, board.cells(row), strict=True)]
+        views = number(float(board.views), 0) if board.views.isdigit() else word(board.views)
+        rows.append({"cells": [views, *cells], "failed": bool(row["missing"]), "views": board.views})
+    return {"columns": columns, "rows": rows}
+
+
+def _sheet_cell(heading: Head, cell: Cell) -> dict[str, Any]:
+    return word(cell.text) if heading.word else number(cell.number, 0, text=cell.text, bold=cell.bold)
