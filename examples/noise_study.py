@@ -6,10 +6,10 @@ python examples/noise_study.py [--output FOLDER]
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import pandas as pd
 
 import benchmark
 
@@ -18,20 +18,9 @@ METHODS = ["fdk", "sart", "fista_tv"]
 
 
 def main(output: Path) -> None:
-    tables = [
-        benchmark.run(
-            methods=METHODS,
-            datasets="phantom",
-            views=30,
-            size=32,
-            photons=photons,
-            output=output / "noise_study",
-            workers=2,
-            report=False,
-        ).assign(photons=photons)
-        for photons in PHOTONS
-    ]
-    scores = pd.concat(tables).pivot_table(index="photons", columns="method", values="volume_psnr")[METHODS]
+    table = benchmark.run(METHODS, "phantom", views=30, size=32, photons=PHOTONS, output=output / "noise_study", report=False, workers=2)
+    table["photons"] = [json.loads(params)["photons"] for params in table["dataset_params"]]
+    scores = table.pivot_table(index="photons", columns="method", values="volume_psnr")[METHODS]
     print(scores.round(2))
 
     figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")

@@ -103,6 +103,16 @@ class Browser:
         self.call("Page.navigate", url=path.resolve().as_uri())
         self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
 
+    def reload(self) -> None:
+        """Load the page again and wait until it has loaded."""
+        self.value("window.before = true")
+        self.call("Page.reload")
+        self.wait("document.readyState === 'complete' && !window.before")
+
+    def printed(self) -> bytes:
+        """The page as a PDF."""
+        return base64.b64decode(self.call("Page.printToPDF", printBackground=False)["data"])
+
     def value(self, expression: str) -> Any:
         """What a JavaScript expression says, promises awaited."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

@@ -12,6 +12,7 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Scan
 
 LEVELS = {"fdk": 0.16, "sart": 0.08, "fista_tv": 0.05, "naf": 0.06, "zerorf": 0.045}  # share of the range that is noise, at 10 views
+TAGS = {"fdk": ["classical"], "sart": ["classical"], "fista_tv": ["classical", "regularised"], "naf": ["neural"], "zerorf": ["neural"]}
 SECONDS = {"fdk": 0.2, "sart": 6.0, "fista_tv": 19.0, "naf": 60.0, "zerorf": 90.0}
 
 
@@ -74,6 +75,7 @@ def record(run, problem, volume=None, status="ok", reason="", **changes):
         "spec": run,
         "status": status,
         "reason": reason,
+        "tags": TAGS.get(run.method, []),
         "case": problem.name,
         "views": problem.scan.geometry.views,
         "training_views": list(problem.training_views),

@@ -191,9 +191,19 @@ def test_a_crash_costs_one_check_and_the_exit_code_is_1(environment):
 
 def test_a_check_that_takes_too_long_is_ended(monkeypatch, environment):
     monkeypatch.syspath_prepend(environment["PYTHONPATH"].split(os.pathsep)[0])
-    findings = list(examine("crooked", {"how": "greedy"}, only=("result", "budget"), longest=5.0))
+    begun: list[str] = []
+    findings = list(examine("crooked", {"how": "greedy"}, ("result", "budget"), 5.0, begun.append))
     assert [finding.status for finding in findings] == ["passed", "failed"]
-    assert findings[1].detail == "the process ended in this check (it took longer than 5 s)"
+    assert findings[1].detail.startswith("ended: still running after 5 s (--timeout)") and begun == ["result", "budget"]
+
+
+def test_check_names_what_runs_and_ends_what_hangs(environment):
+    options = ("--set", "crooked.how=greedy", "--only", "budget", "--timeout", "3s")
+    done = forks.benchmark("check", "crooked", *options, folder=forks.ROOT, environment=environment)
+    line = 1 + Path(crooked_plugin.__file__).read_text().splitlines().index("            time.sleep(60)")
+    place = f"crooked_plugin.py:{line} in reconstruct"
+    assert done.returncode == 1 and "budget ...\n" in done.stderr
+    assert f"failed         budget: ended: still running after 3 s (--timeout) ({place})\n" in done.stdout
 
 
 def test_check_prints_a_table_and_knows_mistakes(environment, capsys):

@@ -180,6 +180,8 @@ def markdown(results: Results) -> Rows:
     found: Rows = {}
     for block in (_written(results) / "summary.md").read_text().split("### ")[1:]:
         title, *lines = block.splitlines()
+        if title.startswith("Leaderboard"):
+            continue
         heads, _, *rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines if line.startswith("|")]
         for cells in rows:
             row = dict(zip(heads, cells, strict=True))
@@ -193,6 +195,8 @@ def latex(results: Results) -> Rows:
     found: Rows = {}
     for block in re.split(r"\\begin\{table\*?\}", (_written(results) / "summary.tex").read_text())[1:]:
         title = matched(r"\\caption\[\{(.*?)\}\]", block)[1]
+        if title.startswith("Leaderboard"):
+            continue
         above, below, *rows = [line.strip().removesuffix(r" \\").split(" & ") for line in block.splitlines() if " & " in line]
         kinds = [kind for count, kind in re.findall(r"\\multicolumn\{(\d)\}\{c\}\{(.*?)\}", " ".join(above)) for _ in range(int(count))]
         first = len(below) - len(kinds)

@@ -68,7 +68,7 @@ def test_every_promised_file_is_there(report):
     results, files = report
     assert all(path.stat().st_size > 0 for path in files)
     names = {str(path.relative_to(results.folder)) for path in files}
-    expected = {"tables/summary.csv", "tables/summary.md", "tables/summary.tex", "report.html"}
+    expected = {"tables/runs.csv", "tables/summary.csv", "tables/summary.md", "tables/summary.tex", "report.html"}
     expected |= {"tables/curves.csv", "tables/time_to_quality.csv"}
     expected |= {
         f"figures/{stem}-28{end}.{kind}" for stem in ("views-chest", "costs-chest", "convergence-chest") for end in ("",) for kind in KINDS
@@ -89,7 +89,8 @@ def test_the_same_results_give_the_same_files(report):
 def test_a_folder_without_runs_has_a_report_that_says_so(tmp_path):
     Store(tmp_path).prepare()
     files = write_report(Results.open(tmp_path))
-    assert [path.name for path in files] == ["summary.csv", "summary.md", "summary.tex", "curves.csv", "time_to_quality.csv", "report.html"]
+    names = ["runs.csv", "summary.csv", "summary.md", "summary.tex", "curves.csv", "time_to_quality.csv", "report.html"]
+    assert [path.name for path in files] == names
     assert (tmp_path / "tables/summary.md").read_text() == "No runs yet.\n"
     assert "none yet" in (tmp_path / "report.html").read_text()
 

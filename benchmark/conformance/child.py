@@ -9,6 +9,7 @@ import random
 import sys
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from benchmark.conformance.checks import CHECKS, Check
 from benchmark.conformance.subject import NotApplicable, Subject, Violation
 from benchmark.errors import InputError
+from benchmark.machine import stacks
 from benchmark.plugins.registry import registry
 from benchmark.storage.json_values import dumps
 
@@ -42,6 +44,7 @@ def examine(check: Check, subject: Subject) -> dict[str, Any]:
 def main(job: dict[str, Any]) -> None:
     """Run the job's checks."""
     faulthandler.enable()
+    stacks.offer(Path(job["stacks"]))
     findings = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what the method prints goes to the log
     subject = Subject(registry().method(job["method"]), job["values"])

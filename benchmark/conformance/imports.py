@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmark.plugins.identity import imports
@@ -16,6 +18,17 @@ def package_of(module: str) -> str:
     """Return the plug-in of a module: 'benchmark.methods.sirt.solve' -> 'benchmark.methods.sirt', 'my_method.solve' -> 'my_method'."""
     parts = module.split(".")
     return ".".join(parts[: 3 if module.startswith(GROUPS) else 1])
+
+
+def home_of(target: str | Callable[..., object] | None) -> Path | None:
+    """Return the folder of the plug-in that holds a target ('module:name' or the object), or the file of its only module."""
+    module = target.partition(":")[0] if isinstance(target, str) else getattr(target, "__module__", None)
+    with contextlib.suppress(ImportError, ValueError, AttributeError):
+        spec = importlib.util.find_spec(package_of(module)) if module else None
+        if spec is not None:
+            place = next(iter(spec.submodule_search_locations or ()), spec.origin)
+            return Path(place) if place else None
+    return None
 
 
 def sources(package: str) -> dict[str, Path]:

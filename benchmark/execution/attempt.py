@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.conformance.imports import home_of
 from benchmark.errors import InputError, MissingDependency
 from benchmark.execution.job import CheckpointPlan, Job, MethodCall, read_scan
 from benchmark.execution.libraries import gpu_peak_memory_mb, library_facts, set_up_libraries
 from benchmark.execution.options import OnEvent
 from benchmark.execution.tensorboard import Board
 from benchmark.execution.tracker import Tracker
-from benchmark.machine import counters
+from benchmark.machine import counters, stacks
 from benchmark.machine.clock import peak_memory_mb
 from benchmark.machine.device import resolve_device
 from benchmark.plugins.specs import resolve
@@ -30,6 +32,7 @@ from benchmark.storage import mapped
 from benchmark.storage.json_values import dumps, plain
 
 RESULT = "result.json"
+BEGAN_EVENT = "began"  # the method is about to be called
 ALMOST_FULL = 1 << 20  # [bytes]
 
 
@@ -43,8 +46,9 @@ def work(folder: Path, job: Job, on_event: OnEvent) -> None:
     except MissingDependency as error:
         result = {"status": "skipped", "reason": str(error)}
     except (Exception, SystemExit) as error:
-        traceback.print_exc()
-        result = {"status": "failed", "reason": _reason(error, folder)}
+        text = traceback.format_exc()
+        sys.stderr.write(text)
+        result = {"status": "failed", "reason": _reason(error, job, folder), "traceback": text}
         (folder / "volume.npy").unlink(missing_ok=True)  # a partial one may have filled the disk
     write_result(folder, result | attempt.facts())
 
@@ -70,6 +74,7 @@ class _Attempt:
         self.run = run = self._new_run(scan)
         if self.job.process.separate:
             _end_politely(run)
+            self.tracker.on_event({"event": BEGAN_EVENT})
         reconstruction = _timed(function, scan, params, run)
         self.peak_memory_mb = peak_memory_mb()
         _store(self.folder, reconstruction)
@@ -175,12 +180,15 @@ def _store(folder: Path, reconstruction: Any) -> None:
         np.savez(folder / ARRAYS, **arrays)
 
 
-def _reason(error: BaseException, folder: Path) -> str:
-    """Return an exception in one line. Add a full disk, which NumPy does not report."""
+def _reason(error: BaseException, job: Job, folder: Path) -> str:
+    """Return an exception in one line, with the place in the method's own code. Add a full disk, which NumPy does not report."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and shutil.disk_usage(folder).free < ALMOST_FULL:
         text += f" (almost no space is left in {folder})"
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, InputError):
+        return text
+    place = stacks.place_of(error, home_of(job.method.function))
+    return type(error).__name__ + (f": {text}" if text else "") + (f" ({place})" if place else "")
 
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:

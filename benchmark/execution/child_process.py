@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import selectors
@@ -14,9 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from benchmark.execution.attempt import RESULT, work
+from benchmark.conformance.imports import home_of
+from benchmark.execution.attempt import BEGAN_EVENT, RESULT, work
 from benchmark.execution.job import read_job
 from benchmark.execution.options import OnEvent, Options, Outcome, Stop, Stopped
+from benchmark.execution.output import Output
+from benchmark.execution.watchdog import Watchdog
+from benchmark.machine import stacks
 from benchmark.machine.environment import HOME
 from benchmark.machine.interpreter import PYTHON
 from benchmark.machine.threads import set_variables
@@ -25,6 +30,7 @@ from benchmark.storage.atomic import StorageError
 GRACE = 10.0  # [s] to finish a step and write a checkpoint
 LOG = "log.txt"
 LOG_TAIL = 4000  # characters of the log that a record keeps
+LONGEST_TRACEBACK = 200_000  # characters of one that it keeps
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -34,19 +40,33 @@ def execute(folder: Path, options: Options, on_event: OnEvent, stop: Stop = lamb
     Raise only Stopped (soon after `stop()` is true), KeyboardInterrupt and StorageError, after the job's processes
     have ended.
     """
-    return _execute_here(folder, on_event) if options.in_process else _execute_in_child(folder, options, on_event, stop)
+    if options.in_process:
+        return _execute_here(folder, on_event, show_output=options.show_output)
+    return _execute_in_child(folder, options, on_event, stop)
 
 
-def _execute_here(folder: Path, on_event: OnEvent) -> Outcome:
-    log = folder / LOG
+def _execute_here(folder: Path, on_event: OnEvent, *, show_output: bool) -> Outcome:
+    log, streams = folder / LOG, (sys.stdout, sys.stderr)
+
+    def outside(event: dict[str, Any]) -> None:
+        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+            on_event(event)
+
     try:
-        with log.open("w") as file, contextlib.redirect_stderr(_Tee(file, sys.stderr)):
-            work(folder, read_job(folder), on_event)
+        with log.open("w", encoding="utf-8", errors="replace") as file, contextlib.ExitStack() as diverted:
+            if show_output:
+                shown = diverted.enter_context(contextlib.closing(_Shown(log, file, outside)))
+                diverted.enter_context(contextlib.redirect_stdout(shown))
+                diverted.enter_context(contextlib.redirect_stderr(shown))
+            else:
+                diverted.enter_context(contextlib.redirect_stderr(_Tee(file, sys.stderr)))
+            work(folder, read_job(folder), outside)
     except FileNotFoundError:
         raise
     except OSError as error:  # not from the method: its errors are results
         raise StorageError(folder, error) from error
-    return Outcome(json.loads((folder / RESULT).read_text(encoding="utf-8")), _tail(log))
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    return Outcome(result, _with_traceback(_tail(log), result.get("traceback", "")))
 
 
 class _Tee:
@@ -65,17 +85,64 @@ class _Tee:
             stream.flush()
 
 
+class _Shown(io.TextIOBase):
+    """Writer to the log whose lines are passed on at once."""
+
+    def __init__(self, log: Path, file: IO[str], on_event: OnEvent) -> None:
+        self.file, self.output = file, Output(log, on_event)
+
+    def write(self, text: str) -> int:
+        self.file.write(text)
+        if "\n" in text:
+            self.file.flush()
+            self.output.look()
+        return len(text)
+
+    def close(self) -> None:
+        self.file.flush()
+        self.output.close()
+        super().close()
+
+
 def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: Stop) -> Outcome:
-    log = folder / LOG
-    with log.open("wb") as file, _child(folder, options, file) as process:
-        in_time = _follow(process, options.timeout, on_event, stop)
+    log, own = folder / LOG, home_of(read_job(folder).method.function)
+    began, dumped = False, ""
+
+    def listen(event: dict[str, Any]) -> None:
+        nonlocal began
+        if event.get("event") == BEGAN_EVENT:
+            began = True
+        else:
+            on_event(event)
+
+    def dump() -> None:
+        nonlocal dumped
+        dumped = stacks.request(process.pid, folder / stacks.FILE)
+
+    output = Output(log, on_event) if options.show_output else None
+    with log.open("wb") as file, _child(folder, options, file) as process, Watchdog(process.pid, options.memory_bytes, dump) as watchdog:
+        in_time = _follow(process, options.timeout, listen, stop, output)
+        if not in_time:
+            dump()
+    if output is not None:
+        output.close()
+    peak = {"peak_memory_mb": watchdog.peak / 2**20} if watchdog.peak else {}
     path = folder / RESULT
-    if path.exists():  # written last and atomically: complete, even if the process crashed at exit
-        return Outcome(json.loads(path.read_text(encoding="utf-8")), _tail(log))
-    reason = _death(process.returncode, None if in_time else options.timeout, log)
+    if path.exists() and not watchdog.excess:  # written last and atomically: complete, even if the process crashed at exit
+        result = json.loads(path.read_text(encoding="utf-8"))
+        peak["peak_memory_mb"] = max(result.get("peak_memory_mb") or 0.0, peak.get("peak_memory_mb", 0.0))
+        return Outcome(result | peak, _with_traceback(_tail(log), result.get("traceback", "")))
+    if watchdog.excess:
+        reason = f"{watchdog.reason} (--memory)" if began else f"{watchdog.reason} before the method began (--memory): allow it more"
+    else:
+        reason = _death(process.returncode, None if in_time else options.timeout, log)
+    place = stacks.place(dumped or (_tail(log, 1 << 16) if process.returncode else ""), own)
+    reason += f" ({place})" if place else ""
     if not in_time and options.checkpoints:
         reason += " (a method with checkpoints goes on from its last one if you repeat the command)"
-    return Outcome({"status": "failed", "reason": reason, "device": "" if options.device == "auto" else options.device}, _tail(log))
+    device = "" if options.device == "auto" else options.device
+    tail = _tail(log) + (f"\nStacks at the end, innermost frame first:\n{dumped}\n" if dumped else "")
+    return Outcome({"status": "failed", "reason": reason, "device": device} | peak, tail)
 
 
 def _environment(options: Options) -> dict[str, str]:
@@ -115,7 +182,7 @@ def _child(folder: Path, options: Options, log: IO[bytes]) -> Iterator[subproces
             process.stdout.close()
 
 
-def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: OnEvent, stop: Stop) -> bool:
+def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: OnEvent, stop: Stop, output: Output | None = None) -> bool:
     """Pass on progress lines until the process ends (True) or its time is up (False). Raise Stopped."""
     assert process.stdout is not None
     deadline = time.monotonic() + timeout if timeout else float("inf")
@@ -129,6 +196,8 @@ def _follow(process: subprocess.Popen[bytes], timeout: float | None, on_event: O
                 raise Stopped
             if time.monotonic() >= deadline:
                 return False
+            if output is not None:
+                output.look()
             wait = min(0.2, max(0.0, deadline - time.monotonic()))
             if not open_pipe:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -169,8 +238,15 @@ def _death(code: int, timed_out: float | None, log: Path) -> str:
     return f"the process ended with exit code {code} and without a result" + (f": {last}" if last else "")
 
 
-def _tail(path: Path) -> str:
+def _tail(path: Path, most: int = LOG_TAIL) -> str:
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - LOG_TAIL))
+        file.seek(max(0, file.tell() - most))
         return file.read().decode(errors="replace")
+
+
+def _with_traceback(tail: str, trace: str) -> str:
+    """Return the end of a log that holds the whole traceback, or of a very long one its beginning and its end."""
+    if len(trace) > LONGEST_TRACEBACK:
+        trace = f"{trace[: LONGEST_TRACEBACK // 2]}\n...\n{trace[-LONGEST_TRACEBACK // 2 :]}"
+    return tail if trace in tail else trace

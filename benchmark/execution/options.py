@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.runtime.interval import Interval
 
 OnEvent = Callable[[dict[str, Any]], None]  # gets every progress line of a run: step, total, seconds [s], loss, ...
+OUTPUT_EVENT = "output"  # with `lines` that the method printed
 Stop = Callable[[], bool]  # whether the sweep wants to end
 
 
@@ -31,7 +32,8 @@ class Options:
     checkpoints: Path | None = None  # <here>/<run id>/checkpoint.pt, from which interrupted runs go on; none = no checkpoints
     checkpoint_every: float = 60.0  # [s] of method time
     tensorboard: Path | None = None  # <here>/<run id>/ gets event files
-    memory_bytes: int | None = None  # limit of a run's process
+    memory_bytes: int | None = None  # limit of a run's processes together
+    show_output: bool = False  # pass on what the method prints, as events
 
     def kept_folder(self, run_id: str) -> Path | None:
         """Return the absolute folder in which a run keeps its checkpoint, snapshots and arrays; None = it keeps nothing."""

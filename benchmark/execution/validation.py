@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmark.execution.options import OnEvent
+from benchmark.execution.options import OUTPUT_EVENT, OnEvent
 from benchmark.execution.tracker import OFFERED, OFFERED_EVENT
 from benchmark.execution.verdict import load_volume
 from benchmark.metrics.scorer import Scorer
@@ -39,6 +39,9 @@ class Validation:
         self._noted: set[str] = set()
 
     def __call__(self, event: dict[str, Any]) -> None:
+        if event.get("event") == OUTPUT_EVENT:
+            self.on_event(event)
+            return
         if event.get("event") != OFFERED_EVENT:
             self._progress = event
             self.on_event({**event, **self._latest})

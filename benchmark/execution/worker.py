@@ -20,12 +20,14 @@ from benchmark.errors import InputError
 from benchmark.execution.attempt import work, write_result
 from benchmark.execution.job import read_job
 from benchmark.execution.options import OnEvent
+from benchmark.machine import stacks
 from benchmark.storage.json_values import dumps
 
 
 def main(folder: Path) -> None:
     """Do the job of a folder, as the child process."""
     faulthandler.enable()
+    stacks.offer(folder / stacks.FILE)
     try:
         job = read_job(folder)
     except InputError as error:
@@ -52,6 +54,7 @@ def _progress_lines() -> OnEvent:
     """Reserve the standard output for progress; from now on the method's prints, also from C++, go to the log."""
     lines = os.fdopen(os.dup(1), "w", buffering=1)  # not inherited by processes that the method may start
     os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # the log holds each line at once, also after a crash
 
     def write(event: dict[str, Any]) -> None:
         with contextlib.suppress(BrokenPipeError):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Path = str | os.PathLike[str]
 Names = str | Sequence[str]
 Method = str | MethodSpec
+Photons = float | str
 Numbers = int | str | Sequence[int | str | Sequence[int]]
 
 
@@ -40,7 +41,7 @@ def run(
     size: Numbers | None = None,
     config: Path | Mapping[str, Any] | None = None,
     seeds: Numbers | None = None,
-    photons: float | str | None = None,
+    photons: Photons | Sequence[Photons | None] | None = None,
     output: Path | None = None,
     set: Mapping[str, Any] | Iterable[str] | None = None,
     budget: str | None = None,
@@ -61,7 +62,7 @@ def run(
 
     Values are Python's own or texts as on the command line: `views=[10, 50]` or "10,50", `views=[[0, 5, 9]]` for indices, "all",
     `set={"zerorf.steps": 50}`. A method may be a MethodSpec, whose function and parameters lie in a module. `config` may be a plan as
-    a mapping. `timeout` is in seconds and `memory` in bytes if they are numbers; `photons="none"` replaces those of `config`.
+    a mapping. `timeout` is in seconds and `memory` in bytes if they are numbers; `photons="none"` is noise-free.
 
     Return one row per run with the columns of tables/runs.csv (see `Results.frame`); `table.attrs["output"]` is the results folder. A run
     that failed or was skipped is a row with its `reason`. `progress=False` prints nothing; warnings then go to the logger 'benchmark'.
@@ -79,7 +80,7 @@ def run(
         size=values.listed(size),
         config=config if isinstance(config, Mapping) else values.path(config),
         seeds=values.listed(seeds),
-        photons=values.text(photons),
+        photons=values.listed(photons),
         output=values.path(output),
         sets=values.settings(set),
         budget=values.text(budget),

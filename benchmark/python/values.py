@@ -24,7 +24,7 @@ def listed(value: Any) -> str | None:
     """Return one value or several with commas between: 10 and [10, 50] and [[0, 5, 9]] as '10', '10,50' and '[0, 5, 9]'."""
     if value is None or isinstance(value, str) or not isinstance(value := plain_value(value), list):
         return text(value)
-    return ",".join(str(text(item)) for item in value)
+    return ",".join("none" if item is None else str(text(item)) for item in value)
 
 
 def settings(values: Mapping[str, Any] | Iterable[str] | str | None) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def reconstruct(
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, choose_display(progress) as display:
         arrays, display.total = Path(folder, ARRAYS), 1
         display.run_started(spec)
-        options = dataclasses.replace(request.options(None), snapshots=0)
+        options = dataclasses.replace(request.options(None), snapshots=1)  # nothing to score along the run
         record, volume = perform(
             known, spec, case, Path(folder), options, lambda event: display.progress({**event, "run_id": spec.id}), arrays=arrays
         )

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import rich.markup
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmark.report.board import Board, Cell, Head, note
+from benchmark.report.columns import COSTS
 from benchmark.report.sheet import head, number, word
 from benchmark.report.summary import slug
 from benchmark.report.tex import escape, numbers
 
 WIDE = ("Pretrained", "Tags")  # left out where room is short
 NOTE = "Note"
+MEMORY = next(column for column in COSTS if column.name == "peak_memory_mb")
 
 
 def markdown(boards: Sequence[Board]) -> str:
@@ -68,25 +71,28 @@ def name(board: Board) -> str:
 
 
 def terminal(boards: Sequence[Board]) -> list[Table | str]:
-    """Return one table per board, without tags; captions that are the same stand below the last of their boards."""
+    """Return one table per board, without tags and memory, notes below.
+
+    Captions of boards that say the same stand below the last of them.
+    """
     found: list[Table | str] = []
     for place, board in enumerate(boards):
         title = rich.markup.escape(board.title)
         if board.rows.empty:
             found.append(f"{title}. {rich.markup.escape(board.caption)}")
             continue
-        said = board.caption if place + 1 == len(boards) or boards[place + 1].caption != board.caption else ""
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", caption=rich.markup.escape(said) or None)
-        table.caption_justify = "left"
-        shown = [heading for heading in board.heads if heading.text not in WIDE]
+        said = [f"{row['method']}: {note(row)}." for _, row in board.rows.iterrows() if row["missing"]]
+        said += [board.caption] if place + 1 == len(boards) or boards[place + 1].caption != board.caption else []
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.caption, table.caption_justify = rich.markup.escape("\n".join(said)) or None, "left"
+        shown = [heading for heading in board.heads if heading.text not in (*WIDE, NOTE) and heading.column != MEMORY]
         for heading in shown:
-            text = rich.markup.escape(heading.text if heading.word else heading.text.replace(" ", "\n", 1))
+            text = rich.markup.escape(heading.text.replace(" ", "\n"))
             table.add_column(text, justify="left" if heading.word else "right", overflow="fold")
         for _, row in board.rows.iterrows():
             cells = [cell for heading, cell in zip(board.heads, board.cells(row), strict=True) if heading in shown]
-            table.add_row(
-                *(f"[bold]{rich.markup.escape(cell.text)}[/bold]" if cell.bold else rich.markup.escape(cell.text) for cell in cells)
-            )
+            texts = [rich.markup.escape(cell.text.replace(" ±", "\n±") or "-") for cell in cells]
+            table.add_row(*(f"[bold]{text}[/bold]" if cell.bold else text for text, cell in zip(texts, cells, strict=True)))
         found.append(table)
     return found
 

@@ -7,7 +7,9 @@ read a JSON object of facts and, once scrolled into view, the packed stacks of i
 from __future__ import annotations
 
 import base64
+import itertools
 import json
+import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ from benchmark.report.leaderboard import boards
 from benchmark.report.provenance import cases, environment, methods
 from benchmark.report.published import side_by_side
 from benchmark.report.ranking import GROUP
-from benchmark.report.sheet import published_sheet, runs_sheet, summary_sheet, times_sheet
+from benchmark.report.sheet import linked, published_sheet, runs_sheet, summary_sheet, times_sheet
 from benchmark.report.summary import labelled, remark, section_title, sections, summarise
 from benchmark.report.viewers import Shown, Viewers
 from benchmark.storage import atomic
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from benchmark.report.canvas import Picture
 
 WEB = Path(__file__).parent / "web"
-STYLES, SCRIPTS = ("page.css",), ("controls.js", "tables.js", "charts.js", "stacks.js", "viewers.js")
+STYLES, SCRIPTS = ("page.css",), ("controls.js", "memory.js", "tables.js", "charts.js", "inflate.js", "stacks.js", "viewers.js")
 LIVE = ("live.js",)  # only in the page of a sweep under way
 
 
@@ -64,27 +66,30 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
     charts = _charts(results, table, summary, names, known)
     times = {section_title(*key): part for key, part in times_to_quality(results).groupby(GROUP, sort=False, dropna=False)}
     beside = side_by_side(results)
+    parameters = methods(results, table)
+    anchors = {entry["label"]: entry["anchor"] for entry in reversed(parameters)}  # the first of several
+    tags = _tags(results, names)
     leaderboard = [
         {
             "title": board.title,
-            "table": board_tables.sheet(board) if len(board.rows) else None,
+            "table": linked(board_tables.sheet(board), anchors) if len(board.rows) else None,
             "remark": board.caption,
             "views": board.views,
             "figures": [_named(picture, results.folder) for picture in pictures if picture.section == board.title],
-            "shown": [_embedded(picture) for picture in pictures if picture.section == board.title and picture.shown],
+            "shown": [_embedded(picture, results.folder) for picture in pictures if picture.section == board.title and picture.shown],
         }
         for board in boards(results)
     ]
     blocks: list[dict[str, Any]] = [
         {
             "title": title,
-            "table": summary_sheet(part, known),
+            "table": linked(summary_sheet(part, known), anchors),
             "remark": remark(part),
-            "times": times_sheet(mean_times(times[title], part)) if title in times else None,
+            "times": linked(times_sheet(mean_times(times[title], part)), anchors) if title in times else None,
             "chart": charts[title],
             "viewers": viewers.by_section.get(title, []),
             "figures": [_named(picture, results.folder) for picture in pictures if picture.section == title],
-            "shown": [_embedded(picture) for picture in pictures if picture.section == title and picture.shown],
+            "shown": [_embedded(picture, results.folder) for picture in pictures if picture.section == title and picture.shown],
         }
         for title, part in sections(summary)
     ]
@@ -92,6 +97,7 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
         "charts": [block["chart"] for block in blocks],
         "viewers": [viewer for block in blocks for viewer in block["viewers"]],
         "stacks": {name: stack.facts() for name, stack in viewers.stacks.items()},
+        "tags": tags,
     }
     return templates.get_template("page.html.j2").render(
         title=results.folder.resolve().name,
@@ -101,16 +107,16 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
         data=_script_text(facts),
         stacks=viewers.stacks,
         facts=_facts(table),
-        switches=_switches(known, table),
+        switches=_switches(known, table, tags),
         leaderboard=leaderboard,
         blocks=blocks,
-        published=published_sheet(beside) if len(beside) else None,
+        published=linked(published_sheet(beside), anchors, where="ours") if len(beside) else None,
         failures=_failures(results, names),
         problems=results.problems,
         cases=cases(results),
-        methods=methods(results, table),
+        methods=parameters,
         environment=environment(results),
-        runs=runs_sheet(table),
+        runs=linked(runs_sheet(table), anchors),
     )
 
 
@@ -156,14 +162,23 @@ def _facts(table: pd.DataFrame) -> list[tuple[str, str]]:
     return [*names, ("method time", minutes)] if len(table) else [("runs", "none yet")]
 
 
-def _switches(known: list[Column], table: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """Return the options of the tables' switches: (value, text) of every protocol, metric and number of views."""
+def _tags(results: Results, names: dict[str, str]) -> dict[str, list[str]]:
+    """Return the tags of every label; those of its runs together, if they differ."""
+    found: dict[str, dict[str, None]] = {}
+    for record in results.records:
+        found.setdefault(names[record.run_id], {}).update(dict.fromkeys(record.tags))
+    return {label: list(tags) for label, tags in found.items()}
+
+
+def _switches(known: list[Column], table: pd.DataFrame, tags: dict[str, list[str]]) -> dict[str, list[tuple[str, str]]]:
+    """Return the options of the tables' switches: (value, text) of every protocol, metric, number of views, and tag of methods."""
     protocols = {score.protocol for score in known}
     metrics = dict.fromkeys(score.metric for score in known)
     return {
         "protocols": [(name, name) for name in PROTOCOLS if name in protocols],
         "metrics": [(name, words(name).partition(" [")[0]) for name in metrics],
         "views": [(str(count), str(count)) for count in sorted(set(table["views"]))],
+        "tags": [(tag, tag) for tag in dict.fromkeys(sorted(itertools.chain.from_iterable(tags.values())))],
     }
 
 
@@ -182,13 +197,18 @@ def _failures(results: Results, names: dict[str, str]) -> list[dict[str, str]]:
     ]
 
 
-def _embedded(picture: Picture) -> dict[str, str]:
-    """Return a picture embedded in the page."""
+def _embedded(picture: Picture, folder: Path) -> dict[str, str]:
+    """Return a picture embedded in the page, and the link to its file."""
     png = next(path for path in picture.files if path.suffix == ".png")
     data = base64.b64encode(png.read_bytes()).decode()
-    return {"title": picture.title, "caption": picture.caption, "source": f"data:image/png;base64,{data}"}
+    return {"title": picture.title, "caption": picture.caption, "source": f"data:image/png;base64,{data}", "link": _link(png, folder)}
 
 
 def _named(picture: Picture, folder: Path) -> dict[str, Any]:
-    files = [str(path.relative_to(folder)) for path in picture.files]
+    """Return a picture's title and its files: links relative to the page, and their texts."""
+    files = [(_link(path, folder), path.name) for path in picture.files]
     return {"title": picture.title, "caption": picture.caption, "files": files}
+
+
+def _link(path: Path, folder: Path) -> str:
+    return urllib.parse.quote(path.relative_to(folder).as_posix())

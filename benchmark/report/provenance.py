@@ -39,14 +39,15 @@ def cases(results: Results) -> list[dict[str, Any]]:
 
 
 def methods(results: Results, table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the parameters of each label; several blocks if they differ between datasets."""
+    """Return the parameters of each label, with an anchor for links; several blocks if they differ between datasets."""
     names = dict(zip(table["run_id"], table["label"], strict=True))
     seen: dict[tuple[str, str], dict[str, Any]] = {}
     for record in results.records:
         parameters = json.dumps(plain(record.spec.method_params), indent=1)
         entry = {"label": names[record.run_id], "revision": record.spec.method_revision, "parameters": parameters}
         seen.setdefault((names[record.run_id], parameters), entry)
-    return sorted(seen.values(), key=lambda entry: entry["label"])
+    found = sorted(seen.values(), key=lambda entry: entry["label"])
+    return [{**entry, "anchor": f"method-{number}"} for number, entry in enumerate(found, 1)]
 
 
 def environment(results: Results) -> list[tuple[str, str]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from benchmark.report.ranking import leads
 from benchmark.report.summary import cell, counted, has_notes, has_pretrained, has_ranks
 
 HEADS = {"label": "method"}  # for columns with unclear names
+SMALLER = re.compile(r"\[s\]|seconds|memory|rank|rmse|width|\bl1\b|views", re.IGNORECASE)  # headings of columns whose smallest is the best
 WIDTHS = {"noise": "narrow", "status": "narrow", "engine": "narrow", "device": "narrow", "reason": "wide", "run_id": "whole"}
 RUN_COLUMNS = ("case", "label", "size", "noise", "views", "seed", "status", *METRICS, *COST, "engine", "device", "reason", "run_id")
 
@@ -82,6 +84,8 @@ def runs_sheet(table: pd.DataFrame) -> dict[str, Any]:
 def head(heading: str, *, word: bool = False, width: str = "", kind: str = "", metric: str = "", protocol: str = "") -> dict[str, Any]:
     """Return a heading; the page's switches select by `kind`, `metric` and `protocol`, and at first only the strict protocol shows.
 
+    A click sorts the best first: by text, or by number with the largest first unless the smallest is the best.
+
     The width of words is 'narrow' (a word or two), 'wide' (sentences), 'whole' (never broken) or '' (a name).
     """
     return {
@@ -92,7 +96,24 @@ def head(heading: str, *, word: bool = False, width: str = "", kind: str = "", m
         "metric": metric,
         "protocol": protocol,
         "hidden": protocol not in ("", STRICT),
+        "up": word or SMALLER.search(heading) is not None,
     }
+
+
+def linked(sheet: dict[str, Any], anchors: Mapping[str, str], *, where: str = "") -> dict[str, Any]:
+    """Return a sheet whose methods link to their parameters, and whose rows name their method, for the page's filter.
+
+    `anchors` are by label of a method. Only rows with a cell `where` count, if given.
+    """
+    place = next((index for index, column in enumerate(sheet["columns"]) if column["heading"].lower() == "method"), None)
+    if place is None:
+        return sheet
+    for row in sheet["rows"]:
+        label = row["cells"][place]["text"]
+        if label in anchors and (not where or any(cell["text"] == where for cell in row["cells"])):
+            row["method"] = label
+            row["cells"][place]["link"] = anchors[label]
+    return sheet
 
 
 def number(value: float | None, decimals: int, *, text: str | None = None, bold: bool = False) -> dict[str, Any]:

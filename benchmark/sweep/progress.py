@@ -43,6 +43,7 @@ class PlainDisplay:
         self.total = self.position = 0
         self._places: dict[str, int] = {}  # run id -> its number
         self._next_line: dict[str, float] = {}  # run id -> time of its next progress line
+        self._titles: dict[str, str] = {}  # run id -> its title, in front of what its method prints
         self._notes: set[str] = set()  # already printed
 
     def __enter__(self) -> PlainDisplay:
@@ -82,11 +83,15 @@ class PlainDisplay:
 
     def run_started(self, spec: RunSpec) -> None:
         self._next_line[spec.id] = time.monotonic() + LINE_INTERVAL
-        self.line(f"{self.place(spec.id)} {run_title(spec, self.name(spec))} ...")
+        self._titles[spec.id] = title = f"{self.place(spec.id)} {run_title(spec, self.name(spec))}"
+        self.line(f"{title} ...")
 
     def progress(self, event: dict[str, Any]) -> None:
         run_id = event["run_id"]
-        if event.get("event") == "note":
+        if event.get("event") == "output":
+            for text in event["lines"]:
+                self.line(f"{self._titles.get(run_id, self.place(run_id))} | {text}")
+        elif event.get("event") == "note":
             self.line(f"{self.place(run_id)}   {event['text']}")
         elif event.get("event") == "validated" or time.monotonic() >= self._next_line.get(run_id, 0.0):
             self._next_line[run_id] = time.monotonic() + LINE_INTERVAL
@@ -148,11 +153,12 @@ class LiveDisplay(PlainDisplay):
         self._overall("sweep", finished, total)
 
     def run_started(self, spec: RunSpec) -> None:
-        self.place(spec.id)
-        self._runs[spec.id] = self._bars.add_task(escape(run_title(spec, self.name(spec))), total=None, text="starting")
+        title = run_title(spec, self.name(spec))
+        self._titles[spec.id] = f"{self.place(spec.id)} {title}"
+        self._runs[spec.id] = self._bars.add_task(escape(title), total=None, text="starting")
 
     def progress(self, event: dict[str, Any]) -> None:
-        if event.get("event") == "note":
+        if event.get("event") in ("note", "output"):
             super().progress(event)
         elif event["run_id"] in self._runs:
             step, total = event.get("step", 0), event.get("total") or None

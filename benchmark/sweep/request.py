@@ -48,6 +48,7 @@ class Request:
     validate_every: str | None = None
     tensorboard: bool = False
     in_process: bool = False
+    show_output: bool = False
     rerun: str | None = None  # see Rerun
     command: str = ""  # the command line, for the records
 
@@ -121,7 +122,14 @@ class Request:
         mistakes.raise_if_any("command line")
         if device.startswith("cuda") and not self.scheduler:
             device = resolve_device(device)  # reported once, not by every run
-        return Options(device=device, threads=self.threads, timeout=seconds, in_process=self.in_process, command=self.command)
+        return Options(
+            device=device,
+            threads=self.threads,
+            timeout=seconds,
+            in_process=self.in_process,
+            show_output=self.show_output,
+            command=self.command,
+        )
 
     def _with_files(self, options: Options, folder: Path | None) -> Options:
         """Return the options with the folders of checkpoints and event files."""

@@ -40,12 +40,18 @@
       if (counts.size === 1) this.axis = "seconds"; // a single number of views is no axis
       this.curveViews = [...new Set(data.curves.map((curve) => curve.views))].sort((a, b) => a - b);
       this.views = this.curveViews[0];
+      const kept = Memory.get(`chart-${element.dataset.chart}`) || {};
+      this.score = data.scores.find((score) => score.name === kept.score) || this.score;
+      if (kept.axis in AXES && (kept.axis !== "progress" || data.curves.length)) this.axis = kept.axis;
       this.build();
       this.draw();
+      document.addEventListener("methods", () => this.draw());
       new ResizeObserver(() => { if (this.size !== this.fitting()) this.draw(); }).observe(element);
     }
 
     fitting() { return this.element.clientWidth < 600 ? NARROW : WIDE; }
+
+    keep() { Memory.set(`chart-${this.element.dataset.chart}`, { score: this.score.name, axis: this.axis }); }
 
     build() {
       const id = `chart-${this.element.dataset.chart}`;
@@ -53,8 +59,8 @@
       bar.className = "bar";
       const axes = Object.entries({ views: "Views", seconds: "Time", peak_memory_mb: "Memory", progress: "Progress" }).filter(([name]) => name !== "progress" || this.data.curves.length);
       bar.append(select(`${id}-score`, "Score", this.data.scores.map((s) => [s.name, s.protocol === "strict" ? s.heading : `${s.heading}, ${s.protocol}`]), this.score.name,
-        (name) => { this.score = this.data.scores.find((s) => s.name === name); this.draw(); }));
-      bar.append(choices(`${id}-axis`, "Against", axes, this.axis, (axis) => { this.axis = axis; this.draw(); }));
+        (name) => { this.score = this.data.scores.find((s) => s.name === name); this.keep(); this.draw(); }));
+      bar.append(choices(`${id}-axis`, "Against", axes, this.axis, (axis) => { this.axis = axis; this.keep(); this.draw(); }));
       this.viewsChoice = choices(`${id}-views`, "Of the runs with", this.curveViews.map((n) => [String(n), `${n} views`]), String(this.views), (n) => { this.views = Number(n); this.draw(); });
       bar.append(this.viewsChoice);
       this.svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -65,6 +71,7 @@
       this.said.setAttribute("aria-live", "polite");
       const legend = document.createElement("div");
       legend.className = "legend";
+      this.buttons = new Map(); // by label
       for (const series of this.data.series) {
         const button = document.createElement("button");
         button.type = "button";
@@ -79,6 +86,7 @@
           button.setAttribute("aria-pressed", String(shown));
           this.draw();
         });
+        this.buttons.set(series.label, button);
         legend.append(button);
       }
       this.element.append(bar, this.svg, this.said, legend);
@@ -94,7 +102,7 @@
 
     lines() { // [series, [x, y, words][], name] of what is shown
       const score = this.score.name, found = [];
-      for (const series of this.data.series.filter((one) => !this.hidden.has(one.label))) {
+      for (const series of this.data.series.filter((one) => Methods.shows(one.label) && !this.hidden.has(one.label))) {
         if (this.axis === "progress") {
           for (const curve of this.data.curves.filter((one) => one.label === series.label && one.views === this.views))
             found.push([series, curve.points.map(([x, y]) => [x, y, `${series.label}, ${curve.name}, ${x.toPrecision(3)} s: ${y.toFixed(2)} dB`]), curve.name]);
@@ -115,6 +123,7 @@
       this.size = this.fitting();
       const { width, height } = this.size, heading = this.axis === "progress" ? "Volume PSNR [dB]" : this.score.heading;
       this.viewsChoice.hidden = this.axis !== "progress";
+      for (const [label, button] of this.buttons) button.hidden = !Methods.shows(label);
       this.svg.replaceChildren();
       this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
       this.svg.setAttribute("aria-label", `${heading} against ${AXES[this.axis].toLowerCase()}; the left and right arrow keys read the points`);

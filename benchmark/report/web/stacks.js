@@ -4,19 +4,27 @@ const LEVELS = 1024; // as in stack.py
 
 class Stack {
   static facts = JSON.parse(document.getElementById("facts").textContent).stacks;
-  static known = new Map();
+  static known = new Map(); // promises by name
+  static ready = new Map();
+  static hurry = false; // before printing, which waits for no promise
 
-  static load(name) { // a promise of the unpacked stack, the same for everyone who asks
+  static load(name) { // a promise of the unpacked stack, the same for everyone who asks; in a hurry already kept
+    if (Stack.hurry && !Stack.ready.has(name)) Stack.keep(name, inflate(Stack.packed(name), 2 * Stack.facts[name].shape.reduce((a, b) => a * b)));
+    if (Stack.ready.has(name)) return Promise.resolve(Stack.ready.get(name));
     if (!Stack.known.has(name)) Stack.known.set(name, Stack.unpack(name));
     return Stack.known.get(name);
   }
 
+  static packed(name) { return Uint8Array.from(atob(document.getElementById(`stack-${name}`).textContent), (letter) => letter.charCodeAt(0)); }
+
+  static keep(name, bytes) {
+    if (!Stack.ready.has(name)) Stack.ready.set(name, new Stack(Stack.facts[name], bytes));
+    return Stack.ready.get(name);
+  }
+
   static async unpack(name) {
-    const text = document.getElementById(`stack-${name}`).textContent;
-    const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-    return new Stack(Stack.facts[name], bytes);
+    const stream = new Blob([Stack.packed(name)]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return Stack.keep(name, new Uint8Array(await new Response(stream).arrayBuffer()));
   }
 
   constructor({ shape, low, step }, bytes) {

@@ -99,13 +99,14 @@
       this.element.append(bar, window, this.where, this.tiles, this.scales, help);
     }
 
-    build() { // the tiles of the present group, mode and planes
+    build() { // the tiles of the present group, mode and planes, of the methods that are shown
       const planes = this.facts.planes.filter((plane) => this.plane === "all" || String(plane.axis) === this.plane);
       const mode = this.reference ? this.mode : "image";
       this.panels = [];
       this.captions = [];
       this.tiles.replaceChildren();
-      const all = this.reference ? [{ label: this.facts.reference, score: "", values: this.reference, own: true }, ...this.items] : this.items;
+      const items = this.items.filter((item) => Methods.shows(item.label));
+      const all = this.reference ? [{ label: this.facts.reference, score: "", values: this.reference, own: true }, ...items] : items;
       for (const item of all) {
         const tile = document.createElement("figure"), caption = document.createElement("figcaption"), name = document.createElement("strong"), value = document.createElement("span");
         tile.className = "tile";
@@ -222,6 +223,7 @@
     }
 
     redraw() { // once a frame, however many events there were
+      if (Stack.hurry) { this.draw(); return; }
       if (this.due) return;
       this.due = requestAnimationFrame(() => { this.due = 0; this.draw(); });
     }
@@ -274,12 +276,19 @@
     }
   }
 
-  const watch = new IntersectionObserver((entries) => {
-    for (const entry of entries.filter((one) => one.isIntersecting)) {
-      watch.unobserve(entry.target);
-      const number = Number(entry.target.dataset.viewer);
-      new Viewer(entry.target, facts.viewers[number], number);
-    }
-  }, { rootMargin: "800px" });
-  for (const element of document.querySelectorAll("[data-viewer]")) watch.observe(element);
+  const viewers = new Map(); // by element
+  const begin = (element) => {
+    watch.unobserve(element);
+    viewers.set(element, new Viewer(element, facts.viewers[Number(element.dataset.viewer)], Number(element.dataset.viewer)));
+  };
+  const watch = new IntersectionObserver((entries) => entries.filter((one) => one.isIntersecting).forEach((one) => begin(one.target)), { rootMargin: "800px" });
+  const elements = [...document.querySelectorAll("[data-viewer]")], isReady = (element) => element.dataset.ready === "true";
+  for (const element of elements) watch.observe(element);
+  document.addEventListener("methods", () => elements.filter(isReady).forEach((element) => viewers.get(element).build()));
+
+  addEventListener("beforeprint", () => { // all that has not been scrolled to, at once
+    Stack.hurry = true;
+    for (const element of elements) isReady(element) ? viewers.get(element).draw() : begin(element);
+  });
+  addEventListener("afterprint", () => { Stack.hurry = false; });
 }
