@@ -46,7 +46,7 @@ TYPES = {  # types that signatures name and nobody exports
     "benchmark.projection.compositing": ("Mode",),
     "benchmark.projection.rays": ("Pixels",),
     "benchmark.projection.filters": ("FilterName",),
-    "benchmark.storage.cache": ("Arrays",),
+    "benchmark.storage.archive": ("Arrays",),
     "benchmark.fields.attenuation": ("Activation",),
     "benchmark.fields.mixture": ("Block",),
     "benchmark.fields.fitting.residuals": ("By",),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import landweber
 import matplotlib.pyplot as plt
+import pandas as pd
 
 import benchmark
 
@@ -30,8 +31,8 @@ def main(output: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
     for record in benchmark.load_results(output / "own_method").records:
-        seconds = [point.seconds for point in record.curve]
-        axes.plot(seconds, [point.volume_psnr for point in record.curve], marker="o", markersize=3, label=record.spec.method)
+        curve = pd.DataFrame([point.model_dump() for point in record.curve])
+        axes.plot(curve["seconds"], curve["volume_psnr"], marker="o", markersize=3, label=record.spec.method)
     axes.set(xlabel="time of the method [s]", ylabel="PSNR of the volume [dB]", title="phantom, 32 voxels, 20 views")
     axes.legend()
     figure.savefig(output / "own_method.png", dpi=150)

@@ -32,7 +32,7 @@ def main(output: Path, scan: Path | None) -> None:
 
 def write_scan(folder: Path) -> None:
     """Write 36 images as a detector would, and their description. In your own folder these files are there already."""
-    made = benchmark.load_case("phantom", views=36, size=40, heldout=0)
+    made = benchmark.load_case("phantom", views=36, size=20, heldout=0)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     counts = 60000 * np.exp(-made.scan.projections[:, ::-1])  # the first row is the top one
     for index, image in enumerate(counts):

@@ -12,7 +12,7 @@ from benchmark.plugins.registry import registry
 from benchmark.records.results import Results
 
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-RUNS = {"gpu": 45, "mip": 27, "noisy": 108, "photographs": 10, "quick": 30, "suite": 270, "xray": 12}
+RUNS = {"gpu": 45, "mip": 27, "noisy": 108, "photographs": 10, "quick": 30, "suite": 300, "xray": 12}
 
 
 def plan(name: str) -> Plan:
@@ -34,9 +34,9 @@ def test_every_plan_resolves_to_its_runs_and_says_what_for_and_how_long(name):
     assert name == "quick" or re.search(rf"\b{RUNS[name]} runs", comment) or name in ("xray", "gpu")
 
 
-def test_the_suite_has_nine_bodies_and_keeps_those_apart_that_methods_were_set_on():
+def test_the_suite_has_ten_bodies_and_keeps_those_apart_that_methods_were_set_on():
     made = plan("suite")
-    assert len({run.dataset for run in made.runs}) == 9
+    assert len({run.dataset for run in made.runs}) == 10
     assert set(made.suite.tuning) == {"thorax", "phantom"} and made.suite.baseline == "fdk"
     sums = {name for name, spec in registry().methods.items() if "sum" in spec.composites}
     assert {run.method for run in made.runs} >= sums
@@ -56,14 +56,13 @@ def test_long_training_is_what_the_plan_says():
     "name", [name if name in ("mip", "photographs") else pytest.param(name, marks=pytest.mark.network) for name in NAMES]
 )
 def test_every_plan_runs_in_small(tmp_path, name):
-    small = ["--views", "5", "--size", "16", "--budget", "1s", "--in-process", "--output", str(tmp_path / name)]
+    small = ["--views", "5", "--size", "16", "--budget", "1s", "--in-process", "--no-report", "--output", str(tmp_path / name)]
     assert main(["run", "--config", name, *small]) == 0
     results = Results(tmp_path / name)
     assert {record.status for record in results.records} == {"ok"}
     assert len(results.records) == len(
         {(run.dataset, run.dataset_params.get("photons"), run.method, str(_own(run))) for run in plan(name).runs}
     )
-    assert (tmp_path / name / "report.html").stat().st_size > 10_000
 
 
 def _own(run) -> tuple[object, ...]:

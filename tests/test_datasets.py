@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from benchmark.acquisition.ellipsoids import Ellipsoids
 from benchmark.acquisition.simulated import CIRCLE, SimulatedParams, cube_orbit, heldout_angles, simulated_case, training_angles
-from benchmark.datasets import ball, phantom
+from benchmark.datasets import ball, concrete, phantom
 from benchmark.datasets.body import BodyParams, volume
 from benchmark.errors import InputError, MissingDependency
 from benchmark.kernels.cpu_library import build
@@ -200,6 +200,15 @@ def test_a_cached_file_is_complete_or_computed_again(own_cache):
         assert cached_arrays("kind", ["key", 1], compute)["a"].tolist() == [0, 1, 2, 3, 4]
         assert path.read_bytes() == whole
     assert len(calls) == 5
+    for place in range(0, 8 * len(whole), 13):
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(content)
+        found = cached_arrays("kind", ["key", 1], compute)
+        assert {name: array.tolist() for name, array in found.items()} == {"a": [0, 1, 2, 3, 4], "b": [[1.5]]}
+        path.write_bytes(whole)
+    calls.clear()
+    calls += [1] * 5
     cached_arrays("kind", ["key", 2], compute)
     assert len(calls) == 6
 
@@ -425,3 +434,17 @@ def test_the_head_looks_forward_and_is_the_right_way_up(monkeypatch):
     case = volume.load_head(BodyParams(size=32, views=4, heldout=2))
     assert case.truth.max() == pytest.approx(0.0206 * 2.5, rel=0.3) and case.truth.min() >= 0
     assert case.truth[[0, -1]].max() > 0.01 > case.truth[:, [0, -1]].max()
+
+
+@pytest.mark.network
+def test_the_concrete_is_a_cylinder_with_stones_and_pores_in_air(monkeypatch):
+    monkeypatch.undo()  # the real cache
+    case = concrete.load(concrete.ConcreteParams(size=50, views=4, heldout=2))
+    z, y, x = (place * 0.4 for place in np.indices((50,) * 3) - 24.5)  # [mm]
+    radius = np.hypot(y, x)
+    inside, outside = case.truth[(radius < 8.5) & (np.abs(z) < 8)], case.truth[(radius > 10) | (np.abs(z) > 9.8)]
+    assert np.median(inside) == pytest.approx(0.04, rel=0.02) and 0.001 < (inside < 0.03).mean() < 0.1
+    assert np.percentile(outside, 99) < 0.002
+    # The middle of it is as wide as its shadow: 19 mm at 2.5 sides from the source and 3.5 from the detector.
+    row = case.scan.projections[0][case.scan.projections.shape[1] // 2]
+    assert (row > 0.1).mean() * 40 == pytest.approx(19 * 3.5 / 2.5, rel=0.08)

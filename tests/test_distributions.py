@@ -88,10 +88,10 @@ def test_every_file_of_the_tree_is_in_both(distributions):
     with tarfile.open(sdist) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
     linked = {"methods", "datasets", "configs"}
-    for folder in ("benchmark", "docs", "tests", *linked):
+    for folder in ("benchmark", "docs", "examples", "tests", *linked):
         for path in (ROOT / folder).rglob("*"):
             name = path.relative_to(ROOT).as_posix()
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and not {"__pycache__", "output"} & set(path.parts):
                 assert (f"benchmark/{name}" if folder in linked else name) in packed
     assert {"LICENSE", "NOTICE", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "Makefile", "constraints.txt"} <= packed
     listed = done(sys.executable, "-m", "zipfile", "-l", wheel, folder=wheel.parent)

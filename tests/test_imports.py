@@ -92,6 +92,15 @@ Mine(steps=4), register_methods()
 """
 
 
+def test_import_benchmark_costs_next_to_nothing():
+    """Every script and every command pays for it. The least of three: other processes may want the machine, too."""
+    loaded = modules_after("import benchmark")
+    assert "benchmark" in loaded and not (HEAVY | {"pydantic", "numpy", "benchmark.python", "benchmark.errors"}) & loaded
+    code = "import time; began = time.perf_counter(); import benchmark; print(time.perf_counter() - began)"
+    times = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout) for _ in range(3)]
+    assert min(times) < 0.3
+
+
 @pytest.mark.parametrize("code", ["import benchmark.api", PLUGIN], ids=["api", "plug-in"])
 def test_the_api_and_a_plugin_that_describes_itself_cost_little(code):
     """Listing methods imports every plug-in: none may bring torch, or another plug-in, along."""
@@ -114,19 +123,19 @@ def declared(tree: ast.Module) -> dict[str, str]:
     return {alias.name: str(node.module) for node in nodes for alias in node.names}
 
 
-def test_every_name_of_the_api_is_the_one_that_type_checkers_see():
+@pytest.mark.parametrize("owner", ["benchmark", "benchmark.api"])
+def test_every_name_is_the_one_that_type_checkers_see(owner):
     """At run time names come from a table, for type checkers from the stub: both must name the same objects."""
-    from benchmark import api
-
-    tree = ast.parse(Path(api.__file__).with_suffix(".pyi").read_text())
+    module = importlib.import_module(owner)
+    tree = ast.parse(Path(module.__file__).with_suffix(".pyi").read_text())
     places = declared(tree)
-    assert list(api.__all__) == sorted(set(api.__all__)) and set(api.__all__) <= places.keys()
-    for name in api.__all__:
-        assert getattr(api, name) is getattr(importlib.import_module(places[name]), name), name
-    unlisted = {name for name, module in places.items() if within(module, "benchmark")} - {*api.__all__, "Exports"}
+    assert list(module.__all__) == sorted(set(module.__all__)) and set(module.__all__) <= places.keys()
+    for name in module.__all__:
+        assert getattr(module, name) is getattr(importlib.import_module(places[name]), name), name
+    unlisted = {name for name, place in places.items() if within(place, "benchmark")} - {*module.__all__, "Exports"}
     assert unlisted == set()
-    with pytest.raises(AttributeError, match="module 'benchmark.api' has no attribute 'nonsense'"):
-        api.nonsense  # noqa: B018
+    with pytest.raises(AttributeError, match=f"module '{owner}' has no attribute 'nonsense'"):
+        module.nonsense  # noqa: B018
 
 
 def test_the_command_line_starts_without_the_heavy_parts():

@@ -27,7 +27,7 @@ from benchmark.live.page import LivePage
 from benchmark.live.server import MOST_CONNECTIONS, Server
 from benchmark.live.watch import watched
 from benchmark.records.results import Results
-from benchmark.report import write_report
+from benchmark.report.page import write_page
 from benchmark.runtime.interval import Interval
 from benchmark.sweep.claims import Claims
 from benchmark.sweep.pulse import MOST_POINTS, Curve, Pulse, living_sweeps
@@ -209,6 +209,21 @@ def test_a_taken_port_is_a_mistake_of_the_user(server, capsys, tmp_path):
     assert re.search(rf"--serve-port: expected a free port of this machine, found {port} \(.*in use\)", capsys.readouterr().err)
 
 
+def test_a_page_and_a_run_share_no_process(capsys, tmp_path):
+    words = ["run", "--methods", "fdk", "--datasets", "phantom", "--size", "16", "--views", "4", "--output", str(tmp_path)]
+    assert main([*words, "--serve", "--in-process"]) == 2
+    assert "--serve: expected a process per run" in capsys.readouterr().err
+
+
+def test_watching_a_folder_without_a_sweep_writes_the_report_once(capsys, tmp_path):
+    synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
+    assert main(["report", str(tmp_path), "--watch", "--only", "report"]) == 2
+    assert "--watch: expected all reporters" in capsys.readouterr().err
+    with watched(tmp_path, lambda text: print(text)):
+        pass
+    assert capsys.readouterr().out == f"No sweep is under way in {tmp_path}.\n" and not (tmp_path / "now.js").exists()
+
+
 def test_a_page_that_cannot_be_made_leaves_the_last_one(tmp_path, monkeypatch):
     synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
     live = LivePage(tmp_path)
@@ -267,7 +282,7 @@ def test_a_browser_sees_losses_grow_and_loads_results_until_the_finished_page(ta
             assert re.fullmatch(r"loss from 1\.00 to 0\.\d+", label)
             tab.wait("[...document.querySelectorAll('table.sortable td')].some((cell) => cell.textContent === 'grey')")  # after a reload
             assert "NaN" not in tab.value("document.getElementById('now').innerHTML")
-        write_report(Results(folder))
+        write_page(Results(folder), [])
         server.finish(folder / "report.html")
     tab.wait("document.readyState === 'complete' && document.getElementById('now') === null")
     assert tab.value("document.title") == "a_sweep: results"
@@ -281,7 +296,7 @@ def test_watching_keeps_the_file_current_and_ends_with_the_whole_page(tab, tmp_p
 
     def watch() -> None:
         with watched(folder, said.append):
-            write_report(Results(folder))
+            write_page(Results(folder), [])
 
     (folder / "runs").mkdir(parents=True)
     with under_way(folder, {"grey": {"steps": 500}}):

@@ -195,6 +195,6 @@ def test_the_command_says_what_it_did_and_writes_the_tables(tmp_path, capsys, mo
     made(tmp_path / "a")
     made(tmp_path / "b", ("sart",))
     assert main(["merge", str(tmp_path / "a"), str(tmp_path / "b"), "--output", str(tmp_path / "c")]) == 0
-    assert "2 runs (2 new records, 2 volumes and 1 cases)" in capsys.readouterr().out
+    assert "2 runs (new records: 2, volumes: 2, cases: 1)" in capsys.readouterr().out
     assert len((tmp_path / "c" / "tables" / "runs.csv").read_text().splitlines()) == 3
     assert main(["merge", str(tmp_path / "a"), "--output", str(tmp_path / "a")]) == 2

@@ -468,17 +468,13 @@ def test_a_reader_of_dark_pages_prints_a_light_one(tab):
     tab.screen(1280, 900)
 
 
-@pytest.mark.parametrize(
-    ("level", "strategy"), [(0, zlib.Z_DEFAULT_STRATEGY), (1, zlib.Z_HUFFMAN_ONLY), (6, zlib.Z_FIXED), (9, zlib.Z_RLE), (9, 0)]
-)
+@pytest.mark.parametrize(("level", "strategy"), [(0, 0), (1, zlib.Z_HUFFMAN_ONLY), (6, zlib.Z_FIXED), (9, zlib.Z_RLE), (9, 0)])
 def test_the_page_unpacks_at_once_what_zlib_packed(tab, level, strategy):
     values = np.random.default_rng(level).normal(128, 12, 150_000).astype(np.uint8).tobytes() + b"seed" * 5_000 + bytes(9_000)
     packer = zlib.compressobj(level, strategy=strategy)
     packed = base64.b64encode(packer.compress(values) + packer.flush()).decode()
     code = f"inflate(Uint8Array.from(atob('{packed}'), (c) => c.charCodeAt(0)), {len(values)})"
-    found = tab.value(
-        f"(() => {{ let sum = 0; const all = {code}; all.forEach((v, i) => {{ sum = (sum * 31 + v) % 1000003; }}); return sum; }})()"
-    )
+    found = tab.value(f"{code}.reduce((sum, value) => (sum * 31 + value) % 1000003, 0)")
     expected = 0
     for value in values:
         expected = (expected * 31 + value) % 1000003

@@ -95,7 +95,7 @@ def test_changed_code_is_said_and_done_again_when_asked_for(own):
 
     watcher = Watcher()
     (again,) = own.sweep("level", choice="changed", watcher=watcher).records
-    assert watcher.named("warning") == [] and "1 finished runs are done again" in watcher.named("note")[0]
+    assert watcher.named("warning") == [] and "finished runs done again: 1 of 1" in watcher.named("note")[0]
     assert own.attempts("level") == 2 and again.plugin["digest"] != record.plugin["digest"]
     results = Results.open(own.folder / "out")
     volume = results.volume(results.records[0])

@@ -111,8 +111,8 @@ def test_a_group_can_read_the_kernels_and_nobody_trusts_those_of_another_user(ow
     if os.getuid() == 0:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
         os.chown(own_cache, 12345, 12345)
-        assert cpu_library._kernel_folder() == tmp_path / "mine" / "seed-ct" / "kernels"
+        assert cpu_library.kernel_folder() == tmp_path / "mine" / "seed-ct" / "kernels"
         (tmp_path / "mine" / "seed-ct" / "kernels").mkdir(parents=True)
         os.chown(tmp_path / "mine" / "seed-ct" / "kernels", 12345, 12345)
         with pytest.raises(InputError, match="belongs to this user"):
-            cpu_library._kernel_folder()
+            cpu_library.kernel_folder()

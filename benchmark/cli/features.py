@@ -26,6 +26,7 @@ def features(
     from benchmark.exchange.descriptors import descriptor
     from benchmark.records.results import Results
     from benchmark.storage import atomic
+    from benchmark.storage.visible import csv_text
 
     if output.suffix != ".npy" or not output.parent.is_dir():
         raise InputError("--output", expected="an .npy file in a folder that exists", found=f"'{output}'")
@@ -38,7 +39,7 @@ def features(
         np.save(file, rows)
     names = output.with_suffix(".csv")
     table = pd.DataFrame([(record.run_id, record.case, record.spec.method, record.spec.seed) for record, _ in found], columns=COLUMNS)
-    atomic.replace_text(names, table.to_csv(index=False))
+    atomic.replace_text(names, csv_text(table))
     console = open_console()
     console.print(escape(f"{output}  {rows.shape} [run, shell x degree]: {shells} shells, degrees 0 to {degree}"), soft_wrap=True)
     console.print(escape(str(names)), soft_wrap=True)

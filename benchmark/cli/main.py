@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 something failed, 2 the user's mistake (reported in one me
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -31,10 +32,25 @@ from benchmark.cli import (
     volumes,
 )
 from benchmark.cli.examples import add_examples
-from benchmark.cli.terminal import prepare_streams
+from benchmark.cli.terminal import READER_GONE, lost_output, prepare_streams
 from benchmark.errors import InputError, MissingDependency
+from benchmark.storage.visible import visible
 
 PROGRAM = "python -m benchmark"
+MOST_SHOWN = 20_000  # characters of one message
+OF_THE_SYSTEM = (  # a disk, a permission, or a folder that somebody has removed: no fault of this program
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ESTALE,
+)
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # ClickException, wherever this version of typer keeps it
@@ -87,11 +103,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("benchmark").addHandler(notes)
     try:
         code = app(args=arguments, prog_name=_program(arguments), standalone_mode=False)
-        sys.stdout.flush()
-        return code or 0
-    except BrokenPipeError:  # the reader of our output has gone, as in `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        lost = lost_output()
+        if lost and lost != READER_GONE:
+            return _fail(f"error: the standard output could not be written ({lost}); files are not affected", 1)
+        return code or int(bool(lost))
     except CLICK_ERROR as error:
         error.show()  # type: ignore[attr-defined]
         return error.exit_code  # type: ignore[attr-defined]
@@ -101,10 +116,12 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"error: {error}", 2, debug)
     except Exception as error:
         from benchmark.cli.fault import keep_fault
-        from benchmark.storage.atomic import StorageError
+        from benchmark.storage.atomic import REMEDY, StorageError
 
         if isinstance(error, StorageError | MissingDependency):
             return _fail(f"error: {error}", 1, debug)
+        if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM and error.filename is not None:
+            return _fail(f"error: {error.filename}: {error.strerror}. {REMEDY}", 1, debug)
         path = keep_fault(error, arguments)
         where = f"; what is known about it is in {path}" if path else ""
         return _fail(f"error: {type(error).__name__}: {error} (a fault of this program; --debug shows where{where})", 1, debug)
@@ -124,7 +141,7 @@ class _Notes(logging.Handler):
         text = record.getMessage()
         if text not in self._said:
             self._said.add(text)
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(visible(text, MOST_SHOWN) + "\n")
 
 
 def _program(arguments: list[str]) -> str:
@@ -137,7 +154,7 @@ def _program(arguments: list[str]) -> str:
 def _fail(text: str, code: int, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(visible(text, MOST_SHOWN) + "\n")
     return code
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from benchmark.cli.output import AsJson, Columns, print_paths
 from benchmark.machine.console import open_console
+
+if TYPE_CHECKING:
+    from benchmark.records.results import Results
 
 ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --output of a run.")]
 
@@ -25,8 +28,11 @@ def report(
     from benchmark.errors import InputError
     from benchmark.live.watch import watched
     from benchmark.plugins.registry import registry
+<<<<<<< HEAD
     from benchmark.records.results import Results
     from benchmark.report.columns import named
+=======
+>>>>>>> main
     from benchmark.report.reporters import write_reports
     from benchmark.storage.json_values import dumps
 
@@ -34,9 +40,13 @@ def report(
         raise InputError("--watch", expected="all reporters", found=f"--only {only}", fix="Give one of the two.")
     console = open_console()
     with watched(folder, lambda text: typer.echo(text, err=as_json)) if watch else contextlib.nullcontext():
+<<<<<<< HEAD
         results = Results.open(folder)
         recorded = (name for record in results.records for name in record.metrics)
         results.columns = tuple(column.name for column in named(columns, registry().metrics.values(), recorded))
+=======
+        results = _opened(folder)
+>>>>>>> main
         paths, problems = write_reports(registry(), results, only.split(",") if only else ())
     said = list(dict.fromkeys([*results.problems, *problems]))
     if as_json:
@@ -72,7 +82,7 @@ def reevaluate(
     console = open_console()
     names = None if protocols is None else [name.strip() for name in protocols.split(",")]
     metrics = chosen_metrics(registry().metrics.values(), names)
-    results = Results.open(folder)
+    results = _opened(folder)
     scored = changed = problems = 0
     for evaluation in evaluate(results, metrics, maps=maps):
         scored += evaluation.scored
@@ -97,10 +107,9 @@ def verify(
     from benchmark.audit.verify import candidates, pick, rerun, verify_files
     from benchmark.execution.options import Options
     from benchmark.plugins.registry import registry
-    from benchmark.records.results import Results
 
     console = open_console()
-    results = Results.open(folder)
+    results = _opened(folder)
     findings = list(verify_files(results))
     if not no_rerun:
         record = pick(candidates(results, registry()), seed)
@@ -114,6 +123,16 @@ def verify(
     counts = {status: sum(finding.status == status for finding in findings) for status in ("ok", "differs", "unknown")}
     console.print(f"{counts['ok']} as recorded, {counts['differs']} differ, {counts['unknown']} cannot be told.")
     return 1 if counts["differs"] else 0
+
+
+def _opened(folder: Path) -> Results:
+    """Return the results of a folder, without the litter of killed commands. Raise InputError if the path is not one."""
+    from benchmark.records.results import Results
+    from benchmark.sweep.claims import tidy
+
+    results = Results.open(folder)
+    tidy(folder)
+    return results
 
 
 def _shown(value: float | None) -> str:

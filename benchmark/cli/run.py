@@ -30,7 +30,9 @@ def run(
         typer.Option(help="Names, comma-separated; name:preset picks a preset, @tag all of a tag.", autocompletion=method_names),
     ] = None,
     datasets: Annotated[list[str] | None, typer.Option(help="Names, comma-separated.", autocompletion=dataset_names)] = None,
-    scan: Annotated[str | None, typer.Option(help="A scan of your own: a folder with scan.yaml, or a file of NAF or R2-Gaussian.")] = None,
+    scan: Annotated[
+        str | None, typer.Option(help="A scan of your own (a folder with scan.yaml, a file of NAF or R2-Gaussian), or a folder of scans.")
+    ] = None,
     volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
     views: Annotated[list[str] | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
     size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
@@ -64,7 +66,7 @@ def run(
     serve_port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port of --serve (default: any free one).")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write records and tables/runs.csv only.")] = False,
 ) -> int:
-    from benchmark.errors import collected_notes, note
+    from benchmark.errors import InputError, collected_notes, note
     from benchmark.plugins.registry import registry
     from benchmark.report.columns import named
     from benchmark.sweep.request import Request
@@ -108,6 +110,8 @@ def run(
     from benchmark.live.server import served  # not for a list of runs
 
     port = serve_port if serve_port is not None else 0 if serve else None
+    if port is not None and in_process:
+        raise InputError("--serve", expected="a process per run", found="--in-process", fix="Give one of the two.")
     with served(plan.output, port, lambda text: open_console().print(escape(text), soft_wrap=True)):
         return _sweep(registry(), request, plan, options, shown, report=not no_report)
 

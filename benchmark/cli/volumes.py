@@ -60,12 +60,14 @@ def import_volume(
     from benchmark.plugins.registry import registry
     from benchmark.records.results import Results
     from benchmark.report.console import summary_table
+    from benchmark.sweep.claims import tidy
 
     if not re.fullmatch(r"[\w-]+", name):
         raise InputError("--name", expected="letters, digits, - and _", found=repr(name))
     if hu and scale is not None:
         raise InputError("command line", expected="one of --hu and --scale", found="both")
     folder = Results.open(results)
+    tidy(results)
     stored = find_case(folder, case)
     origin, _ = patient_place(stored.facts)
     volume = in_attenuation(read_volume(path, stored.geometry, axes, origin), scale=scale, water=water if hu else None)

@@ -17,6 +17,7 @@ from benchmark.conformance.subject import NotApplicable, Result, Subject, Violat
 from benchmark.conformance.traps import DECOYS, alarm, decoys, interrupt, opened_files
 from benchmark.conformance.values import another
 from benchmark.errors import InputError
+from benchmark.plugins.registry import registry
 from benchmark.records.budget import Budget
 from benchmark.runtime.checkpoint import Checkpoints
 from benchmark.runtime.context import Interrupted
@@ -201,6 +202,20 @@ def no_truth(subject: Subject) -> str:
     return f"sources of {package} and the files it opened"
 
 
+def global_state(subject: Subject) -> str:
+    """Require that neither the import of the method nor a run changes settings of the process that change results of other code."""
+    subject.run(scans.cube()[0])
+    name = ("methods", subject.spec.name)
+    source = registry().origins.get(name, "")
+    found = {change: "at import" for change in registry().changes.get(source, ())} | subject.changes
+    grave = [f"{change.words} {when}" for change, when in found.items() if change.grave]
+    if grave:
+        remedy = "set it back in the run, as numpy.errstate and torch.enable_grad do; give dtype= and device= to each tensor"
+        raise Violation(f"{'; '.join(grave)} (restored for others; {remedy})")
+    mild = [f"{change.words} {when}" for change, when in found.items()]
+    return f"{'; '.join(mild)}: restored for others" if mild else "nothing changed"
+
+
 CHECKS: dict[str, Check] = {
     "result": result,
     "orientation": orientation,
@@ -215,6 +230,7 @@ CHECKS: dict[str, Check] = {
     "cancel": cancel,
     "resume": resume,
     "no-truth": no_truth,
+    "global-state": global_state,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmark.machine import counters
+from benchmark.machine.global_state import Change
+from benchmark.plugins.isolation import isolated
 from benchmark.plugins.specs import MethodSpec, Params, resolve
 from benchmark.runtime.checkpoint import Stateful
 from benchmark.runtime.context import Run
@@ -62,7 +65,18 @@ class Subject:
 
     def __init__(self, spec: MethodSpec, values: dict[str, Any]) -> None:
         self.spec, self.values = spec, values
-        self.target = resolve(spec.target)
+        self.changes: dict[Change, str] = {}  # of global state -> when: 'at import', 'in a run'
+        with self._watched("at import"):
+            self.target = resolve(spec.target)
+
+    @contextlib.contextmanager
+    def _watched(self, when: str) -> Iterator[None]:
+        """Restore the global state after the block, and remember what had changed. Seeds are reset for every run anyway."""
+        with isolated() as found:
+            yield
+        for change in found:
+            if when == "at import" or "the seed of" not in change.words:
+                self.changes.setdefault(change, when)
 
     def params(self, **changes: Any) -> Params:
         """Return the parameters with these changes."""
@@ -85,7 +99,8 @@ class Subject:
         counters.reset()
         run.clock.start()
         try:
-            found = self.target(scan, params, run)
+            with self._watched("in a run"):
+                found = self.target(scan, params, run)
         finally:
             run.clock.stop()
         volume = accepted(found, scan)

@@ -20,6 +20,7 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.reconstruction import volume_digest
 from benchmark.storage import atomic, mapped
 from benchmark.storage.json_values import dumps
+from benchmark.storage.visible import csv_text
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt")
 Opener = Callable[[dict[str, Any]], Case]  # of the user's scan, with these further values of size and views
@@ -184,7 +185,7 @@ def write_evaluation(folder: Path, subject: Subject, record: RunRecord) -> list[
     """Write scores.json, scores.csv and the pictures into a folder; return the files. Raise StorageError."""
     from benchmark.report.single import write_pictures
 
-    texts = {"scores.json": dumps(score_facts(subject, record), indent=1) + "\n", "scores.csv": frame([record]).to_csv(index=False)}
+    texts = {"scores.json": dumps(score_facts(subject, record), indent=1) + "\n", "scores.csv": csv_text(frame([record]))}
     for name, text in texts.items():
         atomic.replace_text(folder / name, text)
     pictures = write_pictures(folder, subject.case, subject.volume, subject.name, record.metrics)

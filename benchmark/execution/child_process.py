@@ -25,6 +25,7 @@ from benchmark.machine import stacks
 from benchmark.machine.environment import HOME
 from benchmark.machine.interpreter import PYTHON
 from benchmark.machine.threads import set_variables
+from benchmark.plugins.isolation import isolated
 from benchmark.storage.atomic import StorageError
 
 GRACE = 10.0  # [s] to finish a step and write a checkpoint
@@ -60,7 +61,8 @@ def _execute_here(folder: Path, on_event: OnEvent, *, show_output: bool) -> Outc
                 diverted.enter_context(contextlib.redirect_stderr(shown))
             else:
                 diverted.enter_context(contextlib.redirect_stderr(_Tee(file, sys.stderr)))
-            work(folder, read_job(folder), outside)
+            with isolated():
+                work(folder, read_job(folder), outside)
     except FileNotFoundError:
         raise
     except OSError as error:  # not from the method: its errors are results
@@ -120,7 +122,8 @@ def _execute_in_child(folder: Path, options: Options, on_event: OnEvent, stop: S
         dumped = stacks.request(process.pid, folder / stacks.FILE)
 
     output = Output(log, on_event) if options.show_output else None
-    with log.open("wb") as file, _child(folder, options, file) as process, Watchdog(process.pid, options.memory_bytes, dump) as watchdog:
+    with log.open("wb") as file, Watchdog(options.memory_bytes) as watchdog, _child(folder, options, file) as process:
+        watchdog.start(process.pid, dump)
         in_time = _follow(process, options.timeout, listen, stop, output)
         if not in_time:
             dump()

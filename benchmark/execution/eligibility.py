@@ -8,11 +8,13 @@ from pathlib import Path
 from benchmark.errors import InputError
 from benchmark.machine.environment import needs
 from benchmark.machine.memory import BASE_MEMORY, amount
-from benchmark.plugins.specs import MethodSpec, resolve
+from benchmark.plugins.isolation import call
+from benchmark.plugins.specs import MethodSpec
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.runtime.weights import Weights
 from benchmark.scan.case import Case
 from benchmark.scan.scan import MEASURED
+from benchmark.storage import mapped
 
 
 def screened(record: RunRecord, method: MethodSpec, case: Case, memory_bytes: int | None) -> RunRecord:
@@ -34,9 +36,11 @@ def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
     if case.scan.composite not in method.composites:
         understood = " and ".join(MEASURED[kind] for kind in method.composites)
         return f"understands {understood}; the views of this scan are {MEASURED[case.scan.composite]}"
+    if case.scan.composite == "sum" and mapped.extent(case.scan.projections)[1] <= 0:
+        return "no ray of the scan is attenuated: all line integrals are 0 or less (the volume may lie between the rays)"
     if method.skip is None:
         return ""
-    return str(resolve(method.skip)(case.scan, method.params(**spec.method_params)) or "")
+    return str(call(method.skip, case.scan, method.params(**spec.method_params)) or "")
 
 
 def _memory_shortage(method: MethodSpec, case: Case, memory_bytes: int | None) -> str:

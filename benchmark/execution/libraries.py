@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.abc
 import os
 import random
 import sys
-from collections.abc import Callable
-from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
 import numpy as np
@@ -16,6 +13,7 @@ import numpy as np
 from benchmark.errors import MissingDependency
 from benchmark.kernels.cpu_library import library
 from benchmark.machine.environment import available_cores
+from benchmark.machine.first_import import AfterImport
 
 
 def set_up_libraries(seed: int, threads: int | None, device: str) -> None:
@@ -34,11 +32,16 @@ def set_up_libraries(seed: int, threads: int | None, device: str) -> None:
         if threads:
             torch.set_num_threads(threads)
 
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _TorchSetUp)]  # from an earlier run in this process
+    for hook in [finder for finder in sys.meta_path if isinstance(finder, _TorchSetUp)]:  # from an earlier run in this process
+        hook.stop()
     if "torch" in sys.modules:
         set_up(sys.modules["torch"])
     else:
-        sys.meta_path.insert(0, _TorchSetUp(set_up))
+        _TorchSetUp("torch", set_up).start()
+
+
+class _TorchSetUp(AfterImport):
+    """Set-up of torch at its first import."""
 
 
 def library_facts(device: str) -> dict[str, Any]:
@@ -58,29 +61,6 @@ def gpu_peak_memory_mb(device: str) -> float | None:
     import torch
 
     return float(torch.cuda.max_memory_allocated(device)) / 2**20
-
-
-class _TorchSetUp(importlib.abc.MetaPathFinder):
-    """Import hook that sets up torch on its first import, which takes seconds and memory that not every method needs."""
-
-    def __init__(self, set_up: Callable[[Any], None]) -> None:
-        self.set_up = set_up
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        if name != "torch":
-            return None
-        spec = PathFinder.find_spec(name, path)
-        if spec is None or spec.loader is None:
-            return spec
-        load = spec.loader.exec_module
-
-        def load_and_set_up(module: Any) -> None:
-            load(module)
-            sys.meta_path.remove(self)
-            self.set_up(module)
-
-        vars(spec.loader)["exec_module"] = load_and_set_up
-        return spec
 
 
 def _set_up_cuda(device: str) -> None:

@@ -15,6 +15,7 @@ from benchmark.records.record import CurvePoint, RunRecord
 from benchmark.scan.case import Case
 from benchmark.scan.reconstruction import ARRAYS, volume_digest
 from benchmark.storage import mapped
+from benchmark.storage.archive import read_archive
 
 COSTS = ("seconds", "cpu_seconds", "peak_memory_mb", "gpu_peak_memory_mb", "steps", "counters")
 REPORTED = ("status", "reason", "engine", "device", *COSTS, "losses", "info")
@@ -80,7 +81,9 @@ def scored_snapshots(folder: Path, snapshots: list[dict[str, Any]], scorer: Scor
 
 def _scores(volume: np.ndarray, folder: Path, scorer: Scorer) -> dict[str, Any]:
     """Return the score fields of a record; the reason names metrics that could not be computed."""
-    metrics, problems = scorer.score(volume, _load_arrays(folder / ARRAYS))
+    path = folder / ARRAYS  # of the method, beside the volume
+    arrays = read_archive(path) if path.exists() else {}
+    metrics, problems = scorer.score(volume, arrays)
     return {
         "metrics": metrics,
         "metric_versions": scorer.versions(metrics),
@@ -94,11 +97,3 @@ def _last_point(values: dict[str, Any]) -> CurvePoint:
     scores = {name: values["metrics"].get(name) for name in ("volume_psnr", "projection_psnr", "fit_psnr")}
     loss = values["losses"][-1][2] if values["losses"] else None
     return CurvePoint(step=values["steps"], seconds=values["seconds"], loss=loss, **scores)
-
-
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return the method's arrays beside the volume, by name."""
-    if not path.exists():
-        return {}
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.lib import format as npy
 
 from benchmark.errors import InputError, one_line
+from benchmark.files.compressed import read_to_end
 from benchmark.files.limits import check_array
 from benchmark.storage import mapped
+from benchmark.storage.archive import check_members
 from benchmark.storage.atomic import StorageError
 
 LENGTH_BYTES = {(1, 0): 2, (2, 0): 4}  # of the header's length, by version of the format
@@ -33,6 +35,7 @@ def read_npy(path: Path) -> np.ndarray:
 def npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Return shape and type of each array in a .npz file without unpacking any."""
     with _readable(str(path)), zipfile.ZipFile(path) as content:
+        check_members(content)
         found = {}
         for name in content.namelist():
             with content.open(name) as file:
@@ -54,7 +57,9 @@ def read_npz(path: Path, key: str | None = None) -> np.ndarray:
         if content.getinfo(name).file_size < size:
             raise InputError(where, expected=f"{size} bytes of numbers", found=f"{content.getinfo(name).file_size} bytes")
         with content.open(name) as file:
-            return _unpacked(file)
+            array = _unpacked(file)
+            read_to_end(where, file)
+            return array
 
 
 def _unpacked(file: IO[bytes]) -> np.ndarray:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import lzma
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmark.errors import InputError
 
@@ -25,6 +26,26 @@ def read_to_end(where: str, stream: Any) -> None:
             raise InputError(where, expected="nothing behind the voxels", found=f"more than {MOST_AFTER >> 20} MiB")
 
 
+def check_growth(where: str, size: int, stored: int) -> None:
+    """Raise InputError if `stored` deflated bytes of a file cannot give the `size` bytes that its header announces."""
+    if size > stored * MOST_GROWTH:
+        raise InputError(
+            where, expected=f"{size} bytes of compressed numbers", found=f"a file of {stored} bytes", fix="The file is cut off."
+        )
+
+
+def check_deflate(where: str, file: IO[bytes], most: int) -> None:
+    """Raise InputError if the deflated rest of a file gives more than `most` bytes (and MOST_AFTER); damage is left to the reader."""
+    unpack, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with contextlib.suppress(zlib.error):
+        content = file.read(CHUNK)
+        while content and not unpack.eof:
+            total += len(unpack.decompress(content, CHUNK))
+            if total > most + MOST_AFTER:
+                raise InputError(where, expected=f"at most {most + MOST_AFTER >> 20} MiB when unpacked", found="far more")
+            content = unpack.unconsumed_tail or file.read(CHUNK)
+
+
 def check_packed(where: str, path: Path, start: int, kind: str, size: int) -> None:
     """Unpack the rest of a file from byte `start`, keeping nothing. `kind` is 'zlib' (or gzip, found by itself) or 'bzip2'.
 
@@ -38,12 +59,11 @@ def check_packed(where: str, path: Path, start: int, kind: str, size: int) -> No
             content = file.read(CHUNK)
             while content and not unpack.eof:
                 total += len(unpack.decompress(content, CHUNK))
-                if total > size + MOST_AFTER:
-                    raise InputError(where, expected=f"{size} bytes of numbers", found="far more when unpacked")
-                content = b"" if kind == "bzip2" else unpack.unconsumed_tail
                 while kind == "bzip2" and not unpack.needs_input and not unpack.eof and total <= size + MOST_AFTER:
                     total += len(unpack.decompress(b"", CHUNK))
-                content = content or file.read(CHUNK)
+                if total > size + MOST_AFTER:
+                    raise InputError(where, expected=f"{size} bytes of numbers", found="far more when unpacked")
+                content = (b"" if kind == "bzip2" else unpack.unconsumed_tail) or file.read(CHUNK)
     except (zlib.error, OSError, EOFError, ValueError) as error:
         raise InputError(where, expected="undamaged compressed numbers", found=str(error)[:200]) from error
     if not unpack.eof or total < size:

@@ -11,7 +11,7 @@ from benchmark.errors import InputError, MissingDependency
 from benchmark.files.dicom_disc import find_slices, holds_dicom, is_dicom
 from benchmark.files.dicom_slice import Slice, pixels
 from benchmark.files.dicom_strays import without_strays
-from benchmark.files.limits import check_array
+from benchmark.files.limits import check_array, check_image
 from benchmark.files.medical import Image
 from benchmark.storage import mapped
 
@@ -43,6 +43,7 @@ def read_series(path: Path, spacing: Spacing | None = None, air: float = -1000.0
         in_plane, more = _in_plane(path, slices, spacing)
         slices, step, so = _in_order(path, slices, spacing)
         shape = (len(slices), slices[0].rows, slices[0].columns)
+        check_image(str(path), shape[1:], np.dtype(np.float32))
         check_array(str(path), shape, np.dtype(np.float32))
         values = _values(slices, air)
     axes = np.stack([*in_plane, step], axis=1)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError, one_line
-from benchmark.files.limits import memory_limit
+from benchmark.files.compressed import check_deflate
 
-DEFLATED, MOST_DEFLATED = b"1.2.840.10008.1.2.1.99", 1032  # transfer syntax; no deflated stream grows by more
+MOST_RATIO = 100  # of pixels to their deflated size
 CHOOSING = ("SOPClassUID", "SeriesInstanceUID", "Modality", "ImageType", "Rows", "SeriesDescription")  # elements that choose a series
 MOST_FRAMES = 20_000
 AXIAL = np.array([1.0, 0, 0, 0, 1, 0])  # rows to the patient's left, columns to the back
@@ -22,12 +22,7 @@ def read_header(path: Path) -> Any:
     import pydicom
 
     try:
-        with path.open("rb") as file:
-            deflated = DEFLATED in file.read(4096)
-        if deflated and path.stat().st_size * MOST_DEFLATED > memory_limit():
-            raise InputError(
-                str(path), expected="a file that fits into memory when unpacked", found=f"{path.stat().st_size} bytes deflated"
-            )
+        check_deflated(path)
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         for name in CHOOSING:
             header.get(name)  # pydicom converts an element, and finds its damage, when it is first asked for
@@ -37,6 +32,18 @@ def read_header(path: Path) -> Any:
         raise
     except Exception as error:  # a broken file raises anything
         raise InputError(str(path), expected="a DICOM file", found=one_line(error)) from error
+
+
+def check_deflated(path: Path) -> None:
+    """Raise InputError for a deflated file that unpacks to far more than images do: pydicom unpacks all of it at once, in memory."""
+    from pydicom.filereader import read_dataset, read_preamble
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    with path.open("rb") as file:
+        read_preamble(file, force=True)
+        meta = read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, length: tag.group != 2)
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            check_deflate(str(path), file, MOST_RATIO * path.stat().st_size)
 
 
 def slices_of(path: Path, header: Any) -> list[Slice]:
@@ -188,6 +195,7 @@ def pixels(path: Path) -> Iterator[np.ndarray]:
     from pydicom.pixels import iter_pixels
 
     try:
+        check_deflated(path)
         dataset = pydicom.dcmread(path, force=True)
         if not hasattr(dataset.file_meta, "TransferSyntaxUID"):
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian

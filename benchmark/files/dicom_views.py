@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmark.errors import InputError, MissingDependency, note, one_line
 from benchmark.files.dicom import is_dicom
-from benchmark.files.limits import MOST_VIEWS, check_array
+from benchmark.files.dicom_slice import check_deflated
+from benchmark.files.limits import MOST_VIEWS, check_image
 from benchmark.files.series import series
 from benchmark.files.stack import Stack
 
@@ -88,7 +89,7 @@ def frames(path: Path) -> Stack:
 def _stack(where: str, count: int, view: View, page: Any) -> Stack:
     if view.inverse:
         note(f"{where}: MONOCHROME1 only says how to show the images; their numbers are used as stored")
-    check_array(where, view.shape, view.dtype)
+    check_image(where, view.shape, view.dtype)
     return Stack(where, (count, *view.shape), view.dtype, page)
 
 
@@ -105,6 +106,7 @@ def _read(path: Path) -> View | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns about odd values; the relevant ones are checked here
         try:
+            check_deflated(path)
             header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
             if not header.get("Rows"):
                 return None

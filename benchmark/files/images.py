@@ -11,7 +11,7 @@ import numpy as np
 from benchmark.errors import InputError, note
 from benchmark.files import dicom_views, pictures
 from benchmark.files.compressed import check_tiff_page
-from benchmark.files.limits import check_array
+from benchmark.files.limits import check_array, check_image
 from benchmark.files.pictures import readable
 from benchmark.files.series import SHOWN, in_order, series
 from benchmark.files.stack import Stack
@@ -64,7 +64,6 @@ def image_stack(files: Sequence[Path]) -> Stack:
     if first.suffix.lower() not in KINDS:
         return dicom_views.one_per_file(files)
     header = pictures.read_header(first)
-    check_array(str(first), header.shape, header.dtype)
     if header.frames > 1 and len(files) > 1:
         found = f"{header.frames} in each of {len(files)} files"
         fix = "Average or split them first: it is not known whether they are views or repetitions."
@@ -103,7 +102,7 @@ def tiff_pages(path: Path) -> Stack:
             check_array(str(path), shape, dtype, stored=path.stat().st_size - series.dataoffset)
             return Stack.of(str(path), tifffile.memmap(path, mode="r").reshape(shape))
         if len(file.pages) == shape[0] and len(file.series) == 1:
-            check_array(str(path), shape[1:], dtype)
+            check_image(str(path), shape[1:], dtype)
             return Stack(str(path), shape, dtype, lambda index: _page(path, index, shape[1:]))
         check_array(str(path), shape, dtype)
         for page in series.pages:

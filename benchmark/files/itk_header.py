@@ -15,7 +15,8 @@ from benchmark.files.compressed import check_packed
 from benchmark.files.limits import check_array
 from benchmark.files.units import mm_per
 
-MOST_HEADER = 1 << 16  # [bytes]
+MOST_HEADER, MOST_LINE = 1 << 16, 1 << 14  # [bytes]
+MOST_FIELD = 500  # [bytes] of an NRRD field; from 1000 on ITK's messages about it overflow, and the process dies
 NRRD = (".nrrd", ".nhdr")
 
 
@@ -34,9 +35,11 @@ class Header:
         with path.open("rb") as file:
             block = file.read(MOST_HEADER)
         end = re.search(rb"\r?\n\r?\n" if path.suffix.lower() in NRRD else rb"^[ \t]*ElementDataFile[ \t]*=[^\n]*\n?", block, re.MULTILINE)
-        if end is None and path.stat().st_size >= MOST_HEADER:
-            raise InputError(str(path), expected=f"a header of at most {MOST_HEADER >> 10} KiB", found="no end of it")
+        if end is None and (path.stat().st_size >= MOST_HEADER or path.suffix.lower() not in NRRD):
+            last = "" if path.suffix.lower() in NRRD else " that ends in ElementDataFile = ..."
+            raise InputError(str(path), expected=f"a header of at most {MOST_HEADER >> 10} KiB{last}", found="no end of it")
         raw = block[: end.end()] if end else block
+        _check_lines(path, re.split(rb"[\r\n]", raw))
         text = raw.decode("latin-1").replace("\r", "\n")
         data = _data_file(path, text)
         found = cls(path, text, data, len(raw) if data == path else 0)
@@ -79,6 +82,17 @@ class Header:
             check_packed(str(self.path), self.data, self.start, "bzip2", size)
         elif encoding in ("", "raw") and not self.field("BinaryData").lower().startswith("f"):
             check_array(str(self.path), shape, dtype, stored=self.data.stat().st_size - self.start)
+
+
+def _check_lines(path: Path, lines: Sequence[bytes]) -> None:
+    """Raise InputError for lines that are longer than the buffers of ITK's readers."""
+    nrrd = path.suffix.lower() in NRRD
+    for number, line in enumerate(lines, 1):
+        free = not nrrd or line.startswith((b"#", b"content:")) or b":=" in line
+        most = MOST_LINE if free else MOST_FIELD
+        if len(line) > most:
+            found = f"{len(line)}, in line {number}: {line[:40].decode('latin-1')!r} ..."
+            raise InputError(str(path), expected=f"at most {most} characters in a line of its header", found=found)
 
 
 def _words(text: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError, MissingDependency, one_line
-from benchmark.files.compressed import read_to_end
+from benchmark.files.compressed import check_growth, read_to_end
 from benchmark.files.itk_header import Header
 from benchmark.files.limits import check_array
+from benchmark.storage import mapped
 
 SHORTEST = 1e-9  # [mm] spacing; shorter ones, and longer than its reciprocal, are no lengths of a scan
 MOST_HEADER = 16 << 20  # [bytes] before the voxels of a NIfTI file, extensions included
@@ -62,7 +64,7 @@ def read_nifti(path: Path) -> Image:
             check_array(str(path), image.shape, dtype, stored=plain)
             if image.header.get_slope_inter() not in ((None, None), (1.0, 0.0)):
                 check_array(str(path), image.shape, np.dtype(np.float64))  # rescaled, hence in memory
-            values = np.asanyarray(image.dataobj)
+            values = np.asanyarray(image.dataobj) if packed is None else _unpacked(path, image, dtype)
             if packed:
                 read_to_end(str(path), packed)
             affine = np.asarray(image.affine, dtype=np.float64)
@@ -98,6 +100,21 @@ def _nifti(path: Path) -> Iterator[tuple[Any, Any]]:
         yield kind.from_file_map({"header": holder, "image": holder}, mmap=False), stream
 
 
+def _unpacked(path: Path, image: Any, dtype: np.dtype) -> np.ndarray:
+    """Return the voxels [x, y, z] of a packed image; a large one is unpacked into a file, piece by piece."""
+    check_growth(str(path), math.prod(image.shape) * dtype.itemsize, path.stat().st_size)
+    first = np.asanyarray(image.dataobj[(slice(0, 1),) * len(image.shape)])
+    size = math.prod(image.shape) * first.dtype.itemsize
+    if size <= mapped.WHOLE:
+        return np.asanyarray(image.dataobj)
+
+    def write(array: np.ndarray) -> None:
+        for part in mapped.pieces(array):
+            array[part] = np.asanyarray(image.dataobj[..., part]).T
+
+    return mapped.filled(image.shape[::-1], write, first.dtype).T
+
+
 def _unit(path: Path, code: int) -> tuple[float, str]:
     """Return mm per unit of length and a note. Raise InputError for a code that is no length."""
     if code & 7 not in XYZT_UNITS:
@@ -120,8 +137,26 @@ def _check_header(path: Path) -> None:
     if not (spacing > 0).all():
         raise InputError(str(path), expected="positive voxel spacings (pixdim)", found=f"{spacing.tolist()}")
     start = float(header["vox_offset"])
-    if not start <= MOST_HEADER:
-        raise InputError(str(path), expected=f"voxels within the first {MOST_HEADER >> 20} MiB (vox_offset)", found=f"{start:g}")
+    if not header.sizeof_hdr <= start <= MOST_HEADER:
+        expected = f"voxels behind the header, within the first {MOST_HEADER >> 20} MiB (vox_offset)"
+        raise InputError(str(path), expected=expected, found=f"{start:g}")
+    _check_extensions(path, header, int(start))
+
+
+def _check_extensions(path: Path, header: Any, end: int) -> None:
+    """Raise InputError for extensions that reach beyond the voxels' begin, byte `end`: nibabel reads any length that one states."""
+    from nibabel.openers import ImageOpener
+
+    with ImageOpener(str(path)) as file:
+        content = file.read(end).ljust(end, b"\0")
+    place, order = header.sizeof_hdr + 4, "little" if header.endianness == "<" else "big"
+    if content[header.sizeof_hdr] == 0:
+        return
+    while end - place >= 16:
+        size = int.from_bytes(content[place : place + 4], order, signed=True)  # type: ignore[arg-type]
+        if not 8 <= size <= end - place:
+            raise InputError(str(path), expected=f"header extensions of 8 to {end - place} bytes", found=f"{size}")
+        place += size
 
 
 def read_itk(path: Path) -> Image:

@@ -132,6 +132,36 @@ class _Reader(_PYTHON_READER):
 
     dispatch[pickle.BUILD[0]] = load_build
 
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.stack[-1].update(_with_plain_keys([key, value]))
+
+    dispatch[pickle.SETITEM[0]] = load_setitem
+
+    def load_setitems(self) -> None:
+        items = self.pop_mark()
+        self.stack[-1].update(_with_plain_keys(items))
+
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+
+    def load_dict(self) -> None:
+        self.append(_with_plain_keys(self.pop_mark()))
+
+    dispatch[pickle.DICT[0]] = load_dict
+
+    def load_refused(self) -> None:
+        raise _Refused("a set, or a buffer")
+
+    for _code in (pickle.ADDITEMS, pickle.FROZENSET, pickle.EMPTY_SET, pickle.BYTEARRAY8, pickle.NEXT_BUFFER):
+        dispatch[_code[0]] = load_refused
+
+
+def _with_plain_keys(items: list[Any]) -> dict[Any, Any]:
+    """Return a dict of keys and values in turn. Raise _Refused for nested keys, whose hash may recurse until the process dies."""
+    if not all(isinstance(key, str | bytes | int) for key in items[::2]):
+        raise _Refused("a dict with keys that are not strings")
+    return dict(zip(items[::2], items[1::2], strict=True))
+
 
 def read_plain_pickle(path: Path) -> dict[str, Any]:
     """Read a pickled dict of numbers, texts, lists, dicts and real arrays; run no code. Raise InputError for any other content."""

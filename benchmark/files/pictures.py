@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmark.errors import InputError, MissingDependency, one_line
 from benchmark.files import arrays, medical, raw
-from benchmark.files.compressed import check_tiff_page
-from benchmark.files.limits import NUMBERS
+from benchmark.files.compressed import check_packed, check_tiff_page
+from benchmark.files.limits import NUMBERS, check_image
 
 TIFF, PILLOW, HIS, EDF, NPY = (".tif", ".tiff"), (".png", ".bmp"), (".his",), (".edf",), (".npy",)
 LOSSY = (".jpg", ".jpeg")
@@ -40,6 +40,7 @@ def read_header(path: Path) -> Header:
         frames, shape, dtype = _format(path)[0](path)
     if len(shape) != 2 or dtype.kind not in NUMBERS:
         raise InputError(str(path), expected="one grey image", found=f"shape {shape}" if dtype.kind in NUMBERS else "colours")
+    check_image(str(path), shape, dtype)
     return Header(frames, (int(shape[0]), int(shape[1])), dtype)
 
 
@@ -155,6 +156,9 @@ def _edf_frame(path: Path, frame: int) -> np.ndarray:
             raise InputError(str(path), expected="its numbers in the file itself", found=f"a name of another file: {found.bfname!r:.60}")
         if found.incomplete_data or (not file.header.get("COMPRESSION") and stored != needed):  # FabIO fills the rest with zeros
             raise InputError(str(path), expected=f"{needed} bytes of numbers", found=f"{stored} bytes")
+        packed = str(file.header.get("COMPRESSION") or "").upper()
+        if packed and not packed.startswith("NO"):
+            check_packed(str(path), path, found.start, "bzip2" if "BZ" in packed else "zlib", needed)  # FabIO unpacks any amount
         return np.asarray(found.data)
 
 

@@ -21,6 +21,7 @@ from filelock import FileLock
 from benchmark.errors import InputError, MissingDependency
 from benchmark.kernels.declarations import CPU
 from benchmark.kernels.sources import CPU_SOURCES, SHARED_SOURCES
+from benchmark.storage import litter
 from benchmark.storage.atomic import replacing
 from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder, own_cache_folder
 from benchmark.storage.sealed import is_intact, is_ours, seal
@@ -79,7 +80,7 @@ def build() -> Path:
     headers = "".join(
         path.read_text(encoding="utf-8") for path in [*sorted(SHARED_SOURCES.glob("*.h")), *sorted(CPU_SOURCES.glob("*.hpp"))]
     )
-    folder = _kernel_folder()
+    folder = kernel_folder()
     sources = sorted(CPU_SOURCES.glob("*.cpp"))
     digests = [hashlib.sha256((key + headers + source.read_text(encoding="utf-8")).encode()).hexdigest()[:16] for source in sources]
     objects = [folder / f"{source.stem}-{digest}.o" for source, digest in zip(sources, digests, strict=True)]
@@ -89,6 +90,7 @@ def build() -> Path:
         if not is_intact(path):
             _build_to(path, [compiler, *OPTIMISE, *tuning_flags(compiler), INCLUDE, "-c", str(source)])
 
+    litter.clear_once(folder)
     if is_intact(target):
         return target
     prove_folder(folder, f"cache {folder}", MOVE_CACHE)
@@ -100,7 +102,7 @@ def build() -> Path:
     return target
 
 
-def _kernel_folder() -> Path:
+def kernel_folder() -> Path:
     """Return the folder of the built kernels: in the cache, or in the user's own where another user owns that one."""
     for cache in (cache_folder(), own_cache_folder()):
         if is_ours(cache / "kernels"):

@@ -14,10 +14,12 @@ import torch
 from benchmark.errors import InputError
 from benchmark.kernels import driver, nvrtc
 from benchmark.kernels.arguments import Arguments
+from benchmark.kernels.cpu_library import kernel_folder
 from benchmark.kernels.declarations import CUDA
 from benchmark.kernels.sources import CUDA_SOURCES, SHARED_SOURCES
 from benchmark.storage import atomic
-from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
+from benchmark.storage.cache_folder import MOVE_CACHE
+from benchmark.storage.sealed import is_intact, seal
 from benchmark.storage.writable import prove_folder
 
 
@@ -52,10 +54,11 @@ def module(device: torch.device) -> driver.Module:
 
 def machine_code(arch: str) -> bytes:
     """Return the kernels compiled for an architecture, from the cache folder if present."""
-    path = cache_folder() / "kernels" / f"cuda-{arch}-{source_digest()}.cubin"
-    if not path.exists():
+    path = kernel_folder() / f"cuda-{arch}-{source_digest()}.cubin"
+    if not is_intact(path):
         prove_folder(path.parent, f"cache {path.parent}", MOVE_CACHE)
         atomic.replace(path, nvrtc.compile_cubin(arch))
+        seal(path)
     return path.read_bytes()
 
 

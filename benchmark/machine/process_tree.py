@@ -76,8 +76,9 @@ class ProcessTree:
 
     def kill(self) -> None:
         """End every process of the tree at once."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.leader, signal.SIGKILL)
+        if _start(self.leader) == self._members.get(self.leader, -1):  # else the number may be another's
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.leader, signal.SIGKILL)
         for pid, start in self._members.items():
             if pid != self.leader and _start(pid) == start:
                 with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -10,7 +10,8 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.metrics import photographs
 from benchmark.metrics.similarity import filled_in
-from benchmark.plugins.specs import MetricSpec, resolve
+from benchmark.plugins.isolation import call
+from benchmark.plugins.specs import MetricSpec
 from benchmark.scan.case import Case
 from benchmark.scan.scan import Scan
 
@@ -84,7 +85,7 @@ class Scorer:
                 continue
             name = f"{prefix}_{metric.name}"
             try:
-                value = resolve(metric.target)(found, true, **{need: known[need] for need in metric.needs})  # None: does not apply here
+                value = call(metric.target, found, true, **{need: known[need] for need in metric.needs})  # None: does not apply here
                 values[name] = None if value is None else float(value)
             except Exception as error:
                 values[name] = None
@@ -95,5 +96,5 @@ class Scorer:
         metric = next((metric for metric in self.metrics if (metric.kind, metric.name) == ("volume", "psnr")), None)
         if metric is None or self.case.truth is None:
             return None
-        value = resolve(metric.target)(self._scored(volume), self._scored(self.case.truth))  # None: a constant truth has no range
+        value = call(metric.target, self._scored(volume), self._scored(self.case.truth))  # None: a constant truth has no range
         return None if value is None else float(value)

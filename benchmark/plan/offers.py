@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from benchmark.errors import InputError, Mistakes
+from benchmark.errors import InputError, Mistakes, validation_mistakes
 from benchmark.plugins.specs import DatasetParams, DatasetSpec, Offer, in_numbers, offer_of
 from benchmark.records.record import case_key
 from benchmark.storage.json_values import plain
@@ -65,14 +65,26 @@ class Offers:
                 outline = offer.outline(params)
         self.cases[case_key(spec.name, spec.revision, plain(params.model_dump()))] = CaseWords(offer.name, outline)
 
+    def defects(self, spec: DatasetSpec, values: Mapping[str, Any]) -> list[str]:
+        """Return what is wrong with the data that these values name; nothing if they can be opened, or if only loading them tells."""
+        mistakes = Mistakes()
+        try:
+            self._known[_key(spec, values)] = offer_of(spec.params, values)
+        except InputError as error:
+            mistakes.note(error)
+        except ValidationError as error:
+            validation_mistakes(mistakes, error, spec.params, spec.name, {})
+        except Exception:  # as in `_of`
+            pass
+        return [str(error) for error in mistakes.errors]
+
     def _of(self, spec: DatasetSpec, values: Mapping[str, Any]) -> Offer | None:
         """Return the offer for these values; None if there is none, or if loading the case will tell why not. Raise InputError."""
-        asked = {key: value for key, value in values.items() if key not in CHOICE}
-        key = f"{spec.name} {json.dumps(plain(asked), sort_keys=True)}"
+        key = _key(spec, values)
         if key not in self._known:
             self._known[key] = None
             try:
-                self._known[key] = offer_of(spec.params, asked)
+                self._known[key] = offer_of(spec.params, _asked(values))
             except InputError:
                 del self._known[key]
                 raise
@@ -125,6 +137,14 @@ class Offers:
         line = f"{offer.name or spec.name}: {text}"
         if line not in self.notes:
             self.notes.append(line)
+
+
+def _asked(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in CHOICE}
+
+
+def _key(spec: DatasetSpec, values: Mapping[str, Any]) -> str:
+    return f"{spec.name} {json.dumps(plain(_asked(values)), sort_keys=True)}"
 
 
 def _is_number(value: Any) -> bool:

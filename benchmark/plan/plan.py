@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,21 @@ from benchmark.plugins.specs import DatasetSpec, MethodSpec
 from benchmark.records.record import RunSpec
 from benchmark.records.suite import Suite
 from benchmark.runtime.weights import Weights
-from benchmark.scan.case import file_name
+from benchmark.scan.case import case_name, file_name
 from benchmark.storage.yaml_file import parse_yaml, read_yaml
 
 KEYS = ("datasets", "methods", "views", "size", "seeds", "noise", "budget", "output", "tuning", "baseline")
 OF_THE_DATA = "results/<name of the data>-<date>"  # output of a run on the user's own data
 CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@dataclasses.dataclass(frozen=True)
+class ScanFolder:
+    """A folder of scans: those that datasets open, each with the name of its dataset, and the names of other files in it."""
+
+    path: Path
+    scans: tuple[tuple[str, Path], ...]
+    others: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +54,7 @@ class Flags:
     output: str | None = None
     sets: tuple[str, ...] = ()
     own_data: bool = False  # --scan or --volume
+    scans: ScanFolder | None = None  # in place of datasets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +115,11 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
     seeds = quantities.seeds(content.get("seeds", [0]), paths["seeds"], mistakes)
     budget = quantities.budget(content.get("budget"), paths["budget"], mistakes)
     suite = _suite(registry, name, content, mistakes)
-    datasets = _entries(registry, "datasets", content, flags.datasets, mistakes)
+    offers = Offers()
+    if flags.scans is not None:
+        datasets = _scans(registry, flags.scans, offers, mistakes)
+    else:
+        datasets = _entries(registry, "datasets", content, flags.datasets, mistakes)
     methods = _entries(registry, "methods", content, flags.methods, mistakes)
     flagged = {key for key in ("size", "views", "photons") if getattr(flags, key) is not None}
     for entry in datasets:  # a flag for all datasets wins over the file's value for one
@@ -116,7 +130,6 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
     if count > MOST_RUNS:  # before any of them is resolved
         mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
         mistakes.raise_if_any(source)
-    offers = Offers()
     cases = _cases(registry, datasets, grid, noises, origins, mistakes, offers)
     solvers = [
         (entry, params, weights_digest(registry.methods[entry.name], params, mistakes))
@@ -145,11 +158,16 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         for seed in (seeds[:1] if registry.methods[entry.name].deterministic else seeds)
     ]
     runs = {spec.id: spec for spec in specs}
+    if flags.scans is not None:
+        _name_apart(offers.cases, runs.values())
     output = Path(str(content.get("output") or f"results/{name}"))
     plan = Plan(source, output, tuple(runs.values()), offers.cases, tuple(offers.notes), suite)
     if content.get("output") == OF_THE_DATA:
-        named = file_name(plan.name(plan.runs[0]) or plan.runs[0].dataset)
-        plan = dataclasses.replace(plan, output=Path("results", f"{named}-{date.today():%Y%m%d}"))
+        of_one = plan.name(plan.runs[0]) or plan.runs[0].dataset
+        named = file_name(of_one if flags.scans is None else case_name(flags.scans.path))
+        plan = dataclasses.replace(
+            plan, output=Path("results", f"{named}-{date.today():%Y%m%d}"), suite=suite.model_copy(update={"name": named})
+        )
     return plan
 
 
@@ -194,6 +212,32 @@ def _entries(registry: Registry, what: str, content: dict[str, Any], flag: str |
         except InputError as error:
             mistakes.note(error)
     return known
+
+
+def _scans(registry: Registry, folder: ScanFolder, offers: Offers, mistakes: Mistakes) -> list[Entry]:
+    """Return an entry for each scan of a folder that can be opened; a note names the rest. No such scan is a mistake."""
+    entries, rest = [], [f"{name} (no scan)" for name in folder.others]
+    for dataset, path in folder.scans:
+        defects = offers.defects(registry.datasets[dataset], {"path": str(path)})
+        if defects:
+            rest.append(f"{path.name} ({'; '.join(text.removeprefix(f'{path}: ') for text in defects)})")
+        else:
+            entries.append(Entry(f"{path}", dataset, {"path": str(path)}))
+    if not entries:
+        mistakes.add(f"--scan {folder.path}", expected="at least one scan that can be opened", found=", ".join(rest))
+    elif rest:
+        offers.notes.append(f"{folder.path}: {len(rest)} of {len(rest) + len(entries)} left out: {', '.join(rest)}")
+    return entries
+
+
+def _name_apart(cases: dict[str, CaseWords], runs: Iterable[RunSpec]) -> None:
+    """Give scans of one name in one folder the names of their files."""
+    files = {spec.case_key: Path(spec.dataset_params["path"]) for spec in runs}
+    names = {(cases[key].name, file) for key, file in files.items() if key in cases}
+    taken = [name for name, _ in names]
+    for key, file in files.items():
+        if key in cases and taken.count(cases[key].name) > 1:
+            cases[key] = dataclasses.replace(cases[key], name=file.name)
 
 
 def _untagged(registry: Registry, entries: list[Entry], where: str, mistakes: Mistakes) -> list[Entry]:

@@ -13,8 +13,9 @@ from benchmark.errors import InputError, Mistakes
 from benchmark.plan.entries import Entry, resolve_entry
 from benchmark.plan.plan import apply_sets
 from benchmark.plan.sources import check_modules
+from benchmark.plugins.isolation import call
 from benchmark.plugins.registry import Registry
-from benchmark.plugins.specs import DatasetSpec, resolve
+from benchmark.plugins.specs import DatasetSpec
 from benchmark.storage import download
 
 LINE_INTERVAL = 5.0  # [s] between plain progress lines
@@ -56,9 +57,9 @@ def _prepare_one(spec: DatasetSpec, values: dict[str, Any], console: Console) ->
             def show(done: int, total: int, what: str) -> None:
                 bars.update(task, completed=done, total=total or None, description=escape(f"{spec.name}: {what}"))
 
-            resolve(spec.prepare)(spec.params(**values), show)
+            call(spec.prepare, spec.params(**values), show)
     else:
-        resolve(spec.prepare)(spec.params(**values), _lines(spec.name, console))
+        call(spec.prepare, spec.params(**values), _lines(spec.name, console))
     console.print(f"{escape(spec.name)}: ready")
 
 

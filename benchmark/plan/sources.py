@@ -14,9 +14,10 @@ from benchmark.errors import InputError, MissingDependency, Mistakes, collected_
 from benchmark.machine.environment import needs
 from benchmark.plan.entries import Entry, resolve_entry
 from benchmark.plan.offers import Offers
-from benchmark.plan.plan import apply_sets
+from benchmark.plan.plan import ScanFolder, apply_sets
+from benchmark.plugins.isolation import call
 from benchmark.plugins.registry import Registry
-from benchmark.plugins.specs import DatasetSpec, resolve
+from benchmark.plugins.specs import DatasetSpec
 from benchmark.scan.case import Case
 
 
@@ -27,7 +28,7 @@ def dataset_for(registry: Registry, what: str, path: Path) -> DatasetSpec:
     if not path.exists() and "*" not in path.name:
         raise InputError(where, expected="a file or folder", found="none")
     for spec in openers.values():
-        if resolve(spec.opens[what])(path):
+        if call(spec.opens[what], path):
             return spec
     kinds = "; ".join(f"{name}: {spec.summary}" for name, spec in openers.items())
     fix = f"Describe your own files: python -m benchmark new-scan {shlex.quote(str(path))}" if what == "scan" and path.is_dir() else ""
@@ -60,16 +61,28 @@ def scans_in(registry: Registry, scan: str) -> list[tuple[DatasetSpec, str | Non
     """
     if scan in registry.datasets or not Path(scan).exists():
         return [(registry.dataset(scan, "scan"), None)]
-    try:
+    folder = scan_folder(registry, Path(scan))
+    if folder is None:
         return [(dataset_for(registry, "scan", Path(scan)), scan)]
-    except InputError:
-        found: list[tuple[DatasetSpec, str | None]] = []
-        for inside in sorted(Path(scan).iterdir()) if Path(scan).is_dir() else ():
-            with contextlib.suppress(InputError):
-                found.append((dataset_for(registry, "scan", inside), str(inside)))
-        if not found:
-            raise
-        return found
+    return [(registry.datasets[name], str(path)) for name, path in folder.scans]
+
+
+def scan_folder(registry: Registry, path: Path, chosen: str | None = None) -> ScanFolder | None:
+    """Return the scans in a folder, of the dataset `chosen` if given; None for one scan by itself, and where there are no scans in it.
+
+    Hidden files are no part of it.
+    """
+    if not path.is_dir() or any(call(spec.opens["scan"], path) for spec in registry.datasets.values() if "scan" in spec.opens):
+        return None
+    scans, others = [], []
+    for inside in sorted(inside for inside in path.iterdir() if not inside.name.startswith(".")):
+        with contextlib.suppress(InputError):
+            spec = dataset_for(registry, "scan", inside)
+            if chosen in (None, spec.name):
+                scans.append((spec.name, inside))
+                continue
+        others.append(inside.name)
+    return ScanFolder(path, tuple(scans), tuple(others)) if scans else None
 
 
 def check_modules(spec: DatasetSpec) -> None:
@@ -83,7 +96,7 @@ def load_case(spec: DatasetSpec, values: dict[str, Any]) -> Case:
     """Return the case of a dataset with these resolved parameters. Raise MissingDependency if a module that it needs is missing."""
     check_modules(spec)
     with collected_notes() as notes:
-        case = resolve(spec.target)(spec.params(**values))
+        case = call(spec.target, spec.params(**values))
     if not isinstance(case, Case):
         raise TypeError(f"a dataset must return a benchmark.api.Case, '{spec.name}' returned {type(case).__name__}")
     return dataclasses.replace(case, notes=tuple(dict.fromkeys((*case.notes, *notes)))) if notes else case

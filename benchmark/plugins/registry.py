@@ -21,6 +21,7 @@ from typing import Any
 import pluggy
 
 from benchmark.errors import InputError, unknown_name
+from benchmark.machine.global_state import Change
 from benchmark.plugins import hooks
 from benchmark.plugins.spec_checks import defect
 from benchmark.plugins.specs import DatasetSpec, MethodSpec, MetricSpec, ReporterSpec, ScanFormatSpec, SpeedSpec
@@ -64,6 +65,7 @@ class Registry:
         self.speed: dict[str, SpeedSpec] = {}  # by method
         self.origins: dict[tuple[str, Any], str] = {}  # (what, name) -> plug-in
         self.problems: list[Problem] = []
+        self.changes: dict[str, tuple[Change, ...]] = {}  # plug-in -> global state that its import has changed, restored since
 
     def method(self, name: str, where: str = "method") -> MethodSpec:
         """Return the method of this name. Raise InputError with the valid names and the nearest one."""
@@ -161,10 +163,12 @@ class Registry:
         return self._observe("run_finished", record=record)
 
     def _observe(self, hook: str, **values: Any) -> list[Problem]:
+        from benchmark.plugins.isolation import call
+
         problems = []
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             try:
-                implementation.function(*(values[name] for name in implementation.argnames))
+                call(implementation.function, *(values[name] for name in implementation.argnames))
             except Exception as error:
                 problems.append(Problem(implementation.plugin_name, f"{hook}() failed: {type(error).__name__}: {error}"))
         return problems
@@ -173,17 +177,21 @@ class Registry:
 def load() -> Registry:
     """Return a registry of all plug-ins found now. The built-in parts come first, so no plug-in can replace them."""
     from benchmark.plugins.import_guard import quiet
+    from benchmark.plugins.isolation import isolated
 
     registry = Registry()
     for name in OWN:
         _import(registry, name)
     with quiet():
-        for folder in FOLDERS:
-            for name in _modules(registry, folder):
-                _import(registry, name)
+        with isolated():
+            for folder in FOLDERS:
+                for name in _modules(registry, folder):
+                    _import(registry, name)
         for point in _entry_points():
             source = f"{point.name} ({point.dist.name if point.dist else point.value})"
-            _import(registry, source, functools.partial(_load, point))
+            with isolated() as changes:
+                _import(registry, source, functools.partial(_load, point))
+            registry.changes[source] = tuple(changes)
     return registry
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import InputError, collected_notes
 from benchmark.execution.job import import_path
+from benchmark.live.server import served
 from benchmark.machine.console import open_console
 from benchmark.plan.plan import Plan
 from benchmark.plugins.registry import Registry, registry
@@ -55,6 +56,8 @@ def run(
     validate_every: int | str | None = None,
     tensorboard: bool = False,
     in_process: bool = False,
+    rerun: Names | None = None,
+    serve: bool | int = False,
     report: bool = True,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -62,7 +65,7 @@ def run(
 
     Values are Python's own or texts as on the command line: `views=[10, 50]` or "10,50", `views=[[0, 5, 9]]` for indices, "all",
     `set={"zerorf.steps": 50}`. A method may be a MethodSpec, whose function and parameters lie in a module. `config` may be a plan as
-    a mapping. `timeout` is in seconds and `memory` in bytes if they are numbers; `photons="none"` is noise-free.
+    a mapping. `timeout` is in seconds and `memory` in bytes if they are numbers; `photons="none"` is noise-free. `serve` is True or a port.
 
     Return one row per run with the columns of tables/runs.csv (see `Results.frame`); `table.attrs["output"]` is the results folder. A run
     that failed or was skipped is a row with its `reason`. `progress=False` prints nothing; warnings then go to the logger 'benchmark'.
@@ -86,7 +89,7 @@ def run(
         budget=values.text(budget),
         timeout=values.text(timeout),
         memory=values.text(memory),
-        device=device,
+        device=str(device),
         threads=threads,
         workers=workers,
         scheduler=scheduler,
@@ -94,12 +97,15 @@ def run(
         validate_every=values.text(validate_every),
         tensorboard=tensorboard,
         in_process=in_process,
+        rerun=values.listed(rerun),
     )
     request = dataclasses.replace(request, command=_call(request))
     with collected_notes():  # told when the cases are loaded
         plan = request.plan(known)
     options = request.options(plan.output)
-    with choose_display(progress, plan) as display:
+    request.chosen(plan)  # a wrong name is said before anything begins
+    port = (0 if serve is True else serve) if serve is not False else None
+    with choose_display(progress, plan) as display, served(plan.output, port, display.line):
         for line in plan.notes:
             display.note(line)
         outcome = request.sweep(known, plan, options, display)

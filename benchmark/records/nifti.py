@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files.compressed import read_to_end
+from benchmark.files.compressed import check_growth, read_to_end
 from benchmark.scan.geometry import ConeBeamGeometry, Triple
 from benchmark.storage import mapped
 
@@ -70,6 +70,7 @@ def read_volume(path: Path) -> np.ndarray:
                     volume[part] = np.asarray(image.dataobj[..., part]).transpose(2, 1, 0)
 
             x, y, z = image.shape
+            check_growth(str(path), x * y * z * image.header.get_data_dtype().itemsize, path.stat().st_size)
             volume = mapped.filled((z, y, x), write)
             read_to_end(str(path), stream)
             return volume

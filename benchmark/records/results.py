@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from benchmark.errors import InputError, wrong_fields
+from benchmark.files.limits import memory_limit
 from benchmark.records import nifti
 from benchmark.records.case_file import CaseFile
 from benchmark.records.record import SCHEMA_VERSION, RunRecord, RunSpec
@@ -24,12 +25,14 @@ from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.reconstruction import ARRAYS, volume_digest
 from benchmark.scan.scan import Scan
 from benchmark.storage import mapped
+from benchmark.storage.archive import read_archive
 from benchmark.storage.checked_json import UNREADABLE, read_checked
 
 if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
+MOST_DIGITS = 9  # of an attempt's number
 
 
 class StoredCase:
@@ -112,7 +115,7 @@ class StoredCase:
         with self._reading(path.name):
             if path.exists() or not earlier.exists():
                 return mapped.load(path)
-            return _archive(earlier)["projections"]
+            return read_archive(earlier)["projections"]
 
     def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
         return _reading(self.folder / name, self._fix)
@@ -186,7 +189,7 @@ class Results:
         if record.status != "ok" or not path.exists():
             return {}
         with _reading(path, self.remedy(record)):
-            return _archive(path)
+            return read_archive(path, memory_limit())
 
     def case(self, record: RunRecord) -> StoredCase | None:
         """Return the stored case of a run, with `truth`, `training` and `heldout` views and `load()`; None if it was never loaded."""
@@ -262,8 +265,15 @@ def latest_record(folder: Path, run_id: str) -> tuple[int, RunRecord | None]:
     for path in sorted(folder.glob(f"runs/{run_id}/attempt-*.json"), reverse=True):
         record = read_record(path, [])
         if record is not None:
-            return int(path.stem[-4:]), record
+            return attempt_number(path.name), record
     return 0, None
+
+
+def attempt_number(name: str) -> int:
+    """Return 2 of 'attempt-0002.json', 0 of any other file."""
+    stem, _, _ = name.partition(".")
+    prefix, _, digits = stem.rpartition("-")
+    return int(digits) if prefix == "attempt" and digits.isascii() and digits.isdecimal() and len(digits) <= MOST_DIGITS else 0
 
 
 def without_digest(spec: RunSpec) -> RunSpec:
@@ -281,11 +291,6 @@ def arranged(records: Iterable[RunRecord]) -> list[RunRecord]:
 def _order(record: RunRecord) -> tuple[Any, ...]:
     spec = record.spec
     return (spec.dataset, spec.dataset_params.get("size", 0), record.views, spec.method, spec.preset, spec.seed, record.run_id)
-
-
-def _archive(path: Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # NumPy does not close a damaged file
-        return dict(arrays)
 
 
 @contextlib.contextmanager

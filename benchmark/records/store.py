@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,11 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.records import nifti
 from benchmark.records.record import SCHEMA_VERSION, RunRecord
-from benchmark.records.results import Results, StoredCase
+from benchmark.records.results import Results, StoredCase, attempt_number
 from benchmark.scan.case import Case
-from benchmark.storage import atomic, mapped
+from benchmark.storage import atomic, litter, mapped
 from benchmark.storage.checked_json import with_digest
+from benchmark.storage.visible import csv_text
 from benchmark.storage.writable import prove_folder
 
 __all__ = ["Results", "Store", "StoredCase"]
@@ -50,20 +50,18 @@ class Store:
                 fix="Free some space or choose another --output.",
             )
 
-    def leftovers(self) -> list[Path]:
-        """Return half-written volumes and cases, of running writes or killed sweeps. They are never read."""
-        return [*self.folder.glob("runs/*/.????????-*.nii.gz"), *self.folder.glob("cases/.????????-*")]
-
     def write_case(self, case: Case, dataset: str, dataset_params: dict[str, Any]) -> None:
         """Store all data that scoring needs, once per digest."""
         final = self.folder / "cases" / case.digest
         if (final / "case.json").exists():
             return
-        temporary = final.with_name(f".{uuid.uuid4().hex[:8]}-{case.digest}")
+        temporary = litter.temporary(final)
         try:
             temporary.mkdir(parents=True)
             self._write_case_files(temporary, case, dataset, dataset_params)
+            atomic.flush_folder(temporary)
             os.rename(temporary, final)
+            atomic.flush(final.parent)
         except OSError as error:
             if not (final / "case.json").exists():  # else another sweep was faster
                 raise atomic.StorageError(final, error) from error
@@ -123,7 +121,7 @@ class Store:
             with atomic.replacing(folder / "volume.nii.gz") as temporary:
                 nifti.write_volume(temporary, volume, case.scan.geometry, case.scan.length_unit)
         data = with_digest(record.model_dump()).encode()
-        number = attempt or 1 + max((int(path.stem[-4:]) for path in folder.glob("attempt-????.json")), default=0)
+        number = attempt or 1 + max((attempt_number(path.name) for path in folder.glob("attempt-*.json")), default=0)
         while True:
             path = folder / f"attempt-{number:04d}.json"
             try:
@@ -147,7 +145,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise atomic.StorageError(path, error) from error
-        atomic.replace_text(path, frame(records).to_csv(index=False))
+        atomic.replace_text(path, csv_text(frame(records)))
         return path
 
 

@@ -63,12 +63,12 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
     summary = summarise(table)
     known = [score for score in scores(summary.columns) if summary[score.name].notna().any()]
     names = dict(zip(table["run_id"], table["label"], strict=True))
-    viewers = Viewers(results, names, [] if live else _shown(results, table, summary, names))
-    charts = _charts(results, table, summary, names, known)
+    viewers = Viewers(results, names, [] if live else shown_runs(results, table, summary, names))
+    charts = section_charts(results, table, summary, names, known)
     times = {section_title(*key): part for key, part in times_to_quality(results).groupby(GROUP, sort=False, dropna=False)}
     beside = side_by_side(results)
     parameters = methods(results, table)
-    anchors = {entry["label"]: entry["anchor"] for entry in reversed(parameters)}  # the first of several
+    anchors = {entry["label"]: f"#{entry['anchor']}" for entry in reversed(parameters)}  # the first of several
     tags = _tags(results, names)
     leaderboard = [
         {
@@ -105,14 +105,12 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
         style="\n".join((WEB / name).read_text(encoding="utf-8") for name in STYLES),
         script="\n".join((WEB / name).read_text(encoding="utf-8") for name in (*SCRIPTS, *(LIVE if live else ()))),
         live=live,
-        data=_script_text(facts),
+        data=script_text(facts),
         stacks=viewers.stacks,
         facts=_facts(table),
         switches=_switches(known, table, tags),
         leaderboard=leaderboard,
-        overall=[
-            _embedded(picture, results.folder) for picture in pictures if picture.section == SECTION
-        ],
+        overall=[_embedded(picture, results.folder) for picture in pictures if picture.section == SECTION],
         blocks=blocks,
         published=linked(published_sheet(beside), anchors, where="ours") if len(beside) else None,
         failures=_failures(results, names),
@@ -124,7 +122,7 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
     )
 
 
-def _shown(results: Results, table: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str]) -> list[Shown]:
+def shown_runs(results: Results, table: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str]) -> list[Shown]:
     """Return the runs side by side in each viewer: one of each method, the best first."""
     means = dict(sections(summary))
     found = []
@@ -139,7 +137,7 @@ def _shown(results: Results, table: pd.DataFrame, summary: pd.DataFrame, names: 
     return found
 
 
-def _charts(
+def section_charts(
     results: Results, table: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str], known: list[Column]
 ) -> dict[str, dict[str, Any]]:
     palette = Palette(table.loc[table["status"] == "ok", "label"])
@@ -150,7 +148,7 @@ def _charts(
     }
 
 
-def _script_text(facts: dict[str, Any]) -> str:
+def script_text(facts: dict[str, Any]) -> str:
     """Return JSON that is safe between script tags: no text in it can end the element."""
     return json.dumps(plain(facts), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 

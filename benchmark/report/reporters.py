@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.errors import unknown_name
+from benchmark.plugins.isolation import call
 from benchmark.plugins.registry import Registry
-from benchmark.plugins.specs import resolve
 from benchmark.records.results import Results
 
 
@@ -25,7 +25,7 @@ def write_reports(registry: Registry, results: Results, only: Sequence[str] = ()
     for name in only or registry.reporters:
         reporter = registry.reporters[name]
         try:
-            paths += resolve(reporter.target)(results)
+            paths += call(reporter.target, results)
         except Exception as error:
             problems.append(f"report '{name}' could not be written: {type(error).__name__}: {error}")
     return paths, [*problems, *results.problems[known:]]

@@ -101,9 +101,9 @@ def head(heading: str, *, word: bool = False, width: str = "", kind: str = "", m
 
 
 def linked(sheet: dict[str, Any], anchors: Mapping[str, str], *, where: str = "") -> dict[str, Any]:
-    """Return a sheet whose methods link to their parameters, and whose rows name their method, for the page's filter.
+    """Return a sheet whose methods link to their parameters or pages, and whose rows name their method, for the page's filter.
 
-    `anchors` are by label of a method. Only rows with a cell `where` count, if given.
+    `anchors` are addresses by label of a method. Only rows with a cell `where` count, if given.
     """
     place = next((index for index, column in enumerate(sheet["columns"]) if column["heading"].lower() == "method"), None)
     if place is None:

@@ -35,6 +35,7 @@ from benchmark.report.summary import (
 from benchmark.report.tex import escape
 from benchmark.report.tex import numbers as tex_numbers
 from benchmark.storage import atomic
+from benchmark.storage.visible import csv_text, one_line_of
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
@@ -60,12 +61,21 @@ def write_tables(results: Results) -> list[Path]:
     folder = results.folder / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
+<<<<<<< HEAD
         "runs.csv": results.frame().to_csv(index=False),
         "summary.csv": summary.to_csv(index=False),
         "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary, columns), quoted(beside)])),
         "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary, columns)])) + "\n",
         "curves.csv": curves(results).to_csv(index=False),
         "time_to_quality.csv": times_to_quality(results).to_csv(index=False),
+=======
+        "runs.csv": csv_text(results.frame()),
+        "summary.csv": csv_text(summary),
+        "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary), quoted(beside)])),
+        "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary)])),
+        "curves.csv": csv_text(curves(results)),
+        "time_to_quality.csv": csv_text(times_to_quality(results)),
+>>>>>>> main
     }
     for name, table in (
         ("leaderboard.csv", joined([board.rows for board in found], BOARD_COLUMNS)),
@@ -73,7 +83,7 @@ def write_tables(results: Results) -> list[Path]:
         ("published.csv", beside),
     ):
         if len(table):
-            texts[name] = table.to_csv(index=False)
+            texts[name] = csv_text(table)
         else:
             (folder / name).unlink(missing_ok=True)  # of runs that are gone
     for name, text in texts.items():
@@ -95,17 +105,45 @@ def markdown(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
             numbers = [f"**{cell(row, c)}**" if leads(row, c) else cell(row, c) for c in known]
             place = [*([row["pretrained"]] if fitted else []), *([row["rank"]] if ranks else [])]
             lines.append([str(row["views"]), row["method"], *place, *numbers, counted(row), *([row["note"]] if notes else [])])
-        table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
-        blocks.append(f"### {title}\n\n{table}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))
+        table = "\n".join("| " + " | ".join(_markdown(text) for text in line) + " |" for line in lines)
+        blocks.append(f"### {one_line_of(title)}\n\n{table}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))
     return "\n".join(blocks)
 
 
+<<<<<<< HEAD
 def latex(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
     """Return the tables of `markdown` for LaTeX, each with caption and label and notes; as wide as the page if it has many columns."""
     return "\n\n".join(
         _latex_table(section_title(*key), slug(*(value for value in key if value != "none")), part, columns)
         for key, part in summary.groupby(GROUP, sort=False, dropna=False)
     )
+=======
+def _markdown(text: str) -> str:
+    return one_line_of(text).replace("|", "\\|").replace("<", "&lt;")
+
+
+def latex(summary: pd.DataFrame) -> str:
+    """Return one booktabs table per dataset, size and noise; the best of each number of views in bold. Needs \\usepackage{booktabs}."""
+    blocks = []
+    for title, part in sections(summary):
+        ranks = has_ranks(part)
+        heads = " & ".join(escape(heading) for heading in [*(["Rank"] if ranks else []), *(column.heading for column in COLUMNS)])
+        lines = [
+            r"\begin{table}",
+            r"  \centering",
+            f"  \\caption{{{tex_numbers(escape('. '.join(filter(None, [title, remark(part)]))))}}}",
+            f"  \\begin{{tabular}}{{rl{'r' * (len(COLUMNS) + ranks)}}}",
+            r"    \toprule",
+            f"    Views & Method & {heads} \\\\",
+        ]
+        for views, rows in part.groupby("views", sort=False):
+            lines.append(r"    \midrule")
+            for _, row in rows.iterrows():
+                lines.append(f"    {views} & {escape(row['method'])} & {_latex_cells(row, ranks)} \\\\")
+        lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+>>>>>>> main
 
 
 def _latex_table(title: str, name: str, part: pd.DataFrame, columns: Sequence[Column]) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmark.errors import InputError, MissingDependency, one_line, unknown_name
 from benchmark.machine.environment import needs
-from benchmark.plugins.specs import ScanFormatSpec, resolve
+from benchmark.plugins.isolation import call
+from benchmark.plugins.specs import ScanFormatSpec
 from benchmark.scan_folder.draft import ScanDraft
 
 
@@ -50,7 +51,7 @@ def recognised(path: Path, formats: Mapping[str, ScanFormatSpec], chosen: str | 
     if missing:
         raise MissingDependency(f"{file.name}: {missing}")
     try:
-        draft = resolve(spec.read)(file)
+        draft = call(spec.read, file)
     except (InputError, MissingDependency):
         raise
     except Exception as error:  # of a plug-in
@@ -62,7 +63,7 @@ def recognised(path: Path, formats: Mapping[str, ScanFormatSpec], chosen: str | 
 
 def _files(spec: ScanFormatSpec, folder: Path) -> list[Path]:
     try:
-        return list(resolve(spec.recognises)(folder))
+        return list(call(spec.recognises, folder))
     except (InputError, OSError):
         return []  # a file that only resembles one of this format
     except Exception as error:  # of a plug-in

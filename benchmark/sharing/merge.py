@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import stat
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from benchmark.errors import InputError
 from benchmark.records.record import RunRecord
 from benchmark.records.results import Results, StoredCase, check_results, read_record
 from benchmark.records.suite import Suite, read_suite, write_suite
-from benchmark.storage import atomic
+from benchmark.storage import atomic, litter
 from benchmark.storage.checked_json import UNREADABLE, read_checked
 from benchmark.storage.writable import prove_folder
 from benchmark.sweep.claims import Claims
@@ -99,7 +98,7 @@ class _Merge:
 
     def done(self) -> Merged:
         self._suite()
-        self._clear_leftovers()
+        litter.clear(self.output)
         for digest in self._names("cases"):
             self._case(digest)
         for run_id in self._names("runs"):
@@ -121,14 +120,6 @@ class _Merge:
             elif path.is_dir() and not path.name.startswith("."):
                 found.add(path.name)
         return sorted(found)
-
-    def _clear_leftovers(self) -> None:
-        """Remove what a killed merge or sweep left half-written."""
-        for path in self.output.glob("cases/.????????-*"):
-            shutil.rmtree(path, ignore_errors=True)
-        for path in self.output.glob("runs/*/.????????-*"):
-            if path.is_file() or path.is_symlink():
-                path.unlink(missing_ok=True)
 
     def _suite(self) -> None:
         merged = read_suite(self.output)
@@ -167,7 +158,7 @@ class _Merge:
                 self._copy_case(folder, final)
 
     def _copy_case(self, folder: Path, final: Path) -> None:
-        temporary = final.with_name(f".{uuid.uuid4().hex[:8]}-{final.name}")
+        temporary = litter.temporary(final)
         try:
             temporary.mkdir()
             for path in self._plain_files(folder):

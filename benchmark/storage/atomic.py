@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+from benchmark.storage import litter
+
+REMEDY = "Files stored earlier are unharmed: free space or fix the permissions, then run the same command again."
 
 
 class StorageError(RuntimeError):
@@ -15,10 +20,7 @@ class StorageError(RuntimeError):
 
     def __init__(self, path: Path, error: OSError) -> None:
         self.path = path
-        super().__init__(
-            f"{path}: could not be written ({error.strerror or error}). "
-            "Files stored earlier are unharmed: free space or fix the permissions, then run the same command again."
-        )
+        super().__init__(f"{path}: could not be written ({error.strerror or error}). {REMEDY}")
 
 
 @contextlib.contextmanager
@@ -26,9 +28,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path of the same suffix; when the block ends well, it takes the place of `path` in one step."""
     with _temporary(path) as temporary:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, path)
-        _flush(path.parent)
+        flush(path.parent)
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -50,29 +52,53 @@ def create(path: Path, data: bytes) -> None:
     """Write a file that must not exist yet. Raise FileExistsError if it does, StorageError if it cannot be written."""
     with _temporary(path) as temporary:
         temporary.write_bytes(data)
-        _flush(temporary)
+        flush(temporary)
         try:
             os.link(temporary, path)
         except FileExistsError:
             raise
         except OSError:  # a file system without hard links
-            _create_exclusively(path, data)
-        _flush(path.parent)
+            if not _renamed(temporary, path):
+                _create_exclusively(path, data)
+        flush(path.parent)
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder; when the block ends well, it becomes `path`, which must not hold anything. Raise StorageError."""
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    temporary = litter.temporary(path)
     try:
         temporary.mkdir()
         yield temporary
         os.replace(temporary, path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise StorageError(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Force the files of a folder, and their names, to the disk. Raise OSError."""
+    for path in folder.iterdir():
+        flush(path)
+    flush(folder)
+
+
+def _renamed(temporary: Path, path: Path) -> bool:
+    """Rename a file to a name that must not exist yet; return False if this system cannot. Raise FileExistsError."""
+    if os.name == "nt":
+        os.rename(temporary, path)  # never overwrites there
+        return True
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # of Linux
+    if rename is None:
+        return False
+    here, without_overwriting = -100, 1  # AT_FDCWD, RENAME_NOREPLACE
+    if rename(here, os.fsencode(temporary.absolute()), here, os.fsencode(path.absolute()), without_overwriting) == 0:
+        return True
+    if ctypes.get_errno() == errno.EEXIST:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    return False
 
 
 def _create_exclusively(path: Path, data: bytes) -> None:
@@ -88,7 +114,7 @@ def _create_exclusively(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}-{path.name}")
+    temporary = litter.temporary(path)
     try:
         yield temporary
     except FileExistsError:
@@ -100,7 +126,7 @@ def _temporary(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Force a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

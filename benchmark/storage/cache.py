@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from benchmark.storage import litter
+from benchmark.storage.archive import Arrays, read_archive
 from benchmark.storage.atomic import replacing
 from benchmark.storage.cache_folder import MOVE_CACHE, cache_folder
 from benchmark.storage.writable import prove_folder
-
-Arrays = dict[str, np.ndarray]
 
 
 def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], *, compress: bool = False) -> Arrays:
@@ -28,6 +27,7 @@ def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], 
     name = hashlib.sha256(json.dumps(list(key), sort_keys=True).encode()).hexdigest()[:24]
     folder = cache_folder() / kind
     path = folder / f"{name}.npz"
+    litter.clear_once(folder)
     found = read_arrays(path)
     if found is not None:
         return found
@@ -43,10 +43,8 @@ def cached_arrays(kind: str, key: Sequence[Any], compute: Callable[[], Arrays], 
 def read_arrays(path: Path) -> Arrays | None:
     """Return the arrays in the file; None if it is missing or damaged."""
     try:
-        # Opened here: NumPy does not close a damaged file.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (FileNotFoundError, OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return read_archive(path) or None
+    except (OSError, ValueError):
         return None
 
 

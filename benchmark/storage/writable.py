@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 from benchmark.errors import InputError
-from benchmark.storage import atomic
+from benchmark.storage import atomic, litter
 
 
 def prove_folder(folder: Path, where: str, fix: str, *inside: str) -> None:
     """Create a folder, these subfolders and, briefly, a file. Raise InputError on failure."""
-    probe = folder / f".probe-{uuid.uuid4().hex[:8]}"
+    probe = litter.temporary(folder / "probe")
     try:
         for name in ("", *inside):
             (folder / name).mkdir(parents=True, exist_ok=True)

@@ -19,8 +19,9 @@ FLOAT, INT, MERGE = (f"tag:yaml.org,2002:{name}" for name in ("float", "int", "m
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys (plain YAML silently keeps the last one), explicit tags, and aliases and merge keys, by which
-    a short text can stand for any amount of data."""
+    """SafeLoader that refuses duplicate keys (plain YAML silently keeps the last one), explicit tags, aliases and merge keys.
+
+    By aliases a short text can stand for any amount of data."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

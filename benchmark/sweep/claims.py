@@ -13,24 +13,28 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from benchmark.storage import atomic
+from benchmark.records.results import attempt_number
+from benchmark.storage import atomic, litter
 from benchmark.storage.checked_json import read_checked
 
 HEARTBEAT = 15.0  # [s]
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+TOKEN, MOST_CLAIM = r"[0-9a-f]{12}", 100
 PATIENCE = 180.0  # [s] longer than network file systems cache attributes
 
 
@@ -51,17 +55,18 @@ class Claims:
             _persist(self._open_lease)  # before the first claim
             _persist(lambda: self.scratch.mkdir(parents=True, exist_ok=True))
         except OSError as error:
-            raise atomic.StorageError(self._lease.parent, error) from error
-        self._clear_away_the_dead()
+            raise atomic.StorageError(Path(error.filename or self._lease.parent), error) from error
+        self._tidy()
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._ended.set()
         shutil.rmtree(self.scratch, ignore_errors=True)
-        self._lease.unlink(missing_ok=True)
-        self._lock.release()
-        self._lease.with_suffix(".lock").unlink(missing_ok=True)
+        _remove(self._lease)
+        with contextlib.suppress(OSError):
+            self._lock.release()
+        _remove(self._lease.with_suffix(".lock"))
         _remove_if_empty(self.scratch.parent)
         _remove_if_empty(self._lease.parent)
 
@@ -73,8 +78,8 @@ class Claims:
             names = os.listdir(folder)
         except OSError as error:
             raise atomic.StorageError(folder, error) from error
-        recorded = max((number(name) for name in names if name.endswith(".json")), default=0)
-        claimed = max((number(name) for name in names if name.endswith(".claim")), default=0)
+        recorded = max((attempt_number(name) for name in names if name.endswith(".json")), default=0)
+        claimed = max((attempt_number(name) for name in names if name.endswith(".claim")), default=0)
         if claimed > recorded and self._is_alive(_token(_claim(folder, claimed))):
             return None
         attempt = max(recorded, claimed) + 1
@@ -92,9 +97,9 @@ class Claims:
         folder = self.folder / "runs" / run_id
         if (folder / f"attempt-{attempt:04d}.json").exists():
             for path in folder.glob("attempt-*.claim"):
-                if number(path.name) < attempt:
-                    path.unlink(missing_ok=True)
-        _claim(folder, attempt).unlink(missing_ok=True)
+                if attempt_number(path.name) < attempt:
+                    _remove(path)
+        _remove(_claim(folder, attempt))
 
     def alone(self) -> bool:
         """Return True if no other sweep is alive in this folder."""
@@ -113,15 +118,17 @@ class Claims:
         return [path for path in self._lease.parent.glob("*.json") if path != self._lease and not path.name.startswith(".")]
 
     def _is_alive(self, token: str) -> bool:
+        if not re.fullmatch(TOKEN, token):
+            return False
         lease = self.folder / ".sweeps" / f"{token}.json"
         try:
             stamp = lease.stat().st_mtime_ns
             machine = read_checked(lease).get("machine")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError:  # of a folder that this user may not read
+        except PermissionError:  # of a folder that this user may not read
             return True
-        except ValueError:  # still being written, or damaged: judged by its age
+        except (OSError, ValueError):  # still being written, damaged, or a folder of that name: judged by its age
             machine = None
         locked = _is_locked(lease.with_suffix(".lock")) if machine == _machine() else None
         if locked is not None:
@@ -137,6 +144,9 @@ class Claims:
         with contextlib.suppress(NotImplementedError):  # file systems without locks: sweeps are judged by the age of their files
             try:
                 self._lock.acquire(timeout=10)
+                while not Path(self._lock.lock_file).exists():  # removed as litter before it was locked
+                    self._lock.release()
+                    self._lock.acquire(timeout=10)
             except OSError as error:
                 if error.errno not in WITHOUT_LOCKS:
                     raise
@@ -154,27 +164,66 @@ class Claims:
                 else:
                     self._write_lease()
 
-    def _clear_away_the_dead(self) -> None:
-        """Remove the scratch and unfinished files of killed sweeps of this machine."""
-        for lease in self._others():
-            if not self._is_alive(lease.stem):
-                shutil.rmtree(self.folder / ".jobs" / lease.stem, ignore_errors=True)
-                lease.unlink(missing_ok=True)
-                lease.with_suffix(".lock").unlink(missing_ok=True)
-                for state in self._lease.parent.glob(f"*{lease.stem}.now"):
-                    state.unlink(missing_ok=True)
-        for half in self._lease.parent.glob(".????????-*.json"):
-            lock = half.with_name(half.stem.rpartition("-")[2]).with_suffix(".lock")
-            if _is_locked(lock) is False:  # the writer holds the lock
-                half.unlink(missing_ok=True)
-                lock.unlink(missing_ok=True)
+    def _tidy(self) -> None:
+        """Remove everything that killed sweeps and writers have left: scratch, claims, signs of life, temporary files.
+
+        One process at a time: a claim is judged and removed before another one can take its name.
+        """
+        leases = self._lease.parent
+        litter.clear(self.folder)
+        with _only_one(self.folder) as alone:
+            if not alone:
+                return
+            dead = {lease.stem for lease in self._others() if not self._is_alive(lease.stem) or self._was_left(lease)}
+            known = {lease.stem for lease in leases.glob("*.json")}
+            for claim in self.folder.glob("runs/*/attempt-*.claim"):
+                token = _token(claim)
+                if token in dead or (token not in known and litter.is_old(claim, PATIENCE)):
+                    litter.remove(claim)
+            for scratch in self.folder.glob(".jobs/*"):
+                if scratch.name in dead or (scratch.name not in known and litter.is_old(scratch)):
+                    litter.remove(scratch)
+            for token in dead:
+                litter.remove(leases / f"{token}.json")
+                for state in leases.glob(f"*{token}.now"):
+                    litter.remove(state)
+            for lock in leases.glob("*.lock"):
+                if not lock.with_suffix(".json").exists() and _is_locked(lock) is False:
+                    litter.remove(lock)
+            litter.clear(leases, 0)
+
+    def _was_left(self, lease: Path) -> bool:
+        """Return True for the sign of life of a sweep elsewhere that has given none for long."""
+        try:
+            elsewhere = read_checked(lease).get("machine") != _machine()
+        except (OSError, ValueError):
+            elsewhere = True
+        return elsewhere and litter.is_old(lease)
 
 
-def number(name: str) -> int:
-    """Return 2 of 'attempt-0002.json', 0 of any other file."""
-    stem, _, _ = name.partition(".")
-    prefix, _, digits = stem.rpartition("-")
-    return int(digits) if prefix == "attempt" and digits.isdigit() else 0
+def tidy(folder: Path) -> None:
+    """Remove what killed commands have left in a results folder, and nothing of living ones. What cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        Claims(folder)._tidy()
+        _remove_if_empty(folder / ".jobs")
+        _remove_if_empty(folder / ".sweeps")
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[bool]:
+    """Hold a folder's own lock inside the block, if no other process does and the file system has locks for folders: then yield True."""
+    descriptor = -1
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = True
+    except OSError:
+        alone = False
+    try:
+        yield alone
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _claim(folder: Path, attempt: int) -> Path:
@@ -183,7 +232,8 @@ def _claim(folder: Path, attempt: int) -> Path:
 
 def _token(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(MOST_CLAIM)
     except OSError:
         return ""
 
@@ -220,6 +270,12 @@ def _persist(make: Callable[[], object]) -> None:
         except FileNotFoundError:
             time.sleep(0.01)
     make()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file of ours; one that cannot be removed does no harm."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -134,12 +134,11 @@ class Ledger:
         since = f", as chosen at {self.again.since}" if self.again.since else ""
         text = f"--rerun {','.join(self.again.rerun.words)}{since}:"
         if count:
-            others = f", {left} other finished runs are left alone" if left else ""
-            self.display.note(f"{text} {count} finished runs are done again{others}. Earlier records are kept.")
+            self.display.note(f"{text} finished runs done again: {count} of {count + left}. Earlier records are kept.")
         elif since:
             self.display.note(f"{text} everything is done. The same command again begins anew.")
         elif self.again.rerun.words and left:
-            self.display.note(f"{text} none of the {left} finished runs is done again.")
+            self.display.note(f"{text} finished runs done again: none of {left}.")
 
     def _say_what_has_changed(self, finished: list[RunRecord]) -> None:
         """Warn of runs that count as finished though their method's code is another one now."""

@@ -14,8 +14,8 @@ from benchmark.machine.device import check_device, resolve_device
 from benchmark.machine.environment import install_hint, missing_modules
 from benchmark.machine.memory import memory_bytes
 from benchmark.plan import quantities
-from benchmark.plan.plan import Flags, Plan, load_plan, make_plan
-from benchmark.plan.sources import flags_for
+from benchmark.plan.plan import Flags, Plan, ScanFolder, load_plan, make_plan
+from benchmark.plan.sources import flags_for, scan_folder
 from benchmark.plugins.registry import Registry
 from benchmark.sweep.display import Display
 from benchmark.sweep.rerun import Rerun
@@ -54,7 +54,7 @@ class Request:
 
     def plan(self, registry: Registry) -> Plan:
         """Return the plan. Raise InputError with every mistake in it."""
-        datasets, sets = self._own_data(registry)
+        datasets, sets, scans = self._own_data(registry)
         flags = Flags(
             methods=self.methods,
             datasets=datasets,
@@ -66,6 +66,7 @@ class Request:
             output=self.output,
             sets=sets,
             own_data=self.scan is not None or self.volume is not None,
+            scans=scans,
         )
         if isinstance(self.config, Mapping):
             return make_plan(registry, {str(key): value for key, value in self.config.items()}, flags)
@@ -90,31 +91,40 @@ class Request:
         rerun = self.chosen(plan)
         return Sweep(registry, plan, options, display, workers=self.workers, scheduler=self.scheduler, rerun=rerun).run()
 
-    def _own_data(self, registry: Registry) -> tuple[str | None, tuple[str, ...]]:
-        """Return --datasets and --set equivalent to --scan and --volume; a dataset named in --datasets gets the path."""
+    def _own_data(self, registry: Registry) -> tuple[str | None, tuple[str, ...], ScanFolder | None]:
+        """Return --datasets and --set equivalent to --scan and --volume, or the scans in a folder of them.
+
+        A dataset named in --datasets gets the path, or opens the scans that are its own.
+        """
         given = {what: path for what, path in (("scan", self.scan), ("volume", self.volume)) if path is not None}
         if not given:
-            return self.datasets, self.sets
+            return self.datasets, self.sets, None
         several = self.datasets is not None and "," in self.datasets
         if several or len(given) > 1:
             found = ", ".join(f"--{what}" for what in (*given, *([f"datasets {self.datasets}"] if several else [])))
             raise InputError("command line", expected="one of --scan and --volume, and at most one dataset", found=found)
         ((what, path),) = given.items()
+        folder = scan_folder(registry, Path(path), self.datasets) if what == "scan" else None
+        if folder is not None:
+            return None, self.sets, folder
         name, value = flags_for(registry, what, path, self.datasets)
-        return name, (value, *self.sets)
+        return name, (value, *self.sets), None
 
     def _run_options(self) -> Options:
         mistakes, device = Mistakes(), self.device
         seconds = quantities.duration(self.timeout, "--timeout", mistakes)
         if seconds is not None and self.in_process:
             mistakes.add("--timeout", expected="a process per run, which can be ended", found="--in-process", fix="Give one of the two.")
-        if self.in_process and (self.workers > 1 or self.scheduler):
+        if self.in_process and (self.workers != 1 or self.scheduler):
             found = "--scheduler" if self.scheduler else f"--workers {self.workers}"
             mistakes.add("--in-process", expected="one run at a time here", found=found)
-        if self.scheduler and self.workers > 1:
+        if self.scheduler and self.workers != 1:
             mistakes.add("--workers", expected="none with --scheduler, whose workers are used", found=str(self.workers))
         if self.scheduler and not re.fullmatch(r"\w+://\S+", self.scheduler):
             mistakes.add("--scheduler", expected="an address such as tcp://head:8786", found=repr(self.scheduler))
+        for option, count in (("--threads", self.threads), ("--workers", self.workers)):
+            if count is not None and not (type(count) is int and count >= 1):
+                mistakes.add(option, expected="a whole number from 1", found=repr(count))
         try:
             check_device(device)
         except InputError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shutil
 
 from benchmark.execution.options import Options
 from benchmark.kernels.cpu_library import library
@@ -69,19 +68,11 @@ class Sweep:
         write_suite(self.plan.output, self.plan.suite)
         library()
         with Claims(self.plan.output) as claims, self.display.kept(claims.state_file()):
-            self._clear_leftovers(claims)
             self.cases.load_all(self.plan.runs, self.display)
             specs = [self.cases.with_digest(spec) for spec in self.plan.runs]
             remaining = self._work_off(specs, claims)
             self.ledger.close(complete=not remaining)
             return SweepOutcome(self.ledger.records(specs), remaining, bool(remaining))
-
-    def _clear_leftovers(self, claims: Claims) -> None:
-        """Remove half-written files of killed sweeps, unless another sweep is alive in the folder."""
-        leftovers = self.store.leftovers()
-        if claims.alone():  # asked after listing: the writer of a listed file was alive before
-            for path in leftovers:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _work_off(self, specs: list[RunSpec], claims: Claims) -> list[RunSpec]:
         """Execute the runs still to do; return those that Ctrl-C left undone."""

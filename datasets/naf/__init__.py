@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -23,13 +24,18 @@ class NafParams(MeasuredParams):
         description="sense of a vertical detector offset: down as in the published loader, or up as in the published generator",
     )
 
-    published: str = Field("", description="name of this unchanged file in SAX-NeRF's collection (chest), to show published results beside")
+    published: str = Field(
+        "",
+        description="name of this unchanged file in SAX-NeRF's collection (chest), to show published results beside; "
+        "name = the file's own, without its number of views",
+    )
 
     def opened(self) -> Measured:
         """Read the file."""
         from benchmark.api import read_naf
 
-        published = {"data": "sax", "scene": self.published} if self.published else {}
+        own = re.sub(r"_\d+$", "", Path(self.path).stem)
+        published = {"data": "sax", "scene": own if self.published == "name" else self.published} if self.published else {}
         return dataclasses.replace(read_naf(Path(self.path), self.offset_v), published=published)
 
     @model_validator(mode="after")

@@ -16,13 +16,16 @@ class R2Params(MeasuredParams):
     path: str = Field(description="folder with meta_data.json")
     heldout: Heldout = Field(100, description="maximum number of held-out views (the folder's own test views), or their indices")
 
-    published: str = Field("", description="name of this unchanged folder in R2-Gaussian's collection, to show published results beside")
+    published: str = Field(
+        "", description="name of this unchanged folder in R2-Gaussian's collection, to show published results beside; name = its own"
+    )
 
     def opened(self) -> Measured:
         """Open the folder."""
         from benchmark.api import read_r2
 
-        published = {"data": "r2", "scene": self.published} if self.published else {}
+        own = Path(self.path).resolve().name
+        published = {"data": "r2", "scene": own if self.published == "name" else self.published} if self.published else {}
         return dataclasses.replace(read_r2(Path(self.path)), published=published)
 
     @model_validator(mode="after")

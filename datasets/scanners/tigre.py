@@ -47,6 +47,8 @@ def _numpy(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as content:
             sizes = {item.filename.removesuffix(".npy"): item.file_size for item in content.infolist()}
+            if not {item.compress_type for item in content.infolist()} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise ValueError("compressed in a way that NumPy does not use")
         with np.load(path, allow_pickle=False) as content:
             found = {name: content[name] for name, size in sizes.items() if size <= MOST and name not in STACKS}
         return {"__stacks__": [name for name in STACKS if name in sizes], **found}

@@ -55,6 +55,7 @@ SPEC = MethodSpec(
     target="benchmark.methods.carve.reconstruct:reconstruct",
     field="benchmark.methods.carve.reconstruct:restored_field",
     fit="benchmark.methods.carve.fit:fit",
+    skip="benchmark.fields:skip_reason",
     composites=("sum", "over"),
     params=CarveParams,
     revision=3,  # 2: photographs hold logits of opacities back; 3: nothing is seen outside of masks

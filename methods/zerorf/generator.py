@@ -27,8 +27,15 @@ PIXELS_PER_CELL, FEWEST_CELLS, MOST_CELLS = 40, 4, 20  # of the published noise
 GROUPS = 8
 
 
+class _Norm(nn.GroupNorm):
+    """GroupNorm that takes groups of one value, such as those of a volume of one slice: the normalised value is then 0."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(GROUPS, channels), channels, dtype=torch.float32)
+    return _Norm(math.gcd(GROUPS, channels), channels, dtype=torch.float32)
 
 
 def _upsample(params: ZeroRFParams, dimensions: int) -> nn.Upsample:

@@ -30,12 +30,23 @@ class FieldParams(Params):
     refine: int = Field(200, ge=0, description="SART corrections (one view each) of the volume at the end; 0 = the field as it is")
 
 
-def skip_reason(scan: Scan, params: FieldParams) -> str:
+def skip_reason(scan: Scan, params: Params) -> str:
     """Return the reason why a fit with these parameters cannot take a scan, '' if it can; a target for `MethodSpec.skip`.
 
-    Total variation is weighed against line integrals, so that other views need a weight of 0.
+    Some ray must meet the volume, and total variation is weighed against line integrals, so that other views need a weight of 0.
     """
+    if not _meets(scan):
+        return "no ray of the scan meets the volume (one slice may lie between the rows of the detector)"
     given = [name for name, field in type(params).model_fields.items() if field.annotation == TvWeight and getattr(params, name)]
     if scan.composite == "sum" or not given:
         return ""
     return f"{' and '.join(given)}: total variation needs line integrals, these views are maxima; leave it at 0"
+
+
+def _meets(scan: Scan) -> bool:
+    """Return True if a ray meets the volume; the first view tells in most scans."""
+    from benchmark.projection.marching import clip
+    from benchmark.projection.rays import view_rays
+
+    bounds = scan.geometry.volume_bounds
+    return any(bool((clip(view_rays(scan.geometry, [view]), bounds)[:, 1] > 0).any()) for view in range(scan.geometry.views))

@@ -22,7 +22,7 @@
   const steps = (low, high, most) => {
     const rough = (high - low || 1) / most, power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough), found = [];
-    for (let k = Math.ceil(low / step - 1e-9); k * step <= high * (1 + 1e-12) + 1e-12; k++) found.push(Number((k * step).toPrecision(12)));
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high * (1 + 1e-12) + 1e-12 && found.length <= 2 * most; k++) found.push(Number((k * step).toPrecision(12)));
     return found;
   };
   const logSteps = (low, high) => {

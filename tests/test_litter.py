@@ -1,0 +1,156 @@
+"""Temporary files of killed writers are removed by the next command, those of living ones never."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import forks
+import numpy as np
+import pytest
+
+from benchmark.storage import atomic, litter
+from benchmark.storage.cache import cached_arrays
+from benchmark.sweep.claims import Claims, tidy
+
+DAY = 24 * 3600
+
+
+def left_by_another_process(path: Path) -> Path:
+    """A temporary file of a process that has ended."""
+    script = "import sys, pathlib; from benchmark.storage import litter; print(litter.temporary(pathlib.Path(sys.argv[1])), end='')"
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    Path(done.stdout).write_bytes(b"half")
+    return Path(done.stdout)
+
+
+def aged(path: Path, seconds: float) -> bool:
+    """Whether a file would be litter so many seconds later; its times cannot be set back (that of its link is now)."""
+    later, now = time.time() + seconds, time.time
+    try:
+        time.time = lambda: later  # type: ignore[assignment]
+        return litter.is_litter(path)
+    finally:
+        time.time = now
+
+
+def test_a_temporary_file_belongs_to_its_process(tmp_path):
+    own = litter.temporary(tmp_path / "attempt-0001.json")
+    own.write_bytes(b"half")
+    dead = left_by_another_process(tmp_path / "attempt-0001.json")
+    assert own.suffix == dead.suffix == ".json" and not litter.is_litter(own) and litter.is_litter(dead)
+    again = own.with_name(own.name.replace(f"-{litter._start(os.getpid()):x}-", "-1-"))  # a process of this number, but an earlier one
+    assert litter.is_litter(again)
+    assert litter.clear(tmp_path) == 1 and own.exists() and not dead.exists()
+    assert not aged(own, 10 * DAY)
+
+
+@pytest.mark.parametrize("name", [".seed-00000000-1-1-abcdef-report.html", ".0123abcd-report.html", ".probe-0123abcd"])
+def test_those_of_unknown_or_distant_owners_stay_for_a_day(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"half")
+    assert not aged(path, DAY - 60) and aged(path, DAY + 60)
+
+
+@pytest.mark.parametrize(
+    "name", [".gitignore", ".seed-notes", ".abc-report.html", "0123abcd-report.html", ".0123abcde-x", "attempt-0001.json"]
+)
+def test_other_files_are_never_litter(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    assert not aged(tmp_path / name, 400 * DAY)
+
+
+def test_long_names_fit(tmp_path):
+    name = 62 * "ä" + 100 * "x" + ".json"
+    atomic.replace(tmp_path / name, b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_links_are_not_followed(tmp_path):
+    outside, inside = tmp_path / "outside", tmp_path / "results"
+    outside.mkdir()
+    inside.mkdir()
+    kept = left_by_another_process(outside / "x.json")
+    (inside / "link").symlink_to(outside)
+    (inside / kept.name).symlink_to(outside)
+    assert litter.clear(inside) == 1 and kept.exists() and not (inside / kept.name).is_symlink()
+
+
+def hold(folder: str) -> None:
+    with Claims(Path(folder)) as claims:
+        claims.take("run")
+        time.sleep(60)
+
+
+def test_claims_and_signs_of_life_end_with_their_sweep(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=hold, args=(str(tmp_path),))
+    process.start()
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/*/*.claim")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    tidy(tmp_path)
+    assert len(list(tmp_path.glob("runs/run/*.claim"))) == len(list(tmp_path.glob(".sweeps/*.json"))) == 1  # it lives
+    process.kill()
+    process.join()
+    tidy(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["runs", "run"]
+
+
+def test_a_cache_is_tidied_at_its_next_use(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEED_CACHE", str(tmp_path))
+    (tmp_path / "kind").mkdir()
+    dead = left_by_another_process(tmp_path / "kind" / "x.npz")
+    cached_arrays("kind", ["x"], lambda: {"a": np.zeros(2)})
+    assert not dead.exists() and len(list((tmp_path / "kind").glob("*.npz"))) == 1
+
+
+def everything_hidden(folder: Path) -> list[str]:
+    return [str(path) for path in folder.rglob("*") if path.name.startswith(".") or path.suffix in (".claim", ".lock")]
+
+
+def kill_commands(folder: Path, kills: int) -> int:
+    """Kill runs, reports and reevaluations at random moments; return how often they left something. The next command removes all of it."""
+    rng, left = random.Random(1), 0
+    run = ("run", "--methods", "fdk,cgls", "--datasets", "ball", "--views", "5", "--size", "16", "--seeds", "0,1", "--output", str(folder))
+    assert forks.benchmark(*run, folder=folder.parent, environment=dict(os.environ)).returncode == 0
+    commands = [run, ("report", str(folder)), ("reevaluate", str(folder)), ("report", str(folder))]
+    for number in range(kills):
+        if number % 4 == 0:
+            for path in folder.glob("runs/*"):
+                shutil.rmtree(path)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmark", *commands[number % 4]],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=forks.ROOT,
+        )
+        deadline = time.monotonic() + rng.uniform(0, 30)
+        while process.poll() is None and time.monotonic() < deadline:
+            if rng.random() < 0.3 and everything_hidden(folder):  # while something is being written
+                break
+            time.sleep(0.001)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        left += bool(everything_hidden(folder))
+        done = forks.benchmark("report", str(folder), folder=folder.parent, environment=dict(os.environ))
+        assert done.returncode in (0, 1), done.stderr
+        assert everything_hidden(folder) == []
+    return left
+
+
+def test_the_next_command_removes_what_killed_ones_left(tmp_path):
+    kill_commands(tmp_path / "out", 3)
+
+
+@pytest.mark.slow
+def test_the_next_command_removes_what_many_killed_ones_left(tmp_path):
+    assert kill_commands(tmp_path / "out", 100) > 20
