@@ -28,11 +28,7 @@ def report(
     from benchmark.errors import InputError
     from benchmark.live.watch import watched
     from benchmark.plugins.registry import registry
-<<<<<<< HEAD
-    from benchmark.records.results import Results
     from benchmark.report.columns import named
-=======
->>>>>>> main
     from benchmark.report.reporters import write_reports
     from benchmark.storage.json_values import dumps
 
@@ -40,13 +36,9 @@ def report(
         raise InputError("--watch", expected="all reporters", found=f"--only {only}", fix="Give one of the two.")
     console = open_console()
     with watched(folder, lambda text: typer.echo(text, err=as_json)) if watch else contextlib.nullcontext():
-<<<<<<< HEAD
-        results = Results.open(folder)
+        results = _opened(folder)
         recorded = (name for record in results.records for name in record.metrics)
         results.columns = tuple(column.name for column in named(columns, registry().metrics.values(), recorded))
-=======
-        results = _opened(folder)
->>>>>>> main
         paths, problems = write_reports(registry(), results, only.split(",") if only else ())
     said = list(dict.fromkeys([*results.problems, *problems]))
     if as_json:

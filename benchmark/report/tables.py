@@ -61,21 +61,12 @@ def write_tables(results: Results) -> list[Path]:
     folder = results.folder / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-<<<<<<< HEAD
-        "runs.csv": results.frame().to_csv(index=False),
-        "summary.csv": summary.to_csv(index=False),
-        "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary, columns), quoted(beside)])),
-        "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary, columns)])) + "\n",
-        "curves.csv": curves(results).to_csv(index=False),
-        "time_to_quality.csv": times_to_quality(results).to_csv(index=False),
-=======
         "runs.csv": csv_text(results.frame()),
         "summary.csv": csv_text(summary),
-        "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary), quoted(beside)])),
-        "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary)])),
+        "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary, columns), quoted(beside)])),
+        "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary, columns)])) + "\n",
         "curves.csv": csv_text(curves(results)),
         "time_to_quality.csv": csv_text(times_to_quality(results)),
->>>>>>> main
     }
     for name, table in (
         ("leaderboard.csv", joined([board.rows for board in found], BOARD_COLUMNS)),
@@ -110,40 +101,16 @@ def markdown(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
     return "\n".join(blocks)
 
 
-<<<<<<< HEAD
+def _markdown(text: str) -> str:
+    return one_line_of(text).replace("|", "\\|").replace("<", "&lt;")
+
+
 def latex(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
     """Return the tables of `markdown` for LaTeX, each with caption and label and notes; as wide as the page if it has many columns."""
     return "\n\n".join(
         _latex_table(section_title(*key), slug(*(value for value in key if value != "none")), part, columns)
         for key, part in summary.groupby(GROUP, sort=False, dropna=False)
     )
-=======
-def _markdown(text: str) -> str:
-    return one_line_of(text).replace("|", "\\|").replace("<", "&lt;")
-
-
-def latex(summary: pd.DataFrame) -> str:
-    """Return one booktabs table per dataset, size and noise; the best of each number of views in bold. Needs \\usepackage{booktabs}."""
-    blocks = []
-    for title, part in sections(summary):
-        ranks = has_ranks(part)
-        heads = " & ".join(escape(heading) for heading in [*(["Rank"] if ranks else []), *(column.heading for column in COLUMNS)])
-        lines = [
-            r"\begin{table}",
-            r"  \centering",
-            f"  \\caption{{{tex_numbers(escape('. '.join(filter(None, [title, remark(part)]))))}}}",
-            f"  \\begin{{tabular}}{{rl{'r' * (len(COLUMNS) + ranks)}}}",
-            r"    \toprule",
-            f"    Views & Method & {heads} \\\\",
-        ]
-        for views, rows in part.groupby("views", sort=False):
-            lines.append(r"    \midrule")
-            for _, row in rows.iterrows():
-                lines.append(f"    {views} & {escape(row['method'])} & {_latex_cells(row, ranks)} \\\\")
-        lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
->>>>>>> main
 
 
 def _latex_table(title: str, name: str, part: pd.DataFrame, columns: Sequence[Column]) -> str:
