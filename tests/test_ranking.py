@@ -185,22 +185,28 @@ def markdown(results: Results) -> Rows:
         heads, _, *rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines if line.startswith("|")]
         for cells in rows:
             row = dict(zip(heads, cells, strict=True))
-            shown = {name: (row[heading].strip("*"), row[heading].startswith("**")) for heading, name in NAMES.items()}
+            texts = {name: row.get(heading, "") for heading, name in NAMES.items()}
+            shown = {name: (text.strip("*"), text.startswith("**")) for name, text in texts.items()}
             found.setdefault((title, row["Views"]), []).append((row["Method"], row.get("Rank", ""), shown))
     return found
 
 
 def latex(results: Results) -> Rows:
     found: Rows = {}
-    for block in (_written(results) / "summary.tex").read_text().split(r"\begin{table}")[1:]:
-        title = matched(r"\\caption\{(.*?)\. ", block)[1]
-        heads, *rows = [line.strip().removesuffix(r" \\").split(" & ") for line in block.splitlines() if " & " in line]
+    for block in re.split(r"\\begin\{table\*?\}", (_written(results) / "summary.tex").read_text())[1:]:
+        title = matched(r"\\caption\[\{(.*?)\}\]", block)[1]
+        if title.startswith("Leaderboard"):
+            continue
+        above, below, *rows = [line.strip().removesuffix(r" \\").split(" & ") for line in block.splitlines() if " & " in line]
+        kinds = [kind for count, kind in re.findall(r"\\multicolumn\{(\d)\}\{c\}\{(.*?)\}", " ".join(above)) for _ in range(int(count))]
+        first = len(below) - len(kinds)
+        heads = below[:first] + [f"{kind} {head}".strip() for kind, head in zip(kinds, below[first:], strict=True)]
         for cells in rows:
             failed = cells[2].startswith(r"\multicolumn")
             row = dict(zip(heads, cells[:2] + [""] * (len(heads) - 2) if failed else cells, strict=True))
-            numbers = {name: row[heading].replace(r"$\pm$", "±") for heading, name in NAMES.items()}
+            numbers = {name: row.get(heading, "").replace(r"$\pm$", "±") for heading, name in NAMES.items()}
             shown = {name: (re.sub(r"\\textbf\{(.*)\}", r"\1", text), "textbf" in text) for name, text in numbers.items()}
-            method = row["Method"].replace("\\_", "_")
+            method = re.sub(r"\\textsuperscript\{.\}$", "", row["Method"]).replace("\\_", "_")
             found.setdefault((title, row["Views"]), []).append((method, row.get("Rank", "").replace("--", "-"), shown))
     return found
 

@@ -25,7 +25,6 @@ from benchmark.report import (
     ranking,
     register_reporters,
     summary,
-    tables,
     trends,
     write_report,
 )
@@ -281,16 +280,6 @@ def test_markdown_table_has_the_best_in_bold_and_as_many_cells_as_headings(repor
     assert re.search(r"\*\*24\.4\d\*\*", naf)
     assert "**" not in next(line for line in rows if "| fdk |" in line).split("|")[3]
     assert any("failed: ValueError: diverged" in line for line in rows)
-
-
-def test_latex_table_is_balanced_and_escaped(report):
-    results, _ = report
-    text = (results.folder / "tables/summary.tex").read_text()
-    assert r"\textbf{24.4" in text and text.count(r"\begin{table}") == text.count(r"\end{table}") == 1
-    assert text.count("{") == text.count("}")
-    assert r"tigre\_fdk & \multicolumn{8}{l}{skipped: needs tigre\_\textless{}x\textgreater{} \& more} \\" in text
-    assert all(line.count(" & ") == 9 for line in text.splitlines() if re.match(r"    \d+ & (fdk|sart|naf)", line))
-    assert tables.escape("50% of $x_1$ {a} ~ ^ \\ #") == r"50\% of \$x\_1\$ \{a\} \textasciitilde{} \textasciicircum{} \textbackslash{} \#"
 
 
 # -- figures ------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from benchmark.records.record import RunRecord
 
 MOST_LOGS = 5  # named one by one
+Columns = Annotated[
+    str | None,
+    typer.Option(help="Columns of summary.md, summary.tex and the printed table, such as volume_psnr,volume_ssim_r2,seconds."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on the standard output.")]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import AsJson, print_paths
+from benchmark.cli.output import AsJson, Columns, print_paths
 from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
@@ -21,12 +21,14 @@ ResultsFolder = Annotated[Path, typer.Argument(help="A results folder: the --out
 def report(
     folder: ResultsFolder,
     only: Annotated[str | None, typer.Option(help="Only these reporters, comma-separated (default: all).")] = None,
+    columns: Columns = None,
     watch: Annotated[bool, typer.Option("--watch", help="Keep report.html current until the sweep in this folder ends.")] = False,
     as_json: AsJson = False,
 ) -> int:
     from benchmark.errors import InputError
     from benchmark.live.watch import watched
     from benchmark.plugins.registry import registry
+    from benchmark.report.columns import named
     from benchmark.report.reporters import write_reports
     from benchmark.storage.json_values import dumps
 
@@ -35,6 +37,8 @@ def report(
     console = open_console()
     with watched(folder, lambda text: typer.echo(text, err=as_json)) if watch else contextlib.nullcontext():
         results = _opened(folder)
+        recorded = (name for record in results.records for name in record.metrics)
+        results.columns = tuple(column.name for column in named(columns, registry().metrics.values(), recorded))
         paths, problems = write_reports(registry(), results, only.split(",") if only else ())
     said = list(dict.fromkeys([*results.problems, *problems]))
     if as_json:

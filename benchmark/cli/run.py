@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import dataset_names, method_names
-from benchmark.cli.output import print_logs, print_paths
+from benchmark.cli.output import Columns, print_logs, print_paths
 from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
     from benchmark.execution.options import Options
     from benchmark.plan.plan import Plan
     from benchmark.plugins.registry import Registry
+    from benchmark.report.columns import Column
     from benchmark.sweep.request import Request
     from benchmark.sweep.rerun import Rerun
     from benchmark.sweep.sweep import SweepOutcome
@@ -53,6 +54,7 @@ def run(
     validate_every: Annotated[
         str | None, typer.Option(help="Score the fit and the held-out views along each run, every so many steps or seconds: 100, 30s.")
     ] = None,
+    columns: Columns = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
     rerun: Annotated[
         str | None, typer.Option(help="Do finished runs again: changed (their code has changed since), all, or names of methods.")
@@ -66,8 +68,10 @@ def run(
 ) -> int:
     from benchmark.errors import collected_notes, note
     from benchmark.plugins.registry import registry
+    from benchmark.report.columns import named
     from benchmark.sweep.request import Request
 
+    shown = named(columns, registry().metrics.values())
     request = Request(
         methods=_listed(methods),
         datasets=_listed(datasets),
@@ -107,7 +111,7 @@ def run(
     from benchmark.live.server import served  # not for a list of runs
 
     with served(plan.output, request.serve, lambda text: open_console().print(escape(text), soft_wrap=True)):
-        return _sweep(registry(), request, plan, options, report=not no_report)
+        return _sweep(registry(), request, plan, options, shown, report=not no_report)
 
 
 def _listed(texts: list[str] | None) -> str | None:
@@ -141,7 +145,7 @@ def _list_runs(registry: Registry, plan: Plan, rerun: Rerun) -> int:
     return 0
 
 
-def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, *, report: bool) -> int:
+def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, shown: tuple[Column, ...], *, report: bool) -> int:
     from benchmark.records.results import Results
     from benchmark.report.board_tables import terminal
     from benchmark.report.console import summary_table
@@ -155,14 +159,16 @@ def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, *
     if summary.records:
         for board in terminal(boards(Results(plan.output))):
             console.print(board)
-        console.print(summary_table(summary.records))
+        console.print(summary_table(summary.records, shown))
     if summary.interrupted:
         _say_what_remains(console, plan, summary)
         return summary.exit_code
     code = summary.exit_code
     paths = [plan.output / "tables" / "runs.csv"]
     if report:
-        written, problems = write_reports(registry, Results(plan.output))
+        results = Results(plan.output)
+        results.columns = tuple(column.name for column in shown)
+        written, problems = write_reports(registry, results)
         paths += [path for path in written if path not in paths]
         for text in problems:
             console.print(escape(f"warning: {text}"), soft_wrap=True)

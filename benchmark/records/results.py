@@ -135,12 +135,14 @@ class Results:
     """A results folder: the latest record of every run, with its volume, truth and arrays. Reporters receive it.
 
     `folder` is the path, `records` the list of RunRecord, `suite` the declaration of the plan (tuning cases, baseline), `problems` the
-    files that could not be read.
+    files that could not be read, `columns` the names of the columns that tables for papers are to show; () leaves the choice to the
+    reporter.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.problems: list[str] = []  # files that could not be read, so far
+        self.columns: tuple[str, ...] = ()
         latest: dict[str, RunRecord] = {}
         for path in sorted(self.folder.glob("runs/*/attempt-*.json")):  # sorted: later attempts replace earlier ones
             record = read_record(path, self.problems)

@@ -13,6 +13,7 @@ from benchmark.storage.json_values import plain
 from benchmark.storage.visible import one_line_of
 
 NOISE = {"blur": "blur", "scatter": "scatter", "photons": "poisson", "electronic": "gaussian"}  # noise that each dataset parameter adds
+FRAME = "frame"  # dataset parameter that counts the frames of one sequence: tables show means over them
 LONGEST = 60  # [characters] of a value in a title
 MOST_TITLE = 200  # characters
 BUDGETS = {"budget_seconds": "s", "budget_steps": "steps", "budget_samples": "ray samples", "budget_projections": "projections"}
@@ -36,12 +37,16 @@ def case_words(dataset: str, size: int | str, views: int, added: str) -> str:
 
 
 def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
-    """Return the data of each run id by name, with the parameters that differ: 'phantom', 'phantom (arc=120)', 'my_scan'."""
+    """Return the data of each run id by name, with the parameters that differ: 'phantom', 'phantom (arc=120)', 'my_scan'.
+
+    The frames of a sequence have one name.
+    """
     records = list(records)
     known = {record.spec.case_key: record.case for record in records if record.case}
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in records:
-        name = subject(record.spec, record.case or known.get(record.spec.case_key, ""))
+        case = "" if FRAME in record.spec.dataset_params else record.case or known.get(record.spec.case_key, "")
+        name = subject(record.spec, case)
         groups.setdefault((name, grid_size(record), noise(record.spec)), []).append(record)
     found = {}
     for (name, *_), members in groups.items():
@@ -116,9 +121,12 @@ def _told_apart(
 
 
 def _cases(members: Sequence[RunRecord]) -> list[str]:
-    """Return the names of cases; an unloaded case counts as the one with the same parameters."""
+    """Return the names of cases, '' for frames; an unloaded case counts as the one with the same parameters."""
     known = {repr(_data_settings(member)): member.case for member in members if member.case}
-    return [member.case or known.get(repr(_data_settings(member))) or subject(member.spec) for member in members]
+    return [
+        "" if FRAME in member.spec.dataset_params else member.case or known.get(repr(_data_settings(member))) or subject(member.spec)
+        for member in members
+    ]
 
 
 def _bodies(members: Sequence[RunRecord]) -> list[str]:
@@ -149,6 +157,7 @@ def _parameters(members: Sequence[RunRecord]) -> list[str]:
     settings = [_data_settings(member) for member in members]
     crowded = _crowded(members)
     names = [name for name in settings[0] if all(name in values for values in settings) and (name != "path" or crowded)]
+    names = [name for name in names if name != FRAME]
     differing = [name for name in names if len({values[name] for values in settings}) > 1]
     return [", ".join(f"{name}={values[name]}" for name in differing) for values in settings]
 
@@ -158,21 +167,26 @@ def _chosen_views(members: Sequence[RunRecord]) -> list[str]:
     crowded = _crowded(members)
     chosen = [member.spec.dataset_params.get("views", 0) for member in members]
     return [
-        f"views={_short(views)}" if not isinstance(views, int) and number_of_views(member) in crowded else ""
+        f"views={_short(views)}" if not isinstance(views, int) and _place(member) in crowded else ""
         for member, views in zip(members, chosen, strict=True)
     ]
 
 
 def _digests(members: Sequence[RunRecord]) -> list[str]:
     crowded = _crowded(members)
-    return [f"data={member.spec.data_digest[:8]}" if number_of_views(member) in crowded else "" for member in members]
+    return [f"data={member.spec.data_digest[:8]}" if _place(member) in crowded else "" for member in members]
 
 
-def _crowded(members: Sequence[RunRecord]) -> set[int]:
-    """Return the numbers of views with more than one data set."""
-    found = {(number_of_views(member), member.spec.data_digest) for member in members if member.spec.data_digest}
-    counts = [count for count, _ in found]
-    return {count for count in counts if counts.count(count) > 1}
+def _crowded(members: Sequence[RunRecord]) -> set[tuple[int, Any]]:
+    """Return the places with more than one data set."""
+    found = {(_place(member), member.spec.data_digest) for member in members if member.spec.data_digest}
+    places = [place for place, _ in found]
+    return {place for place in places if places.count(place) > 1}
+
+
+def _place(record: RunRecord) -> tuple[int, Any]:
+    """Return what data of one name may differ in: the number of views, and the frame."""
+    return number_of_views(record), record.spec.dataset_params.get(FRAME)
 
 
 def grid_size(record: RunRecord) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
@@ -104,13 +104,13 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join(textwrap.wrap(text, width)) or text
 
 
-def plain_ticks(axes: Axes, values: Iterable[float]) -> None:
-    """Set ticks at exactly these values of a logarithmic x axis, as plain numbers, without those that would overlap."""
+def plain_ticks(axes: Axes, words: Mapping[float, str]) -> None:
+    """Set ticks at exactly these places of a logarithmic x axis, with their words, without those that would overlap."""
     kept: list[float] = []
-    for value in sorted(set(values)):
+    for value in sorted(words):
         if not kept or value / kept[-1] > 1.25:
             kept.append(value)
-    axes.set_xticks(kept, [f"{value:g}" for value in kept])
+    axes.set_xticks(kept, [words[value] for value in kept])
     axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
 
 

@@ -40,7 +40,7 @@ def chart(
 
 def _point(row: pd.Series, scores: list[Column]) -> dict[str, Any]:
     names = [*(score.name for score in scores), *(cost.name for cost in COSTS)]
-    return {"views": int(row["views"]), "runs": int(row["runs"]), **{name: _plain(row[name]) for name in names}}
+    return {"views": int(row["views"]), "runs": int(row["runs"]), **{name: _plain(row.get(name)) for name in names}}
 
 
 def _plain(value: Any) -> float | None:

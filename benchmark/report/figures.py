@@ -20,9 +20,10 @@ from benchmark.report.critical_difference import critical_difference
 from benchmark.report.images import ERROR_SHARE, UNITS, central_slices
 from benchmark.report.leaderboard import boards
 from benchmark.report.mosaics import Strip, projection_mosaic, slice_mosaic
+from benchmark.report.overall import SECTION, overall
 from benchmark.report.ranking import GROUP, method_order
 from benchmark.report.summary import labelled, section_title, sections, slug, summarise
-from benchmark.report.trends import costs, trends
+from benchmark.report.trends import PARETO, costs, trends
 from benchmark.storage.visible import one_line_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _CONVERGENCE = (
     "Volume PSNR of snapshots and training loss against method time; the clock is paused while the harness looks. "
     "A marker shows where a run ended. Losses of different methods are different quantities: compare shapes, not heights."
 )
-_COSTS = "Means over seeds; the number beside a marker is the number of training views. Up and to the left is better."
+_COSTS = f"Means over seeds. {PARETO}"
 _SLICES = (
     "Central slices and, below each, reconstruction minus truth. All share one grey window (0.1 to 99.9 percentile of the truth) "
     f"and one error window (± {ERROR_SHARE:.0%} of it). The number is the PSNR of the whole volume."
@@ -77,12 +78,15 @@ def _drafts(results: Results) -> Iterator[_Draft]:
     palette = Palette(table.loc[table["status"] == "ok", "label"])
     names = dict(zip(table["run_id"], table["label"], strict=True))
     means = dict(sections(summarise(table)))
-    for board in boards(results):
+    found = boards(results)
+    for board in found:
         figure = critical_difference(board, palette)
         if figure is not None:
             caption = _CRITICAL.format(metric=board.metric_words, cases=len(board.cases))
             where = f"critical-difference-{board_name(board).partition('-')[2]}"
             yield _Draft(board.title, where, f"Critical differences: {board.title}", caption, figure, shown=True)
+    for over in overall(found, palette):
+        yield _Draft(SECTION, over.name, over.title, over.caption, over.figure, shown=True)
     for key, part in table.groupby(GROUP, sort=True, dropna=False):
         section = section_title(*key)
         key = key if key[2] != "none" else key[:2]  # noise-free data need no label

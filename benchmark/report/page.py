@@ -23,6 +23,7 @@ from benchmark.report.columns import PROTOCOLS, Column, scores, words
 from benchmark.report.curves import mean_times, times_to_quality
 from benchmark.report.figures import one_per_label
 from benchmark.report.leaderboard import boards
+from benchmark.report.overall import SECTION
 from benchmark.report.provenance import cases, environment, methods
 from benchmark.report.published import side_by_side
 from benchmark.report.ranking import GROUP
@@ -109,6 +110,7 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
         facts=_facts(table),
         switches=_switches(known, table, tags),
         leaderboard=leaderboard,
+        overall=[_embedded(picture, results.folder) for picture in pictures if picture.section == SECTION],
         blocks=blocks,
         published=linked(published_sheet(beside), anchors, where="ours") if len(beside) else None,
         failures=_failures(results, names),

@@ -6,18 +6,18 @@ that is `deterministic` runs once, and its value counts for every seed of the ot
 than the scan.
 Rank: the places that a method can hold, such as '1' or '2-3', by paired differences over cases and seeds. Methods are ranked only where the
 difference is statistically significant; blank: not distinguishable from any other method.
-Bold: with several seeds, no other competitor is significantly better; with one, the highest number as shown. A lone method is never bold.
+Bold: with several seeds, no other competitor is significantly better; with one, the best number as shown. A lone method is never bold.
 """
 
 from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import pandas as pd
 
-from benchmark.report.columns import COLUMNS, RANKED, Column, shown
+from benchmark.report.columns import COLUMNS, Column, shown
 from benchmark.report.statistics import Difference, paired_difference, rank_ranges
 
 GROUP = ["dataset", "size", "noise"]  # runs of one table and one figure; methods are compared within one number of views of a group
@@ -87,20 +87,20 @@ class Ranking:
         seeds = self.good[self.good["case"].isin(set(part["case"]))] if label in self.deterministic else part
         return frozenset(zip(seeds["case"], seeds["seed"], strict=True))
 
-    def leaders(self, metric: str, decimals: int = 2) -> list[str]:
-        """Return the labels set in bold in the column of a metric."""
+    def leaders(self, metric: str, decimals: int = 2, better: int = 1) -> list[str]:
+        """Return the labels set in bold in the column of a metric; `better` is -1 if lower numbers are the better ones."""
         names = self.competitors(metric)
         if len(names) < 2:
             return []
         if set(names) <= set(self.repeated):
-            return [name for name in names if not self._beaten(name, names, metric, decimals)]
+            return [name for name in names[::better] if not self._beaten(name, names[::better], metric, decimals, better)]
         means = self.good.groupby("label")[metric].mean()
-        numbers = {name: float(shown(means[name], decimals)) for name in names}
+        numbers = {name: better * float(shown(means[name], decimals)) for name in names}
         return [name for name in names if numbers[name] == max(numbers.values())]
 
-    def _beaten(self, name: str, names: list[str], metric: str, decimals: int) -> bool:
+    def _beaten(self, name: str, names: list[str], metric: str, decimals: int, better: int) -> bool:
         gaps = (self.significant(other, name, metric, decimals) for other in names if other != name)  # the likely ones first
-        return any(gap is not None and gap.mean > 0 for gap in gaps)
+        return any(gap is not None and better * gap.mean > 0 for gap in gaps)
 
 
 def _text(places: tuple[int, int] | None) -> str:
@@ -109,22 +109,25 @@ def _text(places: tuple[int, int] | None) -> str:
     return str(places[0]) if places[0] == places[1] else f"{places[0]}-{places[1]}"
 
 
-def ranked(summary: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Put a summary in order and add `rank`, `competes` (by the column that orders) and, for each of RANKED, `*_leads`.
+def ranked(summary: pd.DataFrame, table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """Put a summary in order and add `rank`, `competes` (by the column that orders) and, for each of `columns` by which a method can be
+    better, `*_leads`.
 
     `table` is the frame of all runs, with `label`; the summary has one row per GROUP, `views` and `method`.
     """
     ranks: dict[Hashable, str] = {}
     competitors: set[Hashable] = set()
     leaders: set[Hashable] = set()
+    columns = [column for column in columns if column.better]
     for key, runs in table[(table["status"] == "ok") & (table["pretrained"] == "")].groupby([*GROUP, "views"], dropna=False):
         ranking = Ranking(runs)
         first = next((name for name in ORDERED_BY if runs[name].notna().any()), ORDERED_BY[-1])
         ranks.update({(*key, label): rank for label, rank in ranking.ranks(first, DECIMALS[first]).items()})
         competitors.update((*key, label) for label in ranking.competitors(first))
-        leaders.update((*key, label, name) for name in RANKED for label in ranking.leaders(name, DECIMALS[name]))
+        for column in columns:
+            leaders.update((*key, label, column.name) for label in ranking.leaders(column.name, column.decimals, column.better))
     rows = list(summary[[*GROUP, "views", "method"]].itertuples(index=False, name=None))
-    leads = {f"{name}_leads": [(*row, name) in leaders for row in rows] for name in RANKED}
+    leads = {f"{column.name}_leads": [(*row, column.name) in leaders for row in rows] for column in columns}
     known = summary.assign(rank=[ranks.get(row, "") for row in rows], competes=[row in competitors for row in rows], **leads)
     return ordered(known, [*GROUP, "views"])
 
@@ -145,4 +148,4 @@ def method_order(part: pd.DataFrame) -> list[str]:
 
 def leads(row: pd.Series, column: Column) -> bool:
     """Return True if a number of a summary is set in bold."""
-    return column.ranked and bool(row[f"{column.name}_leads"])
+    return bool(row.get(f"{column.name}_leads", False))

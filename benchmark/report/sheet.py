@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.records.frame import COST, METRICS
-from benchmark.report.columns import COSTS, STRICT, Column, shown
+from benchmark.report.columns import COSTS, STRICT, Column, filled, shown
 from benchmark.report.ranking import leads
 from benchmark.report.summary import cell, counted, has_notes, has_pretrained, has_ranks
 
@@ -21,11 +21,11 @@ RUN_COLUMNS = ("case", "label", "size", "noise", "views", "seed", "status", *MET
 
 def summary_sheet(part: pd.DataFrame, scores: Iterable[Column]) -> dict[str, Any]:
     """Return one section of a summary, with a column for every score of every protocol; at first only the strict one shows."""
-    known = [*(score for score in scores if score.name in part and part[score.name].notna().any()), *COSTS]
+    known = filled((*scores, *COSTS), part)
     ranks, fitted, notes = has_ranks(part), has_pretrained(part), has_notes(part)
     heads = [head("Views"), head("Method", word=True), *([head("Pretrained", word=True)] if fitted else [])]
     heads += [head("Rank", word=True, width="narrow")] if ranks else []
-    heads += [head(_heading(column), kind=column.kind, metric=column.metric, protocol=column.protocol) for column in known]
+    heads += [head(column.title, kind=column.kind, metric=column.metric, protocol=column.protocol) for column in known]
     heads += [head("Runs"), *([head("Note", word=True, width="wide")] if notes else [])]
     rows = []
     for _, row in part.iterrows():
@@ -128,10 +128,6 @@ def number(value: float | None, decimals: int, *, text: str | None = None, bold:
 def word(text: str) -> dict[str, Any]:
     """Return a cell that sorts by its text."""
     return {"text": text, "sort": None, "bold": False}
-
-
-def _heading(column: Column) -> str:
-    return column.heading if column.protocol in ("", STRICT) else f"{column.heading}, {column.protocol}"
 
 
 def _decimals(name: str) -> int:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from benchmark.records.frame import COST, IDENTITY, METRICS, frame
+from benchmark.records.frame import COST as SPENT
+from benchmark.records.frame import IDENTITY, METRICS, frame
 from benchmark.records.record import RunRecord
 from benchmark.records.titles import BUDGETS, dataset_names, labels
-from benchmark.report.columns import RANKED, Column, shown
+from benchmark.report.columns import COMPARED, COST, COSTS, WORK, Column, filled, shown
 from benchmark.report.ranking import GROUP, ranked
 from benchmark.report.statistics import Interval, mean_interval
 
@@ -27,12 +28,14 @@ def labelled(records: Iterable[RunRecord]) -> pd.DataFrame:
 
 def metric_columns(table: pd.DataFrame) -> list[str]:
     """Return every metric of a frame: the strict ones first, then all others by name."""
-    known = {*IDENTITY, *COST, *METRICS, "run_id", "label"}
+    known = {*IDENTITY, *SPENT, *METRICS, "run_id", "label"}
     return [*METRICS, *(name for name in table.columns if name not in known)]
 
 
-def summarise(table: pd.DataFrame) -> pd.DataFrame:
+def summarise(table: pd.DataFrame, columns: Sequence[Column] = ()) -> pd.DataFrame:
     """Return one row per dataset, size, noise, number of views and label, ordered and compared by the rule of `ranking`.
+
+    Scores among `columns` get intervals and are compared, too, beside those that always are (COMPARED, where the table has them).
 
     Means are over the runs that are 'ok'; `runs` counts those, `planned` all of them, `cases` and `seeds` what they span.
     `*_sd` is the standard deviation over the runs, `*_half` half the 95% interval of the mean over seeds (empty for one seed, and
@@ -41,7 +44,9 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     ('1', '2-3', or nothing), `*_leads` whether the number is set in bold. `budget` says what each run could use ('300 s', '' for no
     limit). A row without any finished run has its reason in `note` and no numbers.
     """
-    values = [*metric_columns(table), "seconds", "cpu_seconds", "peak_memory_mb"]
+    compared = compared_columns(table, columns)
+    scored = [column.name for column in compared]
+    values = [*metric_columns(table), *(cost.name for cost in (*COSTS, *WORK) if cost.name in table)]
     rows = []
     for key, runs in table.groupby([*GROUP, "views", "label"], sort=False, dropna=False):
         good = runs[runs["status"] == "ok"]
@@ -49,19 +54,24 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         row.update(status="ok" if len(good) else runs["status"].iloc[0], runs=len(good), planned=len(runs))
         row.update(cases=good["case"].nunique(), seeds=good["seed"].nunique(), note=_note(runs))
         row.update(budget=budget_words(runs.iloc[0]))
-        row.update({name: good[name].mean() for name in values})
-        for name in RANKED:
+        row.update({name: pd.to_numeric(good[name]).mean() for name in values})
+        for name in scored:
             known = good.dropna(subset=[name])
             interval = seed_interval(known, name)
             whole = interval is not None and interval.count * known["case"].nunique() == len(known)  # else of other runs than the mean
             row.update({f"{name}_sd": good[name].std(), f"{name}_half": interval.half if interval is not None and whole else None})
         rows.append(row)
     heads = [*GROUP, "views", "method", "pretrained", "status", "runs", "planned", "cases", "seeds", "note", "budget"]
-    columns = [*heads, *values, *(f"{name}_{what}" for what in ("sd", "half") for name in RANKED)]
-    summary = pd.DataFrame(rows, columns=columns)
-    for name in RANKED:
+    names = [*heads, *values, *(f"{name}_{what}" for what in ("sd", "half") for name in scored)]
+    summary = pd.DataFrame(rows, columns=names)
+    for name in scored:
         summary[f"{name}_half"] = pd.to_numeric(summary[f"{name}_half"]).astype(float)
-    return ranked(summary, table)
+    return ranked(summary, table, compared)
+
+
+def compared_columns(table: pd.DataFrame, columns: Sequence[Column] = ()) -> tuple[Column, ...]:
+    """Return the scores of a frame of runs that get intervals: COMPARED, then those among `columns`."""
+    return tuple(dict.fromkeys(column for column in (*COMPARED, *columns) if column.kind != COST and column.name in table))
 
 
 def seed_interval(good: pd.DataFrame, metric: str) -> Interval | None:
@@ -153,8 +163,9 @@ def _repetitions(part: pd.DataFrame) -> str:
     allowed = "" if budgets == [""] else f" Each run could use {budgets[0]}." if len(budgets) == 1 else " The budgets differ: see runs.csv."
     if seeds == [1]:
         alike = good.loc[good["pretrained"] == "", "competes"].all()
-        bold = f" Bold: the highest number{'' if alike else ' of methods with the same cases and seeds'}."
-        compared = part[[f"{name}_leads" for name in RANKED]].any(axis=None)  # not a lone method
+        best = "best" if any(column.better < 0 for column in filled(COMPARED, good)) else "highest"
+        bold = f" Bold: the {best} number{'' if alike else ' of methods with the same cases and seeds'}."
+        compared = part.filter(regex="_leads$").any(axis=None)  # not a lone method
         return f"One seed: no intervals and no ranks.{bold if compared else ''}{allowed}"
     count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.errors import note
 from benchmark.report import board_tables
-from benchmark.report.columns import COLUMNS
+from benchmark.report.columns import KINDS, PAPER, Column, chosen, filled
 from benchmark.report.curves import curves, times_to_quality
 from benchmark.report.leaderboard import COLUMNS as BOARD_COLUMNS
 from benchmark.report.leaderboard import PAIR_COLUMNS, boards, joined
 from benchmark.report.published import markdown as quoted
 from benchmark.report.published import side_by_side
-from benchmark.report.ranking import leads
-from benchmark.report.summary import cell, counted, has_notes, has_pretrained, has_ranks, labelled, remark, sections, summarise
+from benchmark.report.ranking import GROUP, leads
+from benchmark.report.summary import (
+    cell,
+    counted,
+    has_notes,
+    has_pretrained,
+    has_ranks,
+    labelled,
+    metric_columns,
+    remark,
+    section_title,
+    sections,
+    slug,
+    summarise,
+)
 from benchmark.report.tex import escape
 from benchmark.report.tex import numbers as tex_numbers
 from benchmark.storage import atomic
@@ -23,21 +39,32 @@ from benchmark.storage.visible import csv_text, one_line_of
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
+
+MOST_NARROW = 4  # columns of numbers in a LaTeX table that is as wide as a column of text
 NEEDS = "% needs \\usepackage{booktabs}; letters beyond Latin ones need XeLaTeX or LuaLaTeX"
 
 
 def write_tables(results: Results) -> list[Path]:
     """Write runs.csv, summary.csv, .md and .tex, curves.csv, time_to_quality.csv; for several cases leaderboard.csv and pairs.csv, and
-    published.csv if there are published numbers to compare, into tables/; return the files. Raise StorageError if one cannot be written.
+    published.csv if there are published numbers to compare, into tables/; return the files. Of each data summary.md and .tex show
+    `results.columns`, or PAPER without any. Raise StorageError if a file cannot be written, InputError for a column that neither a
+    registered metric nor a record has.
     """
-    summary, beside, found = summarise(labelled(results.records)), side_by_side(results), boards(results)
+    from benchmark.plugins.registry import registry
+
+    table, beside, found = labelled(results.records), side_by_side(results), boards(results)
+    columns = chosen(results.columns, registry().metrics.values(), metric_columns(table)) or PAPER
+    summary = summarise(table, columns)
+    for column in columns if results.columns else ():
+        if not filled([column], summary):
+            note(f"no run has a {column.name}: summary.md and summary.tex leave the column out")
     folder = results.folder / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "runs.csv": csv_text(results.frame()),
         "summary.csv": csv_text(summary),
-        "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary), quoted(beside)])),
-        "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary)])),
+        "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary, columns), quoted(beside)])),
+        "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary, columns)])) + "\n",
         "curves.csv": csv_text(curves(results)),
         "time_to_quality.csv": csv_text(times_to_quality(results)),
     }
@@ -55,18 +82,18 @@ def write_tables(results: Results) -> list[Path]:
     return [folder / name for name in texts]
 
 
-def markdown(summary: pd.DataFrame) -> str:
-    """Return one Markdown table per dataset, size and noise; the best of each number of views in bold."""
+def markdown(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
+    """Return one Markdown table per dataset, size and noise, with those of `columns` that have a value; the best numbers in bold."""
     if summary.empty:
         return "No runs yet.\n"
     blocks = []
     for title, part in sections(summary):
-        notes, ranks, fitted = has_notes(part), has_ranks(part), has_pretrained(part)
+        notes, ranks, fitted, known = has_notes(part), has_ranks(part), has_pretrained(part), filled(columns, part)
         place = [*(["Pretrained"] if fitted else []), *(["Rank"] if ranks else [])]
-        heads = ["Views", "Method", *place, *(column.heading for column in COLUMNS), "Runs", *(["Note"] if notes else [])]
+        heads = ["Views", "Method", *place, *(column.title for column in known), "Runs", *(["Note"] if notes else [])]
         lines = [heads, ["---:", "---", *["---:"] * (len(heads) - 2 - notes), *(["---"] if notes else [])]]
         for _, row in part.iterrows():
-            numbers = [f"**{cell(row, c)}**" if leads(row, c) else cell(row, c) for c in COLUMNS]
+            numbers = [f"**{cell(row, c)}**" if leads(row, c) else cell(row, c) for c in known]
             place = [*([row["pretrained"]] if fitted else []), *([row["rank"]] if ranks else [])]
             lines.append([str(row["views"]), row["method"], *place, *numbers, counted(row), *([row["note"]] if notes else [])])
         table = "\n".join("| " + " | ".join(_markdown(text) for text in line) + " |" for line in lines)
@@ -78,32 +105,56 @@ def _markdown(text: str) -> str:
     return one_line_of(text).replace("|", "\\|").replace("<", "&lt;")
 
 
-def latex(summary: pd.DataFrame) -> str:
-    """Return one booktabs table per dataset, size and noise; the best of each number of views in bold. Needs \\usepackage{booktabs}."""
-    blocks = []
-    for title, part in sections(summary):
-        ranks = has_ranks(part)
-        heads = " & ".join(escape(heading) for heading in [*(["Rank"] if ranks else []), *(column.heading for column in COLUMNS)])
-        lines = [
-            r"\begin{table}",
-            r"  \centering",
-            f"  \\caption{{{tex_numbers(escape('. '.join(filter(None, [title, remark(part)]))))}}}",
-            f"  \\begin{{tabular}}{{rl{'r' * (len(COLUMNS) + ranks)}}}",
-            r"    \toprule",
-            f"    Views & Method & {heads} \\\\",
-        ]
-        for views, rows in part.groupby("views", sort=False):
-            lines.append(r"    \midrule")
-            for _, row in rows.iterrows():
-                lines.append(f"    {views} & {escape(row['method'])} & {_latex_cells(row, ranks)} \\\\")
-        lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}", ""]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
+def latex(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
+    """Return the tables of `markdown` for LaTeX, each with caption and label and notes; as wide as the page if it has many columns."""
+    return "\n\n".join(
+        _latex_table(section_title(*key), slug(*(value for value in key if value != "none")), part, columns)
+        for key, part in summary.groupby(GROUP, sort=False, dropna=False)
+    )
 
 
-def _latex_cells(row: pd.Series, ranks: bool) -> str:
+def _latex_table(title: str, name: str, part: pd.DataFrame, columns: Sequence[Column]) -> str:
+    ranks, known = has_ranks(part), filled(columns, part)
+    kind = "table*" if len(known) > MOST_NARROW else "table"
+    marks = {
+        note: chr(ord("a") + place) if place < 26 else str(place) for place, note in enumerate(filter(None, dict.fromkeys(part["note"])))
+    }
+    lines = [
+        f"\\begin{{{kind}}}",
+        r"  \centering\small\setlength{\tabcolsep}{4pt}\setlength{\belowcaptionskip}{4pt}",
+        f"  \\caption[{{{escape(title)}}}]{{{tex_numbers(escape('. '.join(filter(None, [title, remark(part)]))))}}}",
+        f"  \\label{{tab:{name}}}",
+        f"  \\begin{{tabular}}{{rl{'c' * ranks}{'r' * len(known)}}}",
+        r"    \toprule",
+        *_latex_heads(["Views", "Method", *(["Rank"] if ranks else [])], known),
+    ]
+    for views, rows in part.groupby("views", sort=False):
+        lines.append(r"    \midrule")
+        for _, row in rows.iterrows():
+            mark = f"\\textsuperscript{{{marks[row['note']]}}}" if row["note"] else ""
+            cells = [str(views), escape(row["method"]) + mark, *_latex_cells(row, ranks, known)]
+            lines.append(f"    {' & '.join(cells)} \\\\")
+    lines += [r"    \bottomrule", r"  \end{tabular}"]
+    notes = [f"\\textsuperscript{{{mark}}} {escape(note)}" for note, mark in marks.items()]
+    lines += [f"  \\par\\smallskip\\parbox{{\\linewidth}}{{\\raggedright\\footnotesize {' '.join(notes)}}}"] if notes else []
+    return "\n".join([*lines, f"\\end{{{kind}}}"])
+
+
+def _latex_heads(first: list[str], known: Sequence[Column]) -> list[str]:
+    """Return two rows: the scored quantities, each over its columns, and the scores."""
+    groups = [(kind, len(list(members))) for kind, members in itertools.groupby(column.kind for column in known)]
+    cells, rules, place = [""] * len(first), [], len(first) + 1
+    for kind, count in groups:
+        cells.append(f"\\multicolumn{{{count}}}{{c}}{{{KINDS.get(kind, '')}}}")
+        rules += [f"\\cmidrule(lr){{{place}-{place + count - 1}}}"] if kind in KINDS else []
+        place += count
+    above = [f"    {' & '.join(cells)} \\\\", f"    {' '.join(rules)}"] if rules else []
+    return [*above, f"    {' & '.join([*first, *(escape(column.short) for column in known)])} \\\\"]
+
+
+def _latex_cells(row: pd.Series, ranks: bool, known: Sequence[Column]) -> list[str]:
     if row["status"] != "ok":
-        return f"\\multicolumn{{{len(COLUMNS) + ranks}}}{{l}}{{{escape(row['note'])}}}"
-    texts = [tex_numbers(cell(row, column)) for column in COLUMNS]
-    cells = [rf"\textbf{{{text}}}" if leads(row, column) else text for text, column in zip(texts, COLUMNS, strict=True)]
-    return " & ".join([*([row["rank"].replace("-", "--")] if ranks else []), *cells])
+        return [f"\\multicolumn{{{len(known) + ranks}}}{{c}}{{{row['status']}}}"] if len(known) + ranks else []
+    texts = [tex_numbers(cell(row, column)) for column in known]
+    cells = [rf"\textbf{{{text}}}" if leads(row, column) else text for text, column in zip(texts, known, strict=True)]
+    return [*([row["rank"].replace("-", "--")] if ranks else []), *cells]
