@@ -51,6 +51,8 @@ def read(path: Path) -> None:
         read_description(path.parent)
     elif kind == ".yaml":
         read_yaml(path)
+    elif kind == ".raw":
+        read_volume_file(path.with_suffix(".mhd"))
     elif kind in (".dcm", ".nii", ".gz", ".nrrd", ".mha", ".mhd", ".nhdr"):
         read_volume_file(path)
     else:

@@ -44,7 +44,7 @@ def dicom(path: Path, frames: int, syntax: str) -> None:
 
     data = pydicom.dataset.FileDataset(str(path), {}, file_meta=pydicom.dataset.FileMetaDataset(), preamble=bytes(128))
     data.file_meta.MediaStorageSOPClassUID, data.file_meta.TransferSyntaxUID = CTImageStorage, pydicom.uid.UID(syntax)
-    data.SOPClassUID, data.SOPInstanceUID, data.SeriesInstanceUID, data.Modality = CTImageStorage, generate_uid(), "1.2.3", "CT"
+    data.SOPClassUID, data.SOPInstanceUID, data.SeriesInstanceUID, data.Modality = CTImageStorage, generate_uid(), generate_uid(), "CT"
     data.Rows, data.Columns, data.NumberOfFrames, data.BitsAllocated, data.BitsStored, data.HighBit = 7, 8, frames, 16, 16, 15
     data.SamplesPerPixel, data.PixelRepresentation, data.PhotometricInterpretation = 1, 0, "MONOCHROME2"
     data.PixelSpacing, data.SliceThickness = [1, 1], 1
@@ -99,7 +99,7 @@ def originals(folder: Path) -> None:
     )
     (folder / "scan.yaml").write_text(
         "projections: {file: a.tif}\ngeometry:\n  source_to_origin: 100\n  source_to_detector: 150\n  detector_pitch: [1, 1]\n"
-        "  angles: {start: 0, step: 60, unit: deg}\nvolume: {shape: [8, 8, 8], spacing: 1}\n"
+        "angles: {first: 0, step: 60}\nvolume: {shape: [8, 8, 8], extent: [8, 8, 8]}\n"
     )
 
 
@@ -109,6 +109,18 @@ def readings(folder: Path, begin: int, count: int) -> str:
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def test_undamaged_files_are_read(tmp_path: Path) -> None:
+    """Else damage would show nothing."""
+    from fuzz_readers import read
+
+    originals(tmp_path)
+    for path in sorted(tmp_path.iterdir()):
+        try:
+            read(path)
+        except InputError as error:
+            raise AssertionError(path.name) from error
 
 
 def test_no_damaged_input_file_is_more_than_an_error(tmp_path: Path) -> None:
