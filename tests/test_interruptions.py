@@ -378,4 +378,4 @@ def test_a_clock_that_jumps_changes_no_duration_and_no_order(tmp_path, monkeypat
 def test_a_volume_is_what_its_record_says(tmp_path):
     record = sweep(tmp_path, "grey").records[0]
     assert record.volume_digest == volume_digest(np.full((8, 8, 8), 0.01, np.float32))
-    assert record.schema_version == 3 and record.metric_versions["volume_psnr"] == 1
+    assert record.schema_version == 4 and record.metric_versions["volume_psnr"] == 1

@@ -250,7 +250,8 @@ def test_a_method_gets_the_scan_of_a_case_and_nothing_else() -> None:
 
 def test_reconstruct_says_why_there_is_no_volume() -> None:
     case = benchmark.load_case("ball", size=8, views=5)
-    with pytest.raises(benchmark.RunFailed, match=r"^bad: ValueError: this method is broken \(tiny_plugin\.py:\d+ in bad\)\n(.|\n)*last words") as failed:
+    reason = r"^bad: ValueError: this method is broken \(tiny_plugin\.py:\d+ in bad\)\n(.|\n)*last words"
+    with pytest.raises(benchmark.RunFailed, match=reason) as failed:
         benchmark.reconstruct(BAD, case, progress=False)
     assert failed.value.record.status == "failed"
     maxima = benchmark.Scan(case.scan.projections, case.scan.geometry, composite="max")
