@@ -120,6 +120,8 @@ def main() -> None:
             output.write(f"{last} died of signal {status & 127}\n")
             stop = last + 1
         next_one = stop
+        print(f"up to {next_one}, at most {most} MiB", file=sys.stderr, flush=True)
+        output.flush()
     output.write(f"{end - begin} read, at most {most} MiB\n")
 
 

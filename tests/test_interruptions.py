@@ -17,6 +17,7 @@ from pathlib import Path
 import forks
 import numpy as np
 import pytest
+from fuzz import tries
 from tiny import Watcher, sweep
 
 from benchmark.audit.verify import verify_files
@@ -133,7 +134,7 @@ def test_killed_at_random_moments_and_resumed(processes, tmp_path):
 @pytest.mark.parametrize("together", [1, 2])
 def test_killed_at_hundreds_of_random_moments_and_resumed(processes, tmp_path, together):
     longest = undisturbed(processes, tmp_path / "usual") / 2
-    done, seeds = kill_often(processes, tmp_path / "out", 300 // together, longest, together)
+    done, seeds = kill_often(processes, tmp_path / "out", tries(300, 1000) // together, longest, together)
     assert len(set(done)) > 20  # the kills did fall into the middle of work
     resume(processes, tmp_path / "out", seeds)
 
