@@ -99,3 +99,6 @@ def test_the_page_shows_them(tmp_path, monkeypatch):
         and "Score against time and memory over all cases" in text
     )
     assert (tmp_path / "figures" / "costs-overall-6.png").stat().st_size > 0
+    section = text[text.index('id="leaderboard"') : text.index('id="part-1"')]
+    assert "Figures for papers (3," in section  # two over all cases, and the critical differences
+    assert section.count('<a href="figures/critical-difference-10-views-6.png">') == 2  # the picture, and in the list
