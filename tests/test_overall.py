@@ -97,6 +97,9 @@ def test_the_page_shows_them(tmp_path, monkeypatch):
     text = page(results, figures.write_figures(results))
     assert "<h3>Score against views: 3 cases, 6 voxels, no added noise</h3>" in text and 'href="figures/costs-overall-6.png"' in text
     assert (tmp_path / "figures" / "costs-overall-6.png").stat().st_size > 0
+    section = text[text.index('id="leaderboard"') : text.index('id="part-1"')]
+    assert "Figures for papers (3," in section  # two over all cases, and the critical differences
+    assert section.count('<a href="figures/critical-difference-10-views-6.png">') == 2  # the picture, and in the list
 
 
 def test_tables_with_a_leaderboard_compile(tmp_path):
