@@ -9,6 +9,7 @@ import locale
 import logging
 import os
 import random
+import resource
 import signal
 import sys
 import threading
@@ -180,6 +181,32 @@ def _set_loggers(value: tuple[Any, ...]) -> None:
     own.setLevel(own_level)
 
 
+def _limits() -> dict[str, tuple[int, int]]:
+    """Return the limits that child processes inherit, soft and hard."""
+    return {name: resource.getrlimit(getattr(resource, name)) for name in _LIMITS}
+
+
+def _set_limits(before: dict[str, tuple[int, int]]) -> None:
+    """Restore the soft limits as far as the hard ones allow."""
+    for name, (soft, _) in before.items():
+        now, hard = resource.getrlimit(getattr(resource, name))
+        wanted = soft if hard == resource.RLIM_INFINITY else hard if soft == resource.RLIM_INFINITY else min(soft, hard)
+        if now != wanted:
+            resource.setrlimit(getattr(resource, name), (wanted, hard))
+
+
+def _processors() -> set[int] | None:
+    """Return the processors that this thread and its child processes may use; None where an OpenMP runtime was told to choose them."""
+    if not hasattr(os, "sched_getaffinity") or any(name in os.environ for name in _BINDING):
+        return None
+    return os.sched_getaffinity(0)
+
+
+def _set_processors(processors: set[int] | None) -> None:
+    if processors is not None:
+        os.sched_setaffinity(0, processors)
+
+
 def _signal_handlers() -> dict[Any, Any]:
     return {number: signal.getsignal(number) for number in _SIGNALS}
 
@@ -218,6 +245,8 @@ def _libm() -> Any:
 
 
 _LIBM = _libm()
+_LIMITS = ("RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_STACK")
+_BINDING = ("OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
 _SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}) if hasattr(signal, "SIGKILL") else []
 _PYTHON = (
     Setting("numpy's error state", np.geterr, lambda value: np.seterr(**value)),
@@ -235,6 +264,8 @@ _PYTHON = (
     Setting("the loggers", _loggers, _set_loggers),
     Setting("garbage collection", lambda: (gc.isenabled(), gc.get_threshold()), _set_garbage_collection),
     Setting("the order of sys.path", _path, _set_path, grave=False),
+    Setting("the limits of resources", _limits, _set_limits, grave=False),
+    Setting("the processors in use", _processors, _set_processors, grave=False),
     Setting("the environment", lambda: dict(os.environ), _set_environment, grave=False),
 )
 _MAIN = (
@@ -256,6 +287,7 @@ def _torch() -> Iterator[Setting]:
     yield Setting("torch's default device", _torch_device, _set_torch_device, shown=True)
     yield Setting("torch's number of threads", torch.get_num_threads, torch.set_num_threads, shown=True)
     yield Setting("torch's gradients", torch.is_grad_enabled, torch.set_grad_enabled, shown=True)
+    yield Setting("torch's automatic precision", _autocast, _set_autocast)
     yield Setting("torch's deterministic mode", _torch_deterministic, _set_torch_deterministic)
     precision = (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
     yield Setting("torch's precision of products", *precision, shown=True)
@@ -269,6 +301,17 @@ def _torch_device() -> str:
 
 def _set_torch_device(device: str) -> None:
     sys.modules["torch"].set_default_device(None if device == "cpu" else device)
+
+
+def _autocast() -> tuple[bool, Any]:
+    torch = sys.modules["torch"]
+    return torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+
+def _set_autocast(value: tuple[bool, Any]) -> None:
+    torch = sys.modules["torch"]
+    torch.set_autocast_enabled("cpu", value[0])
+    torch.set_autocast_dtype("cpu", value[1])
 
 
 def _torch_deterministic() -> tuple[bool, bool]:
@@ -309,4 +352,16 @@ def _multiprocessing() -> Iterator[Setting]:
         yield Setting("the start method of multiprocessing", lambda: context(allow_none=True), write, shown=True)
 
 
-_LIBRARIES: dict[str, Callable[[], Iterator[Setting]]] = {"torch": _torch, "matplotlib": _matplotlib, "multiprocessing": _multiprocessing}
+def _socket() -> Iterator[Setting]:
+    module = sys.modules["socket"]
+    if hasattr(module, "setdefaulttimeout"):
+        yield Setting("the time-out of sockets", module.getdefaulttimeout, module.setdefaulttimeout, shown=True)
+
+
+_LIBRARIES: dict[str, Callable[[], Iterator[Setting]]] = {
+    "torch": _torch,
+    "matplotlib": _matplotlib,
+    "multiprocessing": _multiprocessing,
+    "socket": _socket,
+}
+UNTOUCHED: State = {"the start method of multiprocessing": None, "the time-out of sockets": None}  # right after the import

@@ -14,6 +14,7 @@ from benchmark.plugins.isolation import call
 from benchmark.plugins.specs import MetricSpec
 from benchmark.scan.case import Case
 from benchmark.scan.scan import Scan
+from benchmark.storage import mapped
 
 PREFIXES = {"volume": ("volume",), "projection": ("projection", "fit")}  # kind of a metric -> prefixes of its columns
 
@@ -80,6 +81,7 @@ class Scorer:
         more: Mapping[str, Any] | None = None,
     ) -> None:
         known = {**self.case.facts, "geometry": scan.geometry, **(more or {})}
+        found, true = mapped.read_only(found), mapped.read_only(true)  # of every metric: one that writes would change the others' scores
         for metric in self.metrics:
             if prefix not in PREFIXES[metric.kind] or not set(metric.needs) <= set(known):
                 continue
@@ -87,7 +89,7 @@ class Scorer:
             try:
                 value = call(metric.target, found, true, **{need: known[need] for need in metric.needs})  # None: does not apply here
                 values[name] = None if value is None else float(value)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 values[name] = None
                 problems.append(f"metric {name}: {type(error).__name__}: {error}")
 
@@ -96,5 +98,7 @@ class Scorer:
         metric = next((metric for metric in self.metrics if (metric.kind, metric.name) == ("volume", "psnr")), None)
         if metric is None or self.case.truth is None:
             return None
-        value = call(metric.target, self._scored(volume), self._scored(self.case.truth))  # None: a constant truth has no range
+        value = call(
+            metric.target, *map(mapped.read_only, (self._scored(volume), self._scored(self.case.truth)))
+        )  # None: a constant truth has no range
         return None if value is None else float(value)

@@ -41,7 +41,7 @@ def isolated() -> Iterator[list[Change]]:
         _own.depth = depth
         with _lock:
             _open.pop(next(place for place, state in enumerate(_open) if state is before))
-            changes += global_state.restore(before, {"the start method of multiprocessing": None, **unloaded})
+            changes += global_state.restore(before, {**global_state.UNTOUCHED, **unloaded})
 
 
 def call(target: Target, *values: Any, **named: Any) -> Any:

@@ -34,6 +34,13 @@ def is_read_only_file(array: np.ndarray) -> bool:
     return found is not None and memoryview(found).readonly
 
 
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view of an array through which nothing can be written."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
 def release(array: np.ndarray) -> None:
     """Drop a mapped file's pages from this process's memory; they are read again on demand."""
     found = file_map(array)
