@@ -6,7 +6,9 @@ import contextlib
 import http.client
 import json
 import math
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -222,6 +224,44 @@ def test_watching_a_folder_without_a_sweep_writes_the_report_once(capsys, tmp_pa
     with watched(tmp_path, lambda text: print(text)):
         pass
     assert capsys.readouterr().out == f"No sweep is under way in {tmp_path}.\n" and not (tmp_path / "now.js").exists()
+
+
+def live_page(folder: Path) -> bool:
+    return (folder / "now.js").exists() and (folder / "report.html").exists() and 'id="now"' in (folder / "report.html").read_text()
+
+
+def test_stopped_a_watcher_first_writes_the_whole_report(tmp_path):
+    synthetic.fill(tmp_path, views=(10,), methods=("fdk",), shape=(8, 9, 10))
+    said: list[str] = []
+    with Claims(tmp_path):  # a sweep is alive
+
+        def stop() -> None:
+            until(lambda: live_page(tmp_path))
+            os.kill(os.getpid(), signal.SIGINT)
+
+        stopper = threading.Thread(target=stop)
+        stopper.start()
+        with pytest.raises(KeyboardInterrupt), watched(tmp_path, said.append):
+            write_page(Results(tmp_path), [])
+        stopper.join()
+    assert said[1].startswith("Stopping. First, the whole report is written")
+    assert 'id="now"' not in (tmp_path / "report.html").read_text() and not (tmp_path / "now.js").exists()
+
+
+@pytest.mark.slow  # the command twice, with all figures
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_watching_command_that_is_ended_leaves_the_whole_report(tmp_path, number):
+    synthetic.fill(tmp_path, views=(10,), methods=("fdk",), shape=(8, 9, 10))
+    with Claims(tmp_path):
+        words = [sys.executable, "-m", "benchmark", "report", str(tmp_path), "--watch"]
+        with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+            until(lambda: live_page(tmp_path))
+            command.send_signal(number)
+            out, err = command.communicate()
+        if number != signal.SIGKILL:
+            assert command.returncode == 130 and err.strip() == "Stopped." and "Ctrl-C again leaves it out" in out
+        until(lambda: 'id="now"' not in (tmp_path / "report.html").read_text())  # by another process, after SIGKILL
+        assert not (tmp_path / "now.js").exists() and (tmp_path / "tables" / "summary.md").exists()
 
 
 def test_a_page_that_cannot_be_made_leaves_the_last_one(tmp_path, monkeypatch):

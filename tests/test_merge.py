@@ -98,6 +98,28 @@ def test_older_results_that_come_later_do_not_replace_newer_ones(tmp_path):
     assert merge([tmp_path / "old"], tmp_path / "out").attempts == 0
 
 
+def test_a_clock_that_was_set_back_changes_no_order(tmp_path):
+    another(tmp_path / "a", 1, NEW)
+    another(tmp_path / "a", 2, OLD)  # made later
+    merged = merge([tmp_path / "a"], tmp_path / "c")
+    (latest,) = Results.open(tmp_path / "c").records
+    assert (latest.started, merged.problems, merged.volumes) == (OLD, [], 1) and as_recorded(tmp_path / "c")
+
+
+def test_files_of_strange_names_are_named_and_harm_nothing(tmp_path):
+    another(tmp_path / "a", 1, OLD)
+    another(tmp_path / "c", 2, NEW)
+    (folder,) = (tmp_path / "c" / "runs").iterdir()
+    (folder / "attempt-mine.json").write_text("{}")
+    (case_folder,) = (tmp_path / "a" / "cases").iterdir()
+    (case_folder / ".half-written").write_text("")
+    merged = merge([tmp_path / "a"], tmp_path / "c")
+    assert len(merged.problems) == 1 and "attempt-mine.json: unreadable record" in merged.problems[0]
+    assert len(Results.open(tmp_path / "c").records) == 1 and as_recorded(tmp_path / "a")
+    merge([tmp_path / "a"], tmp_path / "d")
+    assert not list((tmp_path / "d" / "cases").rglob(".*"))
+
+
 def test_the_volume_of_a_good_attempt_stays_with_a_later_failure(tmp_path):
     another(tmp_path / "a", 1, OLD)
     another(tmp_path / "b", 0, NEW, status="failed")
