@@ -14,6 +14,7 @@ from benchmark.report.columns import COSTS
 from benchmark.report.sheet import head, number, word
 from benchmark.report.summary import slug
 from benchmark.report.tex import escape, numbers
+from benchmark.storage.visible import markdown_text
 
 WIDE = ("Pretrained", "Tags")  # left out where room is short
 NOTE = "Note"
@@ -26,8 +27,9 @@ def markdown(boards: Sequence[Board]) -> str:
     for board in boards:
         lines = [[heading.text for heading in board.heads], ["---" if heading.word else "---:" for heading in board.heads]]
         lines += [[f"**{cell.text}**" if cell.bold else cell.text for cell in board.cells(row)] for _, row in board.rows.iterrows()]
-        table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
-        blocks.append("\n\n".join([f"### {board.title}", *([table] if len(board.rows) else []), board.caption]) + "\n")
+        table = "\n".join("| " + " | ".join(markdown_text(text) for text in line) + " |" for line in lines)
+        parts = [f"### {markdown_text(board.title)}", *([table] if len(board.rows) else []), markdown_text(board.caption)]
+        blocks.append("\n\n".join(parts) + "\n")
     return "\n".join(blocks)
 
 

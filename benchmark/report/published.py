@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.report.summary import labelled
+from benchmark.storage.visible import markdown_text
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
@@ -93,7 +94,8 @@ def markdown(table: pd.DataFrame) -> str:
         for _, row in part.iterrows():
             ssim = "" if pd.isna(row["ssim"]) else f"{row['ssim']:.3f}"
             source = "**ours**" if row["whose"] == "ours" else "; ".join(filter(None, [row["source"], row["note"]]))
-            lines.append(f"| {row['method']} | {row['psnr']:.2f} | {ssim} | {row['seconds']} | {source} |")
-        blocks.append(f"### {data}: {scene}, {views} views, protocol {protocol}\n\n" + "\n".join(lines) + "\n")
+            lines.append(f"| {markdown_text(row['method'])} | {row['psnr']:.2f} | {ssim} | {row['seconds']} | {source} |")
+        title = markdown_text(f"{data}: {scene}, {views} views, protocol {protocol}")
+        blocks.append(f"### {title}\n\n" + "\n".join(lines) + "\n")
     blocks.append("Published times were measured on other machines.\n")
     return "\n".join(blocks)

@@ -35,7 +35,7 @@ from benchmark.report.summary import (
 from benchmark.report.tex import escape
 from benchmark.report.tex import numbers as tex_numbers
 from benchmark.storage import atomic
-from benchmark.storage.visible import csv_text, one_line_of
+from benchmark.storage.visible import csv_text, markdown_text
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
@@ -96,13 +96,9 @@ def markdown(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
             numbers = [f"**{cell(row, c)}**" if leads(row, c) else cell(row, c) for c in known]
             place = [*([row["pretrained"]] if fitted else []), *([row["rank"]] if ranks else [])]
             lines.append([str(row["views"]), row["method"], *place, *numbers, counted(row), *([row["note"]] if notes else [])])
-        table = "\n".join("| " + " | ".join(_markdown(text) for text in line) + " |" for line in lines)
-        blocks.append(f"### {one_line_of(title)}\n\n{table}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))
+        table = "\n".join("| " + " | ".join(markdown_text(text) for text in line) + " |" for line in lines)
+        blocks.append(f"### {markdown_text(title)}\n\n{table}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))
     return "\n".join(blocks)
-
-
-def _markdown(text: str) -> str:
-    return one_line_of(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def latex(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
