@@ -151,6 +151,15 @@ def test_damage_is_named_and_left_out(tmp_path):
     assert not (tmp_path / "c" / "cases" / digest).exists()
 
 
+def test_results_of_earlier_versions_arrive_whole(tmp_path):
+    sources = [path for path in sorted((Path(__file__).parent / "stored_results").iterdir()) if (path / "runs").is_dir()]
+    merged = merge(sources, tmp_path / "c")
+    found = {record.schema_version for record in Results.open(tmp_path / "c").records}
+    assert len(found) > 1 and merged.problems == [] and as_recorded(tmp_path / "c")
+    expected = {(path.parent.name, path.read_bytes()) for source in sources for path in source.glob("runs/*/attempt-*.json")}
+    assert {(path.parent.name, path.read_bytes()) for path in tmp_path.glob("c/runs/*/attempt-*.json")} == expected
+
+
 def test_links_of_a_stranger_are_not_followed(tmp_path):
     another(tmp_path / "a", 1, OLD)
     secret = tmp_path / "secret"
