@@ -258,10 +258,6 @@ def test_a_watching_command_that_is_ended_leaves_the_whole_report(tmp_path, numb
         words = [sys.executable, "-m", "benchmark", "report", str(tmp_path), "--watch"]
         told: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         told["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in the background of a script
-            "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-        }
         with subprocess.Popen(words, cwd=ROOT, **told) as command:
             until(lambda: live_page(tmp_path))
             command.send_signal(number)
