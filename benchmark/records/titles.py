@@ -49,7 +49,7 @@ def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
     found = {}
     for (name, *_), members in groups.items():
         for run_id, parts in _told_apart(members, (_datasets, _cases, _parameters, _chosen_views, _digests)):
-            found[run_id] = one_line_of(f"{name} ({', '.join(parts)})" if parts else name, MOST_TITLE)
+            found[run_id] = _title(f"{name} ({', '.join(parts)})" if parts else name)
     return found
 
 
@@ -67,7 +67,7 @@ def case_names(records: Iterable[RunRecord]) -> dict[str, str]:
     found = {}
     for name, members in groups.items():
         for run_id, parts in _told_apart(members, (_datasets, _bodies, _places)):
-            found[run_id] = f"{name} ({', '.join(parts)})" if parts else name
+            found[run_id] = _title(f"{name} ({', '.join(parts)})" if parts else name)
     return found
 
 
@@ -234,8 +234,14 @@ def labels(records: Iterable[RunRecord]) -> dict[str, str]:
         differing = [key for key in _settings(members[0].spec) if len({repr(values.get(key)) for values in settings.values()}) > 1]
         for member in members:
             values = ", ".join(f"{key}={settings[member.run_id].get(key)}" for key in differing)
-            found[member.run_id] = one_line_of(f"{name} ({values})" if values else name, MOST_TITLE)
+            found[member.run_id] = _title(f"{name} ({values})" if values else name)
     return found
+
+
+def _title(text: str) -> str:
+    """Return a text as one line; one that is cut stays distinct, since tables average over the runs of one title."""
+    mark = f" #{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}" if len(text) > MOST_TITLE else ""
+    return one_line_of(text, MOST_TITLE) + mark
 
 
 def _settings(spec: RunSpec) -> dict[str, Any]:

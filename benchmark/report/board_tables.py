@@ -16,6 +16,7 @@ from benchmark.report.sheet import head, number, word
 from benchmark.report.summary import slug
 from benchmark.report.tex import escape, numbers
 from benchmark.report.tex import table as tex_table
+from benchmark.storage.visible import markdown_text
 
 WIDE = ("Pretrained", "Tags")  # left out where room is short
 NOTE = "Note"
@@ -28,7 +29,8 @@ def markdown(boards: Sequence[Board]) -> str:
     for board in boards:
         heads, words = [heading.text for heading in board.heads], [heading.word for heading in board.heads]
         table = md.table(heads, words, ([md.bold(cell.text, cell.bold) for cell in board.cells(row)] for _, row in board.rows.iterrows()))
-        blocks.append("\n\n".join([f"### {board.title}", *([table] if len(board.rows) else []), board.caption]) + "\n")
+        parts = [f"### {markdown_text(board.title)}", *([table] if len(board.rows) else []), markdown_text(board.caption)]
+        blocks.append("\n\n".join(parts) + "\n")
     return "\n".join(blocks)
 
 

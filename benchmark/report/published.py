@@ -16,6 +16,7 @@ import pandas as pd
 
 from benchmark.report import markdown as md
 from benchmark.report.summary import labelled
+from benchmark.storage.visible import markdown_text
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
@@ -97,6 +98,7 @@ def markdown(table: pd.DataFrame) -> str:
             source = "**ours**" if row["whose"] == "ours" else "; ".join(filter(None, [row["source"], row["note"]]))
             lines.append([row["method"], f"{row['psnr']:.2f}", ssim, row["seconds"], source])
         shown = md.table(HEADS, [True, False, False, False, True], lines)
-        blocks.append(f"### {data}: {scene}, {views} views, protocol {protocol}\n\n{shown}\n")
+        title = markdown_text(f"{data}: {scene}, {views} views, protocol {protocol}")
+        blocks.append(f"### {title}\n\n{shown}\n")
     blocks.append("Published times were measured on other machines.\n")
     return "\n".join(blocks)

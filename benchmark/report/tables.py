@@ -34,7 +34,7 @@ from benchmark.report.summary import (
     summarise,
 )
 from benchmark.storage import atomic
-from benchmark.storage.visible import csv_text, one_line_of
+from benchmark.storage.visible import csv_text, markdown_text
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
@@ -97,7 +97,9 @@ def markdown(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
             numbers = [md.bold(cell(row, c), leads(row, c)) for c in known]
             place = [*([row["pretrained"]] if fitted else []), *([row["rank"]] if ranks else [])]
             lines.append([str(row["views"]), row["method"], *place, *numbers, counted(row), *([row["note"]] if notes else [])])
-        blocks.append(f"### {one_line_of(title)}\n\n{md.table(heads, words, lines)}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))
+        blocks.append(
+            f"### {markdown_text(title)}\n\n{md.table(heads, words, lines)}\n" + (f"\n{said}\n" if (said := remark(part)) else "")
+        )
     return "\n".join(blocks)
 
 
