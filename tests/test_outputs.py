@@ -17,7 +17,7 @@ from benchmark.machine.console import SafeConsole
 from benchmark.records.titles import labels
 from benchmark.report.board_tables import markdown
 from benchmark.report.leaderboard import boards
-from benchmark.report.tables import escape
+from benchmark.report.tex import escape
 from benchmark.storage.visible import csv_text, markdown_text, visible
 
 ROOT = Path(__file__).resolve().parent.parent
