@@ -127,31 +127,6 @@ class Viewers:
             "note": f"Truth: {source}.{_block_note(factors, geometry.volume_shape, 'voxels')}",
         }
 
-    def _projections(self, shown: Shown) -> dict[str, Any] | None:
-        """Return the viewer of held-out views; None without any, or if the projector's kernels cannot be built (pages need no compiler)."""
-        from benchmark.projection.rendering import rendered  # imports torch
-
-        groups: list[dict[str, Any]] = []
-        facts: dict[str, Any] | None = None
-        for views, case, volumes in self._volumes(shown):
-            geometry, measured = case.heldout_geometry, case.heldout
-            if geometry is None or measured is None:
-                return None
-            chosen = np.unique(np.linspace(0, geometry.views - 1, MOST_VIEWS).round().astype(int))
-            factor = -(-max(geometry.detector_shape) // LONGEST_EDGE)
-            v, u = (min(factor, n) for n in geometry.detector_shape)
-            facts = facts or _projection_facts(case, chosen, (v, u))
-            try:
-                stacks = [(record, rendered(volume, geometry, case.composite, chosen)) for record, volume in volumes]
-            except MissingDependency:
-                return None
-            small = [(record, averaged(stack, (1, v, u))) for record, stack in stacks]
-            reference = self._keep(averaged(measured[chosen], (1, v, u)), facts["range"])
-            groups.append(self._group(views, reference, small, facts["range"], "projection_psnr"))
-        if facts is None:
-            return None
-        return {"title": f"Held-out views: {shown.case}", "groups": groups, **facts}
-
     def _group(
         self, views: int, reference: str | None, stacks: list[tuple[RunRecord, np.ndarray]], span: list[float], metric: str
     ) -> dict[str, Any]:
