@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -465,6 +467,28 @@ def test_every_output_shows_the_same(shown):
     assert [leads == "True" for leads in csv["volume_psnr_leads"]] == [row[1][1] for row in expected]
     assert len(pd.read_csv(written["pairs.csv"])) == len(pairs(results)) == 6 * 3
     assert [line for line in Console(width=80).render_lines(terminal)]
+
+
+def test_the_latex_table_fits_onto_a_page(folder, tmp_path):
+    """One run of a real TeX engine, without a warning about width: all columns, and a method that lacks many cases."""
+    engine = shutil.which("pdflatex")
+    if engine is None or subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True, check=False).returncode:
+        pytest.skip("needs pdflatex with booktabs")
+    cases = ["abdomen", "belly", "chest", "concrete", "head", "pelvis", "trunk", "walnut"]
+    shifts = np.array([0.5, -0.4, 0.1, 0.2, -0.3, 0.4, -0.1, 0.3])
+    for method, level in {"fista_tv": 35.0, "gaussians": 33.0, "fdk": 20.0}.items():
+        for case, shift in zip(cases, level + shifts * level / 9, strict=True):
+            scores = {"volume_psnr": shift, "volume_ssim": shift / 50, "projection_psnr": shift + 9, "projection_ssim": shift / 45}
+            folder.add(method, case, shift, metrics=scores, gpu_peak_memory_mb=1234.0)
+    folder.add("absent", "chest", 30.0)
+    found = folder.boards(baseline="fdk")
+    assert [head.text for head in found[0].heads][-2] == "Tags" and found[0].rows["gpu_peak_memory_mb"].notna().sum() == 3
+    head = r"\documentclass[twocolumn]{article}\usepackage[textwidth=17cm]{geometry}\usepackage{booktabs}"
+    (tmp_path / "paper.tex").write_text(rf"{head}\begin{{document}}{board_tables.latex(found)}\end{{document}}")
+    command = [engine, "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    said = ran.stdout.decode(errors="replace")
+    assert ran.returncode == 0 and "Overfull" not in said, said[-2000:]
 
 
 def _bold(columns: list[list[str]]) -> list[list[tuple[str, bool]]]:

@@ -20,6 +20,7 @@ from benchmark.storage.visible import markdown_text
 
 WIDE = ("Pretrained", "Tags")  # left out where room is short
 NOTE = "Note"
+NOTES = r"0.7\textwidth"  # of what a method lacks, in a LaTeX table
 MEMORY = next(column for column in COSTS if column.name == "peak_memory_mb")
 
 
@@ -46,16 +47,16 @@ def _latex_table(board: Board) -> str:
         cells = [cell for head, cell in zip(board.heads, board.cells(row), strict=True) if head in heads]
         texts = [f"\\textbf{{{numbers(escape(cell.text))}}}" if cell.bold else numbers(escape(cell.text)) for cell in cells]
         if row["missing"]:
-            texts = [texts[0], f"\\multicolumn{{{len(heads) - 1}}}{{l}}{{{escape(note(row))}}}"]
+            texts = [texts[0], f"\\multicolumn{{{len(heads) - 1}}}{{p{{{NOTES}}}}}{{\\raggedright {escape(note(row))}}}"]
         lines.append(f"    {' & '.join(texts)} \\\\")
     caption, columns = f"{board.title}. {board.caption}", "".join("l" if head.word else "r" for head in heads)
     return tex_table("table*", r"\footnotesize\setlength{\tabcolsep}{3pt}", board.title, caption, name(board), columns, lines)
 
 
 def _latex_head(head: Head) -> str:
-    """Return a heading in two lines, if it has two words or more; {} keeps LaTeX from reading [s] as a length."""
-    first, _, rest = head.text.partition(" ")
-    return f"\\shortstack[{'l' if head.word else 'r'}]{{{escape(first)}\\\\{{}}{escape(rest)}}}" if rest else escape(first)
+    """Return a heading with a line for each word; {} keeps LaTeX from reading [s] as a length."""
+    text = r"\\{}".join(map(escape, head.text.split(" ")))
+    return f"\\shortstack[{'l' if head.word else 'r'}]{{{text}}}" if " " in head.text else text
 
 
 def name(board: Board) -> str:

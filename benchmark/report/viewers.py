@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +26,20 @@ MOST_VOXELS = 24_000_000  # in all volumes of a page together: about a byte of t
 LONGEST_EDGE = 160  # [voxels] or [pixels]: more than a tile of the page shows
 MOST_VIEWS = 4  # held-out views of each case
 MARGIN = 0.25  # of the truth's range, kept below and above it
+
+
+Volumes = list[tuple[RunRecord, np.ndarray]]
+
+
+class _Viewer:
+    """Facts of one viewer; empty until it has something to show."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.facts: dict[str, Any] = {}
+
+    def begin(self, facts: dict[str, Any]) -> None:
+        self.facts = {"title": self.title, "groups": [], **facts}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,24 +61,48 @@ class Viewers:
         self.factor = block_size([record.volume_shape for record in records])
         self.by_section: dict[str, list[dict[str, Any]]] = {}
         for item in shown:
-            parts = [self._slices(item), self._projections(item)]
-            self.by_section.setdefault(item.section, []).extend(part for part in parts if part is not None)
+            self.by_section.setdefault(item.section, []).extend(self._of(item))
 
-    def _slices(self, shown: Shown) -> dict[str, Any] | None:
-        """Return the viewer of the three planes of every volume of a case."""
-        groups: list[dict[str, Any]] = []
-        facts: dict[str, Any] | None = None
-        for views, case, volumes in self._volumes(shown):
-            truth = case.truth
-            facts = facts or self._slice_facts(case, volumes[0][1] if truth is None else truth, known=truth is not None)
-            factors = (min(self.factor, n) for n in case.geometry.volume_shape)
-            z, y, x = factors
-            small = [(record, averaged(volume, (z, y, x))) for record, volume in volumes]
-            reference = None if truth is None else self._keep(averaged(truth, (z, y, x)), facts["range"])
-            groups.append(self._group(views, reference, small, facts["range"], "volume_psnr"))
-        if facts is None:
-            return None
-        return {"title": f"Slices: {shown.case}", "groups": groups, **facts}
+    def _of(self, shown: Shown) -> list[dict[str, Any]]:
+        """Return the viewers of a case: the three planes of every volume, and the held-out views. Each volume is read once."""
+        slices, projections = _Viewer(f"Slices: {shown.case}"), _Viewer(f"Held-out views: {shown.case}")
+        for views, records in shown.groups.items():
+            case, volumes = self.results.shown(records)
+            if case is not None and volumes:
+                self._add_slices(slices, views, case, volumes)
+                self._add_projections(projections, views, case, volumes)
+        return [viewer.facts for viewer in (slices, projections) if viewer.facts]
+
+    def _add_slices(self, viewer: _Viewer, views: int, case: StoredCase, volumes: Volumes) -> None:
+        truth = case.truth
+        if not viewer.facts:
+            viewer.begin(self._slice_facts(case, volumes[0][1] if truth is None else truth, known=truth is not None))
+        span = viewer.facts["range"]
+        z, y, x = (min(self.factor, n) for n in case.geometry.volume_shape)
+        small = [(record, averaged(volume, (z, y, x))) for record, volume in volumes]
+        reference = None if truth is None else self._keep(averaged(truth, (z, y, x)), span)
+        viewer.facts["groups"].append(self._group(views, reference, small, span, "volume_psnr"))
+
+    def _add_projections(self, viewer: _Viewer, views: int, case: StoredCase, volumes: Volumes) -> None:
+        """Add held-out views, if there are any; none if the projector's kernels cannot be built (pages need no compiler)."""
+        from benchmark.projection.rendering import rendered  # imports torch
+
+        geometry, measured = case.heldout_geometry, case.heldout
+        if geometry is None or measured is None:
+            return
+        chosen = np.unique(np.linspace(0, geometry.views - 1, MOST_VIEWS).round().astype(int))
+        factor = -(-max(geometry.detector_shape) // LONGEST_EDGE)
+        v, u = (min(factor, n) for n in geometry.detector_shape)
+        try:
+            stacks = [(record, rendered(volume, geometry, case.composite, chosen)) for record, volume in volumes]
+        except MissingDependency:
+            return
+        if not viewer.facts:
+            viewer.begin(_projection_facts(case, chosen, (v, u)))
+        span = viewer.facts["range"]
+        small = [(record, averaged(stack, (1, v, u))) for record, stack in stacks]
+        reference = self._keep(averaged(measured[chosen], (1, v, u)), span)
+        viewer.facts["groups"].append(self._group(views, reference, small, span, "projection_psnr"))
 
     def _slice_facts(self, case: StoredCase, reference: np.ndarray, known: bool) -> dict[str, Any]:
         geometry = case.geometry
@@ -89,37 +126,6 @@ class Viewers:
             "reference": "truth",
             "note": f"Truth: {source}.{_block_note(factors, geometry.volume_shape, 'voxels')}",
         }
-
-    def _projections(self, shown: Shown) -> dict[str, Any] | None:
-        """Return the viewer of held-out views; None without any, or if the projector's kernels cannot be built (pages need no compiler)."""
-        from benchmark.projection.rendering import rendered  # imports torch
-
-        groups: list[dict[str, Any]] = []
-        facts: dict[str, Any] | None = None
-        for views, case, volumes in self._volumes(shown):
-            geometry, measured = case.heldout_geometry, case.heldout
-            if geometry is None or measured is None:
-                return None
-            chosen = np.unique(np.linspace(0, geometry.views - 1, MOST_VIEWS).round().astype(int))
-            factor = -(-max(geometry.detector_shape) // LONGEST_EDGE)
-            v, u = (min(factor, n) for n in geometry.detector_shape)
-            facts = facts or _projection_facts(case, chosen, (v, u))
-            try:
-                stacks = [(record, rendered(volume, geometry, case.composite, chosen)) for record, volume in volumes]
-            except MissingDependency:
-                return None
-            small = [(record, averaged(stack, (1, v, u))) for record, stack in stacks]
-            reference = self._keep(averaged(measured[chosen], (1, v, u)), facts["range"])
-            groups.append(self._group(views, reference, small, facts["range"], "projection_psnr"))
-        if facts is None:
-            return None
-        return {"title": f"Held-out views: {shown.case}", "groups": groups, **facts}
-
-    def _volumes(self, shown: Shown) -> Iterator[tuple[int, StoredCase, list[tuple[RunRecord, np.ndarray]]]]:
-        for views, records in shown.groups.items():
-            case, volumes = self.results.shown(records)
-            if case is not None and volumes:
-                yield views, case, volumes
 
     def _group(
         self, views: int, reference: str | None, stacks: list[tuple[RunRecord, np.ndarray]], span: list[float], metric: str
