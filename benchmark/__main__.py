@@ -8,6 +8,9 @@ if __name__ == "__main__":
     if sys.path and sys.path[0] in ("", os.getcwd()) and not getattr(sys.flags, "safe_path", False):
         del sys.path[0]
 
-    from benchmark.cli.main import main
-
+    try:
+        from benchmark.cli.main import main
+    except KeyboardInterrupt:  # this takes a second; afterwards, main() says it
+        sys.stderr.write("Stopped.\n")
+        sys.exit(130)
     sys.exit(main())

@@ -14,7 +14,6 @@ from benchmark.api import (
     Package,
     Progress,
     SimulatedParams,
-    Voxels,
     cached_arrays,
     fetch_member,
     hookimpl,
@@ -50,6 +49,7 @@ def native(progress: Progress | None = None) -> np.ndarray:
 
 def load(params: ConcreteParams) -> Case:
     """Scan the cylinder in a cube of 20 mm. Around it is air: the tomogram's dark ring and corners are its artefacts, and become 0."""
+    from benchmark.api import Voxels  # imports torch
 
     def voxels() -> Voxels:
         relative = (native().astype(np.float32) - AIR) / (STONE - AIR)

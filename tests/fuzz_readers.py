@@ -51,6 +51,8 @@ def read(path: Path) -> None:
         read_description(path.parent)
     elif kind == ".yaml":
         read_yaml(path)
+    elif kind == ".raw":
+        read_volume_file(path.with_suffix(".mhd"))
     elif kind in (".dcm", ".nii", ".gz", ".nrrd", ".mha", ".mhd", ".nhdr"):
         read_volume_file(path)
     else:
@@ -118,6 +120,8 @@ def main() -> None:
             output.write(f"{last} died of signal {status & 127}\n")
             stop = last + 1
         next_one = stop
+        print(f"up to {next_one}, at most {most} MiB", file=sys.stderr, flush=True)
+        output.flush()
     output.write(f"{end - begin} read, at most {most} MiB\n")
 
 

@@ -101,8 +101,9 @@ def test_every_name_and_every_member_is_described(writer: ModuleType) -> None:
 def test_the_anchors_lead_to_their_headings(writer: ModuleType) -> None:
     text, anchors = writer.PAGE.read_text(), writer.Anchors()
     headings = re.findall(r"^### `(\w+)`$", text, re.MULTILINE)
-    assert re.findall(r"\]\(#([\w-]+)\)", text) == [anchors.next(heading) for heading in headings]
-    assert len(headings) == len(NAMES)
+    links = dict.fromkeys(re.findall(r"\]\(#([\w-]+)\)", text))  # a name may have two owners
+    assert list(links) == [anchors.next(heading) for heading in headings]
+    assert len(headings) == len({name for exports in writer.OWNERS.values() for name in exports.names})
 
 
 def test_the_table_is_what_the_module_has() -> None:

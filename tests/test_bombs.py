@@ -82,6 +82,19 @@ def tiff(path: Path) -> None:
     path.write_bytes(bytes(content) + strip)
 
 
+def circle(path: Path) -> None:
+    """Pages of which the last one names the first as the next."""
+    import tifffile
+
+    tifffile.imwrite(path, np.zeros((3, 8, 8), np.uint16), photometric="minisblack", metadata=None)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        last, first = file.pages[-1].offset, file.pages[0].offset
+    place = last + 2 + 12 * int.from_bytes(content[last : last + 2], "little")
+    content[place : place + 4] = first.to_bytes(4, "little")
+    path.write_bytes(content)
+
+
 def png(path: Path) -> None:
     """A header that promises a hundred thousand by a hundred thousand pixels."""
 
@@ -179,6 +192,7 @@ def away(
 NRRD_HEAD = "NRRD0004\ntype: float\ndimension: 3\nsizes: 4 4 4\nspacings: 1 1 1\nendian: little\nencoding: raw\n"
 BOMBS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "TIFF": ("a.tif", tiff, "far more when unpacked"),
+    "TIFF in a circle": ("a.tif", circle, "follow one another in a circle"),
     "PNG": ("a.png", png, "could be decompression bomb"),
     "DICOM": ("a.dcm", dicom, "when unpacked"),
     "npz": ("a.npz", npz, "nothing behind the voxels"),

@@ -42,6 +42,7 @@ def test_a_script_runs_by_itself_and_draws_a_picture(name: str, word: str, tmp_p
 def test_a_notebook_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # a command that ran in this process has set it
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = nbformat.read(shutil.copy(path, tmp_path), as_version=4)

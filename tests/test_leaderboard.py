@@ -25,7 +25,7 @@ from benchmark.report.leaderboard import COLUMNS, boards, leaderboard, pairs
 from benchmark.report.page import page
 from benchmark.report.ranking import Ranking
 from benchmark.report.statistics import mean_over_cases
-from benchmark.report.summary import labelled
+from benchmark.report.summary import labelled, remark, summarise
 from benchmark.report.tables import write_tables
 
 BODIES = ("abdomen", "chest", "head", "walnut")
@@ -313,6 +313,14 @@ def test_a_deterministic_method_counts_for_every_seed_of_the_others(tmp_path):
     pd.testing.assert_frame_equal(found[0], found[1])
 
 
+def test_the_words_below_a_table_say_which_methods_run_once(folder):
+    for seed in range(3):
+        folder.fill({"a": [30.0 + seed]}, seed=seed)
+    folder.fill({"fixed": [29.0]}, deterministic=True)
+    said = remark(summarise(labelled(folder.results().records)))
+    assert "n = 3 seeds). A method without randomness runs once: its one value counts for every seed of the others." in said
+
+
 # -- baseline -------------------------------------------------------------------------------------------------------------
 
 
@@ -346,6 +354,48 @@ def test_without_a_truth_held_out_views_order_and_there_are_no_empty_columns(fol
     assert list(board.rows["method"]) == ["b", "a"] and board.ordered_by == "projection_psnr"
     assert not [head.text for head in board.heads if "Volume" in head.text or head.text == "Held-out SSIM"]
     assert "by held-out PSNR" in board.caption
+
+
+def test_photographs_are_compared_by_iou_and_l1_too(folder):
+    zigzag = np.array([1, -1, 1, 1, -1]) / 100
+    for method, iou, l1 in (("a", 0.9, 0.1), ("b", 0.7, 0.3)):
+        for number, shift in enumerate(zigzag if method == "a" else -zigzag):
+            scores = {"projection_psnr": 20.0 + number, "projection_iou": iou + shift, "projection_l1": l1 + shift}
+            folder.add(method, f"walk{number}", 1.0, metrics=scores)
+    (board,) = folder.boards()
+    assert [head.text for head in board.heads[1:4]] == ["Held-out PSNR [dB]", "Held-out IoU", "Held-out L1"]
+    assert column(board, "projection_iou") == pytest.approx({"a": 0.902, "b": 0.698})
+    assert column(board, "projection_iou_leads") == column(board, "projection_l1_leads") == {"a": True, "b": False}  # the lower L1
+    (pair,) = board.pairs[board.pairs["metric"] == "projection_l1"].itertuples()
+    assert (pair.wins, pair.ties, pair.losses) == (5, 0, 0) and pair.difference == pytest.approx(-0.196) and pair.significant
+
+
+def test_the_frames_of_a_sequence_are_one_case(folder):
+    for take in ("cat", "dog"):
+        for frame, score in enumerate((20.0, 30.0)):
+            data = {"path": f"takes/{take}", "frame": frame}
+            for method, less in (("a", 0.0), ("b", 1.0), ("part", 5.0)):
+                if (method, take, frame) != ("part", "dog", 1):
+                    folder.add(method, "multiview", score - less, name=f"{take}-{frame}", data=data)
+    (board,) = folder.boards()
+    assert board.cases == ("cat", "dog") and column(board, "projection_psnr") == pytest.approx(
+        {"a": 34.0, "b": 33.0, "part": np.nan}, nan_ok=True
+    )
+    assert column(board, "missing")["part"] == "dog (1 of 2 frames not run)" and board.settings == ""
+    folder.add("part", "multiview", None, name="dog-1", data={"path": "takes/dog", "frame": 1})
+    assert column(folder.boards()[0], "missing")["part"] == "dog (1 of 2 runs failed)"
+
+
+def test_a_score_that_a_seed_lacks_is_not_averaged_away(folder):
+    for seed in range(2):
+        folder.fill({"a": [30.0, 31.0, 32.0], "b": [29.0, 30.0, 31.0]}, BODIES[:3], seed=seed)
+        folder.add("a", "walnut", 33.0, seed)
+    folder.add("b", "walnut", 32.0)
+    folder.add("b", "walnut", 32.0, 1, metrics={"volume_psnr": 32.0, "projection_psnr": None, "projection_ssim": 0.6})
+    (board,) = folder.boards()
+    rows = board.rows.set_index("method")
+    assert rows.loc["b", "ranked"] and rows.loc["b", "volume_psnr"] == 30.5
+    assert pd.isna(rows.loc["b", "projection_psnr"]) and not pd.isna(rows.loc["b", "projection_ssim"])
 
 
 def test_a_case_without_a_truth_makes_all_rank_by_held_out_views(folder):
@@ -384,7 +434,9 @@ def test_every_output_shows_the_same(shown):
     assert heads[0] == "Method" and heads[-2:] == ["Tags", "Note"]
 
     lines = [
-        re.split(r"(?<!\\)\|", line)[1:-1] for line in written["summary.md"].read_text().split("\n### ")[0].splitlines() if line[:1] == "|"
+        re.split(r"(?<!\\)\|", html.unescape(line))[1:-1]
+        for line in written["summary.md"].read_text().split("\n### ")[0].splitlines()
+        if line[:1] == "|"
     ]
     found = [[(cell.strip().strip("*").replace("\\|", "|"), "**" in cell) for cell in line] for line in lines]
     assert [text for text, _ in found[0]] == heads and found[2:] == expected

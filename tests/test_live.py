@@ -6,7 +6,9 @@ import contextlib
 import http.client
 import json
 import math
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -121,7 +123,7 @@ def test_a_disk_that_takes_nothing_does_not_stop_a_sweep(tmp_path):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served") / "a_sweep"
-    synthetic.fill(folder, views=(10,), methods=("fdk", "naf"))
+    synthetic.fill(folder, views=(10,), methods=("fdk", "naf"), shape=(8, 9, 10))
     with Server(folder) as found:
         until(lambda: found.live.page)
         yield found
@@ -216,7 +218,7 @@ def test_a_page_and_a_run_share_no_process(capsys, tmp_path):
 
 
 def test_watching_a_folder_without_a_sweep_writes_the_report_once(capsys, tmp_path):
-    synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
+    synthetic.fill(tmp_path, views=(10,), methods=("fdk",), shape=(8, 9, 10))
     assert main(["report", str(tmp_path), "--watch", "--only", "report"]) == 2
     assert "--watch: expected all reporters" in capsys.readouterr().err
     with watched(tmp_path, lambda text: print(text)):
@@ -224,8 +226,50 @@ def test_watching_a_folder_without_a_sweep_writes_the_report_once(capsys, tmp_pa
     assert capsys.readouterr().out == f"No sweep is under way in {tmp_path}.\n" and not (tmp_path / "now.js").exists()
 
 
+def live_page(folder: Path) -> bool:
+    return (folder / "now.js").exists() and (folder / "report.html").exists() and 'id="now"' in (folder / "report.html").read_text()
+
+
+def test_stopped_a_watcher_first_writes_the_whole_report(tmp_path, request):
+    synthetic.fill(tmp_path, views=(10,), methods=("fdk",), shape=(8, 9, 10))
+    said: list[str] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a script starts in the background
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    with Claims(tmp_path):  # a sweep is alive
+
+        def stop() -> None:
+            until(lambda: live_page(tmp_path))
+            os.kill(os.getpid(), signal.SIGINT)
+
+        stopper = threading.Thread(target=stop)
+        stopper.start()
+        with pytest.raises(KeyboardInterrupt), watched(tmp_path, said.append):
+            write_page(Results(tmp_path), [])
+        stopper.join()
+    assert said[1].startswith("Stopping. First, the whole report is written")
+    assert 'id="now"' not in (tmp_path / "report.html").read_text() and not (tmp_path / "now.js").exists()
+
+
+@pytest.mark.slow  # the command twice, with all figures
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_watching_command_that_is_ended_leaves_the_whole_report(tmp_path, number):
+    synthetic.fill(tmp_path, views=(10,), methods=("fdk",), shape=(8, 9, 10))
+    with Claims(tmp_path):
+        words = [sys.executable, "-m", "benchmark", "report", str(tmp_path), "--watch"]
+        told: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        told["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in the background of a script
+        with subprocess.Popen(words, cwd=ROOT, **told) as command:
+            until(lambda: live_page(tmp_path))
+            command.send_signal(number)
+            out, err = command.communicate()
+        if number != signal.SIGKILL:
+            assert command.returncode == 130 and err.strip() == "Stopped." and "Ctrl-C again leaves it out" in out
+        until(lambda: 'id="now"' not in (tmp_path / "report.html").read_text())  # by another process, after SIGKILL
+        assert not (tmp_path / "now.js").exists() and (tmp_path / "tables" / "summary.md").exists()
+
+
 def test_a_page_that_cannot_be_made_leaves_the_last_one(tmp_path, monkeypatch):
-    synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
+    synthetic.fill(tmp_path, views=(10,), methods=("fdk",), shape=(8, 9, 10))
     live = LivePage(tmp_path)
     until(lambda: live.look() == 0 and live.page)
     before = live.page
@@ -236,6 +280,7 @@ def test_a_page_that_cannot_be_made_leaves_the_last_one(tmp_path, monkeypatch):
     assert live.page == before and "ZeroDivisionError" in live.script
 
 
+@pytest.mark.slow  # a command with all figures
 def test_a_command_serves_the_page_of_its_own_sweep_until_it_ends(tmp_path):
     words = ["run", "--methods", "fdk", "--datasets", "phantom", "--size", "16", "--views", "4", "--output", str(tmp_path), "--serve"]
     with subprocess.Popen([sys.executable, "-m", "benchmark", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True) as command:
@@ -266,6 +311,29 @@ def tab(tmp_path_factory) -> Iterator[Browser]:
 SAID = "(document.querySelector('#now .said') || {}).textContent"
 
 
+def test_a_browser_sees_runs_under_way_and_then_the_finished_page(tab, tmp_path):
+    folder, pulse, run = tmp_path / "a_sweep", Pulse(Watcher()), synthetic.spec("naf")
+    synthetic.fill(folder, views=(10,), methods=("fdk",), shape=(8, 9, 10))
+    with Server(folder) as server:
+        with Claims(folder) as claims, pulse.kept(claims.state_file()):  # a sweep that tells of a run, and makes none
+            pulse.sweep_started(2, 1)
+            pulse.run_started(run)
+            for step in range(1, 9):
+                pulse.progress({"run_id": run.id, "step": step, "total": 9, "seconds": step / 2, "loss": 1 / step})
+            tab.call("Page.navigate", url=server.url)
+            tab.wait("document.querySelector('#now .run .curve') !== null")
+            assert tab.value(SAID) == "1 of 2 runs done."
+            assert tab.value("document.querySelector('#now .run .value').textContent") == "step 8 of 9, 4 s, loss 0.125"
+            assert tab.value("document.querySelector('#now .run svg').getAttribute('aria-label')") == "loss from 1.00 to 0.125"
+        write_page(Results(folder), [])
+        server.finish(folder / "report.html")
+    tab.wait("document.readyState === 'complete' && document.getElementById('now') === null")
+    tab.value("document.querySelector('.viewer').scrollIntoView()")
+    tab.wait("document.querySelector('.viewer').dataset.ready === 'true'")  # the policy of what may run allows it
+    assert tab.errors == []
+
+
+@pytest.mark.slow  # a sweep of two runs
 def test_a_browser_sees_losses_grow_and_loads_results_until_the_finished_page(tab, tmp_path):
     folder = tmp_path / "a_sweep"
     with Server(folder) as server:
@@ -291,6 +359,7 @@ def test_a_browser_sees_losses_grow_and_loads_results_until_the_finished_page(ta
     assert tab.errors == []
 
 
+@pytest.mark.slow  # a sweep
 def test_watching_keeps_the_file_current_and_ends_with_the_whole_page(tab, tmp_path):
     folder, said = tmp_path / "a_sweep", []
 

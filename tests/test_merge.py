@@ -13,6 +13,7 @@ from synthetic_results import add_failure, case, fill, reconstruction, record, s
 from benchmark.audit.verify import verify_files
 from benchmark.cli.main import main
 from benchmark.errors import InputError
+from benchmark.records.record import SCHEMA_VERSION
 from benchmark.records.results import Results, read_record
 from benchmark.records.store import Store
 from benchmark.records.suite import Suite, read_suite, write_suite
@@ -98,6 +99,28 @@ def test_older_results_that_come_later_do_not_replace_newer_ones(tmp_path):
     assert merge([tmp_path / "old"], tmp_path / "out").attempts == 0
 
 
+def test_a_clock_that_was_set_back_changes_no_order(tmp_path):
+    another(tmp_path / "a", 1, NEW)
+    another(tmp_path / "a", 2, OLD)  # made later
+    merged = merge([tmp_path / "a"], tmp_path / "c")
+    (latest,) = Results.open(tmp_path / "c").records
+    assert (latest.started, merged.problems, merged.volumes) == (OLD, [], 1) and as_recorded(tmp_path / "c")
+
+
+def test_files_of_strange_names_are_named_and_harm_nothing(tmp_path):
+    another(tmp_path / "a", 1, OLD)
+    another(tmp_path / "c", 2, NEW)
+    (folder,) = (tmp_path / "c" / "runs").iterdir()
+    (folder / "attempt-mine.json").write_text("{}")
+    (case_folder,) = (tmp_path / "a" / "cases").iterdir()
+    (case_folder / ".half-written").write_text("")
+    merged = merge([tmp_path / "a"], tmp_path / "c")
+    assert len(merged.problems) == 1 and "attempt-mine.json: unreadable record" in merged.problems[0]
+    assert len(Results.open(tmp_path / "c").records) == 1 and as_recorded(tmp_path / "a")
+    merge([tmp_path / "a"], tmp_path / "d")
+    assert not list((tmp_path / "d" / "cases").rglob(".*"))
+
+
 def test_the_volume_of_a_good_attempt_stays_with_a_later_failure(tmp_path):
     another(tmp_path / "a", 1, OLD)
     another(tmp_path / "b", 0, NEW, status="failed")
@@ -127,6 +150,15 @@ def test_damage_is_named_and_left_out(tmp_path):
     (record,) = Results.open(tmp_path / "c").records
     assert record.spec.method == "fdk" and as_recorded(tmp_path / "c")  # with the volume of b
     assert not (tmp_path / "c" / "cases" / digest).exists()
+
+
+def test_results_of_earlier_versions_arrive_whole(tmp_path):
+    sources = [path for path in sorted((Path(__file__).parent / "stored_results").iterdir()) if (path / "runs").is_dir()]
+    merged = merge(sources, tmp_path / "c")
+    found = {record.schema_version for record in Results.open(tmp_path / "c").records}
+    assert found and max(found) < SCHEMA_VERSION and merged.problems == [] and as_recorded(tmp_path / "c")
+    expected = {(path.parent.name, path.read_bytes()) for source in sources for path in source.glob("runs/*/attempt-*.json")}
+    assert {(path.parent.name, path.read_bytes()) for path in tmp_path.glob("c/runs/*/attempt-*.json")} == expected
 
 
 def test_links_of_a_stranger_are_not_followed(tmp_path):

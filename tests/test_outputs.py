@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from synthetic_results import case, fill, record, spec
 
 from benchmark.cli.main import main
 from benchmark.machine.console import SafeConsole
-from benchmark.report.tables import _markdown, escape
-from benchmark.storage.visible import csv_text, visible
+from benchmark.records.titles import labels
+from benchmark.report.board_tables import markdown
+from benchmark.report.leaderboard import boards
+from benchmark.report.tex import escape
+from benchmark.storage.visible import csv_text, markdown_text, visible
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARK = f"{sys.executable} -m benchmark"
@@ -51,8 +55,27 @@ def test_no_cell_of_a_csv_file_is_a_formula_or_two_lines():
 
 
 def test_tables_in_markdown_and_latex_keep_their_rows():
-    assert _markdown("a|b\n<script>") == r"a\|b &lt;script>"
+    assert markdown_text("a|b\n<script>") == r"a\|b &lt;script>"
     assert escape("a\nb \x1b") == r"a b \textbackslash{}x1b"
+
+
+def test_titles_that_are_cut_stay_distinct():
+    values = [[1.5] * 20, [1.5] * 10 + [2.5] + [1.5] * 9, [3.5] * 20]
+    runs = [spec(digest="a", **{f"weight_{i}": value for i, value in enumerate(mine)}) for mine in values]
+    long = [spec("x" * 300 + letter + "y" * 300) for letter in "ab"]
+    problem = case(shape=(8, 9, 10))
+    records = [record(run, problem) for run in (*runs, *long)]
+    found = labels(records)
+    assert len({found[run.id] for run in (*runs, *long)}) == 5 and max(map(len, found.values())) < 250
+
+
+def test_a_board_in_markdown_keeps_its_rows_whatever_its_methods_are_called(tmp_path):
+    names = ("fdk", "a|b\n<img src=x>", "=HYPERLINK(0)\x1b[31m", "m" * 60)
+    results = fill(tmp_path, ("chest", "walnut"), (10,), names, shape=(8, 9, 10))
+    text = markdown(boards(results))
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 + len(names) and len({line.replace("\\|", "").count("|") for line in rows}) == 1
+    assert "<img" not in text and "\x1b" not in text and len(text) < 20_000
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from test_columns import compiled
 
 from benchmark.records.store import Results, Store
 from benchmark.records.suite import Suite, write_suite
-from benchmark.report import canvas, figures, trends
+from benchmark.report import canvas, figures, tables, trends
 from benchmark.report.leaderboard import boards
 from benchmark.report.overall import Overall, overall
 from benchmark.report.page import page
@@ -67,7 +68,7 @@ def test_score_against_photons_with_no_noise_at_the_end(tmp_path):
     assert list(line.get_xdata()) == pytest.approx([1e4, 1e5, 1e5 * 10**0.5]) and list(line.get_ydata()) == [33.0, 33.0, 34.0]
     assert axis.get_xscale() == "log"
     assert [text.get_text() for text in axis.get_xticklabels()] == ["1e4", "1e5", "no photon\nnoise"]
-    assert figure.title == "Score against noise, 10 views" and "3 cases, 10 views, 6 voxels" in figure.figure.get_suptitle()
+    assert figure.title == "Score against noise: 3 cases, 10 views, 6 voxels"
     assert {name for name in found if name.startswith("costs")} == {
         f"costs-overall-6{end}" for end in ("", "-poisson-1e+04", "-poisson-1e+05")
     }
@@ -91,11 +92,16 @@ def test_rings_mark_the_front_of_each_number_of_views(tmp_path):
 
 def test_the_page_shows_them(tmp_path, monkeypatch):
     monkeypatch.setattr(canvas, "UNDATED", {"png": {}})  # quicker
-    results = sweep(tmp_path)
+    monkeypatch.setattr(canvas, "DPI", 40)
+    results = sweep(tmp_path, views=(10,))
     text = page(results, figures.write_figures(results))
-    assert (
-        "Score against views over all cases" in text
-        and "views-overall-6.png" in text
-        and "Score against time and memory over all cases" in text
-    )
+    assert "<h3>Score against views: 3 cases, 6 voxels, no added noise</h3>" in text and 'href="figures/costs-overall-6.png"' in text
     assert (tmp_path / "figures" / "costs-overall-6.png").stat().st_size > 0
+    section = text[text.index('id="leaderboard"') : text.index('id="part-1"')]
+    assert "Figures for papers (3," in section  # two over all cases, and the critical differences
+    assert section.count('<a href="figures/critical-difference-10-views-6.png">') == 2  # the picture, and in the list
+
+
+def test_tables_with_a_leaderboard_compile(tmp_path):
+    tables.write_tables(sweep(tmp_path))
+    compiled(tmp_path, (tmp_path / "tables" / "summary.tex").read_text(), "leaderboard-10-views-6", width="16cm")

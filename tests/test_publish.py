@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from benchmark.plugins.registry import registry
 from benchmark.records.results import Results
 from benchmark.sharing.publish import publish
 from benchmark.sharing.tame import clean, file_names
+from benchmark.storage import litter
 from benchmark.storage.checked_json import read_checked, with_digest
 
 SHAPE = (8, 9, 10)
@@ -147,6 +150,18 @@ def test_published_again_pages_that_are_no_more_go_and_nothing_else_is_touched(s
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "papers", "site"]  # no scratch
 
 
+def test_what_a_killed_publication_left_goes_and_messages_name_the_folder(tmp_path, monkeypatch):
+    results = fill(tmp_path / "mine", ("chest",), (10,), ("fdk",), shape=SHAPE)
+    (results.folder_of(results.records[0]) / "checkpoint.pt").symlink_to(tmp_path)
+    dead = tmp_path / f".seed-{litter.machine()}-{os.getpid():x}-1-abcdef-publish"  # another start: another process
+    (dead / "results").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "mine")
+    published = publish([Path()], tmp_path / "site", registry())
+    assert published.problems == [f"mine/runs/{results.records[0].run_id}/checkpoint.pt: not a plain file. It is left out."]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "site"]
+    assert "<title>mine</title>" in page(tmp_path / "site", "index.html")
+
+
 def test_damaged_and_linked_files_are_named_and_not_shown(tmp_path):
     results = fill(tmp_path / "a", ("chest",), (10,), ("fdk", "naf"), shape=SHAPE)
     first, second = (results.volume_path(record) for record in results.records)
@@ -218,7 +233,7 @@ def test_nothing_of_a_strangers_results_runs_or_escapes(tmp_path, browser):
     assert browser.errors == []
     assert all(address.startswith(((tmp_path / "site").resolve().as_uri(), "data:image/png")) for address in browser.addresses)
     for line in (tmp_path / "site" / "runs.csv").read_text(encoding="utf-8").splitlines():
-        assert not line.startswith("=") and ",=HYPERLINK" not in line
+        assert not line.startswith("=") and ",=HYPERLINK" not in line and len(line) < 20_000
 
 
 def test_the_policy_stops_what_would_run(site, browser):
@@ -269,5 +284,7 @@ def test_names_become_file_names_that_differ(tmp_path):
     names = file_names("method", ["A B", "a-b", "con", "", "ä", "ö", "x" * 300, "x" * 301])
     assert names["A B"] == "method-a-b.html" and len({name.lower() for name in names.values()}) == 8
     assert all(re.fullmatch(r"method-[a-z0-9-]{1,80}\.html", name) for name in names.values())
+    names = file_names("method", ["A B", "A B d44362d6", "a-b", "A-B"])  # the second imitates the third with its digest
+    assert hashlib.sha256(b"a-b").hexdigest().startswith("d44362d6") and len(set(names.values())) == 4
     assert clean("b\u202ed\x07", 100) == "b\ufffdd\ufffd" and clean("x" * 300, 100) != clean("x" * 299 + "y", 100)
     assert len(clean("x" * 300, 100)) <= 102

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -200,7 +201,7 @@ def test_in_process_gives_the_same_record(tmp_path, mixed):
     records = sweep(tmp_path, "grey", "anonymous", {"bad": {"how": "raise"}}, options=Options(device="cpu", in_process=True)).records
     assert records[0].metrics == find(mixed[0], "grey").metrics
     assert records[0].environment["isolation"] == "none"
-    assert records[2].reason == "ValueError: this method is broken"
+    assert re.fullmatch(r"ValueError: this method is broken \(tiny_plugin\.py:\d+ in bad\)", records[2].reason)
 
 
 def test_running_again_does_only_what_is_missing(tmp_path):
@@ -333,7 +334,8 @@ def test_a_dataset_that_returns_no_case_is_said():
         load_case(spec, {})
 
 
-def test_a_killed_parent_takes_its_child_with_it(tmp_path):
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_killed_parent_takes_its_child_with_it(tmp_path, stopped):
     marker = tmp_path / "pids.json"
     code = f"import sys; sys.path[:0] = {sys.path!r}; from pathlib import Path; from tiny import sweep; "
     code += f"sweep(Path({str(tmp_path / 'out')!r}), {{'patient': {{'marker': {str(marker)!r}}}}})"
@@ -341,6 +343,8 @@ def test_a_killed_parent_takes_its_child_with_it(tmp_path):
     deadline = time.monotonic() + 60
     while not (marker.exists() and marker.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
+    if stopped:
+        os.kill(json.loads(marker.read_text())[0], signal.SIGSTOP)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     for pid in json.loads(marker.read_text()):
@@ -350,14 +354,14 @@ def test_a_killed_parent_takes_its_child_with_it(tmp_path):
 def test_a_full_disk_is_a_clear_error_and_harms_nothing(tmp_path, monkeypatch):
     sweep(tmp_path, "grey")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    flush = atomic._flush
+    flush = atomic.flush
 
     def full(path: Path) -> None:
         if "attempt" in path.name or "volume" in path.name:
             raise OSError(28, "No space left on device")
         flush(path)
 
-    monkeypatch.setattr(atomic, "_flush", full)
+    monkeypatch.setattr(atomic, "flush", full)
     with pytest.raises(atomic.StorageError, match="No space left on device.*unharmed"):
         sweep(tmp_path, "grey:dark")
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

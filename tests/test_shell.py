@@ -18,9 +18,9 @@ import typer
 from benchmark.cli import completion, doctor, main, run
 from benchmark.cli.doctor import Check
 from benchmark.cli.examples import EXAMPLES, EXIT_CODES
-from benchmark.machine import environment
 from benchmark.plugins import registry as plugins
 from benchmark.records.results import Results
+from benchmark.sweep import request
 from benchmark.sweep.progress import PlainDisplay
 
 NAMES = [command.name or command.callback.__name__.replace("_", "-") for command in main.app.registered_commands]
@@ -169,7 +169,7 @@ def test_presets_are_no_pictures(capsys):
 
 
 def test_without_tensorboard_nothing_runs(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(environment, "missing_modules", list)
+    monkeypatch.setattr(request, "missing_modules", list)
     arguments = ["run", "--methods", "fdk", "--datasets", "ball", "--size", "8", "--views", "4", "--output", str(tmp_path / "out")]
     assert main.main([*arguments, "--tensorboard"]) == 2
     error = capsys.readouterr().err

@@ -91,7 +91,7 @@ def test_the_process_of_the_run_sees_no_more_than_before(tmp_path: Path) -> None
     marker = tmp_path / "seen.json"
     sweep(tmp_path / "out", {"spy": {"marker": str(marker)}}, options=EVERY_3)
     seen = json.loads(marker.read_text())
-    assert seen["files"] == ["job.json", "log.txt", "projections.npy"] and not seen["secret"]
+    assert seen["files"] == ["job.json", "log.txt", "projections.npy", "stacks.txt"] and not seen["secret"]
     assert not {"truth", "heldout", "case", "scores"} & {*seen["keys"], *seen["run"]}
 
 

@@ -156,8 +156,9 @@ def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, s
     console = open_console()
     with make_display(console, plan) as display:
         summary = request.sweep(registry, plan, options, display)
+    results = Results(plan.output)
     if summary.records:
-        for board in terminal(boards(Results(plan.output))):
+        for board in terminal(boards(results)):
             console.print(board)
         console.print(summary_table(summary.records, shown))
     if summary.interrupted:
@@ -166,7 +167,6 @@ def _sweep(registry: Registry, request: Request, plan: Plan, options: Options, s
     code = summary.exit_code
     paths = [plan.output / "tables" / "runs.csv"]
     if report:
-        results = Results(plan.output)
         results.columns = tuple(column.name for column in shown)
         written, problems = write_reports(registry, results)
         paths += [path for path in written if path not in paths]

@@ -60,4 +60,4 @@ def publish(
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command(help="Merge results folders into one; sources are only read.")(merge)
-    app.command(help="Write a static site of results: leaderboard, methods, cases.")(publish)
+    app.command(help="Write a static site of results.")(publish)

@@ -44,8 +44,8 @@ def main(folder: Path) -> None:
 
 def _follow_parent(parent: int) -> None:
     """End this process and its children soon after the parent is gone (killed hard, terminal closed)."""
-    with contextlib.suppress(OSError, AttributeError):  # Linux: even a stopped process ends then, which cannot watch
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    with contextlib.suppress(OSError, AttributeError):  # Linux: a stopped process, which cannot watch, goes on then
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # daemons that the method starts stay below it, and count with it
 
     def watch() -> None:

@@ -15,6 +15,7 @@ from benchmark.files.limits import check_array, check_image
 from benchmark.files.pictures import readable
 from benchmark.files.series import SHOWN, in_order, series
 from benchmark.files.stack import Stack
+from benchmark.files.tiff_chain import check_chain
 
 TIFF, PNG = pictures.TIFF, pictures.PILLOW
 KINDS = tuple(pictures.FORMATS)  # endings of files that hold an image
@@ -92,6 +93,8 @@ def tiff_pages(path: Path) -> Stack:
     """Open a TIFF file with many pages (or one page with three axes)."""
     import tifffile
 
+    with readable(path):
+        check_chain(path)
     with readable(path), tifffile.TiffFile(path) as file:
         series = file.series[0]
         shape = tuple(length for length in series.shape if length > 1 or len(series.shape) <= 3)

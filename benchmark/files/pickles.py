@@ -145,7 +145,8 @@ class _Reader(_PYTHON_READER):
     dispatch[pickle.SETITEMS[0]] = load_setitems
 
     def load_dict(self) -> None:
-        self.append(_with_plain_keys(self.pop_mark()))
+        items = self.pop_mark()  # which exchanges `append`
+        self.append(_with_plain_keys(items))
 
     dispatch[pickle.DICT[0]] = load_dict
 

@@ -17,6 +17,7 @@ from benchmark.errors import InputError, MissingDependency, one_line
 from benchmark.files import arrays, medical, raw
 from benchmark.files.compressed import check_packed, check_tiff_page
 from benchmark.files.limits import NUMBERS, check_image
+from benchmark.files.tiff_chain import check_chain
 
 TIFF, PILLOW, HIS, EDF, NPY = (".tif", ".tiff"), (".png", ".bmp"), (".his",), (".edf",), (".npy",)
 LOSSY = (".jpg", ".jpeg")
@@ -81,6 +82,7 @@ def _format(path: Path) -> Read:
 def _tiff_header(path: Path) -> tuple[int, Shape, np.dtype]:
     import tifffile
 
+    check_chain(path)
     with tifffile.TiffFile(path) as file:
         page, count = file.pages[0], len(file.pages)
         if 1 < count <= MOST_PREVIEWS + 1:  # smaller pages are previews

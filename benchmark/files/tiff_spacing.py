@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError
+from benchmark.files.tiff_chain import check_chain
 from benchmark.files.units import mm_per
 
 Triple = tuple[float, float, float]
@@ -21,6 +22,7 @@ def tiff_spacing(path: Path) -> Triple | None:
     import tifffile
 
     try:
+        check_chain(path)
         with tifffile.TiffFile(path) as file:
             imagej, ome = file.imagej_metadata or {}, file.ome_metadata or ""
             tags = file.pages[0].tags  # type: ignore[union-attr]

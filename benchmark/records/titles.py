@@ -45,43 +45,44 @@ def dataset_names(records: Iterable[RunRecord]) -> dict[str, str]:
     known = {record.spec.case_key: record.case for record in records if record.case}
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in records:
-        case = "" if FRAME in record.spec.dataset_params else record.case or known.get(record.spec.case_key, "")
-        name = subject(record.spec, case)
-        groups.setdefault((name, grid_size(record), noise(record.spec)), []).append(record)
+        groups.setdefault((_subject(record, known), grid_size(record), noise(record.spec)), []).append(record)
     found = {}
     for (name, *_), members in groups.items():
         for run_id, parts in _told_apart(members, (_datasets, _cases, _parameters, _chosen_views, _digests)):
-            found[run_id] = one_line_of(f"{name} ({', '.join(parts)})" if parts else name, MOST_TITLE)
+            found[run_id] = _title(f"{name} ({', '.join(parts)})" if parts else name)
     return found
 
 
 def case_names(records: Iterable[RunRecord]) -> dict[str, str]:
     """Return the case of each run id by name, the same for all numbers of views, sizes, noise and settings: 'chest', 'phantom-sphere'.
 
-    What was measured or made counts as one case however often it is looked at: in `dataset_names` it may have several names.
+    What was measured or made counts as one case however often it is looked at: in `dataset_names` it may have several names. The frames
+    of a sequence show one thing: they are one case.
     """
     records = list(records)
     known = {record.spec.case_key: record.case for record in records if record.case}
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
-        groups.setdefault(subject(record.spec, record.case or known.get(record.spec.case_key, "")), []).append(record)
+        groups.setdefault(_subject(record, known), []).append(record)
     found = {}
     for name, members in groups.items():
         for run_id, parts in _told_apart(members, (_datasets, _bodies, _places)):
-            found[run_id] = f"{name} ({', '.join(parts)})" if parts else name
+            found[run_id] = _title(f"{name} ({', '.join(parts)})" if parts else name)
     return found
 
 
 def case_settings(records: Iterable[RunRecord], names: Mapping[str, str]) -> dict[str, str]:
     """Return how the case of each run id was looked at, if that differs within a case: 'arc=120', 'views=(0, 5, 9)', else ''.
 
-    `names` are `case_names`. Size, number of views and noise are not settings.
+    `names` are `case_names`. Size, number of views, noise and frame are not settings.
     """
     records = list(records)
     cases: dict[str, list[RunRecord]] = {}
     for record in records:
         cases.setdefault(names[record.run_id], []).append(record)
-    given = {record.run_id: {name: text for name, text in _data_settings(record).items() if name != "path"} for record in records}
+    given = {
+        record.run_id: {name: text for name, text in _data_settings(record).items() if name not in ("path", FRAME)} for record in records
+    }
     differing = {
         name
         for members in cases.values()
@@ -99,6 +100,11 @@ def case_settings(records: Iterable[RunRecord], names: Mapping[str, str]) -> dic
         for run_id, parts in _told_apart(members, (_chosen_views, _digests)):
             texts[run_id] = ", ".join(filter(None, [texts[run_id], *parts]))
     return texts
+
+
+def _subject(record: RunRecord, known: Mapping[str, str]) -> str:
+    """Return the name that a run's data go by; `known` are names of cases by key, for runs whose data were never loaded."""
+    return subject(record.spec, "" if FRAME in record.spec.dataset_params else record.case or known.get(record.spec.case_key, ""))
 
 
 def _datasets(members: Sequence[RunRecord]) -> list[str]:
@@ -135,7 +141,9 @@ def _bodies(members: Sequence[RunRecord]) -> list[str]:
     for member in members:
         if member.case:
             known.setdefault(repr(_data_settings(member)), member.case)
-    return [known.get(repr(_data_settings(member))) or subject(member.spec) for member in members]
+    return [
+        "" if FRAME in member.spec.dataset_params else known.get(repr(_data_settings(member))) or subject(member.spec) for member in members
+    ]
 
 
 def _places(members: Sequence[RunRecord]) -> list[str]:
@@ -144,9 +152,9 @@ def _places(members: Sequence[RunRecord]) -> list[str]:
     for member in members:
         spec, path = member.spec, str(member.spec.dataset_params.get("path", ""))
         if spec.data_digest:
-            params = {name: value for name, value in spec.dataset_params.items() if name != "path"}
+            params = {name: value for name, value in spec.dataset_params.items() if name not in ("path", FRAME)}
             data.setdefault((spec.dataset_revision, repr(plain(params))), {}).setdefault(path, set()).add(spec.data_digest)
-    apart = any(len(set.union(*paths.values())) > 1 for paths in data.values() if len(paths) > 1)
+    apart = any(len(set(map(frozenset, paths.values()))) > 1 for paths in data.values())
     return [
         f"path={_short(member.spec.dataset_params['path'])}" if apart and "path" in member.spec.dataset_params else "" for member in members
     ]
@@ -226,8 +234,14 @@ def labels(records: Iterable[RunRecord]) -> dict[str, str]:
         differing = [key for key in _settings(members[0].spec) if len({repr(values.get(key)) for values in settings.values()}) > 1]
         for member in members:
             values = ", ".join(f"{key}={settings[member.run_id].get(key)}" for key in differing)
-            found[member.run_id] = one_line_of(f"{name} ({values})" if values else name, MOST_TITLE)
+            found[member.run_id] = _title(f"{name} ({values})" if values else name)
     return found
+
+
+def _title(text: str) -> str:
+    """Return a text as one line; one that is cut stays distinct, since tables average over the runs of one title."""
+    mark = f" #{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}" if len(text) > MOST_TITLE else ""
+    return one_line_of(text, MOST_TITLE) + mark
 
 
 def _settings(spec: RunSpec) -> dict[str, Any]:

@@ -23,9 +23,11 @@ def register_reporters() -> list[ReporterSpec]:
 def write_report(results: Results) -> list[Path]:
     """Write every table, every figure and report.html into the results folder; return the files, the page last."""
     from benchmark.report.figures import write_figures
+    from benchmark.report.overview import Overview
     from benchmark.report.page import write_page
     from benchmark.report.tables import write_tables
 
-    tables = write_tables(results)
-    figures = write_figures(results)
-    return [*tables, *(path for figure in figures for path in figure.files), write_page(results, figures)]
+    overview = Overview(results)
+    tables = write_tables(results, overview)
+    figures = write_figures(results, overview)
+    return [*tables, *(path for figure in figures for path in figure.files), write_page(results, figures, overview)]

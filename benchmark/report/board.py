@@ -7,11 +7,10 @@ from typing import Literal
 
 import pandas as pd
 
-from benchmark.report.columns import COSTS, RANKED, Column, scores, shown
+from benchmark.report.columns import COMPARED, COSTS, Column, shown
 from benchmark.report.significance import LEAST_CASES
 from benchmark.report.statistics import Interval
 
-SCORES = tuple(scores(RANKED))
 FEW = 6  # cases: with fewer, only differences that are large beside their spread can be significant
 
 
@@ -96,7 +95,7 @@ class Board:
 
     @property
     def _scores(self) -> list[Column]:
-        return [column for column in SCORES if self.rows[column.name].notna().any()]
+        return [column for column in COMPARED if self.rows[column.name].notna().any()]
 
     @property
     def _lettered(self) -> bool:
@@ -114,7 +113,7 @@ class Board:
             f"Mean over {len(self.cases)} cases ({names}) ± half of its 95% interval over cases like these (the wider of a bootstrap of "
             "cases and their seeds and Student's t over cases).",
             *self._partial,
-            f"Order and ranks: by {self.metric_words}; mean rank: over cases, ties shared.",
+            f"Order, ranks and wins: by {self.metric_words}, numbers as shown. Mean rank: over cases; equal numbers share their ranks.",
             self.chosen,
             self._test,
             *self._doubts,
@@ -124,7 +123,7 @@ class Board:
     @property
     def metric_words(self) -> str:
         """The score that orders and compares: 'volume PSNR'."""
-        return _named(next(column for column in SCORES if column.name == self.ordered_by))
+        return _named(next(column for column in COMPARED if column.name == self.ordered_by))
 
     @property
     def _partial(self) -> list[str]:

@@ -9,11 +9,14 @@ import rich.markup
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from benchmark.report import markdown as md
 from benchmark.report.board import Board, Cell, Head, note
 from benchmark.report.columns import COSTS
 from benchmark.report.sheet import head, number, word
 from benchmark.report.summary import slug
 from benchmark.report.tex import escape, numbers
+from benchmark.report.tex import table as tex_table
+from benchmark.storage.visible import markdown_text
 
 WIDE = ("Pretrained", "Tags")  # left out where room is short
 NOTE = "Note"
@@ -24,10 +27,10 @@ def markdown(boards: Sequence[Board]) -> str:
     """Return one Markdown table per board, each with its caption; '' without boards."""
     blocks = []
     for board in boards:
-        lines = [[heading.text for heading in board.heads], ["---" if heading.word else "---:" for heading in board.heads]]
-        lines += [[f"**{cell.text}**" if cell.bold else cell.text for cell in board.cells(row)] for _, row in board.rows.iterrows()]
-        table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
-        blocks.append("\n\n".join([f"### {board.title}", *([table] if len(board.rows) else []), board.caption]) + "\n")
+        heads, words = [heading.text for heading in board.heads], [heading.word for heading in board.heads]
+        table = md.table(heads, words, ([md.bold(cell.text, cell.bold) for cell in board.cells(row)] for _, row in board.rows.iterrows()))
+        parts = [f"### {markdown_text(board.title)}", *([table] if len(board.rows) else []), markdown_text(board.caption)]
+        blocks.append("\n\n".join(parts) + "\n")
     return "\n".join(blocks)
 
 
@@ -38,23 +41,15 @@ def latex(boards: Sequence[Board]) -> str:
 
 def _latex_table(board: Board) -> str:
     heads = [head for head in board.heads if head.text not in (*WIDE, NOTE)]
-    lines = [
-        r"\begin{table*}",
-        r"  \centering\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\belowcaptionskip}{4pt}",
-        f"  \\caption[{{{escape(board.title)}}}]{{{numbers(escape(f'{board.title}. {board.caption}'))}}}",
-        f"  \\label{{tab:{name(board)}}}",
-        f"  \\begin{{tabular}}{{{''.join('l' if head.word else 'r' for head in heads)}}}",
-        r"    \toprule",
-        f"    {' & '.join(_latex_head(head) for head in heads)} \\\\",
-        r"    \midrule",
-    ]
+    lines = [f"    {' & '.join(_latex_head(head) for head in heads)} \\\\", r"    \midrule"]
     for _, row in board.rows.iterrows():
         cells = [cell for head, cell in zip(board.heads, board.cells(row), strict=True) if head in heads]
         texts = [f"\\textbf{{{numbers(escape(cell.text))}}}" if cell.bold else numbers(escape(cell.text)) for cell in cells]
         if row["missing"]:
             texts = [texts[0], f"\\multicolumn{{{len(heads) - 1}}}{{l}}{{{escape(note(row))}}}"]
         lines.append(f"    {' & '.join(texts)} \\\\")
-    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table*}"])
+    caption, columns = f"{board.title}. {board.caption}", "".join("l" if head.word else "r" for head in heads)
+    return tex_table("table*", r"\footnotesize\setlength{\tabcolsep}{3pt}", board.title, caption, name(board), columns, lines)
 
 
 def _latex_head(head: Head) -> str:

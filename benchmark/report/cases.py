@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from benchmark.records.record import RunRecord
-from benchmark.records.titles import case_names, case_settings, view_count
+from benchmark.records.titles import FRAME, case_names, case_settings, view_count
 from benchmark.report.summary import labelled
 
 FACTORS = ("asked_size", "noise", "settings", "asked_views")  # in the order of the tables
@@ -16,7 +16,8 @@ FACTORS = ("asked_size", "noise", "settings", "asked_views")  # in the order of 
 def cased(records: Iterable[RunRecord]) -> pd.DataFrame:
     """Return the labelled frame of runs with what tells their cases apart.
 
-    `of_case` is the case by name, `source` its dataset; `settings`, `asked_size` and `asked_views` say how a run looks at it.
+    `of_case` is the case by name, `source` its dataset; `settings`, `asked_size` and `asked_views` say how a run looks at it, `frame` at
+    which frame of a sequence.
     """
     records = list(records)
     names = case_names(records)
@@ -29,6 +30,7 @@ def cased(records: Iterable[RunRecord]) -> pd.DataFrame:
             asked_size=[record.spec.dataset_params.get("size") or 0 for record in records],
             asked_views=[view_count(record.spec) or record.views for record in records],
             source=[record.spec.dataset for record in records],
+            frame=[record.spec.dataset_params.get(FRAME, 0) for record in records],
         )
         .copy()
     )  # in one piece: quicker to cut

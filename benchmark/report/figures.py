@@ -18,11 +18,11 @@ from benchmark.report.canvas import Palette, Picture, save, styled
 from benchmark.report.convergence import convergence
 from benchmark.report.critical_difference import critical_difference
 from benchmark.report.images import ERROR_SHARE, UNITS, central_slices
-from benchmark.report.leaderboard import boards
 from benchmark.report.mosaics import Strip, projection_mosaic, slice_mosaic
 from benchmark.report.overall import SECTION, overall
+from benchmark.report.overview import Overview
 from benchmark.report.ranking import GROUP, method_order
-from benchmark.report.summary import labelled, section_title, sections, slug, summarise
+from benchmark.report.summary import section_title, sections, slug
 from benchmark.report.trends import PARETO, costs, trends
 from benchmark.storage.visible import one_line_of
 
@@ -62,30 +62,27 @@ class _Draft:
     shown: bool = False  # on the page itself
 
 
-def write_figures(results: Results) -> list[Picture]:
+def write_figures(results: Results, overview: Overview | None = None) -> list[Picture]:
     """Draw and write every figure into figures/. Raise StorageError if one cannot be written."""
     folder = results.folder / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     with styled():
         return [
             Picture(draft.section, draft.title, draft.caption, save(draft.figure, folder, draft.name), draft.shown)
-            for draft in _drafts(results)
+            for draft in _drafts(results, overview or Overview(results))
         ]
 
 
-def _drafts(results: Results) -> Iterator[_Draft]:
-    table = labelled(results.records)
+def _drafts(results: Results, overview: Overview) -> Iterator[_Draft]:
+    table, names, means = overview.table, overview.names, dict(sections(overview.summary))
     palette = Palette(table.loc[table["status"] == "ok", "label"])
-    names = dict(zip(table["run_id"], table["label"], strict=True))
-    means = dict(sections(summarise(table)))
-    found = boards(results)
-    for board in found:
+    for board in overview.boards:
         figure = critical_difference(board, palette)
         if figure is not None:
             caption = _CRITICAL.format(metric=board.metric_words, cases=len(board.cases))
             where = f"critical-difference-{board_name(board).partition('-')[2]}"
             yield _Draft(board.title, where, f"Critical differences: {board.title}", caption, figure, shown=True)
-    for over in overall(found, palette):
+    for over in overall(overview.boards, palette):
         yield _Draft(SECTION, over.name, over.title, over.caption, over.figure, shown=True)
     for key, part in table.groupby(GROUP, sort=True, dropna=False):
         section = section_title(*key)

@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.report.board import Board
-from benchmark.report.case_scores import CaseScores
+from benchmark.report.case_scores import SCORES, CaseScores
 from benchmark.report.cases import cased, tables
-from benchmark.report.columns import RANKED
 from benchmark.report.pairs import COLUMNS_OF_PAIRS, DECIMALS, Pair, all_pairs, letters
 from benchmark.report.significance import case_ranks, friedman
 from benchmark.report.statistics import mean_over_cases
@@ -32,13 +31,13 @@ COSTS = ("seconds", "peak_memory_mb", "gpu_peak_memory_mb")
 PLACE = ("block", "views", "size", "noise", "settings")
 COLUMNS = (
     *PLACE, "method", "tags", "pretrained", "ranked", "cases", "planned", "missing", "seeds", "ordered_by",
-    *(f"{name}{end}" for name in RANKED for end in ("", "_low", "_high", "_cases", "_leads")),
+    *(f"{name}{end}" for name in SCORES for end in ("", "_low", "_high", "_cases", "_leads")),
     "mean_rank", "baseline", "wins", "ties", "losses", "letters", *COSTS, "friedman_p", "budget",
 )  # fmt: skip
 PAIR_COLUMNS = (*PLACE, *COLUMNS_OF_PAIRS)
-COUNTS = {"cases", "planned", "wins", "ties", "losses", *(f"{name}_cases" for name in RANKED)}
+COUNTS = {"cases", "planned", "wins", "ties", "losses", *(f"{name}_cases" for name in SCORES)}
 NUMBERS = {*COSTS, "mean_rank", "friedman_p", "difference", "low", "high", "p", "p_holm", "p_wilcoxon"} | {
-    f"{name}{end}" for name in RANKED for end in ("", "_low", "_high")
+    f"{name}{end}" for name in SCORES for end in ("", "_low", "_high")
 }
 
 
@@ -48,8 +47,8 @@ def leaderboard(results: Results) -> pd.DataFrame:
     Place: `block` ('ranking', or 'tuning' for the cases that methods were set on), `views`, `size`, `noise`, `settings`, as texts.
     Method: `method` (label), `tags`, `pretrained`, `ranked`, `cases` (with a finished run of every seed that was begun) of `planned`,
     `missing` (which, and why), `seeds`, `budget`.
-    Scores: `ordered_by`; of each of the four ranked metrics the mean over cases of the mean over seeds, its 95% interval `*_low`, `*_high`,
-    the number of `*_cases` behind it and `*_leads` (bold). Empty for a method with a missing case.
+    Scores: `ordered_by`; of each compared metric (PSNR, SSIM; IoU and L1 of photographs) the mean over cases of the mean over seeds, its
+    95% interval `*_low`, `*_high`, the number of `*_cases` behind it and `*_leads` (bold). Empty for a method with a missing case.
     Comparison: `mean_rank` over cases (1 is best), `wins`, `ties` and `losses` in cases against `baseline`, `letters` (methods that
     share one do not differ significantly), `friedman_p` of the whole table.
     Cost: means of `seconds`, `peak_memory_mb` and `gpu_peak_memory_mb` over cases.
@@ -92,23 +91,24 @@ def _ranking(runs: pd.DataFrame, asked: str) -> Board:
     scores = CaseScores(runs)
     if len(scores.cases) < 2:
         return _board("ranking", runs, scores, [], [])
-    pairs = {metric: all_pairs(scores, metric) for metric in RANKED}
+    pairs = {metric: all_pairs(scores, metric) for metric in SCORES}
     ordering = pairs[scores.metric]
     baseline, chosen = _baseline(runs, scores, asked)
     means = np.array([scores.means(label, scores.metric) for label in scores.ranked]).T  # [case, ranked method]
-    ranks = case_ranks(np.round(means, DECIMALS[scores.metric])).mean(axis=0) if scores.ranked else []
+    seen = np.round(means, DECIMALS[scores.metric])  # equal as shown is equal
+    ranks = case_ranks(seen).mean(axis=0) if scores.ranked else []
     places = dict(zip(scores.ranked, map(float, ranks), strict=True))
     marks = letters(scores.ranked, ordering)
-    chance = friedman(means) if scores.ranked else None
+    chance = friedman(seen) if scores.ranked else None
     rows = []
     for label in scores.order:
         row = _row(scores, label) | {"baseline": baseline, "friedman_p": chance}
         row |= {"mean_rank": places.get(label), "letters": marks.get(label, "")}
         row |= dict(zip(("wins", "ties", "losses"), _wins(ordering, label, baseline), strict=False))
-        for metric in RANKED:
+        for metric in SCORES:
             row |= _interval(scores, label, metric) | {f"{metric}_leads": label in scores.ranked and _leads(pairs[metric], label)}
         rows.append(row)
-    return _board("ranking", runs, scores, rows, [pair.row() for metric in RANKED for pair in pairs[metric]], baseline, chosen)
+    return _board("ranking", runs, scores, rows, [pair.row() for metric in SCORES for pair in pairs[metric]], baseline, chosen)
 
 
 def _tuning(runs: pd.DataFrame) -> Board:
@@ -117,7 +117,7 @@ def _tuning(runs: pd.DataFrame) -> Board:
     rows = []
     for label in scores.order:
         row = _row(scores, label) | {"ranked": False, "baseline": "", "letters": ""}
-        for metric in RANKED:
+        for metric in SCORES:
             means = scores.means(label, metric)
             row |= {metric: means.mean() if len(means) else None, f"{metric}_cases": len(means), f"{metric}_leads": False}
         rows.append(row)

@@ -47,9 +47,9 @@ def overall(boards: Sequence[Board], palette: Palette) -> Iterator[Overall]:
         said = _caption(counted, cases, tuning)
         order = method_order(means)
         if (figure := trends(means, palette, order, title)) is not None:
-            yield Overall(slug("views-overall", *where), "Score against views", said, figure)
+            yield Overall(slug("views-overall", *where), f"Score against views: {title}", said, figure)
         if (figure := costs(means, palette, order, title)) is not None:
-            yield Overall(slug("costs-overall", *where), "Score against time and memory", f"{said} {PARETO}", figure)
+            yield Overall(slug("costs-overall", *where), f"Score against time and memory: {title}", f"{said} {PARETO}", figure)
     for (views, size, rest, settings, cases), members in _grouped(
         known, lambda board: (board.views, board.size, _without_photons(board.noise), board.settings, board.cases)
     ):
@@ -60,7 +60,7 @@ def overall(boards: Sequence[Board], palette: Palette) -> Iterator[Overall]:
         title = _title(len(cases), f"{views} views", size, rest, settings)
         where = (f"{views}-views", size, *filter(None, (rest, settings)), *_apart(cases, known))
         if (figure := trends(means, palette, method_order(means), title, PHOTONS)) is not None:
-            yield Overall(slug("noise-overall", *where), f"Score against noise, {views} views", _caption(members, cases, tuning), figure)
+            yield Overall(slug("noise-overall", *where), f"Score against noise: {title}", _caption(members, cases, tuning), figure)
 
 
 def _grouped(boards: Sequence[Board], key: Callable[[Board], tuple[Any, ...]]) -> Iterator[tuple[tuple[Any, ...], list[Board]]]:

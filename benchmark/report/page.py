@@ -22,13 +22,13 @@ from benchmark.report.charts import chart
 from benchmark.report.columns import PROTOCOLS, Column, scores, words
 from benchmark.report.curves import mean_times, times_to_quality
 from benchmark.report.figures import one_per_label
-from benchmark.report.leaderboard import boards
 from benchmark.report.overall import SECTION
+from benchmark.report.overview import Overview
 from benchmark.report.provenance import cases, environment, methods
 from benchmark.report.published import side_by_side
 from benchmark.report.ranking import GROUP
 from benchmark.report.sheet import linked, published_sheet, runs_sheet, summary_sheet, times_sheet
-from benchmark.report.summary import labelled, remark, section_title, sections, summarise
+from benchmark.report.summary import remark, section_title, sections
 from benchmark.report.viewers import Shown, Viewers
 from benchmark.storage import atomic
 from benchmark.storage.json_values import plain
@@ -42,14 +42,14 @@ STYLES, SCRIPTS = ("page.css",), ("controls.js", "memory.js", "tables.js", "char
 LIVE = ("live.js",)  # only in the page of a sweep under way
 
 
-def write_page(results: Results, figures: Iterable[Picture]) -> Path:
+def write_page(results: Results, figures: Iterable[Picture], overview: Overview | None = None) -> Path:
     """Write report.html; `figures` are listed on it, as files for papers. Return its path. Raise StorageError if writing fails."""
     path = results.folder / "report.html"
-    atomic.replace_text(path, page(results, figures))
+    atomic.replace_text(path, page(results, figures, overview=overview))
     return path
 
 
-def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
+def page(results: Results, figures: Iterable[Picture], live: str = "", overview: Overview | None = None) -> str:
     """Return the page as text; it needs neither the network nor any other file.
 
     `live` names the state of the records, in a page for a sweep under way: it loads the script now.js beside it every second
@@ -59,10 +59,9 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
 
     templates = Environment(loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pictures = list(figures)
-    table = labelled(results.records)
-    summary = summarise(table)
+    overview = overview or Overview(results)
+    table, summary, names = overview.table, overview.summary, overview.names
     known = [score for score in scores(summary.columns) if summary[score.name].notna().any()]
-    names = dict(zip(table["run_id"], table["label"], strict=True))
     viewers = Viewers(results, names, [] if live else shown_runs(results, table, summary, names))
     charts = section_charts(results, table, summary, names, known)
     times = {section_title(*key): part for key, part in times_to_quality(results).groupby(GROUP, sort=False, dropna=False)}
@@ -76,10 +75,9 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
             "table": linked(board_tables.sheet(board), anchors) if len(board.rows) else None,
             "remark": board.caption,
             "views": board.views,
-            "figures": [_named(picture, results.folder) for picture in pictures if picture.section == board.title],
             "shown": [_embedded(picture, results.folder) for picture in pictures if picture.section == board.title and picture.shown],
         }
-        for board in boards(results)
+        for board in overview.boards
     ]
     blocks: list[dict[str, Any]] = [
         {
@@ -110,6 +108,7 @@ def page(results: Results, figures: Iterable[Picture], live: str = "") -> str:
         facts=_facts(table),
         switches=_switches(known, table, tags),
         leaderboard=leaderboard,
+        over_cases=[_named(p, results.folder) for p in pictures if p.section in {SECTION, *(board["title"] for board in leaderboard)}],
         overall=[_embedded(picture, results.folder) for picture in pictures if picture.section == SECTION],
         blocks=blocks,
         published=linked(published_sheet(beside), anchors, where="ours") if len(beside) else None,

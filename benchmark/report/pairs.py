@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from benchmark.report.case_scores import CaseScores
-from benchmark.report.columns import COLUMNS
+from benchmark.report.columns import COLUMNS, COMPARED
 from benchmark.report.significance import ALPHA, compact_letters, holm, paired_t, signed_rank
 from benchmark.report.statistics import Difference, mean_over_cases
 
 DECIMALS = {column.name: column.decimals for column in COLUMNS}
+BETTER = {column.name: column.better for column in COMPARED}  # 1: the higher number, -1: the lower
 COLUMNS_OF_PAIRS = (
     "metric", "first", "second", "difference", "low", "high", "cases", "wins", "ties", "losses", "p", "p_holm", "p_wilcoxon", "significant",
 )  # fmt: skip
@@ -40,8 +41,8 @@ class Pair:
 
     @property
     def worse(self) -> str:
-        """The method with the lower mean."""
-        return self.second if self.change.mean > 0 else self.first
+        """The method with the worse mean."""
+        return self.second if BETTER[self.metric] * self.change.mean > 0 else self.first
 
     def counts_of(self, name: str) -> tuple[int, int, int]:
         """Return wins, ties and losses of one of the two."""
@@ -78,7 +79,8 @@ def _pair(scores: CaseScores, first: str, second: str, metric: str) -> Pair:
     assert change is not None  # a metric that ranked methods have applies to a case
     means = [round(float(np.mean(values)), 9) for values in changes.values()]  # equal sizes stay equal
     a, b = (np.round(scores.means(label, metric), DECIMALS[metric]) for label in (first, second))
-    counts = (int((a > b).sum()), int((a == b).sum()), int((a < b).sum()))
+    gains = BETTER[metric] * (a - b)
+    counts = (int((gains > 0).sum()), int((gains == 0).sum()), int((gains < 0).sum()))
     return Pair(metric, first, second, change, counts, paired_t(means), signed_rank(means))
 
 

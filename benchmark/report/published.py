@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from benchmark.report import markdown as md
 from benchmark.report.summary import labelled
+from benchmark.storage.visible import markdown_text
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
 
 TABLE = Path(__file__).with_name("published.csv")
+HEADS = ("Method", "PSNR [dB]", "SSIM", "Time [s]", "Source")
 METRICS = {"naf": "naf", "sax": "naf", "r2": "r2"}  # protocol of a paper -> suffix of our volume metrics that repeat it
 COLUMNS = ["data", "scene", "views", "protocol", "method", "whose", "psnr", "ssim", "seconds", "runs", "source", "note"]
 
@@ -89,11 +92,13 @@ def markdown(table: pd.DataFrame) -> str:
         return ""
     blocks = ["## Beside published numbers\n"]
     for (data, scene, views, protocol), part in table.groupby(["data", "scene", "views", "protocol"], sort=False):
-        lines = ["| Method | PSNR [dB] | SSIM | Time [s] | Source |", "| --- | ---: | ---: | ---: | --- |"]
+        lines = []
         for _, row in part.iterrows():
             ssim = "" if pd.isna(row["ssim"]) else f"{row['ssim']:.3f}"
             source = "**ours**" if row["whose"] == "ours" else "; ".join(filter(None, [row["source"], row["note"]]))
-            lines.append(f"| {row['method']} | {row['psnr']:.2f} | {ssim} | {row['seconds']} | {source} |")
-        blocks.append(f"### {data}: {scene}, {views} views, protocol {protocol}\n\n" + "\n".join(lines) + "\n")
+            lines.append([row["method"], f"{row['psnr']:.2f}", ssim, row["seconds"], source])
+        shown = md.table(HEADS, [True, False, False, False, True], lines)
+        title = markdown_text(f"{data}: {scene}, {views} views, protocol {protocol}")
+        blocks.append(f"### {title}\n\n{shown}\n")
     blocks.append("Published times were measured on other machines.\n")
     return "\n".join(blocks)

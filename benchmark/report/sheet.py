@@ -12,6 +12,7 @@ from benchmark.records.frame import COST, METRICS
 from benchmark.report.columns import COSTS, STRICT, Column, filled, shown
 from benchmark.report.ranking import leads
 from benchmark.report.summary import cell, counted, has_notes, has_pretrained, has_ranks
+from benchmark.storage.visible import one_line_of
 
 HEADS = {"label": "method"}  # for columns with unclear names
 SMALLER = re.compile(r"\[s\]|seconds|memory|rank|rmse|width|\bl1\b|views", re.IGNORECASE)  # headings of columns whose smallest is the best
@@ -126,8 +127,8 @@ def number(value: float | None, decimals: int, *, text: str | None = None, bold:
 
 
 def word(text: str) -> dict[str, Any]:
-    """Return a cell that sorts by its text."""
-    return {"text": text, "sort": None, "bold": False}
+    """Return a cell that sorts by its text, in one line."""
+    return {"text": one_line_of(text), "sort": None, "bold": False}
 
 
 def _decimals(name: str) -> int:

@@ -38,6 +38,7 @@ def summarise(table: pd.DataFrame, columns: Sequence[Column] = ()) -> pd.DataFra
     Scores among `columns` get intervals and are compared, too, beside those that always are (COMPARED, where the table has them).
 
     Means are over the runs that are 'ok'; `runs` counts those, `planned` all of them, `cases` and `seeds` what they span.
+    `deterministic` says that the finished runs are of a method that runs once, whatever the number of seeds.
     `*_sd` is the standard deviation over the runs, `*_half` half the 95% interval of the mean over seeds (empty for one seed, and
     if a seed lacks a case that another has).
     `pretrained` says what a method was fitted to beforehand, `competes` whether the method is compared with others, `rank` its places
@@ -53,7 +54,7 @@ def summarise(table: pd.DataFrame, columns: Sequence[Column] = ()) -> pd.DataFra
         row = dict(zip([*GROUP, "views", "method"], key, strict=True), pretrained=next(filter(None, runs["pretrained"]), ""))
         row.update(status="ok" if len(good) else runs["status"].iloc[0], runs=len(good), planned=len(runs))
         row.update(cases=good["case"].nunique(), seeds=good["seed"].nunique(), note=_note(runs))
-        row.update(budget=budget_words(runs.iloc[0]))
+        row.update(budget=budget_words(runs.iloc[0]), deterministic=bool(len(good) and good["deterministic"].all()))
         row.update({name: pd.to_numeric(good[name]).mean() for name in values})
         for name in scored:
             known = good.dropna(subset=[name])
@@ -61,7 +62,7 @@ def summarise(table: pd.DataFrame, columns: Sequence[Column] = ()) -> pd.DataFra
             whole = interval is not None and interval.count * known["case"].nunique() == len(known)  # else of other runs than the mean
             row.update({f"{name}_sd": good[name].std(), f"{name}_half": interval.half if interval is not None and whole else None})
         rows.append(row)
-    heads = [*GROUP, "views", "method", "pretrained", "status", "runs", "planned", "cases", "seeds", "note", "budget"]
+    heads = [*GROUP, "views", "method", "pretrained", "status", "runs", "planned", "cases", "seeds", "note", "budget", "deterministic"]
     names = [*heads, *values, *(f"{name}_{what}" for what in ("sd", "half") for name in scored)]
     summary = pd.DataFrame(rows, columns=names)
     for name in scored:
@@ -149,14 +150,17 @@ def has_pretrained(part: pd.DataFrame) -> bool:
 
 
 def remark(part: pd.DataFrame) -> str:
-    """Return the text below a table: one seed, or means with intervals; rank and bold; the budget of each run; pretrained methods."""
+    """Return the text below a table: one seed, or means with intervals; frames; rank and bold; the budget of each run; pretrained ones."""
     apart = "Pretrained: fitted to other scans beforehand, so neither ranked nor set in bold among methods that know only the scan."
-    return " ".join(filter(None, [_repetitions(part), apart if has_pretrained(part) else ""]))
+    frames = int(part["cases"].max())
+    means = f"Each number is the mean over {frames} frames of a sequence." if frames > 1 else ""
+    return " ".join(filter(None, [means, _repetitions(part), apart if has_pretrained(part) else ""]))
 
 
 def _repetitions(part: pd.DataFrame) -> str:
     good = part[part["status"] == "ok"]
-    seeds = sorted({int(count) for count in good["seeds"]})
+    fixed = good["deterministic"] & (good["seeds"] == 1)
+    seeds = sorted({int(count) for count in good.loc[~fixed, "seeds"]} or {int(count) for count in good["seeds"]})
     if not seeds:
         return ""
     budgets = list(dict.fromkeys(part["budget"]))
@@ -168,8 +172,9 @@ def _repetitions(part: pd.DataFrame) -> str:
         compared = part.filter(regex="_leads$").any(axis=None)  # not a lone method
         return f"One seed: no intervals and no ranks.{bold if compared else ''}{allowed}"
     count = str(seeds[-1]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    once = " A method without randomness runs once: its one value counts for every seed of the others." if fixed.any() else ""
     return (
-        f"Mean ± half of its 95% interval (Student's t over n = {count} seeds). Rank: by volume PSNR (held-out PSNR where there is no "
-        "truth); methods are ranked only where the paired difference over cases and seeds is statistically significant; blank: not "
+        f"Mean ± half of its 95% interval (Student's t over n = {count} seeds).{once} Rank: by volume PSNR (held-out PSNR where there is "
+        "no truth); methods are ranked only where the paired difference over cases and seeds is statistically significant; blank: not "
         "distinguishable from any other method. Bold: no other method is significantly better." + allowed
     )

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmark.errors import note
-from benchmark.report import board_tables
+from benchmark.report import board_tables, tex
+from benchmark.report import markdown as md
 from benchmark.report.columns import KINDS, PAPER, Column, chosen, filled
 from benchmark.report.curves import curves, times_to_quality
 from benchmark.report.leaderboard import COLUMNS as BOARD_COLUMNS
-from benchmark.report.leaderboard import PAIR_COLUMNS, boards, joined
+from benchmark.report.leaderboard import PAIR_COLUMNS, joined
+from benchmark.report.overview import Overview
 from benchmark.report.published import markdown as quoted
 from benchmark.report.published import side_by_side
 from benchmark.report.ranking import GROUP, leads
@@ -24,7 +26,6 @@ from benchmark.report.summary import (
     has_notes,
     has_pretrained,
     has_ranks,
-    labelled,
     metric_columns,
     remark,
     section_title,
@@ -32,10 +33,8 @@ from benchmark.report.summary import (
     slug,
     summarise,
 )
-from benchmark.report.tex import escape
-from benchmark.report.tex import numbers as tex_numbers
 from benchmark.storage import atomic
-from benchmark.storage.visible import csv_text, one_line_of
+from benchmark.storage.visible import csv_text, markdown_text
 
 if TYPE_CHECKING:
     from benchmark.records.store import Results
@@ -44,7 +43,7 @@ MOST_NARROW = 4  # columns of numbers in a LaTeX table that is as wide as a colu
 NEEDS = "% needs \\usepackage{booktabs}; letters beyond Latin ones need XeLaTeX or LuaLaTeX"
 
 
-def write_tables(results: Results) -> list[Path]:
+def write_tables(results: Results, overview: Overview | None = None) -> list[Path]:
     """Write runs.csv, summary.csv, .md and .tex, curves.csv, time_to_quality.csv; for several cases leaderboard.csv and pairs.csv, and
     published.csv if there are published numbers to compare, into tables/; return the files. Of each data summary.md and .tex show
     `results.columns`, or PAPER without any. Raise StorageError if a file cannot be written, InputError for a column that neither a
@@ -52,9 +51,10 @@ def write_tables(results: Results) -> list[Path]:
     """
     from benchmark.plugins.registry import registry
 
-    table, beside, found = labelled(results.records), side_by_side(results), boards(results)
-    columns = chosen(results.columns, registry().metrics.values(), metric_columns(table)) or PAPER
-    summary = summarise(table, columns)
+    overview = overview or Overview(results)
+    beside, found = side_by_side(results), overview.boards
+    columns = chosen(results.columns, registry().metrics.values(), metric_columns(overview.table)) or PAPER
+    summary = summarise(overview.table, columns) if results.columns else overview.summary
     for column in columns if results.columns else ():
         if not filled([column], summary):
             note(f"no run has a {column.name}: summary.md and summary.tex leave the column out")
@@ -91,18 +91,16 @@ def markdown(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
         notes, ranks, fitted, known = has_notes(part), has_ranks(part), has_pretrained(part), filled(columns, part)
         place = [*(["Pretrained"] if fitted else []), *(["Rank"] if ranks else [])]
         heads = ["Views", "Method", *place, *(column.title for column in known), "Runs", *(["Note"] if notes else [])]
-        lines = [heads, ["---:", "---", *["---:"] * (len(heads) - 2 - notes), *(["---"] if notes else [])]]
+        words = [head in ("Method", "Note") for head in heads]
+        lines = []
         for _, row in part.iterrows():
-            numbers = [f"**{cell(row, c)}**" if leads(row, c) else cell(row, c) for c in known]
+            numbers = [md.bold(cell(row, c), leads(row, c)) for c in known]
             place = [*([row["pretrained"]] if fitted else []), *([row["rank"]] if ranks else [])]
             lines.append([str(row["views"]), row["method"], *place, *numbers, counted(row), *([row["note"]] if notes else [])])
-        table = "\n".join("| " + " | ".join(_markdown(text) for text in line) + " |" for line in lines)
-        blocks.append(f"### {one_line_of(title)}\n\n{table}\n" + (f"\n{said}\n" if (said := remark(part)) else ""))
+        blocks.append(
+            f"### {markdown_text(title)}\n\n{md.table(heads, words, lines)}\n" + (f"\n{said}\n" if (said := remark(part)) else "")
+        )
     return "\n".join(blocks)
-
-
-def _markdown(text: str) -> str:
-    return one_line_of(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def latex(summary: pd.DataFrame, columns: Sequence[Column] = PAPER) -> str:
@@ -119,25 +117,18 @@ def _latex_table(title: str, name: str, part: pd.DataFrame, columns: Sequence[Co
     marks = {
         note: chr(ord("a") + place) if place < 26 else str(place) for place, note in enumerate(filter(None, dict.fromkeys(part["note"])))
     }
-    lines = [
-        f"\\begin{{{kind}}}",
-        r"  \centering\small\setlength{\tabcolsep}{4pt}\setlength{\belowcaptionskip}{4pt}",
-        f"  \\caption[{{{escape(title)}}}]{{{tex_numbers(escape('. '.join(filter(None, [title, remark(part)]))))}}}",
-        f"  \\label{{tab:{name}}}",
-        f"  \\begin{{tabular}}{{rl{'c' * ranks}{'r' * len(known)}}}",
-        r"    \toprule",
-        *_latex_heads(["Views", "Method", *(["Rank"] if ranks else [])], known),
-    ]
+    lines = _latex_heads(["Views", "Method", *(["Rank"] if ranks else [])], known)
     for views, rows in part.groupby("views", sort=False):
         lines.append(r"    \midrule")
         for _, row in rows.iterrows():
             mark = f"\\textsuperscript{{{marks[row['note']]}}}" if row["note"] else ""
-            cells = [str(views), escape(row["method"]) + mark, *_latex_cells(row, ranks, known)]
+            cells = [str(views), tex.escape(row["method"]) + mark, *_latex_cells(row, ranks, known)]
             lines.append(f"    {' & '.join(cells)} \\\\")
-    lines += [r"    \bottomrule", r"  \end{tabular}"]
-    notes = [f"\\textsuperscript{{{mark}}} {escape(note)}" for note, mark in marks.items()]
-    lines += [f"  \\par\\smallskip\\parbox{{\\linewidth}}{{\\raggedright\\footnotesize {' '.join(notes)}}}"] if notes else []
-    return "\n".join([*lines, f"\\end{{{kind}}}"])
+    notes = [f"\\textsuperscript{{{mark}}} {tex.escape(note)}" for note, mark in marks.items()]
+    below = [f"  \\par\\smallskip\\parbox{{\\linewidth}}{{\\raggedright\\footnotesize {' '.join(notes)}}}"] if notes else []
+    caption = ". ".join(filter(None, [title, remark(part)]))
+    columns_of = f"rl{'c' * ranks}{'r' * len(known)}"
+    return tex.table(kind, r"\small\setlength{\tabcolsep}{4pt}", title, caption, name, columns_of, lines, below)
 
 
 def _latex_heads(first: list[str], known: Sequence[Column]) -> list[str]:
@@ -149,12 +140,12 @@ def _latex_heads(first: list[str], known: Sequence[Column]) -> list[str]:
         rules += [f"\\cmidrule(lr){{{place}-{place + count - 1}}}"] if kind in KINDS else []
         place += count
     above = [f"    {' & '.join(cells)} \\\\", f"    {' '.join(rules)}"] if rules else []
-    return [*above, f"    {' & '.join([*first, *(escape(column.short) for column in known)])} \\\\"]
+    return [*above, f"    {' & '.join([*first, *(tex.escape(column.short) for column in known)])} \\\\"]
 
 
 def _latex_cells(row: pd.Series, ranks: bool, known: Sequence[Column]) -> list[str]:
     if row["status"] != "ok":
         return [f"\\multicolumn{{{len(known) + ranks}}}{{c}}{{{row['status']}}}"] if len(known) + ranks else []
-    texts = [tex_numbers(cell(row, column)) for column in known]
+    texts = [tex.numbers(cell(row, column)) for column in known]
     cells = [rf"\textbf{{{text}}}" if leads(row, column) else text for text, column in zip(texts, known, strict=True)]
     return [*([row["rank"].replace("-", "--")] if ranks else []), *cells]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmark.errors import InputError
 from benchmark.records.record import RunRecord
-from benchmark.records.results import Results, StoredCase, check_results, read_record
+from benchmark.records.results import Results, StoredCase, attempt_number, check_results, read_record
 from benchmark.records.suite import Suite, read_suite, write_suite
 from benchmark.storage import atomic, litter
 from benchmark.storage.checked_json import UNREADABLE, read_checked
@@ -47,16 +47,7 @@ class _Attempt:
     path: Path
     record: RunRecord
     digest: str  # of the file
-
-    @property
-    def made(self) -> str:
-        """Time at which the record was made, in a form that sorts; '' if unknown."""
-        text = str(self.record.reevaluated.get("at") or self.record.started)
-        try:
-            time = datetime.datetime.fromisoformat(text)
-        except ValueError:
-            return ""
-        return time.replace(tzinfo=time.tzinfo or datetime.timezone.utc).astimezone(datetime.timezone.utc).isoformat()
+    made: str  # when, in a form that sorts: not before the earlier attempts of its folder
 
 
 def merge(sources: Sequence[Path], output: Path) -> Merged:
@@ -158,19 +149,12 @@ class _Merge:
                 self._copy_case(folder, final)
 
     def _copy_case(self, folder: Path, final: Path) -> None:
-        temporary = litter.temporary(final)
-        try:
-            temporary.mkdir()
+        with atomic.new_folder(final) as temporary:
             for path in self._plain_files(folder):
                 _link_or_copy(path, temporary / path.name)
-            if final.is_dir():  # without its case.json: not a case
-                shutil.rmtree(final)
-            os.rename(temporary, final)
-            self.outcome.cases += 1
-        except OSError as error:
-            raise atomic.StorageError(final, error) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            atomic.flush_folder(temporary)
+            litter.remove(final)  # without its case.json: not a case
+        self.outcome.cases += 1
 
     def _compare_facts(self, folder: Path, final: Path) -> None:
         ours, theirs = (read_checked(path / "case.json") for path in (final, folder))
@@ -210,7 +194,7 @@ class _Merge:
 
     def _attempts(self, folder: Path, run_id: str) -> list[_Attempt]:
         """Return the readable attempts at a run in a folder, in order."""
-        found = []
+        found: list[_Attempt] = []
         for path in sorted((folder / "runs" / run_id).glob("attempt-*.json")):
             if not _is_plain(path):
                 self._problem(f"{path}: not a plain file. It is left out.")
@@ -218,7 +202,8 @@ class _Merge:
             problems: list[str] = []
             record = read_record(path, problems)
             if record is not None:
-                found.append(_Attempt(folder, path, record, hashlib.sha256(path.read_bytes()).hexdigest()))
+                made = max(_time(record), found[-1].made if found else "")  # a clock that was set back changes no order
+                found.append(_Attempt(folder, path, record, hashlib.sha256(path.read_bytes()).hexdigest(), made))
             for problem in problems:
                 self._problem(f"{problem}. It is left out.")
         return found
@@ -234,7 +219,7 @@ class _Merge:
 
     def _write_record(self, folder: Path, attempt: _Attempt) -> None:
         data = attempt.path.read_bytes()
-        number = 1 + max((int(path.stem[-4:]) for path in folder.glob("attempt-????.json")), default=0)
+        number = 1 + max((attempt_number(path.name) for path in folder.glob("attempt-*.json")), default=0)
         while True:
             try:
                 atomic.create(folder / f"attempt-{number:04d}.json", data)
@@ -289,8 +274,9 @@ class _Merge:
             _link_or_copy(path, temporary)
 
     def _plain_files(self, folder: Path) -> list[Path]:
-        """Return the files of a folder, without links and folders."""
-        found = sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+        """Return the files of a folder, without links, folders and files that are still being written."""
+        everything = sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+        found = [path for path in everything if not path.name.startswith(".")]
         for path in found:
             if not _is_plain(path):
                 self._problem(f"{path}: not a plain file. It is left out.")
@@ -307,6 +293,16 @@ def _damage(folder: Path) -> str:
     except (InputError, *UNREADABLE) as error:
         return str(error)
     return ""
+
+
+def _time(record: RunRecord) -> str:
+    """Return the time at which a record was made, in a form that sorts; '' if unknown."""
+    text = str(record.reevaluated.get("at") or record.started)
+    try:
+        time = datetime.datetime.fromisoformat(text)
+        return time.replace(tzinfo=time.tzinfo or datetime.timezone.utc).astimezone(datetime.timezone.utc).isoformat()
+    except (ValueError, OverflowError):  # of a stranger; a year that no calendar has
+        return ""
 
 
 def _is_plain(path: Path) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmark.errors import InputError
@@ -13,7 +14,7 @@ from benchmark.plugins.registry import Registry
 from benchmark.records.results import Results
 from benchmark.sharing.merge import merge
 from benchmark.sharing.site import Site
-from benchmark.storage import atomic
+from benchmark.storage import atomic, litter
 from benchmark.storage.checked_json import UNREADABLE
 
 MANIFEST = "site.json"  # names the files that this program wrote
@@ -34,13 +35,14 @@ def publish(sources: Sequence[Path], output: Path, registry: Registry, title: st
     The folders are merged and checked first, in a temporary folder (hard links, if it is on the same disk). Raise InputError for a source
     that is no results folder and for an output that holds other files, StorageError if writing fails.
     """
+    sources = [source.resolve() for source in sources]  # a message then names them by paths that nothing else is written like
     earlier = _earlier(output)
-    with tempfile.TemporaryDirectory(prefix=".publish-", dir=_place(sources, output)) as scratch:
-        folder = Path(scratch) / "results"
+    with _scratch(_place(sources, output)) as scratch:
+        folder = scratch / "results"
         merged = merge(sources, folder)
         conflicts = [_by_name(text, sources) for text in merged.conflicts]
         problems = [_by_name(text, sources) for text in merged.problems]
-        names = " + ".join(source.resolve().name for source in sources)
+        names = " + ".join(source.name for source in sources)
         site = Site(Results(folder), registry, title or names, [*conflicts, *problems])
         files = site.files()
     try:
@@ -71,15 +73,32 @@ def _earlier(output: Path) -> list[str]:
         ) from error
 
 
-def _place(sources: Sequence[Path], output: Path) -> Path | None:
-    """Return the folder of the output, whose disk is likely that of the sources; None if it is not there or lies in one of them."""
+def _place(sources: Sequence[Path], output: Path) -> Path:
+    """Return the folder of the output, whose disk is likely that of the sources; that of the system if it is not there or lies in one."""
     place = output.resolve().parent
-    inside = any(source.resolve() in (place, *place.parents) for source in sources)
-    return place if place.is_dir() and not inside else None
+    inside = any(source in (place, *place.parents) for source in sources)
+    return place if place.is_dir() and not inside else Path(tempfile.gettempdir())
+
+
+@contextlib.contextmanager
+def _scratch(place: Path) -> Iterator[Path]:
+    """Yield a new folder in another one, removed in the end; those of killed publications are removed, too. Raise StorageError."""
+    for path in place.glob(".seed-*-publish"):
+        if litter.is_litter(path):
+            litter.remove(path)
+    folder = litter.temporary(place / "publish")
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise atomic.StorageError(folder, error) from error
+    try:
+        yield folder
+    finally:
+        litter.remove(folder)
 
 
 def _by_name(text: str, sources: Sequence[Path]) -> str:
     """Return a message with the names of folders instead of their places on this machine."""
     for source in sources:
-        text = text.replace(str(source), source.resolve().name)
+        text = text.replace(str(source), source.name)
     return text

@@ -36,14 +36,13 @@ from benchmark.report.summary import labelled, remark, sections, summarise
 from benchmark.report.viewers import Viewers
 from benchmark.sharing.tame import TEXT, clean, cleaned, file_names, tamed
 from benchmark.storage.json_values import plain
+from benchmark.storage.visible import csv_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 OWN = Path(__file__).parent / "web"
 LOOKS = ["of_case", "views", "size", "noise", "settings"]  # a case, and how it was looked at
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first letters that a spreadsheet takes for a formula
 
 
 class Site:
@@ -60,7 +59,7 @@ class Site:
 
     def files(self) -> dict[str, str]:
         """Return the text of every file of the site. What cannot be made is left out and said in `notes`, which the index shows."""
-        found = {"runs.csv": self._csv()}
+        found = {"runs.csv": csv_text(self.results.frame())}
         for name, page in self.case_pages.items():
             self._try(found, page, lambda name=name: self._case(name))  # type: ignore[misc]
         for name, page in self.method_pages.items():
@@ -72,8 +71,11 @@ class Site:
         try:
             found[page] = make()
         except Exception as error:  # records of strangers hold any numbers
-            self.notes.append(f"{page}: could not be made ({type(error).__name__}: {one_line(error)})")
+            self._note(f"{page}: could not be made", error)
             found[page] = self._render("missing.html.j2", name=page)
+
+    def _note(self, text: str, error: Exception) -> None:
+        self.notes.append(_without_folder(f"{text} ({type(error).__name__}: {one_line(error)})", self.results.folder))
 
     def _render(
         self, template: str, scripts: Sequence[str] = ("memory.js", "tables.js"), *, facts: Any = None, stacks: Any = None, **values: Any
@@ -130,7 +132,7 @@ class Site:
                 for board in boards(self.results)
             ]
         except Exception as error:  # likewise
-            self.notes.append(f"leaderboard: could not be made ({type(error).__name__}: {one_line(error)})")
+            self._note("leaderboard: could not be made", error)
             found = []
         if found or self.table.empty:
             return found
@@ -159,17 +161,10 @@ class Site:
         try:
             picture = _picture(part)
         except Exception as error:  # volumes of strangers hold any numbers
-            self.notes.append(f"{name}: no picture ({type(error).__name__}: {one_line(error)})")
+            self._note(f"{name}: no picture", error)
             picture = None
         words = self._licence(part.records[0])
         return {"name": name, "page": self.case_pages[name], "words": words, **(picture or {"picture": ""})}
-
-    def _csv(self) -> str:
-        """Return the table of all runs; no cell is a formula."""
-        table = self.results.frame()
-        for column in (name for name in table if not pd.api.types.is_numeric_dtype(table[name])):
-            table[column] = [f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value for value in table[column]]
-        return table.to_csv(index=False)
 
     # -- methods ----------------------------------------------------------------------------------------------------
 

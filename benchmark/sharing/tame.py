@@ -49,9 +49,13 @@ def tamed(record: RunRecord) -> RunRecord:
 def file_names(front: str, names: Iterable[str]) -> dict[str, str]:
     """Return the file name of a page for each name: 'method-fdk.html'. They differ for every file system and are none of its own."""
     found: dict[str, str] = {}
+    taken = {front}
     for name in names:
         stem = "-".join(filter(None, [front, re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]]))
-        if f"{stem}.html" in found.values() or stem == front:
-            stem += f"-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+        plain, digest = stem, hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        length = 8
+        while stem in taken:  # a stranger's name may be that of another one with its digest
+            stem, length = f"{plain}-{digest[:length]}", length + 1
+        taken.add(stem)
         found[name] = f"{stem}.html"
     return found

@@ -29,6 +29,11 @@ def one_line_of(text: str, most: int = LONGEST) -> str:
     return visible(" ".join(text.splitlines()), most)
 
 
+def markdown_text(text: str) -> str:
+    """Return text as one visible line that Markdown takes for neither HTML nor a border of a table."""
+    return one_line_of(text).replace("|", "\\|").replace("<", "&lt;")
+
+
 def csv_text(table: pd.DataFrame) -> str:
     """Return a table as csv without an index: texts in single lines, an apostrophe before those that a spreadsheet would calculate."""
     return str(table.map(_cell).rename(columns=_cell).to_csv(index=False))
