@@ -51,6 +51,13 @@ def test_children_of_a_run_count_with_it(tmp_path):
     assert not [name for name in os.listdir("/proc") if name.isdigit() and _command(name).count("spawn_main")]
 
 
+def test_a_daemon_counts_with_its_run_and_ends_with_it(tmp_path):
+    record = run(tmp_path, "daemon", dataclasses.replace(HERE, memory_bytes=LIMIT), megabytes=1200)
+    assert record.status == "failed" and "of 700 MB" in record.reason
+    daemon = record.log_tail.split()[record.log_tail.split().index("daemon") + 1]
+    assert not _command(daemon)
+
+
 @pytest.mark.parametrize(("how", "megabytes"), [("forks", 400), ("mapped", 900), ("leak", 200)])
 def test_no_false_alarm(tmp_path, how, megabytes):
     record = run(tmp_path, how, dataclasses.replace(HERE, memory_bytes=LIMIT), megabytes=megabytes)

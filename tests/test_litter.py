@@ -147,6 +147,7 @@ def kill_commands(folder: Path, kills: int) -> int:
     return left
 
 
+@pytest.mark.slow
 def test_the_next_command_removes_what_killed_ones_left(tmp_path):
     kill_commands(tmp_path / "out", 3)
 

@@ -98,7 +98,10 @@ def test_the_record_holds_the_call(tmp_path: Path) -> None:
 def test_a_plan_may_be_a_mapping(tmp_path: Path) -> None:
     plan = {"datasets": ["ball"], "methods": [{"sart": {"grid": {"relaxation": [0.25, 0.5]}, "iterations": 1}}], "views": (5,), "size": 8}
     table = benchmark.run(config=plan, **HERE, output=tmp_path)
-    assert len(table) == 2
+    assert len(table) == 2 and set(table["views"]) == {5}  # a tuple is a list of numbers, as in an argument, and no list of indices
+    again = benchmark.run(config={**plan, "views": np.array([5]), "seeds": range(1), "baseline": "sart"}, **HERE, output=tmp_path)
+    assert list(again["run_id"]) == list(table["run_id"]) and benchmark.load_results(tmp_path).suite.baseline == "sart"
+    assert len(list(tmp_path.glob("runs/*/attempt-*.json"))) == 2
     with pytest.raises(benchmark.InputError, match="methodz: expected one of .*Did you mean 'methods'"):
         benchmark.run(config={**plan, "methodz": "fdk"}, **HERE, output=tmp_path)
 
@@ -130,6 +133,37 @@ def test_wrong_values_have_the_message_of_the_command(
         benchmark.run(**{"output": tmp_path / "results", **given})
     assert capsys.readouterr().err == f"error: {caught.value}\n"
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"methods": 5}, "methods: expected names of methods, or MethodSpecs, found 5"),
+        ({"methods": ["fdk", None]}, "methods: expected names of methods, or MethodSpecs, found None"),
+        ({"set": 5}, 'set: expected {"zerorf.steps": 50} or .*, found 5'),
+        ({"set": ["fdk.filter=hann", ("fdk.filter", "hann")]}, r"set: expected .*, found \('fdk.filter', 'hann'\)"),
+        ({"output": 5}, "output: expected a path, as text or pathlib.Path, found 5"),
+        ({"scan": ""}, "scan: expected a path, as text or pathlib.Path, found ''"),
+        ({"volume": "a\0b"}, "volume: expected a path"),
+        ({"config": ["quick"]}, "config: expected a path"),
+        ({"views": 10**30}, "--views: expected at most 1000000 views"),
+        ({"scheduler": 5}, "--scheduler: expected an address"),
+        ({"serve": "x"}, "--serve-port: expected a whole number from 0 .* to 65535, found 'x'"),
+        ({"serve": 70000}, "--serve-port: expected"),
+    ],
+)
+def test_values_of_wrong_types_are_said_as_well(values: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(benchmark.InputError, match=message):
+        benchmark.run(**{"methods": "fdk", **BALL, "output": tmp_path / "results", **values})
+    assert not (tmp_path / "results").exists()
+
+
+def test_places_of_wrong_types_are_said() -> None:
+    calls: list[Any] = [benchmark.load_case, benchmark.load_results]
+    for call in calls:
+        for wrong in (5, b"ball", "", ["ball"]):
+            with pytest.raises(benchmark.InputError, match="expected a path, as text or pathlib.Path"):
+                call(wrong)
 
 
 @pytest.mark.parametrize("values", [{"workers": 0}, {"threads": True}, {"workers": 1.5}])
@@ -248,8 +282,11 @@ def test_a_method_gets_the_scan_of_a_case_and_nothing_else() -> None:
     assert info["files"] == ["job.json", "log.txt", "projections.npy", "stacks.txt"]
 
 
-def test_reconstruct_says_why_there_is_no_volume() -> None:
+def test_reconstruct_says_why_there_is_no_volume(capsys: pytest.CaptureFixture[str]) -> None:
     case = benchmark.load_case("ball", size=8, views=5)
+    with pytest.raises(benchmark.InputError, match="--device: expected auto, cpu"):
+        benchmark.reconstruct("fdk", case, device=None)  # type: ignore[arg-type]
+    assert capsys.readouterr().out == ""  # said before a run is announced
     reason = r"^bad: ValueError: this method is broken \(tiny_plugin\.py:\d+ in bad\)\n(.|\n)*last words"
     with pytest.raises(benchmark.RunFailed, match=reason) as failed:
         benchmark.reconstruct(BAD, case, progress=False)
@@ -259,6 +296,8 @@ def test_reconstruct_says_why_there_is_no_volume() -> None:
         benchmark.reconstruct("fdk", maxima, progress=False)
     with pytest.raises(benchmark.InputError, match="fdk.filterr: expected one of .*Did you mean 'filter'"):
         benchmark.reconstruct("fdk", case, filterr="hann")
+    with pytest.raises(benchmark.InputError, match=r"seed: expected one whole number, found \[1, 2\]"):
+        benchmark.reconstruct("fdk", case, seed=[1, 2])  # type: ignore[arg-type]
     with pytest.raises(benchmark.InputError, match="scan: expected a Scan or a Case.*found ndarray"):
         benchmark.reconstruct("fdk", case.scan.projections)  # type: ignore[arg-type]
 
@@ -297,6 +336,12 @@ def test_a_volume_that_does_not_fit_has_no_score() -> None:
         benchmark.score(np.zeros((8, 8)), case)
     with pytest.raises(benchmark.InputError, match="1 of 512 voxels are NaN or Inf"):
         benchmark.score(np.where(np.arange(512).reshape(8, 8, 8) == 3, np.nan, 0.0), case)
+    with pytest.raises(benchmark.InputError, match="512 of 512 voxels are NaN or Inf"):
+        benchmark.score(np.full((8, 8, 8), 1e300), case)
+    with pytest.raises(benchmark.InputError, match="case: expected a Case, .*, found Scan"):
+        benchmark.score(np.zeros((8, 8, 8)), case.scan)  # type: ignore[arg-type]
+    with pytest.raises(benchmark.InputError, match="scan.geometry: expected a ConeBeamGeometry, found NoneType"):
+        benchmark.Scan(case.scan.projections, None)  # type: ignore[arg-type]
     assert case.truth is not None
     right, empty = (benchmark.score(volume, case)["fit_psnr"] for volume in (case.truth, np.zeros_like(case.truth)))
     assert right is not None and empty is not None and right > empty + 10

@@ -116,14 +116,18 @@ class _Child:
                     yield Finding(**values)
         finally:
             watch.cancel()
-            self.process.kill()
+            self._kill()
             self.process.wait()
             self.process.stdout.close()
 
     def _end(self) -> None:
         self.hung = True
         self.dumped = stacks.request(self.process.pid, self.stacks)
-        with contextlib.suppress(ProcessLookupError):
+        self._kill()
+
+    def _kill(self) -> None:
+        """End the child and all that the method has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def end(self) -> str:

@@ -24,7 +24,7 @@ from benchmark.execution.options import OnEvent
 from benchmark.machine import stacks
 from benchmark.storage.json_values import dumps
 
-PR_SET_PDEATHSIG = 1  # of prctl(2)
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
 
 
 def main(folder: Path) -> None:
@@ -46,6 +46,7 @@ def _follow_parent(parent: int) -> None:
     """End this process and its children soon after the parent is gone (killed hard, terminal closed)."""
     with contextlib.suppress(OSError, AttributeError):  # Linux: a stopped process, which cannot watch, goes on then
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # daemons that the method starts stay below it, and count with it
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -137,7 +137,7 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         for params in resolve_entry(entry, registry.methods[entry.name], {}, mistakes)
     ]
     for case in suite.tuning:
-        if case not in (existing := {*registry.datasets, *(words.name for words in offers.cases.values())}):
+        if case not in (existing := {*registry.datasets, *(words.name for words in offers.cases.values() if words.name)}):
             mistakes.unknown("tuning", case, existing)
     mistakes.raise_if_any(source)
     specs = [

@@ -9,6 +9,7 @@ from typing import Any
 from benchmark.errors import Mistakes
 from benchmark.runtime.interval import Interval
 
+MOST_VIEWS = 1_000_000  # a larger number is a mistake, and its list of angles alone would fill the memory
 LARGEST_SEED = 2**63 - 1  # accepted by every generator
 
 
@@ -39,7 +40,7 @@ def views(value: Any, where: str, mistakes: Mistakes) -> list[Any]:
 def views_defect(value: Any) -> str:
     """Return a description of valid values; '' if the value is valid."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return "" if value >= 1 else "at least one view"
+        return "" if 1 <= value <= MOST_VIEWS else "at least one view" if value < 1 else f"at most {MOST_VIEWS} views"
     if isinstance(value, list | tuple) and value and all(type(item) is int and item >= 0 for item in value):
         return "" if len(set(value)) == len(value) else "every view index once"
     return "a number of views (from 1), a list of view indices (from 0), or all"

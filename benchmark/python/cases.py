@@ -43,7 +43,7 @@ def load_case(source: Folder, *, views: int | str | Sequence[int] | None = None,
     if "views" in given and given["views"] != "all" and (defect := quantities.views_defect(given["views"])):
         mistakes.add("views", expected=defect, found=repr(views))
     mistakes.raise_if_any("load_case")
-    place = str(values.path(source))
+    place = str(values.path(source, "load_case"))
     if (os.sep in place or Path(place).suffix) and not Path(place).exists():
         raise InputError(f"load_case {place}", expected="a file or folder, or the name of a dataset", found="none")
     return open_case(registry(), place, given, (), whole=True, kinds=("scan", "volume"))
@@ -55,11 +55,14 @@ def score(volume: np.ndarray | Reconstruction, case: Case) -> dict[str, float | 
     A metric that does not apply here is None, or absent where there is no truth or no held-out views; photographs are scored by the
     arrays of a Reconstruction. Raise InputError for a volume that is not on the case's grid or not finite.
     """
+    if not isinstance(case, Case):
+        raise InputError("case", expected="a Case, such as benchmark.load_case(...)", found=type(case).__name__)
     found = volume if isinstance(volume, Reconstruction) else Reconstruction(volume)
     array, shape = np.asarray(found.volume), case.scan.geometry.volume_shape
     if array.shape != shape or array.dtype.kind != "f":
         raise InputError("volume", expected=f"float32 [z, y, x] = {shape}", found=f"{array.dtype} {array.shape}")
-    array = mapped.contiguous(array)
+    with np.errstate(over="ignore"):  # said below
+        array = mapped.contiguous(array)
     if bad := mapped.not_finite(array):
         raise InputError("volume", expected="finite values", found=f"{bad} of {array.size} voxels are NaN or Inf")
     metrics, problems = Scorer(case, registry().metrics.values()).score(array, found.arrays)
@@ -70,7 +73,7 @@ def score(volume: np.ndarray | Reconstruction, case: Case) -> dict[str, float | 
 
 def load_results(folder: Folder) -> Results:
     """Open a results folder, the `output` of a run. Raise InputError if it is none."""
-    return Results.open(str(values.path(folder)))
+    return Results.open(str(values.path(folder, "results folder")))
 
 
 def compare(first: Folder | Results, second: Folder | Results) -> Comparison:

@@ -79,14 +79,14 @@ def run(
     request = Request(
         methods=names,
         datasets=values.listed(datasets),
-        scan=values.path(scan),
-        volume=values.path(volume),
+        scan=values.path(scan, "scan"),
+        volume=values.path(volume, "volume"),
         views=values.listed(views),
         size=values.listed(size),
-        config=config if isinstance(config, Mapping) else values.path(config),
+        config=values.plain_value(config) if isinstance(config, Mapping) else values.path(config, "config"),
         seeds=values.listed(seeds),
         photons=values.listed(photons),
-        output=values.path(output),
+        output=values.path(output, "output"),
         sets=values.settings(set),
         budget=values.text(budget),
         timeout=values.text(timeout),
@@ -94,7 +94,7 @@ def run(
         device=str(device),
         threads=threads,
         workers=workers,
-        scheduler=scheduler,
+        scheduler=values.text(scheduler),
         checkpoint_every=str(values.text(checkpoint_every)),
         validate_every=values.text(validate_every),
         tensorboard=tensorboard,
@@ -108,7 +108,9 @@ def run(
         plan = request.plan(known)
     options = request.options(plan.output)
     request.chosen(plan)  # a wrong name is said before anything begins
-    with choose_display(progress, plan) as display, served(plan.output, request.serve, display.line):
+    display = choose_display(progress, plan)
+    tell = display.line if progress else display.warning  # where the page is must not be lost
+    with display, served(plan.output, request.serve, tell):
         for line in plan.notes:
             display.note(line)
         outcome = request.sweep(known, plan, options, display)
@@ -127,12 +129,15 @@ def with_specs(methods: Method | Sequence[Method] | None) -> tuple[Registry, str
     """Return a registry that knows the given MethodSpecs, and the names of all methods as on the command line."""
     if methods is None or isinstance(methods, str):
         return registry(), methods
-    given = [methods] if isinstance(methods, MethodSpec) else list(methods)
+    given = list(methods) if isinstance(methods, Iterable) else [methods]
+    for method in given:
+        if not isinstance(method, str | MethodSpec):
+            raise InputError("methods", expected="names of methods, or MethodSpecs", found=repr(method))
     specs = [method for method in given if isinstance(method, MethodSpec)]
     for spec in specs:
         _check_importable(spec)
     known = registry().with_methods(specs) if specs else registry()
-    return known, ",".join(method.name if isinstance(method, MethodSpec) else str(method) for method in given)
+    return known, ",".join(method if isinstance(method, str) else method.name for method in given)
 
 
 def _check_importable(spec: MethodSpec) -> None:

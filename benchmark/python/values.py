@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from benchmark.errors import InputError
 from benchmark.storage.json_values import plain
 
 
@@ -15,9 +16,14 @@ def text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(plain(value))
 
 
-def path(value: str | os.PathLike[str] | None) -> str | None:
-    """Return a path as text; a leading ~ is the home folder, as in a shell."""
-    return None if value is None else os.path.expanduser(os.fspath(value))
+def path(value: str | os.PathLike[str] | None, where: str) -> str | None:
+    """Return a path as text; a leading ~ is the home folder, as in a shell. Raise InputError for anything else and for no name."""
+    if value is None:
+        return None
+    found = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(found, str) or not found.strip() or "\0" in found:
+        raise InputError(where, expected="a path, as text or pathlib.Path", found=repr(value))
+    return os.path.expanduser(found)
 
 
 def listed(value: Any) -> str | None:
@@ -32,10 +38,18 @@ def settings(values: Mapping[str, Any] | Iterable[str] | str | None) -> tuple[st
     if values is None or isinstance(values, str):
         return () if values is None else (values,)
     if not isinstance(values, Mapping):
-        return tuple(values)
+        texts = tuple(values) if isinstance(values, Iterable) else (values,)
+        for item in texts:
+            if not isinstance(item, str):
+                raise InputError("set", expected='{"zerorf.steps": 50} or ["zerorf.steps=50"]', found=repr(item))
+        return texts
     return tuple(f"{key}={json.dumps(plain_value(value), ensure_ascii=False)}" for key, value in values.items())
 
 
 def plain_value(value: Any) -> Any:
-    """Return lists, numbers and texts in place of ranges, arrays and paths."""
-    return plain(list(value) if isinstance(value, range) else value)
+    """Return the value in the types of a YAML file: lists for ranges, tuples and arrays, texts for paths."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_value(item) for key, item in value.items()}
+    if isinstance(value, range | list | tuple | set | frozenset):
+        return [plain_value(item) for item in value]
+    return plain(value)

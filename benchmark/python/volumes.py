@@ -61,11 +61,11 @@ def reconstruct(
     case = Case("scan", scan.scan if isinstance(scan, Case) else scan)
     known, name = with_specs([method])
     spec = _spec(known, str(name), params, case.scan, seed, budget)
-    request = Request(device=device, timeout=values.text(timeout), memory=values.text(memory), threads=threads)
+    request = Request(device=str(device), timeout=values.text(timeout), memory=values.text(memory), threads=threads)
+    options = dataclasses.replace(request.options(None), snapshots=1)  # nothing to score along the run
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder, choose_display(progress) as display:
         arrays, display.total = Path(folder, ARRAYS), 1
         display.run_started(spec)
-        options = dataclasses.replace(request.options(None), snapshots=1)  # nothing to score along the run
         record, volume = perform(
             known, spec, case, Path(folder), options, lambda event: display.progress({**event, "run_id": spec.id}), arrays=arrays
         )
@@ -79,7 +79,7 @@ def reconstruct(
         return Reconstruction(np.array(volume), record.engine, {**measured, **record.info}, kept)
 
 
-def _spec(registry: Registry, method: str, params: dict[str, Any], scan: Scan, seed: int, budget: str | None) -> RunSpec:
+def _spec(registry: Registry, method: str, params: dict[str, Any], scan: Scan, seed: Any, budget: str | None) -> RunSpec:
     """Return the run. Raise InputError with every mistake in it."""
     mistakes = Mistakes()
     name, _, preset = method.partition(":")
@@ -88,7 +88,10 @@ def _spec(registry: Registry, method: str, params: dict[str, Any], scan: Scan, s
     resolved = resolve_entry(entry, declared, {}, mistakes)
     weights = weights_digest(declared, resolved[0], mistakes) if resolved else ""
     limit = quantities.budget(budget, "--budget", mistakes)
-    seeds = quantities.seeds(seed, "seed", mistakes)
+    given = values.plain_value(seed)
+    if isinstance(given, list):
+        mistakes.add("seed", expected="one whole number", found=repr(seed))
+    seeds = quantities.seeds(given, "seed", mistakes)
     mistakes.raise_if_any("reconstruct")
     return RunSpec(
         dataset="scan",

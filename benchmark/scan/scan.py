@@ -46,6 +46,8 @@ class Scan:
     valid: np.ndarray | None = None  # bool [view, v, u]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.geometry, ConeBeamGeometry):
+            raise InputError("scan.geometry", expected="a ConeBeamGeometry", found=type(self.geometry).__name__)
         projections = np.asarray(self.projections)
         if projections.shape != self.geometry.projection_shape:
             raise InputError(

@@ -21,6 +21,8 @@ from benchmark.sweep.display import Display
 from benchmark.sweep.rerun import Rerun
 from benchmark.sweep.sweep import Sweep, SweepOutcome
 
+LAST_PORT = 65535
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
@@ -100,6 +102,9 @@ class Request:
         given = {what: path for what, path in (("scan", self.scan), ("volume", self.volume)) if path is not None}
         if not given:
             return self.datasets, self.sets, None
+        for what, path in given.items():
+            if not path.strip():  # else the present folder would be taken
+                raise InputError(f"--{what}", expected="a path", found=repr(path))
         several = self.datasets is not None and "," in self.datasets
         if several or len(given) > 1:
             found = ", ".join(f"--{what}" for what in (*given, *([f"datasets {self.datasets}"] if several else [])))
@@ -128,6 +133,8 @@ class Request:
         for option, count in (("--threads", self.threads), ("--workers", self.workers)):
             if count is not None and not (type(count) is int and count >= 1):
                 mistakes.add(option, expected="a whole number from 1", found=repr(count))
+        if self.serve is not None and not (type(self.serve) is int and 0 <= self.serve <= LAST_PORT):
+            mistakes.add("--serve-port", expected=f"a whole number from 0 (any free one) to {LAST_PORT}", found=repr(self.serve))
         try:
             check_device(device)
         except InputError as error:
