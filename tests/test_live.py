@@ -323,7 +323,7 @@ def test_a_browser_sees_runs_under_way_and_then_the_finished_page(tab, tmp_path)
             tab.call("Page.navigate", url=server.url)
             tab.wait("document.querySelector('#now .run .curve') !== null")
             assert tab.value(SAID) == "1 of 2 runs done."
-            assert tab.value("document.querySelector('#now .run .value').textContent") == "step 8 of 9, 4 s, loss 0.125"
+            assert tab.value("document.querySelector('#now .run .value').textContent") == "step 8 of 9, 4 s, loss 0.1250"
             assert tab.value("document.querySelector('#now .run svg').getAttribute('aria-label')") == "loss from 1.00 to 0.125"
         write_page(Results(folder), [])
         server.finish(folder / "report.html")

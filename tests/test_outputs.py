@@ -93,6 +93,15 @@ def test_an_output_that_nobody_takes_is_no_fault(command, code, said):
     assert done.returncode == code and done.stderr.startswith(said) and "Traceback" not in done.stderr and done.stderr.count("\n") <= 1
 
 
+def test_every_command_says_that_it_was_stopped(monkeypatch, capsys):
+    def stop(*arguments, **keys):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.records.results.Results.open", stop)
+    assert main(["report", str(ROOT / "tests" / "stored_results" / "ball")]) == 130
+    assert capsys.readouterr() == ("", "Stopped.\n")
+
+
 def test_an_error_of_the_system_is_no_fault_of_the_program(monkeypatch, capsys):
     def refuse(*arguments, **keys):
         raise OSError(30, "Read-only file system", "/somewhere/cases")

@@ -6,12 +6,14 @@ Exit codes: 0 done, 1 something failed, 2 the user's mistake (reported in one me
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 import os
 import signal
 import sys
 import traceback
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -64,6 +66,21 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _stoppable(callback: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Return a command that Ctrl-C aborts; typer makes a silent exit of a KeyboardInterrupt."""
+    if callback is None:
+        return None
+
+    @functools.wraps(callback)
+    def command(*values: Any, **named: Any) -> Any:
+        try:
+            return callback(*values, **named)
+        except KeyboardInterrupt as error:
+            raise typer.Abort from error
+
+    return command
+
+
 @app.callback(help="A benchmark for sparse-view cone-beam CT: one scan, many methods, one table.")
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks (may stand anywhere).")] = False,
@@ -89,6 +106,8 @@ for group in (
     authors,
 ):
     group.add_to(app)
+for command in app.registered_commands:
+    command.callback = _stoppable(command.callback)
 add_examples(app, PROGRAM)
 
 
