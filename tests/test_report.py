@@ -51,7 +51,7 @@ def numbers(*columns, **values):
     blank["pretrained"] = ""
     scores = dict.fromkeys([*summary.METRICS, "seconds", "cpu_seconds", "peak_memory_mb"], 1.0)
     budgets = dict.fromkeys(summary.BUDGETS, np.nan)
-    return pd.DataFrame({**blank, **scores, **budgets, "run_id": "r", **values}, index=range(count))
+    return pd.DataFrame({**blank, **scores, **budgets, "run_id": "r", "deterministic": False, **values}, index=range(count))
 
 
 # -- registration -------------------------------------------------------------------------------------------------------
