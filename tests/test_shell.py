@@ -81,7 +81,9 @@ def test_completion_in_a_shell(tmp_path):
 def test_report_and_doctor_speak_json(tmp_path, capsys, monkeypatch):
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",))
     (results.folder_of(results.records[0]) / "attempt-0002.json").write_text("{")
-    monkeypatch.setattr("benchmark.report.figures.write_figures", lambda results: [])  # they take seconds and are tested elsewhere
+    monkeypatch.setattr(
+        "benchmark.report.figures.write_figures", lambda results, overview: []
+    )  # they take seconds and are tested elsewhere
     assert main.main(["report", str(tmp_path), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert str(tmp_path / "report.html") in facts["files"] and "unreadable record" in facts["problems"][0]
