@@ -81,7 +81,7 @@ def test_the_reporter_refuses_a_column_that_nobody_has(results):
 
 def test_tables_show_the_chosen_columns_in_their_order_and_the_csv_all(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("benchmark.report.figures.write_figures", lambda results, overview: [])  # quicker
-    monkeypatch.setattr("benchmark.report.page.write_page", lambda results, figures: results.folder / "report.html")
+    monkeypatch.setattr("benchmark.report.page.write_page", lambda results, figures, overview: results.folder / "report.html")
     results = synthetic.fill(tmp_path, views=(10,), methods=("fdk",), seeds=(0, 1))
     assert main(["report", str(tmp_path), "--columns", "seconds,volume_psnr_r2,volume_rmse_hu,steps"]) == 0
     assert "no run has a volume_rmse_hu" in capsys.readouterr().err
