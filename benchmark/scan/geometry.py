@@ -23,6 +23,9 @@ Triple = tuple[float, float, float]
 Pair = tuple[float, float]
 
 
+SHORTEST, LONGEST = 1e-12, 1e12  # [mm] of a pixel, a voxel or a distance; products of others overflow
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ConeBeamGeometry:
     """Position of source, detector and volume for every view: a frozen value. Lengths [mm], angles [rad].
@@ -392,6 +395,8 @@ def _floats(name: str, value: Any, count: int, *, positive: bool = False) -> tup
     if array.shape != (count,) or not np.isfinite(array).all() or (positive and (array <= 0).any()):
         kind = "positive" if positive else "finite"
         raise InputError(f"geometry.{name}", expected=f"{count} {kind} number{'s' * (count > 1)}", found=f"{value!r}")
+    if positive and not ((array >= SHORTEST) & (array <= LONGEST)).all():
+        raise InputError(f"geometry.{name}", expected=f"lengths from {SHORTEST:g} to {LONGEST:g} mm", found=f"{value!r}")
     return tuple(float(x) for x in array)
 
 
