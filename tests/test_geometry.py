@@ -291,7 +291,7 @@ def test_what_is_no_number_is_an_input_error(name: str, value: Any) -> None:
         ({"volume_shape": (4, 3, -2)}, "geometry.volume_shape: expected 3 positive whole numbers"),
         ({"detector_pitch": (1.0, 0.0)}, "geometry.detector_pitch: expected 2 positive numbers, found (1.0, 0.0)"),
         ({"volume_spacing": (1.0, -1.0, 1.0)}, "geometry.volume_spacing: expected 3 positive numbers"),
-        ({"volume_spacing": (1.0, 1e-300, 1.0)}, "geometry.volume_spacing: expected lengths from 1e-12 to 1e+12 mm, found (1.0, 1e-300, 1.0)"),
+        ({"volume_spacing": (1.0, 1e-300, 1.0)}, "geometry.volume_spacing: expected lengths from 1e-12 to 1e+12 mm"),
         ({"detector_pitch": (1.0, 1e308)}, "geometry.detector_pitch: expected lengths from 1e-12 to 1e+12 mm, found (1.0, 1e+308)"),
         ({"volume_spacing": 1.0}, "geometry.volume_spacing: expected 3 positive numbers, found 1.0"),
         ({"detector_offset": (np.inf, 0.0)}, "geometry.detector_offset: expected 2 finite numbers"),
