@@ -207,9 +207,13 @@ def test_an_interrupt_is_raised_when_the_runs_have_ended_and_the_same_call_resum
     marker = tmp_path / "processes"
     call: dict[str, Any] = {**BALL, "output": tmp_path / "results", "report": False, "set": {"patient.marker": str(marker)}}
     waiting = threading.Thread(target=_interrupt_when, args=(marker,), daemon=True)
-    waiting.start()
-    with pytest.raises(KeyboardInterrupt):
-        benchmark.run([GREY, PATIENT], **call)
+    before_test = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a script
+    try:
+        waiting.start()
+        with pytest.raises(KeyboardInterrupt):
+            benchmark.run([GREY, PATIENT], **call)
+    finally:
+        signal.signal(signal.SIGINT, before_test)
     assert "Stopped. 1 runs are recorded, 1 remain; the same call resumes." in capsys.readouterr().out
     assert not any(alive(process) for process in json.loads(marker.read_text()))
     before = _records(tmp_path / "results")
