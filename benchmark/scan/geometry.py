@@ -23,7 +23,7 @@ Triple = tuple[float, float, float]
 Pair = tuple[float, float]
 
 
-SHORTEST, LONGEST = 1e-12, 1e12  # [mm] of a pixel, a voxel or a distance; products of others overflow
+SHORTEST, LONGEST = 1e-12, 1e12  # [mm] of a pixel or a voxel; products of others overflow
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +67,7 @@ class ConeBeamGeometry:
         for name, count in (("detector_shape", 2), ("volume_shape", 3)):
             self._set(name, _integers(name, getattr(self, name), count))
         for name, count in (("detector_pitch", 2), ("volume_spacing", 3)):
-            self._set(name, _floats(name, getattr(self, name), count, positive=True))
+            self._set(name, _within_bounds(name, _floats(name, getattr(self, name), count, positive=True)))
         for name, count in (("detector_offset", 2), ("volume_offset", 3)):
             self._set(name, _floats(name, getattr(self, name), count))
         for name in ("source_to_origin", "source_to_detector"):
@@ -395,9 +395,13 @@ def _floats(name: str, value: Any, count: int, *, positive: bool = False) -> tup
     if array.shape != (count,) or not np.isfinite(array).all() or (positive and (array <= 0).any()):
         kind = "positive" if positive else "finite"
         raise InputError(f"geometry.{name}", expected=f"{count} {kind} number{'s' * (count > 1)}", found=f"{value!r}")
-    if positive and not ((array >= SHORTEST) & (array <= LONGEST)).all():
-        raise InputError(f"geometry.{name}", expected=f"lengths from {SHORTEST:g} to {LONGEST:g} mm", found=f"{value!r}")
     return tuple(float(x) for x in array)
+
+
+def _within_bounds(name: str, lengths: tuple[float, ...]) -> tuple[float, ...]:
+    if min(lengths) < SHORTEST or max(lengths) > LONGEST:
+        raise InputError(f"geometry.{name}", expected=f"lengths from {SHORTEST:g} to {LONGEST:g} mm", found=f"{lengths!r}")
+    return lengths
 
 
 def _rotate(vectors: np.ndarray, axes: np.ndarray, angles: np.ndarray) -> np.ndarray:
