@@ -15,10 +15,12 @@ from pathlib import Path
 import forks
 import numpy as np
 import pytest
+from tiny import Watcher
 
 from benchmark.storage import atomic, litter
 from benchmark.storage.cache import cached_arrays
 from benchmark.sweep.claims import Claims, tidy
+from benchmark.sweep.pulse import Pulse
 
 DAY = 24 * 3600
 
@@ -101,6 +103,23 @@ def test_claims_and_signs_of_life_end_with_their_sweep(tmp_path):
     process.join()
     tidy(tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["runs", "run"]
+
+
+def die_while_the_state_is_written(folder: str) -> None:
+    with Claims(Path(folder)) as claims:
+        pulse = Pulse(Watcher())
+        os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+        with pulse.kept(claims.state_file()):
+            time.sleep(60)
+
+
+def test_the_state_of_a_sweep_that_was_killed_while_writing_it_is_removed(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=die_while_the_state_is_written, args=(str(tmp_path),))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL and list(tmp_path.glob(".sweeps/.*now"))
+    tidy(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cache_is_tidied_at_its_next_use(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from benchmark.execution.validation import SCORES
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.records.titles import case_title, outcome, run_title, view_count
 from benchmark.scan.case import Case
+from benchmark.storage import litter
 from benchmark.storage.json_values import dumps
 from benchmark.sweep.claims import Claims
 from benchmark.sweep.display import Display
@@ -171,29 +172,26 @@ class Pulse:
     def kept(self, path: Path) -> Any:
         """Keep the file current inside the block; errors of writing it are of no consequence."""
         self._over.clear()
-        thread = threading.Thread(target=self._beat, args=(path,), daemon=True)
+        temporary = litter.temporary(path)
+        thread = threading.Thread(target=self._beat, args=(path, temporary), daemon=True)
         thread.start()
         try:
             yield
         finally:
             self._over.set()
             thread.join(5)  # a file system that hangs holds nobody up
-            for left in (path, _part(path)):
+            for left in (path, temporary):
                 with contextlib.suppress(OSError):
                     left.unlink(missing_ok=True)
 
-    def _beat(self, path: Path) -> None:
+    def _beat(self, path: Path, temporary: Path) -> None:
         while not self._over.is_set():
             if self._changed:
                 self._changed = False
                 with contextlib.suppress(OSError):  # a full disk, a deleted folder: the next result to be written reports it
-                    _part(path).write_text(dumps(self.state()), encoding="utf-8")
-                    os.replace(_part(path), path)
+                    temporary.write_text(dumps(self.state()), encoding="utf-8")
+                    os.replace(temporary, path)
             self._over.wait(INTERVAL)
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}")
 
 
 def living_sweeps(claims: Claims) -> list[dict[str, Any]]:
