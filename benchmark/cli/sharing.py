@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from benchmark.cli.output import open_console, print_paths
+from benchmark.cli.output import print_paths
+from benchmark.machine.console import open_console
 
 Folders = Annotated[list[Path], typer.Argument(help="Results folders: the --output of runs.")]
 

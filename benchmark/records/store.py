@@ -120,15 +120,7 @@ class Store:
         if volume is not None and case is not None:
             with atomic.replacing(folder / "volume.nii.gz") as temporary:
                 nifti.write_volume(temporary, volume, case.scan.geometry, case.scan.length_unit)
-        data = with_digest(record.model_dump()).encode()
-        number = attempt or 1 + max((attempt_number(path.name) for path in folder.glob("attempt-*.json")), default=0)
-        while True:
-            path = folder / f"attempt-{number:04d}.json"
-            try:
-                atomic.create(path, data)
-                return path
-            except FileExistsError:
-                number += 1
+        return append_attempt(folder, with_digest(record.model_dump()).encode(), attempt)
 
     def remove_progress(self, run_id: str) -> None:
         """Remove checkpoint and snapshots of a run, so that its next attempt begins at the beginning."""
@@ -147,6 +139,18 @@ class Store:
             raise atomic.StorageError(path, error) from error
         atomic.replace_text(path, csv_text(frame(records)))
         return path
+
+
+def append_attempt(folder: Path, data: bytes, number: int | None = None) -> Path:
+    """Write a record under its claimed number, by default the next one; if that is taken, under the next free one. Raise StorageError."""
+    number = number or 1 + max((attempt_number(path.name) for path in folder.glob("attempt-*.json")), default=0)
+    while True:
+        path = folder / f"attempt-{number:04d}.json"
+        try:
+            atomic.create(path, data)
+            return path
+        except FileExistsError:
+            number += 1
 
 
 def _bytes(count: float) -> str:

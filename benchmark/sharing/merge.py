@@ -17,7 +17,8 @@ from pathlib import Path
 
 from benchmark.errors import InputError
 from benchmark.records.record import RunRecord
-from benchmark.records.results import Results, StoredCase, attempt_number, check_results, read_record
+from benchmark.records.results import Results, StoredCase, check_results, read_record
+from benchmark.records.store import append_attempt
 from benchmark.records.suite import Suite, read_suite, write_suite
 from benchmark.storage import atomic, litter
 from benchmark.storage.checked_json import UNREADABLE, read_checked
@@ -190,7 +191,8 @@ class _Merge:
         if added and newest not in added:
             added.append(newest)  # what was there is the newest: it goes behind what came
         for attempt in added:
-            self._write_record(folder, attempt)
+            append_attempt(folder, attempt.path.read_bytes())
+            self.outcome.attempts += 1
 
     def _attempts(self, folder: Path, run_id: str) -> list[_Attempt]:
         """Return the readable attempts at a run in a folder, in order."""
@@ -216,17 +218,6 @@ class _Merge:
             values = ", ".join(f"{folder} ({attempt.record.started or 'no date'})" for folder, attempt in last.items())
             newest = good[-1].folder
             self.outcome.conflicts.append(f"run {run_id}: different results in {values}; all are kept, the newest counts ({newest})")
-
-    def _write_record(self, folder: Path, attempt: _Attempt) -> None:
-        data = attempt.path.read_bytes()
-        number = 1 + max((attempt_number(path.name) for path in folder.glob("attempt-*.json")), default=0)
-        while True:
-            try:
-                atomic.create(folder / f"attempt-{number:04d}.json", data)
-                self.outcome.attempts += 1
-                return
-            except FileExistsError:
-                number += 1
 
     def _files(self, attempt: _Attempt, folder: Path, finished: bool) -> None:
         """Add the volume that the attempt's record describes, and the files beside it, from the first folder that has it whole."""

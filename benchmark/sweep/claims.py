@@ -63,10 +63,10 @@ class Claims:
     def __exit__(self, *error: object) -> None:
         self._ended.set()
         shutil.rmtree(self.scratch, ignore_errors=True)
-        _remove(self._lease)
+        litter.remove(self._lease)
         with contextlib.suppress(OSError):
             self._lock.release()
-        _remove(self._lease.with_suffix(".lock"))
+        litter.remove(self._lease.with_suffix(".lock"))
         _remove_if_empty(self.scratch.parent)
         _remove_if_empty(self._lease.parent)
 
@@ -98,8 +98,8 @@ class Claims:
         if (folder / f"attempt-{attempt:04d}.json").exists():
             for path in folder.glob("attempt-*.claim"):
                 if attempt_number(path.name) < attempt:
-                    _remove(path)
-        _remove(_claim(folder, attempt))
+                    litter.remove(path)
+        litter.remove(_claim(folder, attempt))
 
     def alone(self) -> bool:
         """Return True if no other sweep is alive in this folder."""
@@ -269,12 +269,6 @@ def _persist(make: Callable[[], object]) -> None:
         except FileNotFoundError:
             time.sleep(0.01)
     make()
-
-
-def _remove(path: Path) -> None:
-    """Remove a file of ours; one that cannot be removed does no harm."""
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
 
 
 def _remove_if_empty(folder: Path) -> None:
