@@ -102,6 +102,7 @@ WORK = (
 )  # costs that only some ask for
 COMPARED = tuple(scores((*RANKED, *PHOTOGRAPHS)))
 COLUMNS = (*scores((*METRICS, *PHOTOGRAPHS)), *COSTS)
+DECIMALS = {column.name: column.decimals for column in COLUMNS}
 NARROW = tuple(column for column in COLUMNS if column.name not in ("fit_ssim", "gpu_peak_memory_mb"))  # fit side by side on a terminal
 PAPER = (*COMPARED, COSTS[0])  # fit side by side on a sheet
 

@@ -19,7 +19,8 @@ import pandas as pd
 from benchmark.report.board import Board
 from benchmark.report.case_scores import SCORES, CaseScores
 from benchmark.report.cases import cased, tables
-from benchmark.report.pairs import COLUMNS_OF_PAIRS, DECIMALS, Pair, all_pairs, letters
+from benchmark.report.columns import COSTS, DECIMALS
+from benchmark.report.pairs import COLUMNS_OF_PAIRS, Pair, all_pairs, letters
 from benchmark.report.significance import case_ranks, friedman
 from benchmark.report.statistics import mean_over_cases
 from benchmark.report.summary import budget_words
@@ -27,16 +28,16 @@ from benchmark.report.summary import budget_words
 if TYPE_CHECKING:
     from benchmark.records.store import Results
 
-COSTS = ("seconds", "peak_memory_mb", "gpu_peak_memory_mb")
+COST_NAMES = tuple(cost.name for cost in COSTS)
 PLACE = ("block", "views", "size", "noise", "settings")
 COLUMNS = (
     *PLACE, "method", "tags", "pretrained", "ranked", "cases", "planned", "missing", "seeds", "ordered_by",
     *(f"{name}{end}" for name in SCORES for end in ("", "_low", "_high", "_cases", "_leads")),
-    "mean_rank", "baseline", "wins", "ties", "losses", "letters", *COSTS, "friedman_p", "budget",
+    "mean_rank", "baseline", "wins", "ties", "losses", "letters", *COST_NAMES, "friedman_p", "budget",
 )  # fmt: skip
 PAIR_COLUMNS = (*PLACE, *COLUMNS_OF_PAIRS)
 COUNTS = {"cases", "planned", "wins", "ties", "losses", *(f"{name}_cases" for name in SCORES)}
-NUMBERS = {*COSTS, "mean_rank", "friedman_p", "difference", "low", "high", "p", "p_holm", "p_wilcoxon"} | {
+NUMBERS = {*COST_NAMES, "mean_rank", "friedman_p", "difference", "low", "high", "p", "p_holm", "p_wilcoxon"} | {
     f"{name}{end}" for name in SCORES for end in ("", "_low", "_high")
 }
 
@@ -146,7 +147,7 @@ def _row(scores: CaseScores, label: str) -> dict[str, Any]:
     """Return what a method is, has and costs."""
     part, missing = scores.parts[label], scores.missing[label]
     good = part[(part["status"] == "ok") & part["of_case"].isin(scores.cases)].groupby("of_case")
-    costs = good[list(COSTS)].mean()
+    costs = good[list(COST_NAMES)].mean()
     return {
         "method": label,
         "tags": next(filter(None, part["tags"]), ""),
@@ -157,7 +158,7 @@ def _row(scores: CaseScores, label: str) -> dict[str, Any]:
         "missing": ", ".join(f"{case} ({why})" for case, why in missing.items()),
         "seeds": _span(good["seed"].nunique()),
         "ordered_by": scores.metric,
-        **{name: None if missing else costs[name].mean(skipna=False) for name in COSTS},
+        **{name: None if missing else costs[name].mean(skipna=False) for name in COST_NAMES},
         "budget": budget_words(part.iloc[0]),
     }
 

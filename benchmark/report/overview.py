@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from benchmark.report.curves import times_to_quality
 from benchmark.report.leaderboard import boards
+from benchmark.report.published import side_by_side
 from benchmark.report.summary import labelled, summarise
 
 if TYPE_CHECKING:
@@ -35,6 +37,16 @@ class Overview:
     def summary(self) -> pd.DataFrame:
         """Summary with the scores that are always compared."""
         return summarise(self.table)
+
+    @functools.cached_property
+    def published(self) -> pd.DataFrame:
+        """Summary beside the published numbers."""
+        return side_by_side(self.results)
+
+    @functools.cached_property
+    def times(self) -> pd.DataFrame:
+        """Times after which runs reached a quality."""
+        return times_to_quality(self.results)
 
     @functools.cached_property
     def boards(self) -> list[Board]:

@@ -20,12 +20,11 @@ from benchmark.report import board_tables
 from benchmark.report.canvas import Palette
 from benchmark.report.charts import chart
 from benchmark.report.columns import PROTOCOLS, Column, scores, words
-from benchmark.report.curves import mean_times, times_to_quality
+from benchmark.report.curves import mean_times
 from benchmark.report.figures import one_per_label
 from benchmark.report.overall import SECTION
 from benchmark.report.overview import Overview
 from benchmark.report.provenance import cases, environment, methods
-from benchmark.report.published import side_by_side
 from benchmark.report.ranking import GROUP
 from benchmark.report.sheet import linked, published_sheet, runs_sheet, summary_sheet, times_sheet
 from benchmark.report.summary import remark, section_title, sections
@@ -64,8 +63,8 @@ def page(results: Results, figures: Iterable[Picture], live: str = "", overview:
     known = [score for score in scores(summary.columns) if summary[score.name].notna().any()]
     viewers = Viewers(results, names, [] if live else shown_runs(results, table, summary, names))
     charts = section_charts(results, table, summary, names, known)
-    times = {section_title(*key): part for key, part in times_to_quality(results).groupby(GROUP, sort=False, dropna=False)}
-    beside = side_by_side(results)
+    times = {section_title(*key): part for key, part in overview.times.groupby(GROUP, sort=False, dropna=False)}
+    beside = overview.published
     parameters = methods(results, table)
     anchors = {entry["label"]: f"#{entry['anchor']}" for entry in reversed(parameters)}  # the first of several
     tags = _tags(results, names)

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from benchmark.report.case_scores import CaseScores
-from benchmark.report.columns import COLUMNS, COMPARED
+from benchmark.report.columns import COMPARED, DECIMALS
 from benchmark.report.significance import ALPHA, compact_letters, holm, paired_t, signed_rank
 from benchmark.report.statistics import Difference, mean_over_cases
 
-DECIMALS = {column.name: column.decimals for column in COLUMNS}
 BETTER = {column.name: column.better for column in COMPARED}  # 1: the higher number, -1: the lower
 COLUMNS_OF_PAIRS = (
     "metric", "first", "second", "difference", "low", "high", "cases", "wins", "ties", "losses", "p", "p_holm", "p_wilcoxon", "significant",

@@ -17,12 +17,11 @@ from collections.abc import Hashable, Sequence
 
 import pandas as pd
 
-from benchmark.report.columns import COLUMNS, Column, shown
+from benchmark.report.columns import DECIMALS, Column, shown
 from benchmark.report.statistics import Difference, paired_difference, rank_ranges
 
 GROUP = ["dataset", "size", "noise"]  # runs of one table and one figure; methods are compared within one number of views of a group
 ORDERED_BY = ("volume_psnr", "projection_psnr")  # the second if there is no truth
-DECIMALS = {column.name: column.decimals for column in COLUMNS}
 
 
 class Ranking:

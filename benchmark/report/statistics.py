@@ -71,7 +71,7 @@ def mean_interval(values: Sequence[float]) -> Interval | None:
     mean = float(numbers.mean())
     if len(numbers) == 1:
         return Interval(mean, None, None, 1)
-    half = _t_quantile(len(numbers) - 1) * float(numbers.std(ddof=1)) / math.sqrt(len(numbers))
+    half = _half_width(numbers)
     return Interval(mean, mean - half, mean + half, len(numbers))
 
 
@@ -83,22 +83,14 @@ def paired_difference(differences: Mapping[K, Sequence[float]]) -> Difference | 
     within the cases (over the cases, if each has one seed). The bootstrap alone is too narrow for a handful of seeds
     (Hesterberg, The American Statistician 69 (2015) 371-386, doi 10.1080/00031305.2015.1089789).
     """
-    groups = [np.asarray(values, dtype=np.float64) for values in differences.values() if len(values)]
-    if not groups:
-        return None
-    means = np.array([group.mean() for group in groups])
-    mean, count = float(means.mean()), sum(map(len, groups))
-    if count == 1:
-        return Difference(mean, None, None, 1)
-    half = _student_half_width(groups, means)
-    low, high = np.quantile(_bootstrap_means(groups), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Difference(mean, min(mean - half, float(low)), max(mean + half, float(high)), count, len(groups))
+    groups = _groups(differences)
+    return _wider_interval(groups, _half_width_over_seeds) if sum(map(len, groups)) > 1 else _without_interval(groups)
 
 
-def _student_half_width(groups: Sequence[np.ndarray], means: np.ndarray) -> float:
+def _half_width_over_seeds(groups: Sequence[np.ndarray]) -> float:
     repeated = [group for group in groups if len(group) > 1]
     if not repeated:
-        return _t_quantile(len(means) - 1) * float(means.std(ddof=1)) / math.sqrt(len(means))
+        return _half_width_over_cases(groups)
     freedom = sum(len(group) - 1 for group in repeated)
     pooled = sum(float(((group - group.mean()) ** 2).sum()) for group in repeated) / freedom  # also for cases of a single seed
     return _t_quantile(freedom) * math.sqrt(sum(pooled / len(group) for group in groups)) / len(groups)
@@ -111,16 +103,36 @@ def mean_over_cases(values: Mapping[K, Sequence[float]]) -> Difference | None:
     the wider of the bootstrap of `paired_difference` and Student's t over the means of the cases, which holds what seeds add. A single
     case has no interval.
     """
-    groups = [np.asarray(group, dtype=np.float64) for group in values.values() if len(group)]
-    if not groups:
-        return None
-    means = np.array([group.mean() for group in groups])
-    mean, count = float(means.mean()), sum(map(len, groups))
-    if len(groups) == 1:
-        return Difference(mean, None, None, count, 1)
-    half = _t_quantile(len(means) - 1) * float(means.std(ddof=1)) / math.sqrt(len(means))
+    groups = _groups(values)
+    return _wider_interval(groups, _half_width_over_cases) if len(groups) > 1 else _without_interval(groups)
+
+
+def _half_width_over_cases(groups: Sequence[np.ndarray]) -> float:
+    return _half_width([group.mean() for group in groups])
+
+
+def _groups(values: Mapping[K, Sequence[float]]) -> list[np.ndarray]:
+    return [np.asarray(group, dtype=np.float64) for group in values.values() if len(group)]
+
+
+def _wider_interval(groups: Sequence[np.ndarray], half_width: Callable[[Sequence[np.ndarray]], float]) -> Difference:
+    """Return the mean over cases with the wider of the bootstrap's interval and mean +- `half_width(groups)`."""
+    mean, half = _mean(groups), half_width(groups)
     low, high = np.quantile(_bootstrap_means(groups), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Difference(mean, min(mean - half, float(low)), max(mean + half, float(high)), count, len(groups))
+    return Difference(mean, min(mean - half, float(low)), max(mean + half, float(high)), sum(map(len, groups)), len(groups))
+
+
+def _without_interval(groups: Sequence[np.ndarray]) -> Difference | None:
+    return Difference(_mean(groups), None, None, len(groups[0]), 1) if groups else None
+
+
+def _mean(groups: Sequence[np.ndarray]) -> float:
+    return float(np.mean([group.mean() for group in groups]))
+
+
+def _half_width(numbers: Sequence[float] | np.ndarray) -> float:
+    """Return the half-width of Student's t interval of independent values, at least two."""
+    return _t_quantile(len(numbers) - 1) * float(np.std(numbers, ddof=1)) / math.sqrt(len(numbers))
 
 
 def _bootstrap_means(groups: Sequence[np.ndarray]) -> np.ndarray:

@@ -13,12 +13,11 @@ from benchmark.errors import note
 from benchmark.report import board_tables, tex
 from benchmark.report import markdown as md
 from benchmark.report.columns import KINDS, PAPER, Column, chosen, filled
-from benchmark.report.curves import curves, times_to_quality
+from benchmark.report.curves import curves
 from benchmark.report.leaderboard import COLUMNS as BOARD_COLUMNS
 from benchmark.report.leaderboard import PAIR_COLUMNS, joined
 from benchmark.report.overview import Overview
 from benchmark.report.published import markdown as quoted
-from benchmark.report.published import side_by_side
 from benchmark.report.ranking import GROUP, leads
 from benchmark.report.summary import (
     cell,
@@ -52,7 +51,7 @@ def write_tables(results: Results, overview: Overview | None = None) -> list[Pat
     from benchmark.plugins.registry import registry
 
     overview = overview or Overview(results)
-    beside, found = side_by_side(results), overview.boards
+    beside, found = overview.published, overview.boards
     columns = chosen(results.columns, registry().metrics.values(), metric_columns(overview.table)) or PAPER
     summary = summarise(overview.table, columns) if results.columns else overview.summary
     for column in columns if results.columns else ():
@@ -66,7 +65,7 @@ def write_tables(results: Results, overview: Overview | None = None) -> list[Pat
         "summary.md": "\n".join(filter(None, [board_tables.markdown(found), markdown(summary, columns), quoted(beside)])),
         "summary.tex": "\n\n".join(filter(None, [NEEDS, board_tables.latex(found), latex(summary, columns)])) + "\n",
         "curves.csv": csv_text(curves(results)),
-        "time_to_quality.csv": csv_text(times_to_quality(results)),
+        "time_to_quality.csv": csv_text(overview.times),
     }
     for name, table in (
         ("leaderboard.csv", joined([board.rows for board in found], BOARD_COLUMNS)),
