@@ -135,11 +135,11 @@ def test_frames_are_taken_at_steps(takes: Path) -> None:
 def test_folders_of_images_are_as_good_as_videos(tmp_path: Path) -> None:
     from PIL import Image
 
-    for frame in (0, 1):
-        for camera, pictures in enumerate(zip(*films.seen(films.rig(), frame), strict=True)):
+    for moment in (0, 1):
+        for camera, pictures in enumerate(zip(*films.seen(films.rig(), moment), strict=True)):
             for name, picture in zip(("video", "mask"), pictures, strict=True):
                 (tmp_path / f"{name}_{camera}").mkdir(exist_ok=True)
-                Image.fromarray(picture).save(tmp_path / f"{name}_{camera}" / f"img{frame + 9}.png")  # 9 and 10: in the order of numbers
+                Image.fromarray(picture).save(tmp_path / f"{name}_{camera}" / f"img{moment + 9}.png")  # 9 and 10: in the order of numbers
     films.write_params(tmp_path / "camera_params.h5", films.rig())
     names = {f"{what}_fns": [f"{stem}_{camera}" for camera in range(4)] for what, stem in (("video", "video"), ("mask_video", "mask"))}
     frame = Frame.read(prepared(tmp_path, "images", **names), 1)
