@@ -46,6 +46,13 @@ EXPORTS = Exports(
             "orbit_directions": "benchmark.scan.viewpoints",
             "AXES": "benchmark.scan.viewpoints",
         },
+        "Photographs": {
+            "Cameras": "benchmark.photographs.cameras",
+            "read_cameras": "benchmark.photographs.cameras",
+            "about_z": "benchmark.photographs.cameras",
+            "Frame": "benchmark.photographs.frame",
+            "Pose": "benchmark.photographs.pose",
+        },
         "Projecting volumes": {
             "Projector": "benchmark.projection.projector",
             "operators": "benchmark.projection.operators",

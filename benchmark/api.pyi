@@ -34,6 +34,13 @@ from benchmark.scan.viewpoints import camera_geometry as camera_geometry
 from benchmark.scan.viewpoints import orbit_directions as orbit_directions
 from benchmark.scan.viewpoints import AXES as AXES
 
+# Photographs
+from benchmark.photographs.cameras import Cameras as Cameras
+from benchmark.photographs.cameras import read_cameras as read_cameras
+from benchmark.photographs.cameras import about_z as about_z
+from benchmark.photographs.frame import Frame as Frame
+from benchmark.photographs.pose import Pose as Pose
+
 # Projecting volumes
 from benchmark.projection.projector import Projector as Projector
 from benchmark.projection.operators import operators as operators
@@ -133,6 +140,7 @@ from benchmark.plugins.exports import Exports
 EXPORTS: Exports
 __all__ = [
     "AXES",
+    "Cameras",
     "Case",
     "Composite",
     "ConeBeamGeometry",
@@ -141,6 +149,7 @@ __all__ = [
     "Ellipsoids",
     "Engine",
     "Field",
+    "Frame",
     "Heldout",
     "InputError",
     "Iterate",
@@ -156,6 +165,7 @@ __all__ = [
     "Package",
     "Params",
     "PlacedVolume",
+    "Pose",
     "Progress",
     "Projector",
     "Rays",
@@ -178,6 +188,7 @@ __all__ = [
     "TvWeight",
     "ViewError",
     "Voxels",
+    "about_z",
     "add_noise",
     "attenuation",
     "binned",
@@ -208,6 +219,7 @@ __all__ = [
     "orbit_directions",
     "parallel_distances",
     "psnr_against",
+    "read_cameras",
     "read_naf",
     "read_npy",
     "read_placed_volume",

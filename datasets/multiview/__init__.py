@@ -23,10 +23,11 @@ class MultiviewParams(DatasetParams):
     def offer(self) -> Offer:
         if self.path is None:
             return Offer(name=f"walker-{self.frame}", total=self.cameras)
-        from .cameras import read_cameras
+        from benchmark.api import read_cameras
 
         folder = Path(self.path)
-        return Offer(name=f"{folder.resolve().name}-{self.frame}", total=len(read_cameras(folder / "cameras.json")))
+        cameras = read_cameras(folder / "cameras.json")
+        return Offer(name=f"{folder.resolve().name}-{self.frame}", total=len(cameras), heldout=cameras.heldout)
 
     @model_validator(mode="after")
     def _possible(self) -> MultiviewParams:
