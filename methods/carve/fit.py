@@ -19,7 +19,7 @@ from .training import Example, Training
 
 MOST_SUBSETS = 4  # of a scan's views, given to the networks in turn
 LOG_EVERY = 10  # steps
-BUILD = ("networks", "levels", "channels", "features", "hidden", "width", "reach")  # parameters that the weights depend on
+BUILD = ("networks", "levels", "channels", "norm", "bottleneck", "features", "hidden", "width", "stretch", "reach")  # the weights' own
 
 
 def fit(scans: Sequence[Scan], params: CarveParams, run: Run) -> dict[str, Any]:
