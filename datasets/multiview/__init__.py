@@ -8,6 +8,8 @@ from pydantic import model_validator
 
 from benchmark.api import DatasetParams, DatasetSpec, Field, Heldout, InputError, Offer, hookimpl
 
+FRAMES = 48  # of the synthetic sequence: three cycles of the legs, not quite a circle; later ones exist, too
+
 
 class MultiviewParams(DatasetParams):
     """Choice of a sequence and a frame."""
@@ -22,11 +24,13 @@ class MultiviewParams(DatasetParams):
 
     def offer(self) -> Offer:
         if self.path is None:
-            return Offer(name=f"walker-{self.frame}", total=self.cameras)
+            return Offer(name=f"walker-{self.frame}", total=self.cameras, frames=lambda: FRAMES)
         from .cameras import read_cameras
+        from .frame_file import count_frames
 
         folder = Path(self.path)
-        return Offer(name=f"{folder.resolve().name}-{self.frame}", total=len(read_cameras(folder / "cameras.json")))
+        total = len(read_cameras(folder / "cameras.json"))
+        return Offer(name=f"{folder.resolve().name}-{self.frame}", total=total, frames=lambda: count_frames(folder))
 
     @model_validator(mode="after")
     def _possible(self) -> MultiviewParams:

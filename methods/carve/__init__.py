@@ -59,6 +59,9 @@ class CarveParams(Params):
     seen: int | None = Field(
         None, ge=1, description="views that the networks get in a fit to many scans; all views hold their mixture to account; none = all"
     )
+    augment_angle: float = Field(0.0, ge=0, le=180, description="in a fit to many scans: most that a step turns its scan about z [deg]")
+    augment_centre: float = Field(0.0, ge=0, le=8, description="likewise: most that it is moved along each axis [carving voxels]")
+    augment_colour: float = Field(0.0, ge=0, lt=1, description="likewise: most that a colour channel is brightened or darkened, relative")
     weights: str | None = Field(None, description="file that `fit` wrote: the networks are then applied as they are, without any step")
     refine: int | None = Field(
         None, ge=0, description="SART corrections (one view each) of the volume at the end; none = 50, or 0 with weights"
@@ -69,6 +72,7 @@ SPEC = MethodSpec(
     name="carve",
     target="benchmark.methods.carve.reconstruct:reconstruct",
     field="benchmark.methods.carve.reconstruct:restored_field",
+    gaussians="benchmark.methods.carve.reconstruct:restored_gaussians",
     fit="benchmark.methods.carve.fit:fit",
     skip="benchmark.fields:skip_reason",
     composites=("sum", "over"),

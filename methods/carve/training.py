@@ -33,7 +33,8 @@ class Training:
     """Networks and their optimiser. Random numbers are drawn on the CPU, so that they are the same on any device."""
 
     def __init__(self, examples: Sequence[Example], params: CarveParams, seed: int, device: str = "cpu") -> None:
-        self.examples, self.params, self.taken = examples, params, 0
+        self.examples, self.params = examples, params
+        self.taken, self.planned = 0, params.steps
         self.limit = Halving(params.views, 1, "views")
         self.generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
@@ -43,7 +44,7 @@ class Training:
 
     def step(self) -> tuple[torch.Tensor, int]:
         """Take one optimiser step on one example; return its loss and its number of Gaussians."""
-        progress = min(1.0, self.taken / self.params.steps)
+        progress = min(1.0, self.taken / self.planned)
         index = int(torch.randint(len(self.examples), (), generator=self.generator)) if len(self.examples) > 1 else 0
         drawn = self.generator.get_state()
 
