@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark.cli.completion import method_names
-from benchmark.cli.output import print_paths
 from benchmark.machine.console import open_console
 
 if TYPE_CHECKING:
@@ -86,7 +85,8 @@ def fit(
     if curve.best is not None:
         console.print(escape(f"Kept: step {curve.best[0]} of {found.step}, validation loss {curve.best[3]:.4g}"), soft_wrap=True)
     console.print(escape(f"{path}  digest {Weights.read(path).digest}"), soft_wrap=True)
-    print_paths(console, curve.write(path))
+    for written in curve.write(path):
+        console.print(escape(str(written)), soft_wrap=True)
     console.print(escape(f"Use: {_use(course, method, tuple(sets or ()), path)}"), soft_wrap=True)
     return 0
 

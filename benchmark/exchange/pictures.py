@@ -62,10 +62,8 @@ class Scene:
     def seen_by(self, views: list[int]) -> ConeBeamGeometry:
         """Return these of its own cameras. Raise InputError for others."""
         wrong = [view for view in views if not 0 <= view < self.geometry.views]
-        if wrong or not views:
-            raise InputError(
-                "--view", expected=f"numbers of its training cameras, 0 .. {self.geometry.views - 1}", found=f"{wrong or 'none'}"
-            )
+        if wrong:
+            raise InputError("--view", expected=f"training cameras 0 .. {self.geometry.views - 1}", found=", ".join(map(str, wrong)))
         return self.geometry.subset(views)
 
     def seen_from_world(self, path: Path) -> ConeBeamGeometry:
@@ -97,9 +95,11 @@ class Scene:
     def _pinholes(self, axes: np.ndarray, places: np.ndarray, intrinsics: np.ndarray) -> ConeBeamGeometry:
         poses = np.tile(np.eye(4), (len(axes), 1, 1))
         poses[:, :3, :3], poses[:, :3, 3] = axes, places
-        own = self.geometry
-        box = {"volume_shape": own.volume_shape, "volume_spacing": own.volume_spacing, "volume_offset": own.volume_offset}
-        return ConeBeamGeometry.from_pinholes(intrinsics, poses, detector_shape=own.detector_shape, **box)
+        return ConeBeamGeometry.from_pinholes(intrinsics, poses, **self._box, detector_shape=self.geometry.detector_shape)
+
+    @property
+    def _box(self) -> dict[str, Any]:
+        return {name: getattr(self.geometry, name) for name in ("volume_shape", "volume_spacing", "volume_offset")}
 
     @torch.no_grad()
     def pictures(self, cameras: ConeBeamGeometry, background: tuple[float, float, float], scale: int = 1) -> np.ndarray:
@@ -107,9 +107,7 @@ class Scene:
         rows, columns = cameras.detector_shape
         vectors = cameras.vectors()
         vectors[:, 2:] /= scale
-        names = ("volume_shape", "volume_spacing", "volume_offset")
-        grid = {name: getattr(cameras, name) for name in names}
-        finer = ConeBeamGeometry.from_vectors(vectors, detector_shape=(rows * scale, columns * scale), **grid)
+        finer = ConeBeamGeometry.from_vectors(vectors, detector_shape=(rows * scale, columns * scale), **self._box)
         images = splat(self.splats, finer).flip(1)
         images[..., :3] += (1 - images[..., 3:]) * torch.tensor(background)
         return (255 * images.clamp(0, 1)).round().to(torch.uint8).numpy()

@@ -20,7 +20,7 @@ FAINTEST = 1e-6  # opacity, so that its logit is finite
 
 
 def write_ply(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Write the Gaussians of Reconstruction.arrays; positions and scales in mm. Raise InputError for a run without any, or if `path` exists.
+    """Write the Gaussians of Reconstruction.arrays; positions and scales in mm. Raise InputError without any, or if `path` exists.
 
     Viewers show colour and opacity. Gaussians of attenuation are white where they are densest: their opacity is that of the line
     through the middle, relative to the largest.
