@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
+from benchmark.report.splats import appearance
 from benchmark.storage import atomic
 from benchmark.storage.writable import prove_file
 
@@ -48,12 +49,3 @@ def write_ply(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
     lines = [*head, *(f"property float {name}" for name in NAMES), "end_header", ""]
     atomic.replace(path, "\n".join(lines).encode("ascii") + columns.tobytes())
     return path
-
-
-def appearance(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return opacities [K] and colours [K, 3], 0 .. 1; of attenuation, opacities relative to the densest Gaussian, and white."""
-    if "opacities" in arrays:
-        white = np.ones_like(arrays["means"])
-        return arrays["opacities"].astype(np.float64), np.asarray(arrays.get("colours", white), np.float64)
-    depth = np.exp(arrays["log_amplitudes"].astype(np.float64) + arrays["log_scales"].astype(np.float64).mean(1))
-    return depth / max(float(depth.max(initial=0.0)), 1e-30), np.ones(arrays["means"].shape)
