@@ -49,6 +49,7 @@ EXPORTS = Exports(
         "Photographs": {
             "Cameras": "benchmark.photographs.cameras",
             "read_cameras": "benchmark.photographs.cameras",
+            "count_frames": "benchmark.photographs.frame_file",
             "about_z": "benchmark.photographs.cameras",
             "Frame": "benchmark.photographs.frame",
             "Pose": "benchmark.photographs.pose",

@@ -37,6 +37,7 @@ from benchmark.scan.viewpoints import AXES as AXES
 # Photographs
 from benchmark.photographs.cameras import Cameras as Cameras
 from benchmark.photographs.cameras import read_cameras as read_cameras
+from benchmark.photographs.frame_file import count_frames as count_frames
 from benchmark.photographs.cameras import about_z as about_z
 from benchmark.photographs.frame import Frame as Frame
 from benchmark.photographs.pose import Pose as Pose
@@ -198,6 +199,7 @@ __all__ = [
     "choose_tv_weight",
     "choose_views",
     "composite_rays_xray",
+    "count_frames",
     "engine_name",
     "fetch_member",
     "filtered_backprojection",

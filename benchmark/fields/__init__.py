@@ -43,6 +43,7 @@ EXPORTS = Exports(
             "Measurements": "benchmark.fields.fitting.measurements",
             "RayLoss": "benchmark.fields.fitting.ray_loss",
             "rendering": "benchmark.fields.fitting.ray_loss",
+            "Halving": "benchmark.fields.fitting.ray_batch",
             "RayBatch": "benchmark.fields.fitting.ray_batch",
             "Weighting": "benchmark.fields.fitting.residuals",
             "ramp_filtered": "benchmark.fields.fitting.residuals",

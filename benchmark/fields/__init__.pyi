@@ -30,6 +30,7 @@ from benchmark.fields.fitting.training_params import skip_reason as skip_reason
 from benchmark.fields.fitting.measurements import Measurements as Measurements
 from benchmark.fields.fitting.ray_loss import RayLoss as RayLoss
 from benchmark.fields.fitting.ray_loss import rendering as rendering
+from benchmark.fields.fitting.ray_batch import Halving as Halving
 from benchmark.fields.fitting.ray_batch import RayBatch as RayBatch
 from benchmark.fields.fitting.residuals import Weighting as Weighting
 from benchmark.fields.fitting.residuals import ramp_filtered as ramp_filtered
@@ -57,6 +58,7 @@ __all__ = [
     "Attenuation",
     "CUTOFF",
     "FieldParams",
+    "Halving",
     "HashGrid",
     "LossScale",
     "MLP",

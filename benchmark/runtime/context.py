@@ -14,6 +14,7 @@ from benchmark.machine.clock import Clock
 from benchmark.records.budget import Budget, Used
 from benchmark.runtime.checkpoint import Checkpoint, Checkpoints, Stateful
 from benchmark.runtime.interval import Interval
+from benchmark.runtime.validation import Validation
 
 
 class Interrupted(Exception):
@@ -29,6 +30,7 @@ class Run:
     - `memory_bytes`: most memory that the process may take; None = no limit.
     - `scratch`: folder for temporary files, removed after the run; None = the system's own.
     - `weights`: result of an earlier fit to other scans (see MethodSpec.fit); None = none.
+    - `validation`: in a fit, the scans that it is judged by (see Validation); None = none.
 
     In a test, `Run()` is enough.
     """
@@ -51,8 +53,9 @@ class Run:
         checkpoints: Checkpoints | None = None,
         history: Stateful | None = None,
         weights: dict[str, Any] | None = None,
+        validation: Validation | None = None,
     ) -> None:
-        self.weights = weights
+        self.weights, self.validation = weights, validation
         self.seed, self.device, self.threads = seed, device, threads
         self.budget, self.views = budget or Budget(), views  # views: of the scan; so many make one projection
         self.memory_bytes, self.scratch = memory_bytes, scratch
