@@ -10,7 +10,6 @@ from pydantic import model_validator
 
 from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, Offer, case_name, hookimpl
 
-
 Pixels = Annotated[int, Field(ge=1, le=8192)]
 
 
