@@ -16,9 +16,18 @@ class Params(BaseModel):
     """Base class of every parameter model (pydantic): values are frozen, unknown keys are errors.
 
     Give each field a type, a default, bounds and a description with its unit; plans and `--set` are checked against them.
+    `later` names parameters that came after results were stored, with the values under which nothing has changed: these are left out of
+    dumps, so run ids stay.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    later: ClassVar[Mapping[str, Any]] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unchanged = {key for key, value in self.later.items() if getattr(self, key) == value}
+        return {key: value for key, value in handler(self).items() if key not in unchanged}
 
 
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
@@ -72,10 +81,7 @@ class DatasetParams(Params):
     """Parameters that every dataset understands. Subclass it, add keys, and change defaults where the dataset needs others.
 
     `views: all` and `size: native` become numbers when the parameters are made: those of `offer()`, or the defaults if it is None.
-    `later` names parameters that came after results were stored, with their defaults: these are left out of dumps, so run ids stay.
     """
-
-    later: ClassVar[Mapping[str, Any]] = {}
 
     size: int = Field(64, ge=4, le=4096, description="voxels along the longest edge of the reconstruction grid; or native: the data's own")
     views: int | tuple[int, ...] = Field(
@@ -95,10 +101,6 @@ class DatasetParams(Params):
     def _in_numbers(cls, values: Any) -> Any:
         named = isinstance(values, dict) and (values.get("views") == "all" or values.get("size") == "native")
         return in_numbers(cls, values) if named else values
-
-    @model_serializer(mode="wrap")
-    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if not (key in self.later and value == self.later[key])}
 
 
 def offer_of(model: type[DatasetParams], values: Mapping[str, Any]) -> Offer | None:

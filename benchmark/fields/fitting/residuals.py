@@ -1,4 +1,4 @@
-"""Residuals of projections in a training loss: weighted by photons, sharpened along detector rows, or compared by SSIM."""
+"""Residuals of projections in a training loss: weighted by photons, sharpened along detector rows, averaged, or compared by SSIM."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
+from benchmark.fields.fitting.training_params import FieldParams
 from benchmark.scan.scan import Scan
 
 By = Literal["equal", "photons"]
@@ -30,6 +31,27 @@ class Weighting:
         if self.by == "equal":
             return rendered - values
         return (counted(values) / self.mean).sqrt() * (rendered - values)
+
+
+class Misfit:
+    """Mean loss of a residual r of any shape, by `params.loss`, in the unit of r^2: the weight of total variation keeps its meaning.
+
+    - `mse`: r^2.
+    - `l1`: s |r|, s being the root mean square of the measurements.
+    - `huber` (Huber 1964, doi 10.1214/aoms/1177703732): r^2 up to d = `params.huber` s, 2 d |r| - d^2 beyond.
+    """
+
+    def __init__(self, scan: Scan, params: FieldParams) -> None:
+        self.loss = params.loss
+        self.level = float(torch.tensor(scan.projections).double().square().mean().sqrt()) or 1.0
+        self.bend = params.huber * self.level
+
+    def __call__(self, residual: torch.Tensor) -> torch.Tensor:
+        if self.loss == "mse":
+            return residual.square().mean()
+        if self.loss == "l1":
+            return self.level * residual.abs().mean()
+        return 2 * F.huber_loss(residual, torch.zeros_like(residual), delta=self.bend)
 
 
 def counted(values: torch.Tensor) -> torch.Tensor:
