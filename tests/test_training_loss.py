@@ -58,16 +58,23 @@ def test_the_loss_of_three_residuals(loss: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "render", "steps"), [("naf", "rays", 150), ("naf", "grid", 250), ("zerorf", "rays", 100), ("zerorf", "grid", 100)]
+    ("method", "render", "loss", "steps"),
+    [("naf", "rays", "l1", 150), ("naf", "grid", "huber", 250), ("zerorf", "rays", "huber", 60), ("zerorf", "grid", "l1", 60)],
 )
-def test_outliers_spoil_a_fit_by_squares_and_no_other(method: Method, render: str, steps: int) -> None:
-    """One pixel in fifty reads ten times the chord of the ball: relative errors of 0.24 .. 0.48, and 0.05 .. 0.07 as without outliers."""
+def test_outliers_spoil_a_fit_by_squares_and_no_other(method: Method, render: str, loss: str, steps: int) -> None:
+    """One pixel in fifty reads ten times the chord of the ball: relative errors of 0.24 .. 0.48, and 0.05 .. 0.07 as without outliers.
+
+    The corrections by the data at the end, which are by squares, do not bring them back (without care: 2.3).
+    """
     scan, truth = ball_scan(views=8, size=12)
     spoiled = np.array(scan.projections)
     spoiled[np.random.default_rng(3).random(spoiled.shape) < 0.02] = 20.0
     scan = Scan(spoiled, scan.geometry)
-    errors = [error(reconstruct(method, scan, render=render, steps=steps, loss=loss), truth) for loss in ("mse", "l1", "huber")]
-    assert max(errors[1:]) < 0.1 and errors[0] > 0.2, errors
+    how: dict[str, Any] = {"render": render, "steps": steps}
+    squares, alone, corrected = (
+        error(reconstruct(method, scan, **how, **changes), truth) for changes in ({}, {"loss": loss}, {"loss": loss, "refine": 40})
+    )
+    assert squares > 1.5 * alone and max(alone, corrected) < 0.1
 
 
 def test_total_variation_chosen_for_squares_is_refused_with_absolute_values() -> None:

@@ -84,6 +84,7 @@ SPEC = MethodSpec(
         },
         "fast": {},  # the defaults: the quickest way found to the same quality on a CPU
         "tv": {"tv": "auto"},
+        "tcnn": {"engine": "tinycudann"},
     },
     tags=("neural",),
     cite="Zha, Zhang, Li 2022, NAF: Neural attenuation fields for sparse-view CBCT reconstruction, doi 10.1007/978-3-031-16446-0_42",

@@ -180,4 +180,6 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
         **training.scale.notes(),
     }
     engine = tiny_cuda_name() if params.engine == "tinycudann" else "native"
-    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).cpu().numpy(), engine=engine, info=info)
+    volume = training.volume()
+    volume = data_consistent(volume, training.loss_of.misfit.tamed(scan, volume), params.refine)
+    return Reconstruction(volume=volume.cpu().numpy(), engine=engine, info=info)

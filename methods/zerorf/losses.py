@@ -70,7 +70,7 @@ class GrowingRayLoss:
     """Loss of random rays, more of them as training goes on (Shi et al. 2024: x4 twice, at steps 50 and 100); relative to the data."""
 
     def __init__(self, params: ZeroRFParams, loss_of: RayLoss) -> None:
-        self.params, self.loss_of, self.weighting = params, loss_of, loss_of.weighting
+        self.params, self.loss_of, self.weighting, self.misfit = params, loss_of, loss_of.weighting, loss_of.misfit
         self.scale = relative_to(loss_of.measurements.values)
 
     def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:

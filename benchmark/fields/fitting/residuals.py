@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
 from benchmark.fields.fitting.training_params import FieldParams
+from benchmark.projection.projector import Projector
 from benchmark.scan.scan import Scan
 
 By = Literal["equal", "photons"]
@@ -52,6 +54,18 @@ class Misfit:
         if self.loss == "l1":
             return self.level * residual.abs().mean()
         return 2 * F.huber_loss(residual, torch.zeros_like(residual), delta=self.bend)
+
+    @torch.no_grad()
+    def tamed(self, scan: Scan, volume: torch.Tensor) -> Scan:
+        """Return the scan with the residuals of a volume's projections cut at d (Huber's pseudo-values), for corrections by squares.
+
+        For `mse`, and for views that are not line integrals, the scan itself.
+        """
+        if self.loss == "mse" or scan.composite != "sum":
+            return scan
+        rendered = Projector(scan.geometry).forward(volume).cpu()
+        residual = (torch.tensor(scan.projections) - rendered).clamp(-self.bend, self.bend)
+        return dataclasses.replace(scan, projections=(rendered + residual).numpy())
 
 
 def counted(values: torch.Tensor) -> torch.Tensor:
