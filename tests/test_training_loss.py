@@ -152,5 +152,8 @@ def test_out_of_memory_halves_the_rays_and_the_run_goes_on(method: Method, monke
     monkeypatch.setattr(ray_loss, "importance_integral", greedy)
     growing = {"rays": 32, "rays_end": 160, "growth": (2,), "steps": 4}
     found = reconstruct(method, scan, render="rays", importance=4, checkpointing=True, **growing)
-    assert found.info["memory"] == ["out of memory with 160 rays a step, goes on with 80", "out of memory with 80 rays a step, goes on with 40"]
+    assert found.info["memory"] == [
+        "out of memory with 160 rays a step, goes on with 80",
+        "out of memory with 80 rays a step, goes on with 40",
+    ]
     assert np.isfinite(found.volume).all() and found.volume.max() > 0
