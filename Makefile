@@ -37,13 +37,17 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/codespell
+	$(BIN)/proselint check --config .proselint.json README.md CONTRIBUTING.md docs
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# What is written from the code: the reference of the plug-in interface, and the picture of the floors.
+# The files that are written from the code (stubs, drawings), then the manual in build/site. A warning, such as a broken link, is an error.
 docs: $(INSTALLED)
-	$(BIN)/python docs/api.py
+	$(BIN)/python docs/stubs.py
 	$(BIN)/python docs/architecture.py
+	$(BIN)/python docs/drawings.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "manual: build/site/index.html"
 
 # That constraints.txt resolves on every Python: asks the package index, installs nothing.
 resolve: $(INSTALLED)

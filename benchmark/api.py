@@ -1,4 +1,4 @@
-"""Names that a plug-in may import, beside those of `benchmark.fields`; docs/api.md explains each.
+"""Names that a plug-in may import, beside those of `benchmark.fields`; the manual's API reference explains each.
 
 Cheap: every name is imported on first use, so that this module loads neither torch nor a file format. After a change here,
 `make docs` writes api.pyi, which type checkers and editors read, and the page.

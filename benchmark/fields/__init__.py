@@ -1,8 +1,8 @@
 """Differentiable building blocks for neural methods: hash grid, vector-matrix features, Gaussian mixture, small MLP, training.
 
 Each has C++ kernels (forward and backward, deterministic for any number of threads) and a torch twin (`torch_twins`).
-Features cross between them feature-major: a [points, features] tensor whose transpose is contiguous. docs/api.md explains the
-names; after a change here, `make docs` writes __init__.pyi, which type checkers and editors read, and the page.
+Features cross between them feature-major: a [points, features] tensor whose transpose is contiguous. After a change
+here, `make docs` writes __init__.pyi, which type checkers and editors read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# Written by docs/api.py (make docs) from the table in fields.py.
+# Written by docs/stubs.py (make docs) from the table of benchmark.fields.
 # ruff: noqa
 
 # Encodings and networks
