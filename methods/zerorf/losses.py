@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import torch
 from torch import nn
 
 from benchmark.api import Projector, Scan, to_device
-from benchmark.fields import RayLoss, Support, Variation, Weighting, ramp_filtered
+from benchmark.fields import Misfit, RayLoss, Support, Variation, Weighting, grown, ramp_filtered
 
 from . import ZeroRFParams
 from .field import TensorialField
 
 
 class GridLoss:
-    """Mean squared residual of whole views of the field on the voxel grid, at half resolution first; relative to the data."""
+    """Loss of whole views of the field on the voxel grid, at half resolution first; relative to the data."""
 
     def __init__(self, params: ZeroRFParams, scan: Scan, device: str) -> None:
         self.params, self.steps = params, params.steps_for(scan.geometry.views)
         self.first_fine = round(params.coarse * self.steps)
-        self.weighting = Weighting(scan, params.weighting)
+        self.weighting, self.misfit = Weighting(scan, params.weighting), Misfit(scan, params)
         values = torch.tensor(scan.projections, device=device)
         self.variation = Variation(scan, params.tv, values.numel(), device) if params.tv else None
         self.scale = relative_to(values)
@@ -34,17 +33,23 @@ class GridLoss:
         projector, values, support = self.coarse if step < self.first_fine else self.fine
         volume = field.volume(support)
         views = projector.geometry.views
-        if self.params.views is not None and self.params.views < views:
-            chosen = torch.randperm(views, generator=generator)[: self.params.views].sort().values
+        count = self.views_at(step, views)
+        if count < views:
+            chosen = torch.randperm(views, generator=generator)[:count].sort().values
             projector, values = projector.subset(chosen.numpy()), values[to_device(chosen, values.device)]
         power = self.params.sharpen * (1 - step / self.steps)  # the plain residual has the last word
-        loss = ramp_filtered(self.weighting.residual(projector.forward(volume), values), power).square().mean()
+        loss = self.misfit(ramp_filtered(self.weighting.residual(projector.forward(volume), values), power))
         if self.variation:
             loss = loss + self.variation.of_volume(volume)
         return loss * self.scale
 
+    def views_at(self, step: int, views: int) -> int:
+        """Return the number of views of this step, of so many in the scan."""
+        first = self.params.views or views
+        return min(views, grown(first, self.params.views_end or first, self.params.growth, step))
+
     def rays_at(self, step: int) -> int:
-        """Return None: a step has whole views."""
+        """Return 0: a step has whole views."""
         return 0
 
 
@@ -62,13 +67,10 @@ def half_resolution(scan: Scan) -> Scan:
 
 
 class GrowingRayLoss:
-    """Mean squared residual of random rays, more of them as training goes on (Shi et al. 2024: x4 twice, at steps 50 and 100); relative
-    to the data.
-    """
+    """Loss of random rays, more of them as training goes on (Shi et al. 2024: x4 twice, at steps 50 and 100); relative to the data."""
 
     def __init__(self, params: ZeroRFParams, loss_of: RayLoss) -> None:
-        self.loss_of, self.weighting = loss_of, loss_of.weighting
-        self.counts = (params.rays, round(math.sqrt(params.rays * params.rays_end)), params.rays_end)
+        self.params, self.loss_of, self.weighting, self.misfit = params, loss_of, loss_of.weighting, loss_of.misfit
         self.scale = relative_to(loss_of.measurements.values)
 
     def __call__(self, field: TensorialField, step: int, generator: torch.Generator) -> torch.Tensor:
@@ -76,4 +78,4 @@ class GrowingRayLoss:
 
     def rays_at(self, step: int) -> int:
         """Return the number of rays of this step, if memory allows."""
-        return self.counts[(step >= 50) + (step >= 100)]
+        return grown(self.params.rays, self.params.rays_end, self.params.growth, step)
