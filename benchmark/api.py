@@ -30,12 +30,15 @@ EXPORTS = Exports(
             "MeasuredParams": "benchmark.acquisition.measured",
             "Engine": "benchmark.machine.engine",
             "TvWeight": "benchmark.plugins.specs",
+            "Fine": "benchmark.plugins.specs",
             "Heldout": "benchmark.plugins.specs",
             "Offer": "benchmark.plugins.specs",
         },
         "The run and its result": {
             "Run": "benchmark.runtime.context",
             "Reconstruction": "benchmark.scan.reconstruction",
+            "FINE": "benchmark.scan.reconstruction",
+            "averaged": "benchmark.scan.reconstruction",
         },
         "The scan and its geometry": {
             "Scan": "benchmark.scan.scan",
@@ -78,6 +81,7 @@ EXPORTS = Exports(
             "held_back_views": "benchmark.reconstruction.held_back",
             "ViewError": "benchmark.reconstruction.held_back",
             "upper_bound": "benchmark.reconstruction.bound",
+            "on_finer_grid": "benchmark.reconstruction.finer",
         },
         "Noise": {
             "scan_noise": "benchmark.scan.noise_level",

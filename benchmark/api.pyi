@@ -56,9 +56,13 @@ from benchmark.reconstruction.ordered_subsets import OrderedSubsets as OrderedSu
 from benchmark.reconstruction.total_variation import TotalVariation as TotalVariation
 from benchmark.reconstruction.tv_problem import TvProblem as TvProblem
 from benchmark.reconstruction.tv_problem import fista as fista
+from benchmark.reconstruction.tv_subsets import subset_steps as subset_steps
 from benchmark.reconstruction.tv_problem import Iterate as Iterate
 from benchmark.reconstruction.tv_weight import choose_tv_weight as choose_tv_weight
 from benchmark.reconstruction.tv_weight import TvChoice as TvChoice
+from benchmark.reconstruction.coarser import coarser as coarser
+from benchmark.reconstruction.coarser import pyramid as pyramid
+from benchmark.reconstruction.coarser import upsampled as upsampled
 from benchmark.reconstruction.held_back import held_back_views as held_back_views
 from benchmark.reconstruction.held_back import ViewError as ViewError
 from benchmark.reconstruction.bound import upper_bound as upper_bound
@@ -186,6 +190,7 @@ __all__ = [
     "case_name",
     "choose_tv_weight",
     "choose_views",
+    "coarser",
     "composite_rays_xray",
     "engine_name",
     "fetch_member",
@@ -208,6 +213,7 @@ __all__ = [
     "orbit_directions",
     "parallel_distances",
     "psnr_against",
+    "pyramid",
     "read_naf",
     "read_npy",
     "read_placed_volume",
@@ -221,11 +227,13 @@ __all__ = [
     "reference_scan",
     "scan_noise",
     "simulated_case",
+    "subset_steps",
     "tigre_fdk",
     "to_device",
     "training_angles",
     "training_views",
     "upper_bound",
+    "upsampled",
     "usual_bin",
     "view_rays",
     "volume_format",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.api import Engine, Field, MethodSpec, Params, TvWeight, hookimpl
+from benchmark.api import Engine, Field, Fine, MethodSpec, Params, TvWeight, hookimpl
 
 
 class FistaTvParams(Params):
@@ -27,6 +27,7 @@ class FistaTvParams(Params):
     )
     nonnegative: bool = Field(True, description="attenuation is at least 0")
     engine: Engine = "auto"
+    fine: Fine = False
 
 
 @hookimpl

@@ -19,6 +19,7 @@ from benchmark.api import (
     choose_tv_weight,
     engine_name,
     fista,
+    on_finer_grid,
     pyramid,
     subset_steps,
     upsampled,
@@ -31,6 +32,11 @@ COARSEST = 64  # voxels along an edge: larger volumes begin on grids half as fin
 
 
 def reconstruct(scan: Scan, params: FistaTvParams, run: Run) -> Reconstruction:
+    """Reconstruct on the scan's voxels, or on finer ones."""
+    return on_finer_grid(fitted, scan, params, run) if params.fine else fitted(scan, params, run)
+
+
+def fitted(scan: Scan, params: FistaTvParams, run: Run) -> Reconstruction:
     """Choose the weight (unless given), then fit all views with it, on ever finer grids."""
     data = torch.from_numpy(np.array(scan.projections)).to(run.device)
     how: dict[str, Any] = {"nonnegative": params.nonnegative, "engine": params.engine}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -57,6 +58,12 @@ class GaussiansParams(Params):
         None,
         ge=0,
         description="SART corrections (five views each) at the end, on a grid twice as fine; 0 = as fitted; none = 80, fewer in noise",
+    )
+
+    later: ClassVar[Mapping[str, Any]] = {"fine": False}
+
+    fine: bool = Field(
+        False, description="keep the volume on the grid of these corrections, and render held-out views from it: no time, 8 times the disk"
     )
 
     @model_validator(mode="before")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from benchmark.api import Field, MethodSpec, SpeedSpec, hookimpl
+from benchmark.api import Field, Fine, MethodSpec, SpeedSpec, hookimpl
 from benchmark.fields import FieldParams, Precision
 
 
@@ -32,8 +33,11 @@ class NafParams(FieldParams):
     precision: Precision = Field(
         "float32", description="of the network's products; float16 scales the loss and needs CUDA (engine: auto, native)"
     )
+    fine: Fine = False
     learning_rate: float = Field(5e-3, gt=0, description="Adam's learning rate at the start")
     decay: float = Field(0.03, gt=0, le=1, description="learning rate at the end over the one at the start (exponential between)")
+
+    later: ClassVar[Mapping[str, Any]] = {"fine": False}
 
     @model_validator(mode="after")
     def _agree(self) -> NafParams:
