@@ -34,6 +34,12 @@ TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV
 """Type of a parameter that weighs total variation: a pure number 0 .. 1000 (see TvProblem), or 'auto' to choose it from the scan alone."""
 
 
+Fine = Annotated[
+    bool, Field(description="reconstruct on voxels of half the size and average: better with many views, in 8 times the time and memory")
+]
+"""Type of the parameter `fine`: whether to reconstruct on voxels of half the size (see on_finer_grid)."""
+
+
 Heldout = Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], ...]
 """Type of the parameter `heldout`: a number of held-out views, or their indices."""
 
@@ -158,6 +164,8 @@ class MethodSpec:
     - `deterministic` declares that the seed changes nothing: the method runs once, whatever the number of seeds.
     - `pieces` declares that the method stays within `run.memory_bytes`. Other methods are skipped where `--memory` is less than the
       scan and the volume need.
+    - `memory(scan, params) -> float` estimates the bytes that a run takes at its peak on a CPU, beside those of an idle process. A run
+      that would take more than `--memory`, or than is free, is skipped and says so.
     - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`), judged by `run.validation` if that is given; it goes
       on from `run.weights` (`--load`). A run whose parameter `weights` names the resulting file finds its content in `run.weights` and
       counts as pretrained.
@@ -179,6 +187,7 @@ class MethodSpec:
     field: Target | None = None
     gaussians: Target | None = None
     fit: Target | None = None
+    memory: Target | None = None
     pieces: bool = False
     tags: tuple[str, ...] = ()
     deterministic: bool = False

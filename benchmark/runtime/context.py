@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmark.records.budget import Budget, Used
 from benchmark.runtime.checkpoint import Checkpoint, Checkpoints, Stateful
 from benchmark.runtime.interval import Interval
 from benchmark.runtime.validation import Validation
+from benchmark.scan.reconstruction import averaged
 
 
 class Interrupted(Exception):
@@ -77,6 +79,7 @@ class Run:
         self._stateful = 0  # loops with a state that have begun
         self._history = history  # the harness's own record of the run; goes into the checkpoints
         self._interrupted = False
+        self._averaged = 1  # voxels along each edge of offered volumes that make one of the scan's
 
     def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
         """Yield 0 .. count - 1, but end early when the budget is spent. Every iterative method loops over it.
@@ -196,6 +199,8 @@ class Run:
             return
         with self.clock.paused(), counters.paused():
             values = np.asarray(volume(), dtype=np.float32)
+            if self._averaged > 1:
+                values = averaged(values, self._averaged)
             if kept is not None:
                 kept(self.step, self.clock.seconds, values)
                 self._next_snapshot = progress + 1 / self._snapshots
@@ -205,6 +210,15 @@ class Run:
             if pictured is not None:
                 pictured(done, self.clock.seconds, values)
                 self._pictured = done
+
+    @contextlib.contextmanager
+    def averaging(self, factor: int) -> Iterator[None]:
+        """Average factor^3 voxels of the volumes that `snapshot` is offered inside the `with` block: their grid is so much finer."""
+        before, self._averaged = self._averaged, self._averaged * factor
+        try:
+            yield
+        finally:
+            self._averaged = before
 
     def _with_this_step(self) -> Used:
         """Return the resources used, including the step under way."""

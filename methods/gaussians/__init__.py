@@ -69,7 +69,11 @@ class GaussiansParams(Params):
         description="SART corrections (five views each) at the end, on a grid twice as fine; 0 = as fitted; none = 80, fewer in noise",
     )
 
-    later: ClassVar[Mapping[str, Any]] = {"init_scale": None, "init_amplitude": None}
+    later: ClassVar[Mapping[str, Any]] = {"init_scale": None, "init_amplitude": None, "fine": False}
+
+    fine: bool = Field(
+        False, description="keep the volume on the grid of these corrections, and render held-out views from it: no time, 8 times the disk"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -8,8 +8,8 @@ from typing import Any, SupportsFloat
 
 import torch
 
-from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, scan_noise, to_device
-from benchmark.fields import Measurements, Mixture, data_consistent_mean, ramp_filtered, ssim, total_variation
+from benchmark.api import FINE, ConeBeamGeometry, Reconstruction, Run, Scan, scan_noise, to_device
+from benchmark.fields import Measurements, Mixture, data_consistent_finer, ramp_filtered, ssim, total_variation
 
 from . import GaussiansParams
 from .density import Population
@@ -144,5 +144,7 @@ def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction
     refine = usual_refine(scan) if params.refine is None else params.refine
     info = {"gaussians": count, "parameters": 11 * count, "start": training.start, "tv": training.objective.tv, "refine": refine}
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.population.mixture._asdict().items()}
-    volume = data_consistent_mean(training.volume, scan, refine, FINER)
+    fine = data_consistent_finer(training.volume, scan, refine, FINER)
+    arrays |= {FINE: fine.cpu().numpy()} if params.fine else {}
+    volume = torch.nn.functional.avg_pool3d(fine[None, None], FINER)[0, 0]
     return Reconstruction(volume=volume.cpu().numpy(), info=info, arrays=arrays)
