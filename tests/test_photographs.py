@@ -26,7 +26,7 @@ from benchmark.datasets.multiview.frames import drawn_frame, ring
 from benchmark.execution.options import Options
 from benchmark.fields import Splats, splat
 from benchmark.methods.carve import CarveParams
-from benchmark.methods.carve.colour import Photographs, carve_colours, extinction, intersection_over_union, splats_of
+from benchmark.methods.carve.colour import Photographs, carve_colours, coloured, extinction, intersection_over_union
 from benchmark.methods.carve.network import OUTPUTS, Carver
 from benchmark.methods.carve.reconstruct import reconstruct
 from benchmark.methods.carve.training import Training
@@ -326,7 +326,7 @@ def test_untrained_gaussians_have_the_photographs_colours(walker: Case) -> None:
     params = CarveParams(**TINY)
     carving = carve_colours(walker.scan, params)
     with torch.no_grad():
-        found = splats_of(Carver(params, 3), carving)
+        found = coloured(Carver(params, 3)(carving))
     torch.testing.assert_close(found.colours, carving.colours[:, carving.mask].t().clamp(0.02, 0.98), rtol=1e-3, atol=1e-3)
     assert found.opacities.unique().tolist() == [0.5] and len(found.means) == int(carving.mask.sum()) > 50
 
@@ -348,7 +348,7 @@ def test_gaussians_that_are_all_opaque_or_all_transparent_come_back(walker: Case
     with torch.no_grad():
         bias[OUTPUTS - 4] = level  # of the level: before it quaternion and log scales, behind it the offset
     carving: Any = training.examples[0].carving
-    assert not bool(splats_of(training.carver, carving).opacities.frac().any())
+    assert not bool(coloured(training.carver(carving)).opacities.frac().any())
     for _ in range(3):
         training.step()
     assert bias[OUTPUTS - 4].abs().item() < abs(level)

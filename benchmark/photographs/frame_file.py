@@ -38,6 +38,14 @@ def opened(folder: Path) -> Iterator[tuple[Path, Any]]:
         raise InputError(str(path), expected=kind.text, found=one_line(error)) from error
 
 
+def count_frames(folder: Path) -> int:
+    """Return the number of frames in a folder. Raise InputError as `opened`, and if it has no images."""
+    with opened(folder) as (path, arrays):
+        if "images" not in arrays:
+            raise InputError(f"{path}: images", expected="uint8 [frame, camera, row, column, 3]", found="none")
+        return len(arrays["images"])
+
+
 def hdf5() -> Any:
     """Return the package h5py. Raise MissingDependency without it."""
     try:
