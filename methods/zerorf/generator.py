@@ -148,11 +148,14 @@ class PlanesAndLines(nn.Module):
     def forward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         return _decoded(self.planes, self.params), _decoded(self.lines, self.params)
 
-    def at_voxels(self, support: Support) -> torch.Tensor:
+    def on_grid(self, shape: Shape) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return the planes and lines with one sample per voxel of a grid (z, y, x)."""
         planes, lines = self()
-        planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(support.shape), strict=True)]
-        lines = [resampled(line, target) for line, target in zip(lines, line_shapes(support.shape), strict=True)]
-        return vm_grid(planes, lines, support)
+        planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(shape), strict=True)]
+        return planes, [resampled(line, target) for line, target in zip(lines, line_shapes(shape), strict=True)]
+
+    def at_voxels(self, support: Support) -> torch.Tensor:
+        return vm_grid(*self.on_grid(support.shape), support)
 
     def encoder(self) -> Encoder:
         planes, lines = self()
