@@ -18,12 +18,15 @@ from benchmark.acquisition.simulated import SimulatedParams as SimulatedParams
 from benchmark.acquisition.measured import MeasuredParams as MeasuredParams
 from benchmark.machine.engine import Engine as Engine
 from benchmark.plugins.specs import TvWeight as TvWeight
+from benchmark.plugins.specs import Fine as Fine
 from benchmark.plugins.specs import Heldout as Heldout
 from benchmark.plugins.specs import Offer as Offer
 
 # The run and its result
 from benchmark.runtime.context import Run as Run
 from benchmark.scan.reconstruction import Reconstruction as Reconstruction
+from benchmark.scan.reconstruction import FINE as FINE
+from benchmark.scan.reconstruction import averaged as averaged
 
 # The scan and its geometry
 from benchmark.scan.scan import Scan as Scan
@@ -66,6 +69,7 @@ from benchmark.reconstruction.coarser import upsampled as upsampled
 from benchmark.reconstruction.held_back import held_back_views as held_back_views
 from benchmark.reconstruction.held_back import ViewError as ViewError
 from benchmark.reconstruction.bound import upper_bound as upper_bound
+from benchmark.reconstruction.finer import on_finer_grid as on_finer_grid
 
 # Noise
 from benchmark.scan.noise_level import scan_noise as scan_noise
@@ -144,7 +148,9 @@ __all__ = [
     "DatasetSpec",
     "Ellipsoids",
     "Engine",
+    "FINE",
     "Field",
+    "Fine",
     "Heldout",
     "InputError",
     "Iterate",
@@ -184,6 +190,7 @@ __all__ = [
     "Voxels",
     "add_noise",
     "attenuation",
+    "averaged",
     "binned",
     "cached_arrays",
     "camera_geometry",
@@ -207,6 +214,7 @@ __all__ = [
     "noise_of_means",
     "not_circular",
     "numbered_images",
+    "on_finer_grid",
     "one_line",
     "open_scan_folder",
     "operators",
