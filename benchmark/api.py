@@ -100,6 +100,8 @@ EXPORTS = Exports(
         },
         "Reading files": {
             "read_volume_file": "benchmark.files.volume",
+            "open_frames": "benchmark.files.frames",
+            "Frames": "benchmark.files.frames",
             "read_placed_volume": "benchmark.files.volume",
             "PlacedVolume": "benchmark.files.volume",
             "volume_format": "benchmark.files.volume",

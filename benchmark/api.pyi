@@ -88,6 +88,8 @@ from benchmark.acquisition.measured import usual_bin as usual_bin
 
 # Reading files
 from benchmark.files.volume import read_volume_file as read_volume_file
+from benchmark.files.frames import open_frames as open_frames
+from benchmark.files.frames import Frames as Frames
 from benchmark.files.volume import read_placed_volume as read_placed_volume
 from benchmark.files.volume import PlacedVolume as PlacedVolume
 from benchmark.files.volume import volume_format as volume_format
@@ -141,6 +143,7 @@ __all__ = [
     "Ellipsoids",
     "Engine",
     "Field",
+    "Frames",
     "Heldout",
     "InputError",
     "Iterate",
@@ -203,6 +206,7 @@ __all__ = [
     "not_circular",
     "numbered_images",
     "one_line",
+    "open_frames",
     "open_scan_folder",
     "operators",
     "orbit_directions",

@@ -29,6 +29,7 @@ from benchmark.cli import (
     results,
     run,
     scans,
+    series,
     sharing,
     validate,
     volumes,
@@ -92,6 +93,7 @@ def _options(
 for group in (
     run,
     fitting,
+    series,
     catalogue,
     results,
     sharing,

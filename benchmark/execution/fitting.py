@@ -93,7 +93,7 @@ def open_course(
         for values in _resolved(settings[dataset.name], dataset, path, given, mistakes, offers)
     ]
     mistakes.raise_if_any("fit")
-    if params[0]["weights"] is not None:
+    if params[0].get("weights") is not None:
         raise InputError(f"{spec.name}.weights", expected="none: a fit makes them", found=f"'{params[0]['weights']}'")
     lessons = tuple(Lesson(dataset, values, load_case(dataset, values)) for dataset, values in named)
     for lesson in lessons:

@@ -48,6 +48,7 @@ class Offer:
     - `training`: indices of the views that training subsets are taken from; None = all that are not in `heldout`.
     - `heldout`: views that the owner holds out; None = they are drawn from the others.
     - `native() -> dict` returns the parameters that `size: native` stands for; None = the dataset's default size.
+    - `frames`: number of frames of a time series of which the parameter `frame` names one; None = there is no series.
     - `outline(params) -> str` describes the case of these parameters in one line, as `Case.outline`; None = only loading it tells.
     """
 
@@ -57,6 +58,7 @@ class Offer:
     training: tuple[int, ...] | None = None
     heldout: tuple[int, ...] | None = None
     native: Callable[[], Mapping[str, Any]] | None = None
+    frames: int | None = None
     outline: Callable[[Any], str] | None = None
 
     def pool(self, heldout: Heldout | None = None) -> tuple[int, ...]:
@@ -158,6 +160,8 @@ class MethodSpec:
       scan and the volume need.
     - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`). A run whose parameter `weights` names the resulting
       file finds its content in `run.weights` and counts as pretrained.
+    - `continues` declares that the state in a run's checkpoint may be the `weights` of another run, which then starts from it: the frames
+      of a time series, by the command `series`.
     - `field(state, params, geometry)` turns a checkpoint's state into a function from positions [M, 3] (x y z [mm]) to attenuation
       [M] [1/mm], for the commands `render` and `volume`.
     - `revision` must be raised whenever results change: it is part of each run's identity.
@@ -174,6 +178,7 @@ class MethodSpec:
     composites: tuple[Composite, ...] = ("sum",)
     field: Target | None = None
     fit: Target | None = None
+    continues: bool = False
     pieces: bool = False
     tags: tuple[str, ...] = ()
     deterministic: bool = False

@@ -34,7 +34,7 @@ class GaussiansParams(Params):
         "integrals); none = the start's own, all times the factor that fits the views",
     )
     gaussians: int | None = Field(None, ge=1, description="Gaussians at the start; none = one for 20 voxels or 14 pixels")
-    cap: int | None = Field(None, ge=1, description="most Gaussians at any time; none = twice those at the start")
+    cap: int | None = Field(None, ge=1, description="most Gaussians at any time; none = twice those at the start, or those of the weights")
     steps: int = Field(600, ge=1, description="optimiser steps")
     views: int = Field(5, ge=1, description="random views a step")
     loss: Literal["l1", "l2"] = Field("l1", description="absolute or squared residual of the projections")
@@ -69,7 +69,13 @@ class GaussiansParams(Params):
         description="SART corrections (five views each) at the end, on a grid twice as fine; 0 = as fitted; none = 80, fewer in noise",
     )
 
-    later: ClassVar[Mapping[str, Any]] = {"init_scale": None, "init_amplitude": None}
+    weights: str | None = Field(
+        None,
+        description="file that `fit` or `series` wrote: the Gaussians start as these are (those of the frame before), whatever start, "
+        "gaussians and init_... say",
+    )
+
+    later: ClassVar[Mapping[str, Any]] = {"init_scale": None, "init_amplitude": None, "weights": None}
 
     @model_validator(mode="before")
     @classmethod
@@ -111,6 +117,8 @@ SPEC = MethodSpec(
     revision=4,
     target="benchmark.methods.gaussians.reconstruct:reconstruct",
     field="benchmark.methods.gaussians.reconstruct:restored_field",
+    fit="benchmark.methods.gaussians.reconstruct:fit",
+    continues=True,
     composites=("sum", "max"),
     params=GaussiansParams,
     presets={"fine": {"steps": 1500}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, SupportsFloat
 
 import torch
@@ -14,7 +14,7 @@ from benchmark.fields import Measurements, Mixture, data_consistent_mean, ramp_f
 from . import GaussiansParams
 from .density import Population
 from .field import MixtureField
-from .start import start_mixture
+from .start import continued, start_mixture
 
 TV_TIMES_VIEWS, TV_OF_NOISE = 0.25, 520.0
 FINER = 2  # times the resolution of the volume: the mixture is sampled, and corrected, on that grid before it is averaged
@@ -87,11 +87,14 @@ class Objective:
 class Training:
     """Training of the mixture by its objective, with rounds of density control."""
 
-    def __init__(self, scan: Scan, params: GaussiansParams, seed: int, device: str = "cpu") -> None:
+    def __init__(self, scan: Scan, params: GaussiansParams, seed: int, device: str = "cpu", weights: dict[str, Any] | None = None) -> None:
         self.scan, self.params = scan, params
         self.generator = torch.Generator().manual_seed(seed)
         mean = Measurements(scan, device).mean_attenuation
-        mixture, self.start = start_mixture(scan, params, self.generator, device)
+        if weights is None:
+            mixture, self.start = start_mixture(scan, params, self.generator, device)
+        else:
+            mixture, self.start = continued(weights, scan, params, device), "weights"
         self.objective = Objective(scan, params, mean, device)
         bounds = torch.tensor(scan.geometry.volume_bounds, dtype=torch.float32, device=device)
         self.population = Population(mixture, params, bounds, self.objective.edge, mean, scan.composite)
@@ -132,14 +135,30 @@ def restored_field(state: dict[str, Any], params: GaussiansParams, geometry: Con
     return lambda positions: field.at(mixture, positions)
 
 
-def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction:
-    """Fit the mixture to the scan; the volume is its mean over each voxel, made consistent with the data."""
-    training = Training(scan, params, run.seed, run.device)
-    for step in run.steps(params.steps, training):
+def train(training: Training, run: Run) -> None:
+    """Take the steps of a training, with its log, snapshots and checkpoints."""
+    for step in run.steps(training.params.steps, training):
         terms = training.step()
         if step % 20 == 0:
-            run.log(loss=terms.pop("loss"), **shown(terms, params), gaussians=training.population.mixture.size)
-        run.snapshot(lambda: training.volume(scan.geometry).cpu().numpy())
+            run.log(loss=terms.pop("loss"), **shown(terms, training.params), gaussians=training.population.mixture.size)
+        run.snapshot(lambda: training.volume(training.scan.geometry).cpu().numpy())
+
+
+def fit(scans: Sequence[Scan], params: GaussiansParams, run: Run) -> dict[str, Any]:
+    """Fit a mixture to the scans in turn, each from where the one before it ended, such as the frames of a time series."""
+    state: dict[str, Any] | None = None
+    for scan in scans:
+        training = Training(scan, params, run.seed, run.device, state)
+        train(training, run)
+        state = training.state_dict()
+    assert state is not None
+    return state
+
+
+def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction:
+    """Fit the mixture to the scan; the volume is its mean over each voxel, made consistent with the data."""
+    training = Training(scan, params, run.seed, run.device, run.weights)
+    train(training, run)
     count = training.population.mixture.size
     refine = usual_refine(scan) if params.refine is None else params.refine
     info = {"gaussians": count, "parameters": 11 * count, "start": training.start, "tv": training.objective.tv, "refine": refine}

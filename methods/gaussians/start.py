@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,19 @@ def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generato
     mixture = along_neuron(scan, params) if kind == "swc" else drawn(scan, start_volume(scan, kind, device).cpu(), params, generator)
     mixture = as_asked(Mixture(*(tensor.to(device) for tensor in mixture)), scan, params)
     return mixture if params.init_amplitude is not None else matched(mixture, scan, params), kind
+
+
+def continued(weights: dict[str, Any], scan: Scan, params: GaussiansParams, device: str = "cpu") -> Mixture:
+    """Return the Gaussians of an earlier fit, the brightest `cap` of them. Raise InputError for those of another kind of views."""
+    kind = weights["field"]["composite"]
+    if kind != scan.composite:
+        expected = f"Gaussians fitted to views of the scan's kind ({scan.composite})"
+        raise InputError("gaussians.weights", expected=expected, found=f"those of the kind {kind}")
+    mixture = Mixture(*(tensor.to(device) for tensor in weights["population"]["mixture"]))
+    if params.cap is None or mixture.size <= params.cap:
+        return mixture
+    kept = mixture.log_amplitudes.topk(params.cap).indices.sort().values
+    return Mixture(*(tensor[kept] for tensor in mixture))
 
 
 def as_asked(mixture: Mixture, scan: Scan, params: GaussiansParams) -> Mixture:
