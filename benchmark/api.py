@@ -45,6 +45,8 @@ EXPORTS = Exports(
             "camera_geometry": "benchmark.scan.viewpoints",
             "orbit_directions": "benchmark.scan.viewpoints",
             "AXES": "benchmark.scan.viewpoints",
+            "central_rays": "benchmark.scan.depths",
+            "maximum_positions": "benchmark.scan.depths",
         },
         "Projecting volumes": {
             "Projector": "benchmark.projection.projector",

@@ -33,6 +33,8 @@ from benchmark.scan.geometry import parallel_distances as parallel_distances
 from benchmark.scan.viewpoints import camera_geometry as camera_geometry
 from benchmark.scan.viewpoints import orbit_directions as orbit_directions
 from benchmark.scan.viewpoints import AXES as AXES
+from benchmark.scan.depths import central_rays as central_rays
+from benchmark.scan.depths import maximum_positions as maximum_positions
 
 # Projecting volumes
 from benchmark.projection.projector import Projector as Projector
@@ -187,6 +189,7 @@ __all__ = [
     "cached_arrays",
     "camera_geometry",
     "case_name",
+    "central_rays",
     "choose_tv_weight",
     "choose_views",
     "composite_rays_xray",
@@ -201,6 +204,7 @@ __all__ = [
     "importance_integral",
     "line_integral",
     "march",
+    "maximum_positions",
     "measured_case",
     "noise_of_means",
     "not_circular",

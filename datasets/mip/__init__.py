@@ -37,13 +37,14 @@ class MipParams(DatasetParams):
     detector: Pixels | tuple[Pixels, Pixels] | None = Field(
         None, description="pixels along each side of the pictures, or [rows, columns] (H x W); none = 1.5 x size"
     )
+    depth: bool = Field(False, description="give methods the depth of each pixel's maximum along its central ray, too")
     sub_rays: int = Field(2, ge=1, le=16, description="rays per pixel and direction, whose maxima are averaged")
 
     voxels: Literal["cubes", "own"] = Field(
         "cubes", description="cubes: cubic voxels; own: in the proportions of the stack's (what size: native sets)"
     )
 
-    later: ClassVar[Mapping[str, Any]] = {"voxels": "cubes", "frame": None}
+    later: ClassVar[Mapping[str, Any]] = {"voxels": "cubes", "frame": None, "depth": False}
 
     def offer(self) -> Offer:
         def native() -> dict[str, int | str]:

@@ -42,6 +42,8 @@ class Glowing(Protocol):
 
     def averaged(self, geometry: ConeBeamGeometry) -> np.ndarray: ...
 
+    def maximum_depths(self, geometry: ConeBeamGeometry) -> np.ndarray: ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
@@ -81,9 +83,13 @@ def load(params: MipParams) -> Case:
     training, training_views = training_directions(params)
     angles, heldout_views = heldout_angles(params.heldout, params.data_seed)
     geometry = looking(training)
+    scan = seen(geometry)
+    if params.depth:
+        depths = kept("depths", geometry, lambda: subject.thing.maximum_depths(geometry))
+        scan = dataclasses.replace(scan, depths=depths)
     return Case(
         name=subject.name,
-        scan=seen(geometry),
+        scan=scan,
         truth=kept("truth", looking(AXES), lambda: subject.thing.averaged(geometry)),
         heldout=seen(looking(orbit_directions(angles, np.deg2rad(params.elevation)))) if params.heldout else None,
         truth_note=subject.note,

@@ -15,10 +15,10 @@ from benchmark.api import Field, InputError, MethodSpec, Params, hookimpl, read_
 class GaussiansParams(Params):
     """Parameters of the Gaussian mixture. Lengths are in voxels (the mean edge), so that they suit any scan."""
 
-    start: Literal["fdk", "sart", "bound", "random", "swc"] | None = Field(
+    start: Literal["fdk", "sart", "bound", "depths", "random", "swc"] | None = Field(
         None,
-        description="Gaussians start where an FDK, a SART pass or (maxima) the least of the views sees something, anywhere, or along a "
-        "neuron; none = swc if there is one, else bound for maxima, else sart",
+        description="Gaussians start where an FDK, a SART pass or (maxima) the least of the views sees something, at the depths of the "
+        "maxima, anywhere, or along a neuron; none = swc if there is one, else for maxima depths if known, else bound; else sart",
     )
     swc: str | None = Field(None, description="an SWC file: the neuron (nodes and radii) that the Gaussians start along (start: swc)")
     swc_scale: float = Field(1.0, gt=0, description="the scan's unit of length in one of the file's (SWC: micrometres by custom)")
@@ -49,6 +49,10 @@ class GaussiansParams(Params):
         None, ge=0, description="weight of the total variation of the mixture on a random block of voxels; none = from the scan alone"
     )
     tv_block: int = Field(20, ge=2, description="edge of that block [voxels]")
+    depth: float = Field(
+        0.3, ge=0, description="weight of the maxima at their depths, where the scan has depths, relative to the residual's"
+    )
+    depth_points: int = Field(256, ge=1, description="random maxima a step that this weight is for")
     scale: float = Field(0.0, ge=0, description="weight of the mean standard deviation of the Gaussians [voxels]")
     means_rate: float = Field(0.25, ge=0, description="Adam's learning rate of the means [voxels]; for maxima 0.6 of each rate")
     scales_rate: float = Field(0.1, ge=0, description="Adam's learning rate of the log scales")
@@ -75,7 +79,7 @@ class GaussiansParams(Params):
         "gaussians and init_... say",
     )
 
-    later: ClassVar[Mapping[str, Any]] = {"init_scale": None, "init_amplitude": None, "weights": None}
+    later: ClassVar[Mapping[str, Any]] = {"init_scale": None, "init_amplitude": None, "weights": None, "depth": 0.3, "depth_points": 256}
 
     @model_validator(mode="before")
     @classmethod

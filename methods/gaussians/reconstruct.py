@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat
 
 import torch
 
-from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, scan_noise, to_device
+from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, maximum_positions, scan_noise, to_device
 from benchmark.fields import Measurements, Mixture, data_consistent_mean, ramp_filtered, ssim, total_variation
 
 from . import GaussiansParams
@@ -60,6 +60,7 @@ class Objective:
         self.edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
         self.spacing = [length / self.edge for length in scan.geometry.volume_spacing]
         self.attenuation = mean_attenuation
+        self.positions, self.maxima = (torch.tensor(array, device=device) for array in maximum_positions(scan))  # of known depth
         self.tv = usual_tv(scan) if params.tv is None else params.tv
 
     def __call__(self, mixture: Mixture, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -73,9 +74,17 @@ class Objective:
             terms["ssim"] = self.params.ssim * (1 - ssim(rendered, values, self.range))
         if self.tv and min(self.geometry.volume_shape) > 1:
             terms["tv"] = self.tv * self._variation(mixture, generator)
+        if self.params.depth and len(self.maxima):
+            terms["depth"] = self.params.depth * self._depth(mixture, generator)
         if self.params.scale:
             terms["scale"] = self.params.scale * mixture.log_scales.exp().mean() / self.edge
         return terms
+
+    def _depth(self, mixture: Mixture, generator: torch.Generator) -> torch.Tensor:
+        """Return the mean difference of the field at the depths of random maxima from these, relative to their mean."""
+        drawn = to_device(torch.randint(len(self.maxima), (self.params.depth_points,), generator=generator), self.maxima.device)
+        found, wanted = self.field.at_depths(mixture, self.positions[drawn]), self.maxima[drawn]
+        return (found - wanted).abs().mean() / self.maxima.mean()
 
     def _variation(self, mixture: Mixture, generator: torch.Generator) -> torch.Tensor:
         """Return the total variation relative to the mean attenuation over one voxel."""
@@ -126,7 +135,9 @@ class Training:
 
 def shown(terms: Mapping[str, torch.Tensor], params: GaussiansParams) -> dict[str, SupportsFloat]:
     """Return the terms of the loss by the names under which they are logged; those that are off are 0."""
-    return {f"loss/{TERMS.get(name, name)}": terms.get(name, 0.0) for name in (params.loss, "ssim", "tv", "scale")}
+    return {
+        f"loss/{TERMS.get(name, name)}": terms.get(name, 0.0) for name in (params.loss, "ssim", "tv", "scale", *({"depth"} & set(terms)))
+    }
 
 
 def restored_field(state: dict[str, Any], params: GaussiansParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:

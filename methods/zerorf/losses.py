@@ -58,7 +58,7 @@ def half_resolution(scan: Scan) -> Scan:
     z, y, x = (-(-n // 2) for n in scan.geometry.volume_shape)
     binned = nn.functional.avg_pool2d(torch.tensor(scan.projections), 2).numpy()
     grid = scan.geometry.binned(2).with_volume((z, y, x))
-    return dataclasses.replace(scan, noise=None, geometry=grid, projections=binned, masks=None, valid=None)
+    return dataclasses.replace(scan, noise=None, geometry=grid, projections=binned, masks=None, valid=None, depths=None)
 
 
 class GrowingRayLoss:
