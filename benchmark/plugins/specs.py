@@ -55,6 +55,7 @@ class Offer:
     - `heldout`: views that the owner holds out; None = they are drawn from the others.
     - `frames() -> int` counts the frames of a sequence, which the parameter `frame` picks one of; None = there is no sequence.
     - `native() -> dict` returns the parameters that `size: native` stands for; None = the dataset's default size.
+    - `frames`: number of frames of a time series of which the parameter `frame` names one; None = there is no series.
     - `outline(params) -> str` describes the case of these parameters in one line, as `Case.outline`; None = only loading it tells.
     """
 
@@ -65,6 +66,7 @@ class Offer:
     heldout: tuple[int, ...] | None = None
     frames: Callable[[], int] | None = None
     native: Callable[[], Mapping[str, Any]] | None = None
+    frames: int | None = None
     outline: Callable[[Any], str] | None = None
 
     def pool(self, heldout: Heldout | None = None) -> tuple[int, ...]:
@@ -169,6 +171,8 @@ class MethodSpec:
     - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`), judged by `run.validation` if that is given; it goes
       on from `run.weights` (`--load`). A run whose parameter `weights` names the resulting file finds its content in `run.weights` and
       counts as pretrained.
+    - `continues` declares that the state in a run's checkpoint may be the `weights` of another run, which then starts from it: the frames
+      of a time series, by the command `series`.
     - `field(state, params, geometry)` turns a checkpoint's state into a function from positions [M, 3] (x y z [mm]) to attenuation
       [M] [1/mm], for the commands `render` and `volume`.
     - `gaussians(state, params, geometry) -> dict` turns it into Gaussians, named as in Reconstruction.arrays, for `render` in colour.
@@ -188,6 +192,7 @@ class MethodSpec:
     gaussians: Target | None = None
     fit: Target | None = None
     memory: Target | None = None
+    continues: bool = False
     pieces: bool = False
     tags: tuple[str, ...] = ()
     deterministic: bool = False
