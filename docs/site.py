@@ -72,13 +72,14 @@ def cli() -> str:
     """Return the reference of the command line."""
     group = typer.main.get_command(app)
     with group.make_context("benchmark", ["list"], resilient_parsing=True) as context:
-        text = get_docs_for_click(obj=group, ctx=context, name="python -m benchmark", title="Command line")
+        made: Any = context  # typer has a context class of its own
+        text = get_docs_for_click(obj=group, ctx=made, name="python -m benchmark", title="Command line")
     return re.sub(r"\x08\n(.+?)(\n\n|\Z)", r"```text\n\1\n```\2", text, flags=re.DOTALL)  # \b marks lines that stay as they are
 
 
 def parameters(known: Registry, kind: str) -> Iterator[str]:
     """Describe the plug-ins of a kind: one section with a table of parameters each."""
-    for name in sorted({"method": known.methods, "dataset": known.datasets}[kind]):
+    for name in sorted(known.methods if kind == "method" else known.datasets):
         for item in [item for item in describe(known, name) if item["kind"] == kind]:
             yield f"\n## {name}\n\n{item['summary'][0].upper()}{item['summary'][1:]}.\n"
             yield from (f"{key.capitalize()}: {item[key]}\n" for key in ("cite", "licence") if item[key])

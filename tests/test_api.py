@@ -92,7 +92,9 @@ def test_the_stubs_are_up_to_date(writer: ModuleType) -> None:
 def described(owner: str, name: str, found: object) -> Iterator[tuple[str, str]]:
     """Place and docstring of an object and, for a class, of the public routines and properties that it defines itself."""
     yield f"{owner}.{name}", inspect.getdoc(found) or ""
-    for key, member in vars(found).items() if inspect.isclass(found) else ():
+    if not inspect.isclass(found):
+        return
+    for key, member in vars(found).items():
         function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
         fills_in = any(hasattr(base, key) for base in found.__bases__ if not base.__module__.startswith("benchmark"))  # torch's Module, say
         if not key.startswith("_") and inspect.isroutine(function) and not (fills_in and not function.__doc__):

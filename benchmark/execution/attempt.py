@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from benchmark.execution.job import CheckpointPlan, Job, MethodCall, read_scan
 from benchmark.execution.libraries import gpu_peak_memory_mb, library_facts, set_up_libraries
 from benchmark.execution.options import OnEvent
 from benchmark.execution.tensorboard import Board
-from benchmark.execution.tracker import Tracker
+from benchmark.execution.tracker import OFFERED_EVENT, PICTURE_EVENT, Tracker
 from benchmark.machine import counters, stacks
 from benchmark.machine.clock import peak_memory_mb
 from benchmark.machine.device import resolve_device
@@ -100,15 +101,17 @@ class _Attempt:
             on_log=self.tracker.log,
             on_snapshot=self.tracker.snapshot,
             snapshots=job.snapshots,
-            on_validation=self._offer,
+            on_validation=functools.partial(self._offer, OFFERED_EVENT),
             validate_every=job.validate_every,
+            on_picture=functools.partial(self._offer, PICTURE_EVENT),
+            keep_every=job.keep_every,
             checkpoints=self.checkpoints,
             history=self.tracker,
             weights=Checkpoint.read(job.weights).state if job.weights else None,
         )
 
-    def _offer(self, step: int, seconds: float, volume: np.ndarray) -> None:
-        self.tracker.offer(step, seconds, volume, self.folder, lambda: self.run is not None and self.run.stopping)
+    def _offer(self, event: str, step: int, seconds: float, volume: np.ndarray) -> None:
+        self.tracker.offer(event, step, seconds, volume, self.folder, lambda: self.run is not None and self.run.stopping)
 
     def facts(self) -> dict[str, Any]:
         """Return the measurements, for any outcome of the run."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
 from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, Offer, case_name, hookimpl
+
+Pixels = Annotated[int, Field(ge=1, le=8192)]
 
 
 class MipParams(DatasetParams):
@@ -31,7 +33,9 @@ class MipParams(DatasetParams):
     camera: Literal["orthographic", "perspective"] = Field("orthographic", description="parallel rays, or rays from a point")
     field_of_view: float = Field(30.0, gt=0, lt=180, description="full angle of the picture along an edge (camera: perspective) [deg]")
     elevation: float = Field(20.0, gt=-90, lt=90, description="elevation of the orbit's cameras above the XY plane [deg]")
-    detector: int | None = Field(None, ge=1, le=8192, description="pixels along each side of the pictures; none = 1.5 x size")
+    detector: Pixels | tuple[Pixels, Pixels] | None = Field(
+        None, description="pixels along each side of the pictures, or [rows, columns] (H x W); none = 1.5 x size"
+    )
     sub_rays: int = Field(2, ge=1, le=16, description="rays per pixel and direction, whose maxima are averaged")
 
     voxels: Literal["cubes", "own"] = Field(

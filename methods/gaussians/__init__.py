@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -23,6 +24,15 @@ class GaussiansParams(Params):
     swc_scale: float = Field(1.0, gt=0, description="the scan's unit of length in one of the file's (SWC: micrometres by custom)")
     swc_origin: Literal["middle", "corner"] = Field("middle", description="where the file's 0, 0, 0 lies in the volume's box")
     swc_digest: str = Field("", description="of the file's content; filled in, so that another file of that name is another run")
+    init_scale: float | None = Field(
+        None, gt=0, description="standard deviation of every Gaussian at the start [voxels]; none = by the distance to its neighbours"
+    )
+    init_amplitude: float | None = Field(
+        None,
+        gt=0,
+        description="amplitude of every Gaussian at the start, relative to the largest pixel (maxima) or the mean attenuation (line "
+        "integrals); none = the start's own, all times the factor that fits the views",
+    )
     gaussians: int | None = Field(None, ge=1, description="Gaussians at the start; none = one for 20 voxels or 14 pixels")
     cap: int | None = Field(None, ge=1, description="most Gaussians at any time; none = twice those at the start")
     steps: int = Field(600, ge=1, description="optimiser steps")
@@ -59,6 +69,12 @@ class GaussiansParams(Params):
         description="SART corrections (five views each) at the end, on a grid twice as fine; 0 = as fitted; none = 80, fewer in noise",
     )
 
+    later: ClassVar[Mapping[str, Any]] = {"init_scale": None, "init_amplitude": None, "fine": False}
+
+    fine: bool = Field(
+        False, description="keep the volume on the grid of these corrections, and render held-out views from it: no time, 8 times the disk"
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _know_the_file(cls, values: Any) -> Any:
@@ -85,6 +101,10 @@ class GaussiansParams(Params):
     def _agree(self) -> GaussiansParams:
         if self.smallest >= self.largest:
             raise ValueError(f"smallest ({self.smallest:g}) must be less than largest ({self.largest:g})")
+        if self.init_scale is not None and not self.smallest <= self.init_scale <= self.largest:
+            raise ValueError(
+                f"init_scale ({self.init_scale:g}) must lie between smallest ({self.smallest:g}) and largest ({self.largest:g})"
+            )
         if self.cap is not None and self.gaussians is not None and self.cap < self.gaussians:
             raise ValueError(f"cap ({self.cap}) must not be less than gaussians ({self.gaussians})")
         return self

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, SupportsFloat
 
 import torch
 
-from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, scan_noise, to_device
-from benchmark.fields import Measurements, Mixture, data_consistent_mean, ramp_filtered, ssim, total_variation
+from benchmark.api import FINE, ConeBeamGeometry, Reconstruction, Run, Scan, scan_noise, to_device
+from benchmark.fields import Measurements, Mixture, data_consistent_finer, ramp_filtered, ssim, total_variation
 
 from . import GaussiansParams
 from .density import Population
@@ -18,6 +18,7 @@ from .start import start_mixture
 
 TV_TIMES_VIEWS, TV_OF_NOISE = 0.25, 520.0
 FINER = 2  # times the resolution of the volume: the mixture is sampled, and corrected, on that grid before it is averaged
+TERMS = {"scale": "scale_reg"}  # names in the log that differ
 REFINE, QUIET = 80, 0.005  # corrections by the data, as long as their noise is less than this part of the mean projection
 
 
@@ -120,6 +121,11 @@ class Training:
         self.generator.set_state(state["generator"])
 
 
+def shown(terms: Mapping[str, torch.Tensor], params: GaussiansParams) -> dict[str, SupportsFloat]:
+    """Return the terms of the loss by the names under which they are logged; those that are off are 0."""
+    return {f"loss/{TERMS.get(name, name)}": terms.get(name, 0.0) for name in (params.loss, "ssim", "tv", "scale")}
+
+
 def restored_field(state: dict[str, Any], params: GaussiansParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return the field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation [M]."""
     mixture, field = Mixture(*state["population"]["mixture"]), MixtureField(**state["field"]).exact()
@@ -132,11 +138,13 @@ def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction
     for step in run.steps(params.steps, training):
         terms = training.step()
         if step % 20 == 0:
-            run.log(**terms, gaussians=training.population.mixture.size)
+            run.log(loss=terms.pop("loss"), **shown(terms, params), gaussians=training.population.mixture.size)
         run.snapshot(lambda: training.volume(scan.geometry).cpu().numpy())
     count = training.population.mixture.size
     refine = usual_refine(scan) if params.refine is None else params.refine
     info = {"gaussians": count, "parameters": 11 * count, "start": training.start, "tv": training.objective.tv, "refine": refine}
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.population.mixture._asdict().items()}
-    volume = data_consistent_mean(training.volume, scan, refine, FINER)
+    fine = data_consistent_finer(training.volume, scan, refine, FINER)
+    arrays |= {FINE: fine.cpu().numpy()} if params.fine else {}
+    volume = torch.nn.functional.avg_pool3d(fine[None, None], FINER)[0, 0]
     return Reconstruction(volume=volume.cpu().numpy(), info=info, arrays=arrays)

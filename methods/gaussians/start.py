@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Scan, filtered_backprojection, upper_bound
-from benchmark.fields import Mixture, MixtureMaxima, MixtureProjector
+from benchmark.fields import Measurements, Mixture, MixtureMaxima, MixtureProjector
 
 from . import GaussiansParams
 from .neuron import along_neuron
@@ -23,7 +23,20 @@ def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generato
     """Return the mixture before the first step, on `device`, and its source ('fdk', 'sart', 'bound', 'random' or 'swc')."""
     kind = start_kind(scan, params)
     mixture = along_neuron(scan, params) if kind == "swc" else drawn(scan, start_volume(scan, kind, device).cpu(), params, generator)
-    return matched(Mixture(*(tensor.to(device) for tensor in mixture)), scan, params), kind
+    mixture = as_asked(Mixture(*(tensor.to(device) for tensor in mixture)), scan, params)
+    return mixture if params.init_amplitude is not None else matched(mixture, scan, params), kind
+
+
+def as_asked(mixture: Mixture, scan: Scan, params: GaussiansParams) -> Mixture:
+    """Return the mixture with the standard deviation and the amplitude of `init_scale` and `init_amplitude`, where these are given."""
+    if params.init_scale is not None:
+        edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
+        mixture = mixture._replace(log_scales=torch.full_like(mixture.log_scales, math.log(params.init_scale * edge)))
+    if params.init_amplitude is not None:
+        level = float(scan.projections.max()) if scan.composite == "max" else Measurements(scan).mean_attenuation
+        log_amplitude = math.log(params.init_amplitude * max(level, 1e-12))
+        mixture = mixture._replace(log_amplitudes=torch.full_like(mixture.log_amplitudes, log_amplitude))
+    return mixture
 
 
 def drawn(scan: Scan, volume: torch.Tensor, params: GaussiansParams, generator: torch.Generator) -> Mixture:

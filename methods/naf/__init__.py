@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from benchmark.api import Field, MethodSpec, SpeedSpec, hookimpl
+from benchmark.api import Field, Fine, MethodSpec, SpeedSpec, hookimpl
 from benchmark.fields import FieldParams, Growth, Precision
 
 
 class NafParams(FieldParams):
     """Parameters of NAF. Sizes left empty follow the volume: the finest level has one cell a voxel."""
 
-    later: ClassVar[Mapping[str, Any]] = {**FieldParams.later, "rays_end": None, "views_end": None, "growth": (50, 100)}
+    later: ClassVar[Mapping[str, Any]] = {**FieldParams.later, "rays_end": None, "views_end": None, "growth": (50, 100), "fine": False}
 
     render: Literal["rays", "grid"] = Field("rays", description="march random rays (as published), or project the field on the voxel grid")
     steps: int = Field(8000, ge=1, description="optimiser steps")
@@ -38,6 +38,7 @@ class NafParams(FieldParams):
     precision: Precision = Field(
         "float32", description="of the network's products; float16 scales the loss and needs CUDA (engine: auto, native)"
     )
+    fine: Fine = False
     learning_rate: float = Field(5e-3, gt=0, description="Adam's learning rate at the start")
     decay: float = Field(0.03, gt=0, le=1, description="learning rate at the end over the one at the start (exponential between)")
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, to_device
+from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, on_finer_grid, to_device
 from benchmark.fields import (
     MLP,
     Attenuation,
@@ -129,7 +129,7 @@ class Training:
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
         """Return [z, y, x] (1/mm): the field's mean over each voxel."""
-        return field_volume(self.field, self.scan.geometry, supersample, device=self.device) * self.support.mask
+        return field_volume(self.field, self.scan.geometry, supersample, device=self.device, mask=self.support.mask)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -160,6 +160,11 @@ def restored_field(state: dict[str, Any], params: NafParams, geometry: ConeBeamG
 
 
 def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
+    """Fit the field to the scan, sampled on its voxels or on finer ones."""
+    return on_finer_grid(fitted, scan, params, run) if params.fine else fitted(scan, params, run)
+
+
+def fitted(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     """Fit the field to the scan; the volume is its mean over each voxel, made consistent with the data."""
     tv = variation_weight(params.tv, scan, run)
     render = rendering(scan, params.render)

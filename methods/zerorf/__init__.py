@@ -37,7 +37,12 @@ class ZeroRFParams(FieldParams):
         "random rays each; none = 200 for 15 and more views, else 0: the more the data say, the less is left to the generator",
     )
     finetune_rays: int = Field(256, ge=1, description="rays of each batch of fine-tuning")
-    coarse: float = Field(0.5, ge=0, lt=1, description="fraction of the steps on the half-resolution grid and detector (render: grid)")
+    coarse: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="fraction of the steps on the half-resolution grid and detector; above 128 voxels more, on coarser ones (render: grid)",
+    )
     sharpen: float = Field(
         0.7, ge=0, le=1, description="power of the ramp filter on the residual, so that detail converges too; 0 = none (grid)"
     )
@@ -111,7 +116,7 @@ class ZeroRFParams(FieldParams):
 
 SPEC = MethodSpec(
     name="zerorf",
-    revision=4,
+    revision=5,
     target="benchmark.methods.zerorf.reconstruct:reconstruct",
     field="benchmark.methods.zerorf.reconstruct:restored_field",
     composites=("sum", "max"),

@@ -100,7 +100,7 @@ class Ensemble:
     def _volume_of(self, field: TensorialField, supersample: int = 2) -> torch.Tensor:
         if self.params.render == "grid" and not field.released:
             return field.volume(self.support)
-        return field_volume(field.at_points(), self.scan.geometry, supersample, device=self.device) * self.support.mask
+        return field_volume(field.at_points(), self.scan.geometry, supersample, device=self.device, mask=self.support.mask)
 
     def state_dict(self) -> dict[str, Any]:
         return {
