@@ -1,12 +1,24 @@
-"""Ray batches: chosen for the free memory, halved when it runs out, and said."""
+"""Ray batches: chosen for the free memory, halved when it runs out, and said. The line with which a run begins."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
+import re
+from pathlib import Path
+
 import pytest
 import torch
+from balls import scanner
 
+from benchmark.cli.main import main
+from benchmark.execution.attempt import start_line
+from benchmark.execution.eligibility import least_memory
 from benchmark.fields.fitting.ray_batch import RayBatch, most_rays, out_of_memory
 from benchmark.machine.memory import free_memory
+from benchmark.methods.fdk import FdkParams
+from benchmark.methods.naf import NafParams
+from benchmark.methods.zerorf import ZeroRFParams
 
 
 @pytest.mark.parametrize("gib, rays", [(80, 65536), (24, 65536), (23.9, 32768), (16, 16384), (12, 8192), (3, 1024), (0.1, 1024)])
@@ -53,3 +65,29 @@ def test_other_errors_and_hopeless_ones_are_raised() -> None:
 
 def _wrong_shape() -> None:
     raise RuntimeError("shape")
+
+
+# -- what a run begins with ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_begins_with_its_memory_and_its_precision() -> None:
+    """By hand: 300 MiB for the process, and each twice the 7 x 20^2 pixels and the 10^3 voxels, 4 bytes each."""
+    geometry = scanner(views=7, size=10, detector_shape=(20, 20))
+    needed = 300 * 2**20 + 4 * (2 * 7 * 20**2 + 2 * 10**3)
+    assert least_memory(geometry) == needed
+    said = re.compile(rf"cpu: \d+(\.\d GB| MB) of memory free, at least {math.ceil(needed / 1e6)} MB needed")
+    plain = start_line(geometry, FdkParams(), "cpu")
+    assert said.fullmatch(plain)
+    assert re.fullmatch(said.pattern + r"; AMP off \(float32\)", start_line(geometry, NafParams(), "cpu"))
+    assert start_line(geometry, ZeroRFParams(precision="bfloat16"), "cpu").endswith("; AMP on (bfloat16)")
+    assert start_line(geometry, NafParams(engine="tinycudann"), "cpu").endswith("; half precision by tiny-cuda-nn")
+    vast = dataclasses.replace(geometry, volume_shape=(4000,) * 3, volume_spacing=(0.05,) * 3)
+    assert start_line(vast, FdkParams(), "cpu").endswith("at least 512.3 GB needed: too little")
+
+
+def test_the_line_is_shown_when_the_run_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--datasets", "ball", "--size", "8", "--views", "3", "--methods", "fdk", "--no-report", "--in-process"]
+    assert main(["run", *arguments, "--output", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    begin = next(index for index, line in enumerate(lines) if line.endswith("fdk ..."))
+    assert re.fullmatch(r"\[1/1\]   \w+(:\d)?: .* of memory free, at least \d+ MB needed", lines[begin + 1])
