@@ -359,7 +359,7 @@ def test_a_field_in_slabs_is_the_field_at_once(monkeypatch: pytest.MonkeyPatch) 
     mask = torch.rand(geometry.volume_shape) < 0.6
     results = []
     for most in (1 << 20, 700):
-        monkeypatch.setattr("benchmark.fields.support.AT_ONCE", most)
+        monkeypatch.setattr(Support, "LARGEST", most)
         support = Support(mask)
         slabs = support.slabs()
         assert torch.equal(torch.cat([slab.mask for _, slab in slabs]), mask) and (len(slabs) > 3) == (most == 700)

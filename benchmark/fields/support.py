@@ -12,15 +12,17 @@ from benchmark.projection.projector import Projector
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Scan
 
-AT_ONCE = 3 << 19  # voxels whose features are held at once, as far as planes allow: 300 MB of 48 float32 each
 THRESHOLD = 2e-3  # of the largest line integral; a pixel below it is empty
 
 
 class Support:
     """Voxels of a grid that may hold matter: `mask` (bool [z, y, x]), also stored as `runs` along x.
 
-    `runs` is int64 [n, 5]: z, y, first x, length, number of voxels in the runs before. `count` is the number of voxels.
+    `runs` is int64 [n, 5]: z, y, first x, length, number of voxels in the runs before. `count` is the number of voxels. `LARGEST` is
+    about the number of voxels of the largest slab.
     """
+
+    LARGEST = 3 << 19  # 300 MB of 48 float32 for each voxel
 
     def __init__(self, mask: torch.Tensor) -> None:
         self.mask = mask
@@ -63,15 +65,15 @@ class Support:
         return cls(mask)
 
     def slabs(self) -> list[tuple[slice, Support]]:
-        """Return parts of consecutive planes, each a z slice and its own support, of about 1.6 million voxels at most."""
+        """Return parts of consecutive planes, each a z slice and its own support, of LARGEST voxels at most, to one plane."""
         return self._slabs
 
     @functools.cached_property
     def _slabs(self) -> list[tuple[slice, Support]]:
-        if self.count <= AT_ONCE:
+        if self.count <= self.LARGEST:
             return [(slice(None), self)]
         ends = self.mask.sum((1, 2)).cumsum(0).tolist()
-        count = -(-self.count // AT_ONCE)
+        count = -(-self.count // self.LARGEST)
         cuts = [bisect.bisect_left(ends, self.count * part / count) for part in range(1, count)]
         edges = list(dict.fromkeys([0, *cuts, self.shape[0]]))
         return [(slice(low, high), Support(self.mask[low:high])) for low, high in itertools.pairwise(edges)]

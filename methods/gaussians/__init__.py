@@ -114,6 +114,7 @@ SPEC = MethodSpec(
     name="gaussians",
     revision=4,
     target="benchmark.methods.gaussians.reconstruct:reconstruct",
+    memory="benchmark.methods.gaussians.memory:needed",
     field="benchmark.methods.gaussians.reconstruct:restored_field",
     composites=("sum", "max"),
     params=GaussiansParams,
