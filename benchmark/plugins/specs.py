@@ -55,7 +55,6 @@ class Offer:
     - `heldout`: views that the owner holds out; None = they are drawn from the others.
     - `frames() -> int` counts the frames of a sequence, which the parameter `frame` picks one of; None = there is no sequence.
     - `native() -> dict` returns the parameters that `size: native` stands for; None = the dataset's default size.
-    - `frames`: number of frames of a time series of which the parameter `frame` names one; None = there is no series.
     - `outline(params) -> str` describes the case of these parameters in one line, as `Case.outline`; None = only loading it tells.
     """
 
@@ -66,7 +65,6 @@ class Offer:
     heldout: tuple[int, ...] | None = None
     frames: Callable[[], int] | None = None
     native: Callable[[], Mapping[str, Any]] | None = None
-    frames: int | None = None
     outline: Callable[[Any], str] | None = None
 
     def pool(self, heldout: Heldout | None = None) -> tuple[int, ...]:

@@ -95,7 +95,7 @@ class Series:
         run = self.plan(frame, None).runs[0]
         params: Any = self.registry.datasets[run.dataset].params(**run.dataset_params)
         offer = params.offer() if isinstance(params, DatasetParams) else None
-        return None if offer is None else offer.frames
+        return None if offer is None or offer.frames is None else offer.frames()
 
     def _handed_on(self, results: Results, record: RunRecord, before: Path | None) -> Path:
         """Return the weights file of a finished run, written now unless it is there."""

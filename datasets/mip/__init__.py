@@ -54,10 +54,11 @@ class MipParams(DatasetParams):
 
         if self.path is None:
             return Offer(name=f"neuron-{self.neuron}", total=720, simulated=True)
-        name, frames = case_name(Path(self.path)), None
-        if self.frame is not None:
-            name, frames = f"{name}-{self.frame}", open_frames(Path(self.path), self.key).shape[0]
-        return Offer(name=name, total=720, simulated=True, native=native, frames=frames)
+        path, name = Path(self.path), case_name(Path(self.path))
+        if self.frame is None:
+            return Offer(name=name, total=720, simulated=True, native=native)
+        count = open_frames(path, self.key).shape[0]
+        return Offer(name=f"{name}-{self.frame}", total=720, simulated=True, native=native, frames=lambda: count)
 
     @model_validator(mode="after")
     def _possible(self) -> MipParams:
