@@ -160,6 +160,11 @@ def nrrd(path: Path, field: str, value: str) -> None:
     path.write_bytes(text.encode() + b"\n" + bytes(256))
 
 
+def meta_image(path: Path, axes: str) -> None:
+    header = f"ObjectType = Image\n{axes}\nBinaryData = True\nDimSize = 2 2 2\nElementType = MET_FLOAT\nElementDataFile = LOCAL\n"
+    path.write_bytes(header.encode() + bytes(32))
+
+
 def packed_nrrd(path: Path, kind: str) -> None:
     block = bytes(1 << 20)
     if kind == "gzip":
@@ -210,6 +215,10 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "NRRD, bzip2": ("a.nrrd", lambda path: packed_nrrd(path, "bzip2"), "far more when unpacked"),
     "NRRD, long line": ("a.nrrd", lambda path: nrrd(path, "labels", "a" * 70_000), "a header of at most 64 KiB"),
     "NRRD, longish line": ("a.nrrd", lambda path: nrrd(path, "space directions", "(" * 3000), "at most 500 characters"),
+    "MetaImage, axes without number": ("a.mha", lambda path: meta_image(path, "NDims = " + "9" * 30), "NDims: expected one number of axes"),
+    "MetaImage, negative axes": ("a.mha", lambda path: meta_image(path, "NDims : -1"), "NDims: expected one number of axes"),
+    "MetaImage, axes twice": ("a.mha", lambda path: meta_image(path, "NDims = 3\nNDims = 99"), "NDims: expected one number of axes"),
+    "MetaImage, long name": ("a.mha", lambda path: meta_image(path, "NDims = 3\nName = " + "x" * 300), "Name: expected at most 250"),
     "NRRD, unknown field": ("a.nrrd", lambda path: nrrd(path, "b" * 2000, "1"), "at most 500 characters"),
     "NHDR elsewhere": ("a.nhdr", lambda path: away(path, "data file: {folder}/other/secret.raw\n\n", NRRD_HEAD), "in a file beside it"),
     "NHDR elsewhere, late": (
