@@ -25,6 +25,7 @@ from benchmark.audit.verify import verify_files
 from benchmark.errors import InputError
 from benchmark.execution.options import Options
 from benchmark.kernels.cpu_library import library
+from benchmark.machine.environment import environment
 from benchmark.plugins import registry as plugins
 from benchmark.records.record import RunRecord
 from benchmark.records.results import Results
@@ -34,7 +35,7 @@ from benchmark.sweep.sweep import Sweep
 METHODS, SEEDS = ("grey", "grey:dark"), [0, 1, 2]
 RUNS = len(METHODS) * len(SEEDS)
 VICTIMS = ("worker", "scheduler", "client")
-PATIENCE = 300.0  # [s] that anything may take
+PATIENCE = 900.0  # [s] that anything may take
 DONE, STOPPED, FAULT = 0, 2, 70  # exit codes of a client
 ALLOWED = ("was lost while the run was under way", "could not be reached")
 
@@ -130,14 +131,16 @@ def end(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def outcome(pid: int) -> int:
     """Return the exit code of a child that ends by itself."""
-    ended: list[int] = []
-    waited(lambda: ended or ended.extend(status for child, status in [os.waitpid(pid, os.WNOHANG)] if child))
-    if not ended:
+    if not waited(lambda: ended(pid)):
         end(pid)
         raise AssertionError(f"a client was still running after {PATIENCE:g} s")
-    return os.waitstatus_to_exitcode(ended[0])
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def attempts(folder: Path) -> dict[Path, bytes]:
@@ -163,7 +166,11 @@ def one_try(number: int, folder: Path, cluster: Cluster) -> str:
     cluster.complete()
     first = forked(client, cluster.address, folder, in_process)
     recorded, late = rng.randrange(RUNS), rng.uniform(0, 0.5)
-    assert waited(lambda: len(list(folder.glob("runs/*/attempt-*.json"))) >= recorded and list(folder.glob("runs/*/*.claim"))), "no start"
+
+    def at_the_moment() -> bool:
+        return ended(first) or (len(list(folder.glob("runs/*/attempt-*.json"))) >= recorded and any(folder.glob("runs/*/*.claim")))
+
+    assert waited(at_the_moment), "no start"
     time.sleep(late)
     if victim == "client":
         code = end(first)
@@ -198,6 +205,7 @@ def main() -> None:
     scratch, begin, end_ = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     os.chdir(scratch)
     library()
+    environment()  # of this moment, for all
     dask.config.set({"distributed.comm.timeouts.connect": "10s", "distributed.worker.daemon": False})
     cluster, killed = Cluster(), 0
     try:
