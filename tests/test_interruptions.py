@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import connection
 from pathlib import Path
 
 import forks
@@ -108,18 +109,19 @@ def kill_often(processes, folder: Path, kills: int, longest: tuple[float, float]
     """
     rng, seeds, done, killed = random.Random(seed), list(SEEDS), [0], 0
     while killed < kills:
-        by_clock = rng.random() < 0.5
+        by_clock = rng.random() < 0.3
         lives = [rng.uniform(0.001, longest[1]) for _ in range(together)]
         running = [processes.Process(target=many, args=(str(folder), seeds, 0.0 if by_clock else life)) for life in lives]
         [process.start() for process in running]
         if by_clock:
             wait_until(lambda running=running: {process.pid for process in running} <= at_work(folder) or not running[0].is_alive())
-            time.sleep(rng.uniform(0, longest[0]))
+            connection.wait([process.sentinel for process in running], rng.uniform(0, longest[0]))
             [process.kill() for process in running]
         [process.join() for process in running]
         assert {process.exitcode for process in running} <= {0, -signal.SIGKILL, -signal.SIGPROF}
         killed += sum(process.exitcode != 0 for process in running)
         done.append(check(folder) if folder.exists() else 0)
+        print(f"{killed} of {kills} kills in folder {seed}", file=sys.stderr)
         if done[-1] == len(METHODS) * len(seeds):  # all is done: more to do
             seeds += [len(seeds) + more for more in range(len(SEEDS))]
     assert done == sorted(done)  # nothing that was finished is ever lost
