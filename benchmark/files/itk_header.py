@@ -100,10 +100,10 @@ def _check_lines(path: Path, lines: Sequence[bytes]) -> None:
 
 def _check_meta(path: Path, text: str) -> None:
     """Raise InputError for a number of axes and a name of a MetaImage that would end the process: ITK takes both unchecked."""
-    axes = re.findall(r"^\s*NDims\s*[=:](.*)$", text, re.MULTILINE)
-    if len(axes) != 1 or not re.fullmatch(r"\s*\d{1,2}\s*", axes[0]):
+    axes = re.findall(r"^\s*NDims\s*[=:][ \t]*(.*?)\s*$", text, re.MULTILINE)
+    if len(axes) != 1 or not re.fullmatch(r"\d{1,2}", axes[0]):
         raise InputError(f"{path}: NDims", expected="one number of axes", found=", ".join(axes)[:40] or "none")
-    longest = max(map(len, re.findall(r"^\s*Name\s*[=:](.*)$", text, re.MULTILINE)), default=0)
+    longest = max(map(len, re.findall(r"^\s*Name\s*[=:][ \t]*(.*)$", text, re.MULTILINE)), default=0)
     if longest > MOST_NAME:
         raise InputError(f"{path}: Name", expected=f"at most {MOST_NAME} characters", found=f"{longest}")
 
