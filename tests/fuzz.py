@@ -24,9 +24,17 @@ def numbers(short: int, full: int) -> range:
 def told(wanted: range) -> Iterator[int]:
     """Yield numbers and say now and then how far they are (`pytest -s` shows it)."""
     for number in wanted:
-        if number % 50 == 0 or len(wanted) <= 100:
+        if number % 10 == 0:
             print(f"from number {number} on", file=sys.stderr, flush=True)
         yield number
+
+
+class Faults(list[str]):
+    """Faults found, each told at once: a campaign that is interrupted has told them all."""
+
+    def add(self, fault: str) -> None:
+        print(fault, file=sys.stderr, flush=True)
+        self.append(fault)
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:

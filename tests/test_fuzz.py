@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fuzz import damaged, numbers, told
+from fuzz import Faults, damaged, numbers, told
 from scanner_files import compound_file
 from test_pictures import save_his
 
@@ -216,7 +216,7 @@ def test_no_damaged_stored_file_is_a_fault_or_changes_a_score(swept: Path, tmp_p
     """Each try damages eight files that do not hide each other."""
     folder = Path(shutil.copytree(swept, tmp_path / "results"))
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    chosen, faults, expected = targets(folder), [], contents(folder)
+    chosen, faults, expected = targets(folder), Faults(), contents(folder)
     assert expected["problems"] == 0 and len([name for name in expected if name.startswith("record")]) == 3
     garbage = (b"", b"[]", b"null", b"{}", b"\x00\xff\xfe", b'{"machine": [1], "token": {}}', b"9" * 5000)
     for number in told(numbers(4, 1250)):
@@ -233,9 +233,11 @@ def test_no_damaged_stored_file_is_a_fault_or_changes_a_score(swept: Path, tmp_p
         try:
             found = contents(folder)
         except Exception:
-            faults.append(f"{where}: {traceback.format_exc()}")
+            faults.add(f"{where}: {traceback.format_exc()}")
             continue
-        faults += [f"{where}: {name}" for name, value in found.items() if name != "problems" and value != expected.get(name)]
+        for name, value in found.items():
+            if name != "problems" and value != expected.get(name):
+                faults.add(f"{where}: {name} changed")
     assert faults == []
 
 
@@ -300,7 +302,7 @@ def random_case(rng: np.random.Generator) -> Case:
 
 @pytest.mark.usefixtures("one_thread")
 def test_every_method_takes_every_geometry_or_says_why_not() -> None:
-    faults = []
+    faults = Faults()
     for number in told(numbers(2, 500)):
         case = random_case(np.random.default_rng(number))
         for name, spec in registry().methods.items():
@@ -313,8 +315,8 @@ def test_every_method_takes_every_geometry_or_says_why_not() -> None:
             except InputError:
                 continue
             except Exception:
-                faults.append(f"geometry {number}: {name}: {traceback.format_exc()}")
+                faults.add(f"geometry {number}: {name}: {traceback.format_exc()}")
                 continue
             if found.shape != case.scan.geometry.volume_shape or not np.isfinite(found).all():
-                faults.append(f"geometry {number}: {name}: {found.shape}, finite {np.isfinite(found).all()}")
+                faults.add(f"geometry {number}: {name}: {found.shape}, finite {np.isfinite(found).all()}")
     assert faults == []
