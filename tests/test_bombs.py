@@ -154,6 +154,15 @@ def edf(path: Path) -> None:
     path.write_bytes(text.encode().ljust(1022) + b"}\n" + packed)
 
 
+def tall_tiff(path: Path) -> None:
+    """A page of eight rows whose header says 67 million."""
+    import tifffile
+
+    tifffile.imwrite(path, np.ones((8, 8), np.uint16), photometric="minisblack")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite((1 << 26) + 7)
+
+
 def nrrd(path: Path, field: str, value: str) -> None:
     fields = {"type": "float", "dimension": "3", "sizes": "4 4 4", "spacings": "1 1 1", "endian": "little", "encoding": "raw"}
     text = "NRRD0005\n" + "".join(f"{name}: {content}\n" for name, content in (fields | {field: value}).items())
@@ -211,6 +220,11 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "NIfTI of zeros": ("a.nii.gz", lambda path: nifti(path, 32, (430, 430, 430)), "nothing behind the voxels|read"),
     "NIfTI, cut off": ("a.nii.gz", lambda path: nifti(path, 32, (20_000, 20_000, 4)), "compressed numbers"),
     "EDF": ("a.edf", edf, "far more when unpacked"),
+    "EDF, endless axes": (
+        "a.edf",
+        lambda path: path.write_bytes(b"{\nDim_1 = 4 ;\nDim_" + b"9" * 30 + b" = 4 ;\n}\n"),
+        "at most nine axes",
+    ),
     "NRRD, gzip": ("a.nrrd", lambda path: packed_nrrd(path, "gzip"), "far more when unpacked"),
     "NRRD, bzip2": ("a.nrrd", lambda path: packed_nrrd(path, "bzip2"), "far more when unpacked"),
     "NRRD, long line": ("a.nrrd", lambda path: nrrd(path, "labels", "a" * 70_000), "a header of at most 64 KiB"),
