@@ -13,6 +13,7 @@ import sys
 import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import forks
 import numpy as np
@@ -170,7 +171,8 @@ def kill_some(running: ForkServerProcess, victim: str) -> None:
 
 def kill_commands(folder: Path, wanted: range) -> None:
     """Kill runs, reports and reevaluations at random moments. The next command removes what they left, and every score stays."""
-    said, told_once = folder.parent, {"folder": folder.parent, "environment": dict(os.environ)}
+    said = folder.parent
+    told_once: dict[str, Any] = {"folder": said, "environment": dict(os.environ)}
     run = ("run", "--methods", "fdk,cgls", "--datasets", "ball", "--views", "5", "--size", "16", "--output", str(folder))
     assert forks.benchmark(*run, **told_once).returncode == 0
     scores = {record.run_id: (record.metrics, record.volume_digest) for record in Results(folder).records}
