@@ -154,6 +154,10 @@ def edf(path: Path) -> None:
     path.write_bytes(text.encode().ljust(1022) + b"}\n" + packed)
 
 
+def endless_edf(path: Path) -> None:
+    path.write_bytes(b"{\nDim_" + b"9" * 30 + b" = 4 ;\n}\n")
+
+
 def tall_tiff(path: Path) -> None:
     """A page of eight rows whose header says 67 million."""
     import tifffile
