@@ -224,11 +224,8 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "NIfTI of zeros": ("a.nii.gz", lambda path: nifti(path, 32, (430, 430, 430)), "nothing behind the voxels|read"),
     "NIfTI, cut off": ("a.nii.gz", lambda path: nifti(path, 32, (20_000, 20_000, 4)), "compressed numbers"),
     "EDF": ("a.edf", edf, "far more when unpacked"),
-    "EDF, endless axes": (
-        "a.edf",
-        lambda path: path.write_bytes(b"{\nDim_1 = 4 ;\nDim_" + b"9" * 30 + b" = 4 ;\n}\n"),
-        "at most nine axes",
-    ),
+    "EDF, endless axes": ("a.edf", endless_edf, "at most nine axes"),
+    "TIFF, rows without end": ("a.tif", tall_tiff, "bytes of pixels"),
     "NRRD, gzip": ("a.nrrd", lambda path: packed_nrrd(path, "gzip"), "far more when unpacked"),
     "NRRD, bzip2": ("a.nrrd", lambda path: packed_nrrd(path, "bzip2"), "far more when unpacked"),
     "NRRD, long line": ("a.nrrd", lambda path: nrrd(path, "labels", "a" * 70_000), "a header of at most 64 KiB"),
