@@ -159,10 +159,10 @@ def endless_edf(path: Path) -> None:
 
 
 def tall_tiff(path: Path) -> None:
-    """A page of eight rows whose header says 67 million."""
+    """Pages of eight rows whose header says 67 million."""
     import tifffile
 
-    tifffile.imwrite(path, np.ones((8, 8), np.uint16), photometric="minisblack")
+    tifffile.imwrite(path, np.ones((6, 8, 8), np.uint16), photometric="minisblack", imagej=True)
     with tifffile.TiffFile(path, mode="r+") as file:
         file.pages[0].tags["ImageLength"].overwrite((1 << 26) + 7)
 
