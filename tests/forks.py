@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = [
     "tiny",
+    "kernels_loaded",
     "torch",
     "pandas",
     "nibabel",
@@ -37,12 +38,17 @@ def processes() -> ForkServerContext:
 def benchmark(*arguments: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """`python -m benchmark ...` in a folder, as subprocess.run() would do it."""
     with tempfile.TemporaryDirectory() as said:
-        output, errors = Path(said, "output"), Path(said, "errors")
-        command = processes().Process(target=_command, args=(arguments, folder, environment, output, errors))
-        command.start()
+        command = started(*arguments, folder=folder, environment=environment, said=Path(said))
         command.join(300)
         assert command.exitcode is not None, "still running after 300 s"
-        return subprocess.CompletedProcess(arguments, command.exitcode, output.read_text(), errors.read_text())
+        return subprocess.CompletedProcess(arguments, command.exitcode, Path(said, "output").read_text(), Path(said, "errors").read_text())
+
+
+def started(*arguments: str, folder: Path, environment: dict[str, str], said: Path) -> ForkServerProcess:
+    """`python -m benchmark ...` in a folder, at work; what it says goes to the files `output` and `errors`."""
+    command = processes().Process(target=_command, args=(arguments, folder, environment, said / "output", said / "errors"))
+    command.start()
+    return command
 
 
 def _command(arguments: tuple[str, ...], folder: Path, environment: dict[str, str], output: Path, errors: Path) -> None:

@@ -1,20 +1,40 @@
 """Damage at random, always the same for the same seed, and how often it is tried.
 
 SEED_FUZZ=1 (the default) is the short form, SEED_FUZZ=100 tries a hundred times as often, SEED_FUZZ=full as often as docs/reliability.md
-says.
+says, SEED_FUZZ=2000:3000 the tries of these numbers: a long campaign in pieces.
 """
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 
-def tries(short: int, full: int) -> int:
-    """How often to try."""
+def numbers(short: int, full: int) -> range:
+    """Numbers of the tries, which are their seeds."""
     wanted = os.environ.get("SEED_FUZZ", "1")
-    return full if wanted == "full" else min(full, round(short * float(wanted)))
+    if ":" in wanted:
+        begin, end = map(int, wanted.split(":"))
+        return range(begin, min(full, end))
+    return range(full if wanted == "full" else min(full, round(short * float(wanted))))
+
+
+def told(wanted: range) -> Iterator[int]:
+    """Yield numbers and say now and then how far they are (`pytest -s` shows it)."""
+    for number in wanted:
+        if number % 10 == 0:
+            print(f"from number {number} on", file=sys.stderr, flush=True)
+        yield number
+
+
+class Faults(list[str]):
+    """Faults found, each told at once: a campaign that is interrupted has told them all."""
+
+    def add(self, fault: str) -> None:
+        print(fault, file=sys.stderr, flush=True)
+        self.append(fault)
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:

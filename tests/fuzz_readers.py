@@ -84,6 +84,7 @@ def child(folder: Path, scratch: Path, begin: int, end: int, report: int) -> Non
         except BaseException as error:
             os.write(report, f"{number} {name} {type(error).__name__}: {' '.join(str(error).split())[:150]}\n".encode("utf-8", "replace"))
         signal.alarm(0)
+        path.write_bytes((folder / name).read_bytes())  # a header is read with data that are whole, and data with such a header
     taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     os.write(report, f"{end} memory {taken}\n".encode())
 

@@ -20,6 +20,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.errors import InputError
+from benchmark.files.pictures import read_frame
+
 ALLOWED = 200  # [MiB] that reading may take on top of the imports
 BIG = 320 << 20  # [bytes] that a bomb unpacks to
 READ = """
@@ -154,10 +157,19 @@ def edf(path: Path) -> None:
     path.write_bytes(text.encode().ljust(1022) + b"}\n" + packed)
 
 
+def endless_edf(path: Path) -> None:
+    path.write_bytes(b"{\nDim_" + b"9" * 30 + b" = 4 ;\n}\n")
+
+
 def nrrd(path: Path, field: str, value: str) -> None:
     fields = {"type": "float", "dimension": "3", "sizes": "4 4 4", "spacings": "1 1 1", "endian": "little", "encoding": "raw"}
     text = "NRRD0005\n" + "".join(f"{name}: {content}\n" for name, content in (fields | {field: value}).items())
     path.write_bytes(text.encode() + b"\n" + bytes(256))
+
+
+def meta_image(path: Path, axes: str) -> None:
+    header = f"ObjectType = Image\n{axes}\nBinaryData = True\nDimSize = 2 2 2\nElementType = MET_FLOAT\nElementDataFile = LOCAL\n"
+    path.write_bytes(header.encode() + bytes(32))
 
 
 def packed_nrrd(path: Path, kind: str) -> None:
@@ -206,10 +218,15 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "NIfTI of zeros": ("a.nii.gz", lambda path: nifti(path, 32, (430, 430, 430)), "nothing behind the voxels|read"),
     "NIfTI, cut off": ("a.nii.gz", lambda path: nifti(path, 32, (20_000, 20_000, 4)), "compressed numbers"),
     "EDF": ("a.edf", edf, "far more when unpacked"),
+    "EDF, endless axes": ("a.edf", endless_edf, "at most nine axes"),
     "NRRD, gzip": ("a.nrrd", lambda path: packed_nrrd(path, "gzip"), "far more when unpacked"),
     "NRRD, bzip2": ("a.nrrd", lambda path: packed_nrrd(path, "bzip2"), "far more when unpacked"),
     "NRRD, long line": ("a.nrrd", lambda path: nrrd(path, "labels", "a" * 70_000), "a header of at most 64 KiB"),
     "NRRD, longish line": ("a.nrrd", lambda path: nrrd(path, "space directions", "(" * 3000), "at most 500 characters"),
+    "MetaImage, axes without number": ("a.mha", lambda path: meta_image(path, "NDims = " + "9" * 30), "NDims: expected one number of axes"),
+    "MetaImage, negative axes": ("a.mha", lambda path: meta_image(path, "NDims : -1"), "NDims: expected one number of axes"),
+    "MetaImage, axes twice": ("a.mha", lambda path: meta_image(path, "NDims = 3\nNDims = 99"), "NDims: expected one number of axes"),
+    "MetaImage, long name": ("a.mha", lambda path: meta_image(path, "NDims = 3\nName = " + "x" * 300), "Name: expected at most 250"),
     "NRRD, unknown field": ("a.nrrd", lambda path: nrrd(path, "b" * 2000, "1"), "at most 500 characters"),
     "NHDR elsewhere": ("a.nhdr", lambda path: away(path, "data file: {folder}/other/secret.raw\n\n", NRRD_HEAD), "in a file beside it"),
     "NHDR elsewhere, late": (
@@ -247,3 +264,15 @@ def test_a_bomb_is_one_error_in_bounded_memory(readings: dict[str, tuple[int, in
     status, taken, said = readings[kind]
     assert status == 0 and re.search(BOMBS[kind][2], said), said
     assert taken < ALLOWED, said
+
+
+def test_a_tiff_page_longer_than_its_file_is_an_error(tmp_path: Path) -> None:
+    """A page of eight rows whose header says 67 million."""
+    import tifffile
+
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((8, 8), np.uint16), photometric="minisblack")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(1 << 26)
+    with pytest.raises(InputError, match="1073741824 bytes of pixels, found a file of"):
+        read_frame(path, 0)

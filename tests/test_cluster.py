@@ -1,4 +1,4 @@
-"""Runs on a real Dask scheduler with several worker processes on the loopback interface, one of which is killed."""
+"""Runs on a real Dask scheduler with several worker processes on the loopback interface, whose parts are killed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import tiny_plugin
+from fuzz import numbers
 from tiny import Watcher, sweep, tiny_plan, tiny_registry
 
 from benchmark.errors import InputError
@@ -191,3 +192,12 @@ def test_no_scheduler_is_said(tmp_path, monkeypatch):
     plan = tiny_plan(registry, tmp_path, "grey")
     with pytest.raises(InputError, match="--scheduler: expected the address of a running Dask scheduler, found tcp://127.0.0.1:9 "):
         Sweep(registry, plan, Options(device="cpu"), Watcher(), scheduler="tcp://127.0.0.1:9").run()
+
+
+@pytest.mark.slow
+def test_workers_scheduler_and_client_killed_in_turn_lose_nothing(tmp_path):
+    wanted = numbers(6, 300)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *filter(None, sys.path)])}
+    command = [sys.executable, str(ROOT / "tests" / "dask_kills.py"), str(tmp_path), str(wanted.start), str(wanted.stop)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert done.stdout.splitlines() == [f"{len(wanted)} killed"]

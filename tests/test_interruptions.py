@@ -12,12 +12,13 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import connection
 from pathlib import Path
 
 import forks
 import numpy as np
 import pytest
-from fuzz import tries
+from fuzz import numbers, told
 from tiny import Watcher, sweep
 
 from benchmark.audit.verify import verify_files
@@ -35,6 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CANNOT = 77  # exit code of a child that could not be made what the test needs
 OWN_MOUNTS = (["unshare", "--mount"], ["unshare", "--mount", "--map-root-user"]) if shutil.which("unshare") else ()
 SEEDS = list(range(6))
+STEPS = 5  # of a method that keeps a checkpoint after each
+METHODS = ("grey", "grey:dark", {"walker": {"steps": STEPS, "projects": False}})
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +45,18 @@ def processes():
     return forks.processes()
 
 
-def many(folder: str, seeds: list[int]) -> None:
-    """A sweep in this process, so that a kill may hit any of its instructions."""
-    sweep(Path(folder), "grey", "grey:dark", seeds=seeds, options=Options(device="cpu", in_process=True, snapshots=2))
+def many(folder: str, seeds: list[int], life: float = 0.0) -> None:
+    """A sweep in this process, so that a kill may hit any of its instructions; its life may end after some processor time [s]."""
+    if life:
+        signal.setitimer(signal.ITIMER_PROF, life)  # nobody handles its signal, which ends the process like SIGKILL
+    options = Options(device="cpu", in_process=True, snapshots=2, checkpoints=Path(folder, "runs"), checkpoint_every=0)
+    sweep(Path(folder), *METHODS, seeds=seeds, options=options)
+
+
+def measured(folder: str, seeds: list[int], answers) -> None:
+    begin = time.process_time()
+    many(folder, seeds)
+    answers.put(time.process_time() - begin)
 
 
 def many_together(folder: str, seeds: list[int], barrier) -> None:
@@ -61,6 +73,7 @@ def check(folder: Path) -> int:
         RunRecord.model_validate(read_checked(path))
     for record in results.records:
         assert record.status == "ok" and volume_digest(results.volume(record)) == record.volume_digest
+        assert record.spec.method == "grey" or (results.volume(record) == STEPS).all()  # a checkpoint is never half a state
     return len(results.records)
 
 
@@ -79,40 +92,45 @@ def at_work(folder: Path) -> set[int]:
     return found
 
 
-def undisturbed(processes, folder: Path) -> float:
-    """[s] that a sweep takes on this machine, with what else it has to do now."""
-    running = processes.Process(target=many, args=(str(folder), SEEDS))
+def undisturbed(processes, folder: Path) -> tuple[float, float]:
+    """Time and processor time [s] that a sweep takes on this machine, with what else it has to do now."""
+    answers = processes.SimpleQueue()
+    running = processes.Process(target=measured, args=(str(folder), SEEDS, answers))
     running.start()
     wait_until(lambda: at_work(folder))
     started = time.monotonic()
     running.join()
-    return time.monotonic() - started
+    return time.monotonic() - started, answers.get()
 
 
-def kill_often(processes, folder: Path, kills: int, longest: float, together: int = 1) -> tuple[list[int], list[int]]:
-    """Kill `together` sweeps at random moments up to `longest` [s] after their start, that often; the numbers of finished runs after
-    each time, and the seeds that were asked for in the end.
+def kill_often(processes, folder: Path, kills: int, longest: tuple[float, float], together: int = 1, seed: int = 0) -> list[int]:
+    """Kill `together` sweeps at random moments of their work, by the clock or by their processor time, until so many kills have hit
+    one at work; the seeds that were asked for in the end.
     """
-    rng, seeds, done = random.Random(0), list(SEEDS), []
-    for _ in range(kills):
-        running = [processes.Process(target=many, args=(str(folder), seeds)) for _ in range(together)]
+    rng, seeds, done, killed = random.Random(seed), list(SEEDS), [0], 0
+    while killed < kills:
+        by_clock = rng.random() < 0.3
+        lives = [rng.uniform(0.001, longest[1]) for _ in range(together)]
+        running = [processes.Process(target=many, args=(str(folder), seeds, 0.0 if by_clock else life)) for life in lives]
         [process.start() for process in running]
-        wait_until(lambda running=running: {process.pid for process in running} <= at_work(folder) or not running[0].is_alive())
-        time.sleep(rng.uniform(0, longest))
-        for process in running:
-            with contextlib.suppress(ProcessLookupError):  # it has finished
-                os.kill(process.pid, signal.SIGKILL)
-            process.join()
+        if by_clock:
+            wait_until(lambda running=running: {process.pid for process in running} <= at_work(folder) or not running[0].is_alive())
+            connection.wait([process.sentinel for process in running], rng.uniform(0, longest[0]))
+            [process.kill() for process in running]
+        [process.join() for process in running]
+        assert {process.exitcode for process in running} <= {0, -signal.SIGKILL, -signal.SIGPROF}
+        killed += sum(process.exitcode != 0 for process in running)
         done.append(check(folder) if folder.exists() else 0)
-        if done[-1] == 2 * len(seeds):  # all is done: more to do
-            seeds.append(len(seeds))
+        print(f"{killed} of {kills} kills in folder {seed}", file=sys.stderr)
+        if done[-1] == len(METHODS) * len(seeds):  # all is done: more to do
+            seeds += [len(seeds) + more for more in range(len(SEEDS))]
     assert done == sorted(done)  # nothing that was finished is ever lost
-    return done, seeds
+    return seeds
 
 
 def resume(processes, folder: Path, seeds: list[int]) -> None:
     """Once more without a kill: everything is there, and nothing was done twice."""
-    runs = 2 * len(seeds)
+    runs = len(METHODS) * len(seeds)
     before = {path: path.read_bytes() for path in folder.glob("runs/*/attempt-*.json")}
     final = processes.Process(target=many, args=(str(folder), seeds))
     final.start()
@@ -125,18 +143,19 @@ def resume(processes, folder: Path, seeds: list[int]) -> None:
 
 
 def test_killed_at_random_moments_and_resumed(processes, tmp_path):
-    done, seeds = kill_often(processes, tmp_path / "out", 8, undisturbed(processes, tmp_path / "usual"))
-    assert done[-1] > 0
+    seeds = kill_often(processes, tmp_path / "out", 5, undisturbed(processes, tmp_path / "usual"))
     resume(processes, tmp_path / "out", seeds)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("together", [1, 2])
-def test_killed_at_hundreds_of_random_moments_and_resumed(processes, tmp_path, together):
-    longest = undisturbed(processes, tmp_path / "usual") / 2
-    done, seeds = kill_often(processes, tmp_path / "out", tries(300, 1000) // together, longest, together)
-    assert len(set(done)) > 20  # the kills did fall into the middle of work
-    resume(processes, tmp_path / "out", seeds)
+def test_killed_at_hundreds_of_random_moments_and_resumed(processes, tmp_path):
+    """Ten kills to a folder, of one sweep or of two that share it."""
+    longest = undisturbed(processes, tmp_path / "usual")
+    for number in told(numbers(20, 100)):
+        folder = tmp_path / str(number)
+        seeds = kill_often(processes, folder, 10, longest, 1 + number % 2, number)
+        resume(processes, folder, seeds)
+        shutil.rmtree(folder)
 
 
 def test_two_sweeps_at_once_share_the_work(processes, tmp_path):
@@ -144,8 +163,8 @@ def test_two_sweeps_at_once_share_the_work(processes, tmp_path):
     running = [processes.Process(target=many_together, args=(str(tmp_path), list(range(8)), barrier)) for _ in range(2)]
     [process.start() for process in running]
     [process.join() for process in running]
-    assert [process.exitcode for process in running] == [0, 0] and check(tmp_path) == 16
-    assert len(list(tmp_path.glob("runs/*/attempt-*.json"))) == 16
+    assert [process.exitcode for process in running] == [0, 0] and check(tmp_path) == 24
+    assert len(list(tmp_path.glob("runs/*/attempt-*.json"))) == 24
     makers = {json.loads(path.read_text())["environment"]["process"] for path in tmp_path.glob("runs/*/attempt-*.json")}
     assert len(makers) == 2
     assert not list(tmp_path.glob("runs/*/*.claim"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -10,13 +11,17 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import forks
 import numpy as np
 import pytest
+from fuzz import numbers, told
 from tiny import Watcher
 
+from benchmark.records.results import Results
 from benchmark.storage import atomic, litter
 from benchmark.storage.cache import cached_arrays
 from benchmark.sweep.claims import Claims, tidy
@@ -134,43 +139,63 @@ def everything_hidden(folder: Path) -> list[str]:
     return [str(path) for path in folder.rglob("*") if path.name.startswith(".") or path.suffix in (".claim", ".lock")]
 
 
-def kill_commands(folder: Path, kills: int) -> int:
-    """Kill runs, reports and reevaluations at random moments; return how often they left something. The next command removes all of it."""
-    rng, left = random.Random(1), 0
-    run = ("run", "--methods", "fdk,cgls", "--datasets", "ball", "--views", "5", "--size", "16", "--seeds", "0,1", "--output", str(folder))
-    assert forks.benchmark(*run, folder=folder.parent, environment=dict(os.environ)).returncode == 0
-    commands = [run, ("report", str(folder)), ("reevaluate", str(folder)), ("report", str(folder))]
-    for number in range(kills):
-        if number % 4 == 0:
-            for path in folder.glob("runs/*"):
-                shutil.rmtree(path)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmark", *commands[number % 4]],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd=forks.ROOT,
-        )
-        deadline = time.monotonic() + rng.uniform(0, 30)
-        while process.poll() is None and time.monotonic() < deadline:
-            if rng.random() < 0.3 and everything_hidden(folder):  # while something is being written
+def family(pid: int) -> list[int]:
+    """A process and all that it has started."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # it has ended
+        return []
+    return [pid, *(member for child in children for member in family(int(child)))]
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
+    except OSError:
+        return True
+
+
+def kill_some(running: ForkServerProcess, victim: str) -> None:
+    """Kill a command with all its processes, it alone, or the first that it has started."""
+    members = family(running.pid or 0)
+    chosen = members if victim == "all" else members[1:2] if victim == "worker" else members[:1]
+    for pid in chosen:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    running.join(300)
+    deadline = time.monotonic() + 60
+    while not all(map(gone, members)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert all(map(gone, members)), "a process outlived its killed parent"
+
+
+def kill_commands(folder: Path, wanted: range) -> None:
+    """Kill runs, reports and reevaluations at random moments. The next command removes what they left, and every score stays."""
+    said = folder.parent
+    told_once: dict[str, Any] = {"folder": said, "environment": dict(os.environ)}
+    run = ("run", "--methods", "fdk,cgls", "--datasets", "ball", "--views", "5", "--size", "16", "--output", str(folder))
+    assert forks.benchmark(*run, **told_once).returncode == 0
+    scores = {record.run_id: (record.metrics, record.volume_digest) for record in Results(folder).records}
+    commands = [run, ("report", str(folder)), ("reevaluate", str(folder)), run]
+    for number in told(wanted):
+        rng, command = random.Random(number), commands[number % 4]
+        if command is run:
+            shutil.rmtree(folder / "runs")
+        running = forks.started(*command, said=said, **told_once)
+        deadline = time.monotonic() + rng.uniform(0, 8)
+        while running.is_alive() and time.monotonic() < deadline:
+            if rng.random() < 0.1 and everything_hidden(folder):  # while something is being written
                 break
             time.sleep(0.001)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        left += bool(everything_hidden(folder))
-        done = forks.benchmark("report", str(folder), folder=folder.parent, environment=dict(os.environ))
-        assert done.returncode in (0, 1), done.stderr
+        kill_some(running, rng.choice(("all", "command", "worker")))
+        done = forks.benchmark("report", str(folder), **told_once)
+        assert done.returncode in (0, 1) or not list(folder.glob("runs/*/*.json")), done.stderr
         assert everything_hidden(folder) == []
-    return left
+        for record in Results(folder).records:
+            assert record.status == "failed" or (record.metrics, record.volume_digest) == scores[record.run_id]
+    assert forks.benchmark(*run, **told_once).returncode in (0, 1) and everything_hidden(folder) == []
 
 
 @pytest.mark.slow
 def test_the_next_command_removes_what_killed_ones_left(tmp_path):
-    kill_commands(tmp_path / "out", 3)
-
-
-@pytest.mark.slow
-def test_the_next_command_removes_what_many_killed_ones_left(tmp_path):
-    assert kill_commands(tmp_path / "out", 100) > 20
+    kill_commands(tmp_path / "out", numbers(3, 200))

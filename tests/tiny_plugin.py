@@ -49,6 +49,7 @@ class WalkParams(Params):
     steps: int = Field(8, ge=1, description="steps of the second loop")
     marker: str = Field("", description="a file that says that it was killed once")
     fatal: int = Field(5, ge=1, description="the step in which it is killed")
+    projects: bool = Field(True, description="whether a step applies A")
 
 
 class TinyParams(DatasetParams):
@@ -175,10 +176,11 @@ def walker(scan: Scan, params: WalkParams, run: Run) -> Reconstruction:
 
     projector, walk = Projector(scan.geometry), Walk()
     volume = torch.zeros(scan.geometry.volume_shape)
-    for _ in run.steps(3):
+    for _ in run.steps(3 if params.projects else 0):
         projector.forward(volume)
     for step in run.steps(params.steps, walk):
-        projector.forward(volume)
+        if params.projects:
+            projector.forward(volume)
         walk.taken += 1
         run.log(loss=1 / (step + 1))
         run.snapshot(lambda: np.full(scan.geometry.volume_shape, walk.taken, np.float32))

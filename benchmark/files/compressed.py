@@ -71,9 +71,13 @@ def check_packed(where: str, path: Path, start: int, kind: str, size: int) -> No
 
 
 def check_tiff_page(where: str, page: Any) -> None:
-    """Raise InputError if a piece of a TIFF page (a tifffile.TiffPage) unpacks to far more than the page announces."""
+    """Raise InputError if a piece of a TIFF page (a tifffile.TiffPage) unpacks to far more than the page announces, or the file is too
+    short for a page that is not packed.
+    """
     most = page.nbytes + MOST_AFTER
     kind = int(page.compression)
+    if kind == 1 and page.nbytes > page.parent.filehandle.size:
+        raise InputError(where, expected=f"{page.nbytes} bytes of pixels", found=f"a file of {page.parent.filehandle.size} bytes")
     if kind not in (*DEFLATE, *LZMA):
         return
     for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):

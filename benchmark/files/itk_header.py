@@ -17,6 +17,7 @@ from benchmark.files.units import mm_per
 
 MOST_HEADER, MOST_LINE = 1 << 16, 1 << 14  # [bytes]
 MOST_FIELD = 500  # [bytes] of an NRRD field; from 1000 on ITK's messages about it overflow, and the process dies
+MOST_NAME = 250  # characters of a MetaImage's name; longer ones overflow ITK's buffer
 NRRD = (".nrrd", ".nhdr")
 
 
@@ -42,6 +43,8 @@ class Header:
         _check_lines(path, re.split(rb"[\r\n]", raw))
         text = raw.decode("latin-1").replace("\r", "\n")
         data = _data_file(path, text)
+        if path.suffix.lower() not in NRRD:
+            _check_meta(path, text)
         found = cls(path, text, data, len(raw) if data == path else 0)
         words = found.field("ElementSpacing", "spacings").split()
         if any(re.fullmatch(r"-.*|[+]?0*[.]?0*(e.*)?|nan|inf", word, re.IGNORECASE) for word in words):
@@ -93,6 +96,16 @@ def _check_lines(path: Path, lines: Sequence[bytes]) -> None:
         if len(line) > most:
             found = f"{len(line)}, in line {number}: {line[:40].decode('latin-1')!r} ..."
             raise InputError(str(path), expected=f"at most {most} characters in a line of its header", found=found)
+
+
+def _check_meta(path: Path, text: str) -> None:
+    """Raise InputError for a number of axes and a name of a MetaImage that would end the process: ITK takes both unchecked."""
+    axes = re.findall(r"^\s*NDims\s*[=:][ \t]*(.*?)\s*$", text, re.MULTILINE)
+    if len(axes) != 1 or not re.fullmatch(r"\d{1,2}", axes[0]):
+        raise InputError(f"{path}: NDims", expected="one number of axes", found=", ".join(axes)[:40] or "none")
+    longest = max(map(len, re.findall(r"^\s*Name\s*[=:][ \t]*(.*)$", text, re.MULTILINE)), default=0)
+    if longest > MOST_NAME:
+        raise InputError(f"{path}: Name", expected=f"at most {MOST_NAME} characters", found=f"{longest}")
 
 
 def _words(text: str) -> list[str]:

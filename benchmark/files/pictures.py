@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import re
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from benchmark.files.limits import NUMBERS, check_image
 from benchmark.files.tiff_chain import check_chain
 
 TIFF, PILLOW, HIS, EDF, NPY = (".tif", ".tiff"), (".png", ".bmp"), (".his",), (".edf",), (".npy",)
+EDF_HEADER = 1 << 16  # [bytes] in which axes are looked for
 LOSSY = (".jpg", ".jpeg")
 HIS_BEGIN, HIS_TYPES = b"\x00\x70\x44\x00", {4: "<u2", 32: "<u4"}  # file type 0x7000, 68 bytes of header
 MOST_PREVIEWS = 3  # in a TIFF file
@@ -141,6 +143,10 @@ def _edf(path: Path) -> Any:
         import fabio
     except ImportError:
         raise MissingDependency("EDF needs FabIO (install: pip install 'seed-ct[scanners]')") from None
+    with path.open("rb") as file:
+        axes = re.findall(rb"dim_(\d{2,})", file.read(EDF_HEADER), re.IGNORECASE)
+    if axes:  # FabIO counts up to the highest
+        raise InputError(str(path), expected="at most nine axes", found=f"Dim_{axes[0][:20].decode()}")
     return fabio.open(str(path))
 
 
