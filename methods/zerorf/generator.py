@@ -1,7 +1,7 @@
 """TensorialGenerator (Shi et al. 2024, section 3.2): tensors from frozen noise through convolutional decoders, and their features.
 
-Each generator has `at_voxels(support)`, which returns features [voxels of the support, groups * features], and `encoder()`, which returns
-the features as a function of points [M, 3] (x, y, z in the unit cube).
+Each generator has `at_voxels(support)`, which returns functions, each of which gives the features [voxels, groups * features] of the next
+voxels of the support, and `encoder()`, which returns the features as a function of points [M, 3] (x, y, z in the unit cube).
 """
 
 from __future__ import annotations
