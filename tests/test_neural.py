@@ -313,6 +313,15 @@ def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int,
     assert (torch.diagonal(u.mT @ found @ vt.mT, dim1=1, dim2=2) > 0.6).all()  # the directions are the matrix's own
 
 
+def test_orthogonalised_matrices_are_those_of_the_quintic_iteration() -> None:
+    x = torch.randn(2, 12, 30, generator=torch.Generator().manual_seed(3)) * torch.logspace(0, -3, 30)
+    expected = x / torch.linalg.matrix_norm(x, keepdim=True)
+    for _ in range(5):
+        gram = expected @ expected.mT
+        expected = 3.4445 * expected - 4.7750 * gram @ expected + 2.0315 * gram @ gram @ expected
+    torch.testing.assert_close(orthogonalised(x), expected, atol=1e-4, rtol=1e-3)
+
+
 def test_muon_lowers_a_quadratic_of_a_convolution() -> None:
     target = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(2))
     weight, idle = torch.zeros_like(target).requires_grad_(), torch.ones(2, 2, requires_grad=True)

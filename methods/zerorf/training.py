@@ -89,8 +89,7 @@ class Training:
         self.taken += 1
         keep = min(self.params.average, self.taken / (9 + self.taken))  # short memory at first
         with torch.no_grad():
-            for mean, now in zip(self.mean.parameters(), self.field.parameters(), strict=True):
-                mean.lerp_(now, 1 - keep)
+            torch._foreach_lerp_(list(self.mean.parameters()), list(self.field.parameters()), 1 - keep)
 
     def state_dict(self) -> dict[str, Any]:
         optimisers = [optimiser.state_dict() for optimiser in self.optimisers]

@@ -1,6 +1,7 @@
 // Field <-> projections on the CPU: march rays through a box into packed samples and composite the field's values.
 // One thread computes each ray and writes only its samples: bit-identical for any number of threads.
 #include "entry.hpp"
+#include "lanes.h"
 #include "march.h"
 
 namespace {
@@ -15,14 +16,22 @@ struct Box {
     }
 };
 
-// Attenuation: sum of mu dt, in a fixed order that the compiler can vectorise.
+// dt of LANES samples from their (t, dt).
+template <int... I>
+Floats lengths_of(const float* ts, std::integer_sequence<int, I...>) {
+    return chosen_floats<(2 * I + 1)...>(load_floats(ts), load_floats(ts + LANES));
+}
+
+// Attenuation: sum of mu dt, in a fixed order.
 float composite_sum(const float* mu, const float* ts, int64_t count) {
-    float lanes[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    Floats sums[4] = {};
     int64_t i = 0;
-    for (; i + 8 <= count; i += 8)
-        for (int lane = 0; lane < 8; ++lane) lanes[lane] += mu[i + lane] * ts[2 * (i + lane) + 1];
-    for (; i < count; ++i) lanes[i & 7] += mu[i] * ts[2 * i + 1];
-    return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+    for (; i + 4 * LANES <= count; i += 4 * LANES)
+        for (int n = 0; n < 4; ++n)
+            sums[n] += load_floats(mu + i + n * LANES) * lengths_of(ts + 2 * (i + n * LANES), std::make_integer_sequence<int, LANES>());
+    float rest = 0;
+    for (; i < count; ++i) rest += mu[i] * ts[2 * i + 1];
+    return sum_floats((sums[0] + sums[2]) + (sums[1] + sums[3])) + rest;
 }
 
 }  // namespace
