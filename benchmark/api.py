@@ -1,4 +1,4 @@
-"""Names that a plug-in may import, beside those of `benchmark.fields`; docs/api.md explains each.
+"""Names that a plug-in may import, beside those of `benchmark.fields`; the manual's API reference explains each.
 
 Cheap: every name is imported on first use, so that this module loads neither torch nor a file format. After a change here,
 `make docs` writes api.pyi, which type checkers and editors read, and the page.
@@ -48,6 +48,16 @@ EXPORTS = Exports(
             "camera_geometry": "benchmark.scan.viewpoints",
             "orbit_directions": "benchmark.scan.viewpoints",
             "AXES": "benchmark.scan.viewpoints",
+            "central_rays": "benchmark.scan.depths",
+            "maximum_positions": "benchmark.scan.depths",
+        },
+        "Photographs": {
+            "Cameras": "benchmark.photographs.cameras",
+            "read_cameras": "benchmark.photographs.cameras",
+            "count_frames": "benchmark.photographs.frame_file",
+            "about_z": "benchmark.photographs.cameras",
+            "Frame": "benchmark.photographs.frame",
+            "Pose": "benchmark.photographs.pose",
         },
         "Projecting volumes": {
             "Projector": "benchmark.projection.projector",
@@ -108,6 +118,8 @@ EXPORTS = Exports(
         },
         "Reading files": {
             "read_volume_file": "benchmark.files.volume",
+            "open_frames": "benchmark.files.frames",
+            "Frames": "benchmark.files.frames",
             "read_placed_volume": "benchmark.files.volume",
             "PlacedVolume": "benchmark.files.volume",
             "volume_format": "benchmark.files.volume",

@@ -1,4 +1,4 @@
-# Written by docs/api.py (make docs) from the table in api.py.
+# Written by docs/stubs.py (make docs) from the table of benchmark.api.
 # ruff: noqa
 
 # Declaring plug-ins
@@ -36,6 +36,16 @@ from benchmark.scan.geometry import parallel_distances as parallel_distances
 from benchmark.scan.viewpoints import camera_geometry as camera_geometry
 from benchmark.scan.viewpoints import orbit_directions as orbit_directions
 from benchmark.scan.viewpoints import AXES as AXES
+from benchmark.scan.depths import central_rays as central_rays
+from benchmark.scan.depths import maximum_positions as maximum_positions
+
+# Photographs
+from benchmark.photographs.cameras import Cameras as Cameras
+from benchmark.photographs.cameras import read_cameras as read_cameras
+from benchmark.photographs.frame_file import count_frames as count_frames
+from benchmark.photographs.cameras import about_z as about_z
+from benchmark.photographs.frame import Frame as Frame
+from benchmark.photographs.pose import Pose as Pose
 
 # Projecting volumes
 from benchmark.projection.projector import Projector as Projector
@@ -96,6 +106,8 @@ from benchmark.acquisition.measured import usual_bin as usual_bin
 
 # Reading files
 from benchmark.files.volume import read_volume_file as read_volume_file
+from benchmark.files.frames import open_frames as open_frames
+from benchmark.files.frames import Frames as Frames
 from benchmark.files.volume import read_placed_volume as read_placed_volume
 from benchmark.files.volume import PlacedVolume as PlacedVolume
 from benchmark.files.volume import volume_format as volume_format
@@ -141,6 +153,7 @@ from benchmark.plugins.exports import Exports
 EXPORTS: Exports
 __all__ = [
     "AXES",
+    "Cameras",
     "Case",
     "Composite",
     "ConeBeamGeometry",
@@ -151,6 +164,8 @@ __all__ = [
     "FINE",
     "Field",
     "Fine",
+    "Frame",
+    "Frames",
     "Heldout",
     "InputError",
     "Iterate",
@@ -166,6 +181,7 @@ __all__ = [
     "Package",
     "Params",
     "PlacedVolume",
+    "Pose",
     "Progress",
     "Projector",
     "Rays",
@@ -188,6 +204,7 @@ __all__ = [
     "TvWeight",
     "ViewError",
     "Voxels",
+    "about_z",
     "add_noise",
     "attenuation",
     "averaged",
@@ -195,10 +212,12 @@ __all__ = [
     "cached_arrays",
     "camera_geometry",
     "case_name",
+    "central_rays",
     "choose_tv_weight",
     "choose_views",
     "coarser",
     "composite_rays_xray",
+    "count_frames",
     "engine_name",
     "fetch_member",
     "filtered_backprojection",
@@ -210,18 +229,21 @@ __all__ = [
     "importance_integral",
     "line_integral",
     "march",
+    "maximum_positions",
     "measured_case",
     "noise_of_means",
     "not_circular",
     "numbered_images",
     "on_finer_grid",
     "one_line",
+    "open_frames",
     "open_scan_folder",
     "operators",
     "orbit_directions",
     "parallel_distances",
     "psnr_against",
     "pyramid",
+    "read_cameras",
     "read_naf",
     "read_npy",
     "read_placed_volume",

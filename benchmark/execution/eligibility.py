@@ -14,6 +14,7 @@ from benchmark.plugins.specs import MethodSpec
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.runtime.weights import Weights
 from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import MEASURED
 from benchmark.storage import mapped
 
@@ -48,8 +49,7 @@ def _memory_shortage(method: MethodSpec, spec: RunSpec, case: Case, memory_bytes
     """Return the reason why a run exceeds this many bytes, or what is free; '' if it may fit."""
     if method.pieces:
         return ""
-    geometry = case.scan.geometry
-    least = BASE_MEMORY + 4 * (2 * math.prod(geometry.projection_shape) + 2 * math.prod(geometry.volume_shape))
+    least = least_memory(case.scan.geometry)
     if memory_bytes is not None and least > memory_bytes:
         return f"takes scan and volume whole: at least {amount(least)} of memory, more than --memory {amount(memory_bytes)}"
     if method.memory is None or resolve_device(device) != "cpu":
@@ -60,6 +60,11 @@ def _memory_shortage(method: MethodSpec, spec: RunSpec, case: Case, memory_bytes
         limit = f"{amount(free)} are free" if memory_bytes is None else f"--memory allows {amount(memory_bytes)}"
         return f"would take about {amount(needed)} of memory, {limit}"
     return ""
+
+
+def least_memory(geometry: ConeBeamGeometry) -> int:
+    """Return the bytes that any method takes which holds scan and volume whole, each twice."""
+    return BASE_MEMORY + 4 * (2 * math.prod(geometry.projection_shape) + 2 * math.prod(geometry.volume_shape))
 
 
 def _pretrained(record: RunRecord, case: Case) -> RunRecord:

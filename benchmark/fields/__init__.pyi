@@ -1,10 +1,11 @@
-# Written by docs/api.py (make docs) from the table in fields.py.
+# Written by docs/stubs.py (make docs) from the table of benchmark.fields.
 # ruff: noqa
 
 # Encodings and networks
 from benchmark.fields.hash_grid import HashGrid as HashGrid
 from benchmark.fields.vector_matrix import vm_encode as vm_encode
 from benchmark.fields.vector_matrix import vm_grid as vm_grid
+from benchmark.fields.vector_matrix import vm_network as vm_network
 from benchmark.fields.mlp import MLP as MLP
 from benchmark.fields.attenuation import Attenuation as Attenuation
 from benchmark.fields.tiny_cuda import TinyCudaField as TinyCudaField
@@ -27,11 +28,15 @@ from benchmark.fields.splatter import splat as splat
 # Training
 from benchmark.fields.fitting.training_params import FieldParams as FieldParams
 from benchmark.fields.fitting.training_params import skip_reason as skip_reason
+from benchmark.fields.fitting.training_params import Growth as Growth
+from benchmark.fields.fitting.training_params import grown as grown
 from benchmark.fields.fitting.measurements import Measurements as Measurements
 from benchmark.fields.fitting.ray_loss import RayLoss as RayLoss
 from benchmark.fields.fitting.ray_loss import rendering as rendering
+from benchmark.fields.fitting.ray_batch import Halving as Halving
 from benchmark.fields.fitting.ray_batch import RayBatch as RayBatch
 from benchmark.fields.fitting.residuals import Weighting as Weighting
+from benchmark.fields.fitting.residuals import Misfit as Misfit
 from benchmark.fields.fitting.residuals import ramp_filtered as ramp_filtered
 from benchmark.fields.fitting.residuals import ssim as ssim
 from benchmark.fields.fitting.variation import Variation as Variation
@@ -58,10 +63,13 @@ __all__ = [
     "Attenuation",
     "CUTOFF",
     "FieldParams",
+    "Growth",
+    "Halving",
     "HashGrid",
     "LossScale",
     "MLP",
     "Measurements",
+    "Misfit",
     "Mixture",
     "MixtureMaxima",
     "MixtureProjector",
@@ -78,6 +86,7 @@ __all__ = [
     "data_consistent",
     "data_consistent_finer",
     "field_volume",
+    "grown",
     "guided_fit",
     "mixture_line_integrals",
     "mixture_values",
@@ -94,6 +103,7 @@ __all__ = [
     "variation_weight",
     "vm_encode",
     "vm_grid",
+    "vm_network",
     "voxel_positions",
     "voxelise",
     "voxelise_maxima",

@@ -15,16 +15,19 @@ from benchmark.scan.scan import Composite
 class Params(BaseModel):
     """Base class of every parameter model (pydantic): values are frozen, unknown keys are errors.
 
-    Give each field a type, a default, bounds and a description with its unit; plans and `--set` are checked against them. `later` names
-    parameters that came after results were stored, with their defaults: these are left out of dumps, so run ids stay.
+    Give each field a type, a default, bounds and a description with its unit; plans and `--set` are checked against them.
+    `later` names parameters that came after results were stored, with the values under which nothing has changed: these are left out of
+    dumps, so run ids stay.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
     later: ClassVar[Mapping[str, Any]] = {}
 
     @model_serializer(mode="wrap")
     def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if not (key in self.later and value == self.later[key])}
+        unchanged = {key for key, value in self.later.items() if getattr(self, key) == value}
+        return {key: value for key, value in handler(self).items() if key not in unchanged}
 
 
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
@@ -50,6 +53,7 @@ class Offer:
     - `simulated`: any number of views can be made; `all` is then the dataset's default.
     - `training`: indices of the views that training subsets are taken from; None = all that are not in `heldout`.
     - `heldout`: views that the owner holds out; None = they are drawn from the others.
+    - `frames() -> int` counts the frames of a sequence, which the parameter `frame` picks one of; None = there is no sequence.
     - `native() -> dict` returns the parameters that `size: native` stands for; None = the dataset's default size.
     - `outline(params) -> str` describes the case of these parameters in one line, as `Case.outline`; None = only loading it tells.
     """
@@ -59,6 +63,7 @@ class Offer:
     simulated: bool = False
     training: tuple[int, ...] | None = None
     heldout: tuple[int, ...] | None = None
+    frames: Callable[[], int] | None = None
     native: Callable[[], Mapping[str, Any]] | None = None
     outline: Callable[[Any], str] | None = None
 
@@ -161,10 +166,14 @@ class MethodSpec:
       scan and the volume need.
     - `memory(scan, params) -> float` estimates the bytes that a run takes at its peak on a CPU, beside those of an idle process. A run
       that would take more than `--memory`, or than is free, is skipped and says so.
-    - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`). A run whose parameter `weights` names the resulting
-      file finds its content in `run.weights` and counts as pretrained.
+    - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`), judged by `run.validation` if that is given; it goes
+      on from `run.weights` (`--load`). A run whose parameter `weights` names the resulting file finds its content in `run.weights` and
+      counts as pretrained.
+    - `continues` declares that the state in a run's checkpoint may be the `weights` of another run, which then starts from it: the frames
+      of a time series, by the command `series`.
     - `field(state, params, geometry)` turns a checkpoint's state into a function from positions [M, 3] (x y z [mm]) to attenuation
       [M] [1/mm], for the commands `render` and `volume`.
+    - `gaussians(state, params, geometry) -> dict` turns it into Gaussians, named as in Reconstruction.arrays, for `render` in colour.
     - `revision` must be raised whenever results change: it is part of each run's identity.
     """
 
@@ -178,8 +187,10 @@ class MethodSpec:
     skip: Target | None = None
     composites: tuple[Composite, ...] = ("sum",)
     field: Target | None = None
+    gaussians: Target | None = None
     fit: Target | None = None
     memory: Target | None = None
+    continues: bool = False
     pieces: bool = False
     tags: tuple[str, ...] = ()
     deterministic: bool = False

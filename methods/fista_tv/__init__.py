@@ -41,6 +41,7 @@ def register_methods() -> list[MethodSpec]:
             summary="non-negative least squares with isotropic 3-D total variation, its weight chosen from the scan alone",
             revision=3,
             tags=("classical", "regularised"),
+            presets={"tigre": {"engine": "tigre"}},
             deterministic=True,
             cite="Beck and Teboulle, IEEE Trans. Image Process. 18 (2009) 2419, doi 10.1109/TIP.2009.2028250",
         )

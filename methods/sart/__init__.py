@@ -42,6 +42,7 @@ SART = MethodSpec(
     revision=2,
     pieces=True,
     tags=("classical",),
+    presets={"tigre": {"engine": "tigre"}},
     deterministic=True,
     cite="Andersen and Kak, Ultrason. Imaging 6 (1984) 81, doi 10.1177/016173468400600107",
 )

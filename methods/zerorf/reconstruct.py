@@ -151,7 +151,9 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
         if step % 5 == 0:
             run.log(loss=loss)
         run.snapshot(lambda: ensemble.volume(supersample=1).cpu().numpy())
-    volume = guided_fit(data_consistent(ensemble.volume(), scan, params.refine), scan, guided, run)
+    volume = ensemble.volume()
+    tamed = ensemble.loss_of.misfit.tamed(scan, volume)
+    volume = guided_fit(data_consistent(volume, tamed, params.refine), tamed, guided, run)
     parameters = sum(p.numel() for p in ensemble.stage.field.parameters())
     info = {
         "parameters": parameters,
