@@ -86,8 +86,8 @@ def draw() -> None:
             style = {10: "o--", 50: "s-"}.get(views, "x:")
             name = f"{method}, {views} views: voxels^{exponent(points):.2f}"
             axis.loglog(*zip(*points, strict=True), style, color=f"C{methods.index(method)}", label=name, markersize=4, linewidth=1)
-        axis.set(xlabel="voxels", ylabel=label, xticks=[n**3 for n in (64, 128, 256)])
-        axis.set_xticklabels([f"{n}³" for n in (64, 128, 256)])
+        axis.set(xlabel="voxels", ylabel=label, xticks=[n**3 for n in (64, 128, 256, 512)])
+        axis.set_xticklabels([f"{n}³" for n in (64, 128, 256, 512)])
         axis.minorticks_off()
         axis.legend(fontsize=6)
     figure.savefig(FIGURE, metadata={"Date": None})

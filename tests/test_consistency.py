@@ -10,8 +10,8 @@ import pytest
 import torch
 from balls import ball_scan
 
-from benchmark.api import ConeBeamGeometry, OrderedSubsets, Projector, Scan, parallel_distances
-from benchmark.fields import data_consistent, data_consistent_mean
+from benchmark.api import ConeBeamGeometry, OrderedSubsets, Projector, Scan, averaged, parallel_distances
+from benchmark.fields import corrections_memory, data_consistent, data_consistent_finer
 from benchmark.fields.fitting import consistency
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -101,12 +101,13 @@ def test_a_mean_is_corrected_on_the_finer_grid(finer: int) -> None:
         return detail.clone()
 
     mean = torch.from_numpy(detail.numpy().reshape(8, finer, 8, finer, 8, finer).mean((1, 3, 5)))
-    found = data_consistent_mean(sampled, agrees, 4, finer)
+    found = averaged(data_consistent_finer(sampled, agrees, 4, finer).numpy(), finer)
     assert [geometry.digest for geometry in asked] == [fine.digest]
-    torch.testing.assert_close(found, mean, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(torch.from_numpy(found), mean, rtol=1e-4, atol=1e-6)
     if finer > 1:
         assert float((data_consistent(mean, agrees, 4, views=5, relaxation=1.0) - mean).abs().max()) > 1e-4
-    torch.testing.assert_close(data_consistent_mean(ramp, scan, 0, finer), ramp(scan.geometry))  # the mean of a linear field is the field
+    same = averaged(data_consistent_finer(ramp, scan, 0, finer).numpy(), finer)
+    torch.testing.assert_close(torch.from_numpy(same), ramp(scan.geometry))  # the mean of a linear field is the field
 
 
 def test_a_mean_is_corrected_by_five_views_at_a_time() -> None:
@@ -115,7 +116,7 @@ def test_a_mean_is_corrected_by_five_views_at_a_time() -> None:
     sums = 0.1 * noise((10,)).numpy()
     scan = Scan(np.broadcast_to(sums[:, None, None], geometry.projection_shape), geometry)
     empty = torch.zeros(geometry.volume_shape)
-    first, second, third = (float(data_consistent_mean(lambda fine: empty, scan, count, 1).mean()) for count in (1, 2, 3))
+    first, second, third = (float(data_consistent_finer(lambda fine: empty, scan, count, 1).mean()) for count in (1, 2, 3))
     assert (first + second) / 2 == pytest.approx(sums.mean() / 12, rel=1e-3) and third == pytest.approx(first, rel=1e-3)
     assert abs(first - second) > 0.05 * first
 
@@ -123,7 +124,7 @@ def test_a_mean_is_corrected_by_five_views_at_a_time() -> None:
 def test_what_is_kept_is_a_question_of_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A volume too large to keep everything for is corrected slab by slab: the same numbers, whatever else takes memory."""
     scan, _ = ball_scan(views=10, size=8)
-    expected, rooms = data_consistent_mean(ramp, scan, 3, 2), []
+    expected, rooms = data_consistent_finer(ramp, scan, 3, 2), []
     of = consistency.OrderedSubsets
 
     def watched(scan: Any, views: int, memory_bytes: int, device: Any) -> OrderedSubsets:
@@ -132,7 +133,15 @@ def test_what_is_kept_is_a_question_of_sizes(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(consistency, "OrderedSubsets", watched)
     monkeypatch.setattr(consistency, "memory_mb", lambda: 1000.0)
-    data_consistent_mean(ramp, scan, 3, 2)
+    data_consistent_finer(ramp, scan, 3, 2)
     monkeypatch.setattr(consistency, "memory_mb", lambda: 3000.0)
-    assert torch.equal(data_consistent_mean(ramp, scan, 3, 2), expected)
+    assert torch.equal(data_consistent_finer(ramp, scan, 3, 2), expected)
     assert rooms[1] - rooms[0] == 2000 << 20  # what the process has already is not counted
+
+
+def test_the_memory_of_corrections_is_that_of_the_volumes_and_the_column_sums() -> None:
+    scan, _ = ball_scan(views=10, size=8)
+    volume, pixels = 4 * 8**3, 4 * 10 * 12 * 12
+    assert corrections_memory(scan, 0) == 6 * volume + 3 * pixels
+    assert corrections_memory(scan, 200) == 16 * volume + 3 * pixels
+    assert corrections_memory(scan, 80, 2, together=True) == (6 + 2) * 8 * volume + 3 * pixels

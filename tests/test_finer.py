@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 from balls import ball_scan, error
 
-from benchmark.api import FINE, Case, InputError, Projector, Reconstruction, Run, averaged, on_finer_grid
+from benchmark.api import FINE, Case, Fine, InputError, Params, Projector, Reconstruction, Run, averaged, on_finer_grid
 from benchmark.methods.gaussians import GaussiansParams
 from benchmark.methods.naf import NafParams
 from benchmark.methods.sart import OsSartParams, SartParams
@@ -58,6 +59,11 @@ def test_a_fine_volume_that_is_another_is_not_scored(change: Any) -> None:
 
 
 def test_a_parameter_that_came_later_changes_no_identity() -> None:
+    class NewParams(Params):
+        later: ClassVar[Mapping[str, Any]] = {"fine": True}
+        fine: Fine = True
+
+    assert NewParams().model_dump() == {} and NewParams(fine=False).model_dump() == {"fine": False}
     for params in (SartParams, OsSartParams, NafParams, GaussiansParams):
         assert "fine" not in params().model_dump(mode="json") and params(fine=True).model_dump(mode="json")["fine"] is True
 

@@ -14,13 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from benchmark.api import InputError, Run, Scan, TotalVariation
+from benchmark.api import InputError, Run, Scan, TotalVariation, coarser, pyramid, subset_steps, upsampled
 from benchmark.methods.fista_tv import FistaTvParams
 from benchmark.methods.fista_tv.reconstruct import reconstruct
 from benchmark.reconstruction import tv_weight
-from benchmark.reconstruction.coarser import pyramid, upsampled
 from benchmark.reconstruction.tv_problem import TvProblem, fista
-from benchmark.reconstruction.tv_subsets import subset_steps
 from benchmark.reconstruction.tv_weight import FALLBACK, WEIGHTS, choose_tv_weight, chosen, minimum
 from benchmark.records.budget import Budget
 
@@ -244,6 +242,7 @@ def test_a_pyramid_keeps_the_box_and_the_means() -> None:
     scan, _ = ball_scan(views=3, size=24)
     (_, fine), (geometry, coarse), (smallest, _) = pyramid(scan.geometry, torch.tensor(scan.projections), 6)
     assert geometry.volume_shape == (12, 12, 12) and smallest.volume_shape == (6, 6, 6)
+    assert coarser(scan.geometry.binned(36), torch.zeros(3, 1, 1)) is None
     assert geometry.volume_bounds == pytest.approx(np.array(scan.geometry.volume_bounds))
     assert float(coarse[1, 2, 3]) == pytest.approx(float(fine[1, 4:6, 6:8].mean()))
     plane = torch.arange(12.0)[:, None, None].expand(12, 12, 12)

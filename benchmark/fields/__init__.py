@@ -66,7 +66,6 @@ EXPORTS = Exports(
             "field_volume": "benchmark.fields.volume",
             "data_consistent": "benchmark.fields.fitting.consistency",
             "corrections_memory": "benchmark.fields.fitting.consistency",
-            "data_consistent_mean": "benchmark.fields.fitting.consistency",
             "data_consistent_finer": "benchmark.fields.fitting.consistency",
             "guided_fit": "benchmark.fields.fitting.guided",
         },

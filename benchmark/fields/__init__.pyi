@@ -53,7 +53,6 @@ from benchmark.fields.volume import voxel_positions as voxel_positions
 from benchmark.fields.volume import field_volume as field_volume
 from benchmark.fields.fitting.consistency import data_consistent as data_consistent
 from benchmark.fields.fitting.consistency import corrections_memory as corrections_memory
-from benchmark.fields.fitting.consistency import data_consistent_mean as data_consistent_mean
 from benchmark.fields.fitting.consistency import data_consistent_finer as data_consistent_finer
 from benchmark.fields.fitting.guided import guided_fit as guided_fit
 
@@ -86,7 +85,6 @@ __all__ = [
     "corrections_memory",
     "data_consistent",
     "data_consistent_finer",
-    "data_consistent_mean",
     "field_volume",
     "grown",
     "guided_fit",

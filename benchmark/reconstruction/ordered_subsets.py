@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from benchmark.storage import mapped
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 KEPT = 1 << 30  # [bytes] of column sums, one volume per subset, without a memory limit; more are computed again each time
+
+_Place = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # for measurements, row sums and column sums of a subset that keeps them
 
 
 class OrderedSubsets:
@@ -40,9 +42,13 @@ class OrderedSubsets:
         projector = SlabProjector.of(scan.geometry, thickness or scan.geometry.volume_shape[0], engine, str(device))
         sums = 4 * math.prod(scan.geometry.volume_shape) * count
         keep = thickness is None and (memory_bytes is not None or sums <= KEPT) and sums <= _left_on(device)
-        # One block for all column sums: kept one by one between temporary volumes, they would leave holes of several times their size.
-        kept = torch.empty((count if keep else 0, *scan.geometry.volume_shape), dtype=torch.float32, device=device)
-        places = kept.unbind() if keep else [None] * count
+        # One block each: kept one by one between temporary volumes, they would leave holes of several times their size.
+        parts = [len(order[first::count]) for first in range(count)]
+        places: Sequence[_Place | None] = [None] * count
+        if keep:
+            blocks = [torch.empty(scan.geometry.projection_shape, dtype=torch.float32, device=device).split(parts) for _ in range(2)]
+            columns = torch.empty((count, *scan.geometry.volume_shape), dtype=torch.float32, device=device).unbind()
+            places = list(zip(*blocks, columns, strict=True))
         self._subsets = [_Subset(projector, order[first::count], scan.projections, place, device) for first, place in enumerate(places)]
 
     def __len__(self) -> int:
@@ -74,16 +80,17 @@ class _Subset:
         projector: SlabProjector,
         indices: np.ndarray,
         projections: np.ndarray,
-        kept: torch.Tensor | None,
+        place: _Place | None,
         device: torch.device | str,
     ) -> None:
         self.projector, self._device = projector.subset(indices), device
         self._projections, self._indices = projections, indices
         self._most = max(float(sums.max()) for _, sums in self._column_sums())
         self._kept: tuple[torch.Tensor, torch.Tensor, list[tuple[slice, torch.Tensor]]] | None = None
-        if kept is not None:
-            columns = [(planes, kept[planes].copy_(inverse)) for planes, inverse in self._columns()]
-            self._kept = self._measured(), self._rows(), columns
+        if place is not None:
+            measured, rows, sums = place
+            columns = [(planes, sums[planes].copy_(inverse)) for planes, inverse in self._columns()]
+            self._kept = measured.copy_(self._measured()), rows.copy_(self._rows()), columns
 
     def correct(self, volume: torch.Tensor, relaxation: float, nonnegative: bool) -> torch.Tensor:
         measured, rows, columns = self._kept or (self._measured(), self._rows(), self._columns())

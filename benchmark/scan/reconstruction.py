@@ -32,7 +32,8 @@ class Reconstruction:
     arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
-FINE = "fine"  # of the arrays: the volume on a finer grid of the same box
+FINE = "fine"
+"""Name of the array of a Reconstruction that holds its volume on a finer grid of the same box."""
 
 
 def averaged(fine: np.ndarray, factor: int) -> np.ndarray:

@@ -51,12 +51,6 @@ def data_consistent_finer(sampled: Callable[[ConeBeamGeometry], torch.Tensor], s
     return data_consistent(sampled(fine.geometry), fine, corrections, TOGETHER, TOGETHER_RELAXATION, room)
 
 
-def data_consistent_mean(sampled: Callable[[ConeBeamGeometry], torch.Tensor], scan: Scan, corrections: int, finer: int) -> torch.Tensor:
-    """Return the means of `data_consistent_finer` over the scan's voxels [z, y, x]."""
-    volume = data_consistent_finer(sampled, scan, corrections, finer)
-    return torch.nn.functional.avg_pool3d(volume[None, None], finer)[0, 0]
-
-
 def corrections_memory(scan: Scan, corrections: int, finer: int = 1, *, together: bool = False) -> float:
     """Return about the bytes that `data_consistent` takes, or, with `together`, `data_consistent_finer`, for so many corrections.
 
