@@ -22,7 +22,7 @@ LINE_INTERVAL = 5.0  # [s] between progress lines
 
 
 def prepare_frames(
-    config: Annotated[Path, typer.Argument(help="A JSON or YAML file with the keys of Pose Splatter's configs.")],
+    config: Annotated[Path, typer.Argument(help="A JSON or YAML file with Pose Splatter's keys (docs/data/photographs.md).")],
 ) -> int:
     import numpy as np
 
