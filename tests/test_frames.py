@@ -336,7 +336,7 @@ def test_held_out_cameras_have_no_part_in_the_pose(half: Path, takes: Path) -> N
     assert case.heldout_views == (2,) and poses is not None and poses.cameras == (0, 1, 3)
     np.testing.assert_allclose(case.facts["pose"]["centre"], poses.centres[3])
     offer = MultiviewParams(path=str(folder), views="all").offer()
-    assert offer.heldout == (2,) and offer.total == 4 and offer.frames() == count_frames(folder) == FRAMES
+    assert offer.heldout == (2,) and offer.total == 4 and offer.frames is not None and offer.frames() == count_frames(folder) == FRAMES
 
 
 def test_poses_of_other_cameras_are_refused(half: Path) -> None:
