@@ -185,11 +185,11 @@ def smoothed(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def crop_indices(volume: np.ndarray) -> np.ndarray:
-    """Return the first and last + 1 index [axis, 2] of voxels above 0, widened on both sides to a multiple of BLOCK."""
+    """Return the first and last + 1 index [axis, 2] of voxels above 0 and their neighbours, widened to a multiple of BLOCK."""
     found = []
     for axis, size in enumerate(volume.shape):
         filled = np.flatnonzero(volume.any(tuple(other for other in range(3) if other != axis)))
-        first, last = int(filled[0]), int(filled[-1]) + 1
+        first, last = max(0, int(filled[0]) - 1), min(size, int(filled[-1]) + 2)
         length = min(size, -(-(last - first) // BLOCK) * BLOCK)
         first = min(max(0, first - (length - (last - first)) // 2), size - length)
         found.append((first, first + length))
