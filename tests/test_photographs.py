@@ -17,15 +17,13 @@ from balls import scanner
 from pinholes import looking
 from tiny import Watcher
 
-from benchmark.api import Case, InputError, MissingDependency, Run, Scan
+from benchmark.api import Cameras, Case, Frame, InputError, MissingDependency, Pose, Run, Scan, about_z, read_cameras
 from benchmark.audit.reevaluate import reevaluate
 from benchmark.datasets.multiview import MultiviewParams
 from benchmark.datasets.multiview.body import Capsule, Ellipsoid, parts
-from benchmark.datasets.multiview.cameras import Cameras, about_z, read_cameras, write_cameras
 from benchmark.datasets.multiview.case import load
 from benchmark.datasets.multiview.caster import cast
-from benchmark.datasets.multiview.frames import Frame, drawn_frame, ring
-from benchmark.datasets.multiview.pose import estimate
+from benchmark.datasets.multiview.frames import drawn_frame, ring
 from benchmark.execution.options import Options
 from benchmark.fields import Splats, splat
 from benchmark.methods.carve import CarveParams
@@ -36,6 +34,7 @@ from benchmark.methods.carve.reconstruct import found, reconstruct
 from benchmark.methods.carve.training import Training
 from benchmark.metrics import photographs
 from benchmark.metrics.silhouette import iou, l1
+from benchmark.photographs.cameras import write_cameras
 from benchmark.plan.plan import Flags, make_plan
 from benchmark.plugins.registry import registry
 from benchmark.projection.rendering import rendered
@@ -98,7 +97,7 @@ def test_the_body_moves_and_keeps_its_parts() -> None:
 @pytest.mark.parametrize("frame", [0, 7])
 def test_the_pose_is_where_the_body_is(frame: int) -> None:
     seen = drawn_frame(MultiviewParams(**SMALL, frame=frame))
-    pose = estimate(seen.cameras, seen.masks)
+    pose = Pose.estimate(seen.cameras, seen.masks)
     trunk = parts(frame)[0]
     assert isinstance(trunk, Ellipsoid)
     assert np.linalg.norm(np.array(pose.centre) - trunk.centre) < 20
@@ -111,8 +110,8 @@ def test_moving_the_world_changes_the_pose_and_not_the_case() -> None:
     shift, turn = np.array([300.0, -200.0, 50.0]), about_z(0.7)
     rotation = seen.cameras.rotation @ turn.T
     moved = Cameras(rotation, seen.cameras.translation - rotation @ shift, seen.cameras.intrinsics)
-    poses = [estimate(cameras, seen.masks) for cameras in (seen.cameras, moved)]
-    found = [cameras.in_frame(np.array(pose.centre), pose.yaw) for cameras, pose in zip((seen.cameras, moved), poses, strict=True)]
+    poses = [Pose.estimate(cameras, seen.masks) for cameras in (seen.cameras, moved)]
+    found = [cameras.in_frame(np.array(pose.centre), pose.turn) for cameras, pose in zip((seen.cameras, moved), poses, strict=True)]
     assert abs(np.angle(np.exp(1j * (poses[1].yaw - poses[0].yaw - 0.7)))) < 0.05
     np.testing.assert_allclose(found[0].positions, found[1].positions, atol=30)  # of 570 mm; the hull's grid is turned
     np.testing.assert_allclose(poses[1].centre, turn @ poses[0].centre + shift, atol=4)

@@ -55,6 +55,12 @@ def run(
     validate_every: Annotated[
         str | None, typer.Option(help="Score the fit and the held-out views along each run, every so many steps or seconds: 100, 30s.")
     ] = None,
+    keep_every: Annotated[
+        str | None, typer.Option(help="Keep a numbered checkpoint and a picture of each run every so many steps, in its folder kept/.")
+    ] = None,
+    keep_views: Annotated[
+        str | None, typer.Option(help="Pictures of --keep-every: xy,xz,yz (projections beside the truth's) or training views: 0,5.")
+    ] = None,
     columns: Columns = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
     rerun: Annotated[
@@ -95,6 +101,8 @@ def run(
         scheduler=scheduler,
         checkpoint_every=checkpoint_every,
         validate_every=validate_every,
+        keep_every=keep_every,
+        keep_views=keep_views,
         tensorboard=tensorboard,
         in_process=in_process,
         show_output=show_output,

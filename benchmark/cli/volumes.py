@@ -16,9 +16,9 @@ Water = Annotated[float, typer.Option(min=1e-9, help="Attenuation of water for -
 
 def export(
     run: Annotated[str, typer.Argument(help="A run folder (results/<name>/runs/<run id>), or a run id with --results.")],
-    format: Annotated[str, typer.Option(help="nifti, dicom, nrrd, mha, tiff or npy; ply: a run's Gaussians.")] = "nifti",
+    format: Annotated[str, typer.Option(help="nifti, dicom, nrrd, mha, tiff, npy, ome-zarr, precomputed; ply: Gaussians.")] = "nifti",
     results: Annotated[Path | None, typer.Option(help="Results folder of a run id.")] = None,
-    output: Annotated[Path | None, typer.Option(help="File (dicom: folder) to write (default: here, named after the run).")] = None,
+    output: Annotated[Path | None, typer.Option(help="File or folder to write (default: here, named after the run).")] = None,
     hu: Annotated[bool, typer.Option("--hu", help="Values in Hounsfield units instead of 1/mm.")] = False,
     water: Water = MU_WATER,
     truth: Annotated[bool, typer.Option("--truth", help="The truth of the run's case instead of its reconstruction.")] = False,

@@ -16,13 +16,28 @@ class Params(BaseModel):
     """Base class of every parameter model (pydantic): values are frozen, unknown keys are errors.
 
     Give each field a type, a default, bounds and a description with its unit; plans and `--set` are checked against them.
+    `later` names parameters that came after results were stored, with the values under which nothing has changed: these are left out of
+    dumps, so run ids stay.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    later: ClassVar[Mapping[str, Any]] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unchanged = {key for key, value in self.later.items() if getattr(self, key) == value}
+        return {key: value for key, value in handler(self).items() if key not in unchanged}
+
 
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
 """Type of a parameter that weighs total variation: a pure number 0 .. 1000 (see TvProblem), or 'auto' to choose it from the scan alone."""
+
+
+Fine = Annotated[
+    bool, Field(description="reconstruct on voxels of half the size and average: better with many views, in 8 times the time and memory")
+]
+"""Type of the parameter `fine`: whether to reconstruct on voxels of half the size (see on_finer_grid)."""
 
 
 Heldout = Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], ...]
@@ -74,10 +89,7 @@ class DatasetParams(Params):
     """Parameters that every dataset understands. Subclass it, add keys, and change defaults where the dataset needs others.
 
     `views: all` and `size: native` become numbers when the parameters are made: those of `offer()`, or the defaults if it is None.
-    `later` names parameters that came after results were stored, with their defaults: these are left out of dumps, so run ids stay.
     """
-
-    later: ClassVar[Mapping[str, Any]] = {}
 
     size: int = Field(64, ge=4, le=4096, description="voxels along the longest edge of the reconstruction grid; or native: the data's own")
     views: int | tuple[int, ...] = Field(
@@ -97,10 +109,6 @@ class DatasetParams(Params):
     def _in_numbers(cls, values: Any) -> Any:
         named = isinstance(values, dict) and (values.get("views") == "all" or values.get("size") == "native")
         return in_numbers(cls, values) if named else values
-
-    @model_serializer(mode="wrap")
-    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if not (key in self.later and value == self.later[key])}
 
 
 def offer_of(model: type[DatasetParams], values: Mapping[str, Any]) -> Offer | None:
@@ -156,9 +164,13 @@ class MethodSpec:
     - `deterministic` declares that the seed changes nothing: the method runs once, whatever the number of seeds.
     - `pieces` declares that the method stays within `run.memory_bytes`. Other methods are skipped where `--memory` is less than the
       scan and the volume need.
+    - `memory(scan, params) -> float` estimates the bytes that a run takes at its peak on a CPU, beside those of an idle process. A run
+      that would take more than `--memory`, or than is free, is skipped and says so.
     - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`), judged by `run.validation` if that is given; it goes
       on from `run.weights` (`--load`). A run whose parameter `weights` names the resulting file finds its content in `run.weights` and
       counts as pretrained.
+    - `continues` declares that the state in a run's checkpoint may be the `weights` of another run, which then starts from it: the frames
+      of a time series, by the command `series`.
     - `field(state, params, geometry)` turns a checkpoint's state into a function from positions [M, 3] (x y z [mm]) to attenuation
       [M] [1/mm], for the commands `render` and `volume`.
     - `gaussians(state, params, geometry) -> dict` turns it into Gaussians, named as in Reconstruction.arrays, for `render` in colour.
@@ -177,6 +189,8 @@ class MethodSpec:
     field: Target | None = None
     gaussians: Target | None = None
     fit: Target | None = None
+    memory: Target | None = None
+    continues: bool = False
     pieces: bool = False
     tags: tuple[str, ...] = ()
     deterministic: bool = False

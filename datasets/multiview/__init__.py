@@ -25,12 +25,12 @@ class MultiviewParams(DatasetParams):
     def offer(self) -> Offer:
         if self.path is None:
             return Offer(name=f"walker-{self.frame}", total=self.cameras, frames=lambda: FRAMES)
-        from .cameras import read_cameras
-        from .frame_file import count_frames
+        from benchmark.api import count_frames, read_cameras
 
         folder = Path(self.path)
-        total = len(read_cameras(folder / "cameras.json"))
-        return Offer(name=f"{folder.resolve().name}-{self.frame}", total=total, frames=lambda: count_frames(folder))
+        cameras = read_cameras(folder / "cameras.json")
+        name = f"{folder.resolve().name}-{self.frame}"
+        return Offer(name=name, total=len(cameras), heldout=cameras.heldout, frames=lambda: count_frames(folder))
 
     @model_validator(mode="after")
     def _possible(self) -> MultiviewParams:
