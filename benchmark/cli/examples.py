@@ -14,6 +14,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "fit": (
         "fit carve --scans phantom thorax --views 50 --size 32 --set carve.seen=10 --output weights.pt",
         "fit carve --scans my_scans --output weights.pt",
+        "fit carve --scans multiview --frames all --split thirds --validate-every 100 --views 8 --size 32 --output walkers.pt",
     ),
     "series": (
         "series --datasets mip --volume beating.tif --methods gaussians --views 20 --then gaussians.steps=150 --output results/beating",
@@ -32,7 +33,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "poses": ("poses takes/mouse", "poses takes/mouse --up hulls --smooth 15", "poses mouse_6.json"),
     "validate": ("validate my_scan", "validate walnut_sample", "validate chest --set chest.size=32 --set chest.views=20"),
     "export": ("export results/first/runs/RUN --format dicom --hu", "export results/first/runs/RUN --format nrrd --output volume.nrrd"),
-    "features": ("features results/first --output features.npy", "features results/walker --shells 6 --degree 4"),
+    "features": ("features results/first --output features.npy", "features results/walker --parts shape,colour --embed 2"),
     "export-scan": ("export-scan chest --views 50 --format naf --output chest_naf", "export-scan my_scan --format r2 --output my_r2"),
     "import-volume": ("import-volume theirs.nii.gz --results results/first --case chest --name theirs",),
     "evaluate": (
@@ -42,6 +43,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "render": (
         "render results/first/runs/RUN/checkpoint.pt --views 24",
         "render checkpoint.pt --angles 0,45,90 --output views.npy",
+        "render checkpoint.pt --view 0 --turn 30 --background white --output view.png",
+        "render checkpoint.pt --views 60 --scale 4 --output turntable.mp4",
     ),
     "volume": ("volume results/first/runs/RUN/checkpoint.pt --size 256",),
     "check": ("check fdk", "check naf --set naf.steps=50 --only views,budget", "check my_method --json"),

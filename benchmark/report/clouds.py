@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from benchmark.report.viewers import Shown
 
 MOST = 3000  # Gaussians of a run
+NEAR = 0.98  # of them within the radius that the view shows at first
 MOST_RUNS = 24  # with a cloud, in a page: about 200 kB of text each
 
 
 @dataclasses.dataclass(frozen=True)
 class Cloud:
-    """float32 [K, 13] as base64: mean x y z about the middle, covariance xx xy xz yy yz zz (both in units of `radius`), red, green, blue,
-    opacity."""
+    """float32 [K, 13] as base64: mean x y z about their median, covariance xx xy xz yy yz zz (in units of `radius`, which holds most), red,
+    green, blue, opacity."""
 
     count: int
     left_out: int
@@ -36,8 +37,8 @@ class Cloud:
         spread = covariance(arrays)
         heaviest = np.argsort(-opacities * np.sqrt(np.trace(spread, axis1=1, axis2=2)), kind="stable")[:MOST]
         means = arrays["means"].astype(np.float64)[heaviest]
-        means -= (means.min(0) + means.max(0)) / 2
-        radius = max(float(np.linalg.norm(means, axis=1).max()), 1e-12)
+        means -= np.median(means, axis=0)
+        radius = max(float(np.quantile(np.linalg.norm(means, axis=1), NEAR)), 1e-12)
         upper = spread[heaviest][:, (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)] / radius**2
         table = np.concatenate([means / radius, upper, colours[heaviest], opacities[heaviest, None]], 1).astype("<f4")
         return cls(len(table), len(opacities) - len(table), radius, base64.b64encode(table.tobytes()).decode())

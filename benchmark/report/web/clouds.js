@@ -113,7 +113,7 @@
       const bytes = Uint8Array.from(atob(document.getElementById(`cloud-${item.cloud}`).textContent), (letter) => letter.charCodeAt(0));
       this.table = new Float32Array(bytes.buffer);
       const left = item.left ? `, the heaviest of ${item.count + item.left}` : "";
-      this.said.textContent = `${item.count} Gaussians${left}, ${(2 * item.radius).toPrecision(3)} mm across. Drag or arrow keys turn, the wheel zooms, a double click resets.`;
+      this.said.textContent = `${item.count} Gaussians${left}, nearly all within ${item.radius.toPrecision(3)} mm. Drag or arrow keys turn, the wheel zooms, a double click resets.`;
       this.canvas.setAttribute("aria-label", `Gaussians of ${item.label}`);
       this.draw();
     }
@@ -127,10 +127,10 @@
       order.forEach((k, place) => sorted.set(table.subarray(k * NUMBERS, (k + 1) * NUMBERS), place * NUMBERS));
       gl.bufferData(gl.ARRAY_BUFFER, sorted, gl.DYNAMIC_DRAW);
       gl.viewport(0, 0, canvas.width, canvas.height);
-      gl.clearColor(0.1, 0.11, 0.13, 1);
+      gl.clearColor(0.22, 0.23, 0.25, 1);
       gl.clear(gl.COLOR_BUFFER_BIT);
       gl.uniformMatrix3fv(this.places.turn, false, [0, 1, 2].flatMap((column) => rows.map((row) => row[column])));
-      gl.uniform2f(this.places.zoom, (0.92 * this.zoom * canvas.height) / canvas.width, 0.92 * this.zoom);
+      gl.uniform2f(this.places.zoom, (0.8 * this.zoom * canvas.height) / canvas.width, 0.8 * this.zoom);
       gl.uniform1f(this.places.size, this.size);
       gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, count);
       this.element.dataset.ready = "true";
