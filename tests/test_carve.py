@@ -115,7 +115,7 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
     head: Any = carver.head[-1]
 
     def loss() -> torch.Tensor:
-        return example.loss(carver, 1.0, torch.Generator().manual_seed(0))[0]
+        return example.loss(carver, 1.0, torch.Generator().manual_seed(0), 6)[0]
 
     loss().backward()
     direction = torch.linspace(-1, 1, head.bias.numel())

@@ -28,6 +28,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "doctor": ("doctor", "doctor --json"),
     "speed": ("speed", "speed --json", "speed --device cuda --write docs/performance.md"),
     "new-scan": ("new-scan my_scan",),
+    "prepare-frames": ("prepare-frames mouse_6.json",),
+    "poses": ("poses takes/mouse", "poses takes/mouse --up hulls --smooth 15", "poses mouse_6.json"),
     "validate": ("validate my_scan", "validate walnut_sample", "validate chest --set chest.size=32 --set chest.views=20"),
     "export": ("export results/first/runs/RUN --format dicom --hu", "export results/first/runs/RUN --format nrrd --output volume.nrrd"),
     "features": ("features results/first --output features.npy", "features results/walker --shells 6 --degree 4"),

@@ -36,6 +36,7 @@ def run(
     volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
     views: Annotated[list[str] | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
     size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Frames of a sequence, each a case: all, 0:48, 0:48:2 or 0,5,9.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
     seeds: Annotated[list[str] | None, typer.Option(help="Seeds, comma-separated.")] = None,
     photons: Annotated[
@@ -85,6 +86,7 @@ def run(
         volume=volume,
         views=_listed(views),
         size=_listed(size),
+        frames=frames,
         config=config,
         seeds=_listed(seeds),
         photons=_listed(photons),

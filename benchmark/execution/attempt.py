@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmark.conformance.imports import home_of
 from benchmark.errors import InputError, MissingDependency
+from benchmark.execution.eligibility import least_memory
 from benchmark.execution.job import CheckpointPlan, Job, MethodCall, read_scan
 from benchmark.execution.libraries import gpu_peak_memory_mb, library_facts, set_up_libraries
 from benchmark.execution.options import OnEvent
@@ -24,9 +25,11 @@ from benchmark.execution.tracker import OFFERED_EVENT, PICTURE_EVENT, Tracker
 from benchmark.machine import counters, stacks
 from benchmark.machine.clock import peak_memory_mb
 from benchmark.machine.device import resolve_device
+from benchmark.machine.memory import GIB, amount, free_memory
 from benchmark.plugins.specs import resolve
 from benchmark.runtime.checkpoint import Checkpoint, Checkpoints
 from benchmark.runtime.context import Interrupted, Run
+from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.reconstruction import ARRAYS, Reconstruction
 from benchmark.scan.scan import Scan
 from benchmark.storage import mapped
@@ -76,6 +79,7 @@ class _Attempt:
         if self.job.process.separate:
             _end_politely(run)
             self.tracker.on_event({"event": BEGAN_EVENT})
+        self.tracker.on_event({"event": "note", "text": start_line(scan.geometry, params, self.device)})
         reconstruction = _timed(function, scan, params, run)
         self.peak_memory_mb = peak_memory_mb()
         _store(self.folder, reconstruction)
@@ -120,6 +124,18 @@ class _Attempt:
         known |= {"losses": self.tracker.thinned_losses(), "snapshots": self.tracker.snapshots}
         known |= {"validated": self.tracker.validated, "gpu_peak_memory_mb": gpu_peak_memory_mb(self.run.device)}
         return known | {"facts": library_facts(self.run.device)}
+
+
+def start_line(geometry: ConeBeamGeometry, params: Any, device: str) -> str:
+    """Return free and needed memory, and whether products are in half precision (AMP), as far as the parameters tell."""
+    free, needed = free_memory(device) * GIB, least_memory(geometry)
+    text = f"{device}: {amount(free)} of memory free, at least {amount(needed)} needed" + ("" if needed < free else ": too little")
+    precision = getattr(params, "precision", None)
+    if getattr(params, "engine", None) == "tinycudann":
+        return f"{text}; half precision by tiny-cuda-nn"
+    if precision is None:
+        return text
+    return f"{text}; AMP off (float32)" if precision == "float32" else f"{text}; AMP on ({precision})"
 
 
 def _checkpoints(plan: CheckpointPlan | None) -> Checkpoints | None:

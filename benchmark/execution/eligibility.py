@@ -13,6 +13,7 @@ from benchmark.plugins.specs import MethodSpec
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.runtime.weights import Weights
 from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import MEASURED
 from benchmark.storage import mapped
 
@@ -47,11 +48,15 @@ def _memory_shortage(method: MethodSpec, case: Case, memory_bytes: int | None) -
     """Return the reason why a method that takes a scan whole exceeds this many bytes; '' if it may fit."""
     if memory_bytes is None or method.pieces:
         return ""
-    geometry = case.scan.geometry
-    least = BASE_MEMORY + 4 * (2 * math.prod(geometry.projection_shape) + 2 * math.prod(geometry.volume_shape))
+    least = least_memory(case.scan.geometry)
     if least <= memory_bytes:
         return ""
     return f"takes scan and volume whole: at least {amount(least)} of memory, more than --memory {amount(memory_bytes)}"
+
+
+def least_memory(geometry: ConeBeamGeometry) -> int:
+    """Return the bytes that any method takes which holds scan and volume whole, each twice."""
+    return BASE_MEMORY + 4 * (2 * math.prod(geometry.projection_shape) + 2 * math.prod(geometry.volume_shape))
 
 
 def _pretrained(record: RunRecord, case: Case) -> RunRecord:

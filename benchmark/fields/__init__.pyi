@@ -1,4 +1,4 @@
-# Written by docs/api.py (make docs) from the table in fields.py.
+# Written by docs/stubs.py (make docs) from the table of benchmark.fields.
 # ruff: noqa
 
 # Encodings and networks
@@ -27,11 +27,15 @@ from benchmark.fields.splatter import splat as splat
 # Training
 from benchmark.fields.fitting.training_params import FieldParams as FieldParams
 from benchmark.fields.fitting.training_params import skip_reason as skip_reason
+from benchmark.fields.fitting.training_params import Growth as Growth
+from benchmark.fields.fitting.training_params import grown as grown
 from benchmark.fields.fitting.measurements import Measurements as Measurements
 from benchmark.fields.fitting.ray_loss import RayLoss as RayLoss
 from benchmark.fields.fitting.ray_loss import rendering as rendering
+from benchmark.fields.fitting.ray_batch import Halving as Halving
 from benchmark.fields.fitting.ray_batch import RayBatch as RayBatch
 from benchmark.fields.fitting.residuals import Weighting as Weighting
+from benchmark.fields.fitting.residuals import Misfit as Misfit
 from benchmark.fields.fitting.residuals import ramp_filtered as ramp_filtered
 from benchmark.fields.fitting.residuals import ssim as ssim
 from benchmark.fields.fitting.variation import Variation as Variation
@@ -48,6 +52,7 @@ from benchmark.fields.volume import voxel_positions as voxel_positions
 from benchmark.fields.volume import field_volume as field_volume
 from benchmark.fields.fitting.consistency import data_consistent as data_consistent
 from benchmark.fields.fitting.consistency import data_consistent_mean as data_consistent_mean
+from benchmark.fields.fitting.consistency import data_consistent_finer as data_consistent_finer
 from benchmark.fields.fitting.guided import guided_fit as guided_fit
 
 from benchmark.plugins.exports import Exports
@@ -57,10 +62,13 @@ __all__ = [
     "Attenuation",
     "CUTOFF",
     "FieldParams",
+    "Growth",
+    "Halving",
     "HashGrid",
     "LossScale",
     "MLP",
     "Measurements",
+    "Misfit",
     "Mixture",
     "MixtureMaxima",
     "MixtureProjector",
@@ -74,8 +82,10 @@ __all__ = [
     "Variation",
     "Weighting",
     "data_consistent",
+    "data_consistent_finer",
     "data_consistent_mean",
     "field_volume",
+    "grown",
     "guided_fit",
     "mixture_line_integrals",
     "mixture_values",

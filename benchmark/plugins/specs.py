@@ -34,6 +34,12 @@ TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV
 """Type of a parameter that weighs total variation: a pure number 0 .. 1000 (see TvProblem), or 'auto' to choose it from the scan alone."""
 
 
+Fine = Annotated[
+    bool, Field(description="reconstruct on voxels of half the size and average: better with many views, in 8 times the time and memory")
+]
+"""Type of the parameter `fine`: whether to reconstruct on voxels of half the size (see on_finer_grid)."""
+
+
 Heldout = Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], ...]
 """Type of the parameter `heldout`: a number of held-out views, or their indices."""
 
@@ -47,8 +53,8 @@ class Offer:
     - `simulated`: any number of views can be made; `all` is then the dataset's default.
     - `training`: indices of the views that training subsets are taken from; None = all that are not in `heldout`.
     - `heldout`: views that the owner holds out; None = they are drawn from the others.
+    - `frames() -> int` counts the frames of a sequence, which the parameter `frame` picks one of; None = there is no sequence.
     - `native() -> dict` returns the parameters that `size: native` stands for; None = the dataset's default size.
-    - `frames`: number of frames of a time series of which the parameter `frame` names one; None = there is no series.
     - `outline(params) -> str` describes the case of these parameters in one line, as `Case.outline`; None = only loading it tells.
     """
 
@@ -57,8 +63,8 @@ class Offer:
     simulated: bool = False
     training: tuple[int, ...] | None = None
     heldout: tuple[int, ...] | None = None
+    frames: Callable[[], int] | None = None
     native: Callable[[], Mapping[str, Any]] | None = None
-    frames: int | None = None
     outline: Callable[[Any], str] | None = None
 
     def pool(self, heldout: Heldout | None = None) -> tuple[int, ...]:
@@ -158,12 +164,16 @@ class MethodSpec:
     - `deterministic` declares that the seed changes nothing: the method runs once, whatever the number of seeds.
     - `pieces` declares that the method stays within `run.memory_bytes`. Other methods are skipped where `--memory` is less than the
       scan and the volume need.
-    - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`). A run whose parameter `weights` names the resulting
-      file finds its content in `run.weights` and counts as pretrained.
+    - `memory(scan, params) -> float` estimates the bytes that a run takes at its peak on a CPU, beside those of an idle process. A run
+      that would take more than `--memory`, or than is free, is skipped and says so.
+    - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`), judged by `run.validation` if that is given; it goes
+      on from `run.weights` (`--load`). A run whose parameter `weights` names the resulting file finds its content in `run.weights` and
+      counts as pretrained.
     - `continues` declares that the state in a run's checkpoint may be the `weights` of another run, which then starts from it: the frames
       of a time series, by the command `series`.
     - `field(state, params, geometry)` turns a checkpoint's state into a function from positions [M, 3] (x y z [mm]) to attenuation
       [M] [1/mm], for the commands `render` and `volume`.
+    - `gaussians(state, params, geometry) -> dict` turns it into Gaussians, named as in Reconstruction.arrays, for `render` in colour.
     - `revision` must be raised whenever results change: it is part of each run's identity.
     """
 
@@ -177,8 +187,10 @@ class MethodSpec:
     skip: Target | None = None
     composites: tuple[Composite, ...] = ("sum",)
     field: Target | None = None
+    gaussians: Target | None = None
     fit: Target | None = None
     continues: bool = False
+    memory: Target | None = None
     pieces: bool = False
     tags: tuple[str, ...] = ()
     deterministic: bool = False

@@ -16,7 +16,7 @@ from benchmark.scan.scan import Scan
 from benchmark.storage import mapped
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-KEPT = 4 << 30  # [bytes] of column sums, one volume per subset, without a memory limit
+KEPT = 1 << 30  # [bytes] of column sums, one volume per subset, without a memory limit; more are computed again each time
 
 
 class OrderedSubsets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from benchmark.machine.clock import Clock
 from benchmark.records.budget import Budget, Used
 from benchmark.runtime.checkpoint import Checkpoint, Checkpoints, Stateful
 from benchmark.runtime.interval import Interval
+from benchmark.runtime.validation import Validation
+from benchmark.scan.reconstruction import averaged
 
 
 class Interrupted(Exception):
@@ -29,6 +32,7 @@ class Run:
     - `memory_bytes`: most memory that the process may take; None = no limit.
     - `scratch`: folder for temporary files, removed after the run; None = the system's own.
     - `weights`: result of an earlier fit to other scans (see MethodSpec.fit); None = none.
+    - `validation`: in a fit, the scans that it is judged by (see Validation); None = none.
 
     In a test, `Run()` is enough.
     """
@@ -53,8 +57,9 @@ class Run:
         checkpoints: Checkpoints | None = None,
         history: Stateful | None = None,
         weights: dict[str, Any] | None = None,
+        validation: Validation | None = None,
     ) -> None:
-        self.weights = weights
+        self.weights, self.validation = weights, validation
         self.seed, self.device, self.threads = seed, device, threads
         self.budget, self.views = budget or Budget(), views  # views: of the scan; so many make one projection
         self.memory_bytes, self.scratch = memory_bytes, scratch
@@ -74,6 +79,7 @@ class Run:
         self._stateful = 0  # loops with a state that have begun
         self._history = history  # the harness's own record of the run; goes into the checkpoints
         self._interrupted = False
+        self._averaged = 1  # voxels along each edge of offered volumes that make one of the scan's
 
     def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
         """Yield 0 .. count - 1, but end early when the budget is spent. Every iterative method loops over it.
@@ -193,6 +199,8 @@ class Run:
             return
         with self.clock.paused(), counters.paused():
             values = np.asarray(volume(), dtype=np.float32)
+            if self._averaged > 1:
+                values = averaged(values, self._averaged)
             if kept is not None:
                 kept(self.step, self.clock.seconds, values)
                 self._next_snapshot = progress + 1 / self._snapshots
@@ -202,6 +210,15 @@ class Run:
             if pictured is not None:
                 pictured(done, self.clock.seconds, values)
                 self._pictured = done
+
+    @contextlib.contextmanager
+    def averaging(self, factor: int) -> Iterator[None]:
+        """Average factor^3 voxels of the volumes that `snapshot` is offered inside the `with` block: their grid is so much finer."""
+        before, self._averaged = self._averaged, self._averaged * factor
+        try:
+            yield
+        finally:
+            self._averaged = before
 
     def _with_this_step(self) -> Used:
         """Return the resources used, including the step under way."""

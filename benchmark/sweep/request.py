@@ -34,6 +34,7 @@ class Request:
     volume: str | None = None
     views: str | None = None
     size: str | None = None
+    frames: str | None = None
     config: str | Mapping[str, Any] | None = None  # a mapping is the content of a plan
     seeds: str | None = None
     photons: str | None = None
@@ -65,6 +66,7 @@ class Request:
             datasets=datasets,
             views=self.views,
             size=self.size,
+            frames=self.frames,
             seeds=self.seeds,
             photons=self.photons,
             budget=self.budget,

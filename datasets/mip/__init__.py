@@ -54,10 +54,9 @@ class MipParams(DatasetParams):
 
         if self.path is None:
             return Offer(name=f"neuron-{self.neuron}", total=720, simulated=True)
-        name, frames = case_name(Path(self.path)), None
-        if self.frame is not None:
-            name, frames = f"{name}-{self.frame}", open_frames(Path(self.path), self.key).shape[0]
-        return Offer(name=name, total=720, simulated=True, native=native, frames=frames)
+        path = Path(self.path)
+        name = case_name(path) if self.frame is None else f"{case_name(path)}-{self.frame}"
+        return Offer(name=name, total=720, simulated=True, native=native, frames=lambda: open_frames(path, self.key).shape[0])
 
     @model_validator(mode="after")
     def _possible(self) -> MipParams:

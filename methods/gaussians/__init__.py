@@ -73,13 +73,23 @@ class GaussiansParams(Params):
         description="SART corrections (five views each) at the end, on a grid twice as fine; 0 = as fitted; none = 80, fewer in noise",
     )
 
+    fine: bool = Field(
+        False, description="keep the volume on the grid of these corrections, and render held-out views from it: no time, 8 times the disk"
+    )
     weights: str | None = Field(
         None,
         description="file that `fit` or `series` wrote: the Gaussians start as these are (those of the frame before), whatever start, "
         "gaussians and init_... say",
     )
 
-    later: ClassVar[Mapping[str, Any]] = {"init_scale": None, "init_amplitude": None, "weights": None, "depth": 0.3, "depth_points": 256}
+    later: ClassVar[Mapping[str, Any]] = {
+        "init_scale": None,
+        "init_amplitude": None,
+        "fine": False,
+        "weights": None,
+        "depth": 0.3,
+        "depth_points": 256,
+    }
 
     @model_validator(mode="before")
     @classmethod

@@ -8,8 +8,8 @@ from typing import Any, SupportsFloat
 
 import torch
 
-from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan, maximum_positions, scan_noise, to_device
-from benchmark.fields import Measurements, Mixture, data_consistent_mean, ramp_filtered, ssim, total_variation
+from benchmark.api import FINE, ConeBeamGeometry, InputError, Reconstruction, Run, Scan, maximum_positions, scan_noise, to_device
+from benchmark.fields import Measurements, Mixture, data_consistent_finer, ramp_filtered, ssim, total_variation
 
 from . import GaussiansParams
 from .density import Population
@@ -156,8 +156,13 @@ def train(training: Training, run: Run) -> None:
 
 
 def fit(scans: Sequence[Scan], params: GaussiansParams, run: Run) -> dict[str, Any]:
-    """Fit a mixture to the scans in turn, each from where the one before it ended, such as the frames of a time series."""
-    state: dict[str, Any] | None = None
+    """Fit a mixture to the scans in turn, each from where the one before it ended, such as the frames of a time series.
+
+    Raise InputError for a validation: nothing is shared by the scans that others could judge.
+    """
+    if run.validation is not None:
+        raise InputError("--validate-every", expected="a method whose weights are of use to other scans", found="gaussians")
+    state = run.weights
     for scan in scans:
         training = Training(scan, params, run.seed, run.device, state)
         train(training, run)
@@ -174,5 +179,7 @@ def reconstruct(scan: Scan, params: GaussiansParams, run: Run) -> Reconstruction
     refine = usual_refine(scan) if params.refine is None else params.refine
     info = {"gaussians": count, "parameters": 11 * count, "start": training.start, "tv": training.objective.tv, "refine": refine}
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in training.population.mixture._asdict().items()}
-    volume = data_consistent_mean(training.volume, scan, refine, FINER)
+    fine = data_consistent_finer(training.volume, scan, refine, FINER)
+    arrays |= {FINE: fine.cpu().numpy()} if params.fine else {}
+    volume = torch.nn.functional.avg_pool3d(fine[None, None], FINER)[0, 0]
     return Reconstruction(volume=volume.cpu().numpy(), info=info, arrays=arrays)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from benchmark.api import ConeBeamGeometry
 from benchmark.fields import MLP, Attenuation, Support
@@ -38,7 +40,11 @@ class TensorialField(nn.Module):
 
     def volume(self, support: Support) -> torch.Tensor:
         """Return [z, y, x] over the whole box at the support's resolution, 0 outside the support."""
-        return support.fill(self._density(self.generator.at_voxels(support)))
+        parts = self.generator.at_voxels(support)
+        if len(parts) == 1:
+            return support.fill(self._density(parts[0]()))
+        again = functools.partial(checkpoint, use_reentrant=False, preserve_rng_state=False)  # features take 50 times a volume's memory
+        return support.fill(torch.cat([again(lambda part: self._density(part()), part) for part in parts]))
 
     def at_points(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return a function from positions [M, 3] (x y z [mm]) to attenuation [M]; the tensors are generated once."""

@@ -1,7 +1,7 @@
 """TensorialGenerator (Shi et al. 2024, section 3.2): tensors from frozen noise through convolutional decoders, and their features.
 
-Each generator has `at_voxels(support)`, which returns features [voxels of the support, groups * features], and `encoder()`, which returns
-the features as a function of points [M, 3] (x, y, z in the unit cube).
+Each generator has `at_voxels(support)`, which returns functions, each of which gives the features [voxels, groups * features] of the next
+voxels of the support, and `encoder()`, which returns the features as a function of points [M, 3] (x, y, z in the unit cube).
 """
 
 from __future__ import annotations
@@ -148,11 +148,15 @@ class PlanesAndLines(nn.Module):
     def forward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         return _decoded(self.planes, self.params), _decoded(self.lines, self.params)
 
-    def at_voxels(self, support: Support) -> torch.Tensor:
+    def at_voxels(self, support: Support) -> list[Callable[[], torch.Tensor]]:
         planes, lines = self()
-        planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(support.shape), strict=True)]
-        lines = [resampled(line, target) for line, target in zip(lines, line_shapes(support.shape), strict=True)]
-        return vm_grid(planes, lines, support)
+        yx, zy, zx = (resampled(plane, target) for plane, target in zip(planes, plane_shapes(support.shape), strict=True))
+        along_z, *others = (resampled(line, target) for line, target in zip(lines, line_shapes(support.shape), strict=True))
+
+        def features(part: slice, inside: Support) -> torch.Tensor:
+            return vm_grid([yx, zy[:, part], zx[:, part]], [along_z[:, part], *others], inside)
+
+        return [functools.partial(features, *slab) for slab in support.slabs()]
 
     def encoder(self) -> Encoder:
         planes, lines = self()
@@ -173,8 +177,9 @@ class TiledVolumes(nn.Module):
         """Turn the tensors, in their present state, into parameters."""
         self.volumes = _release(self.volumes, self.params)
 
-    def at_voxels(self, support: Support) -> torch.Tensor:
-        return self.encoder()(support.points())
+    def at_voxels(self, support: Support) -> list[Callable[[], torch.Tensor]]:
+        features = self.encoder()
+        return [lambda: features(support.points())]
 
     def encoder(self) -> Encoder:
         volumes = _decoded(self.volumes, self.params)

@@ -39,8 +39,8 @@ def data_consistent(
     return refined
 
 
-def data_consistent_mean(sampled: Callable[[ConeBeamGeometry], torch.Tensor], scan: Scan, corrections: int, finer: int) -> torch.Tensor:
-    """Return a field's mean over each voxel [z, y, x], corrected by the data on a grid `finer` times as fine.
+def data_consistent_finer(sampled: Callable[[ConeBeamGeometry], torch.Tensor], scan: Scan, corrections: int, finer: int) -> torch.Tensor:
+    """Return a field on a grid `finer` times as fine as the scan's [z, y, x], corrected by the data there.
 
     `sampled(geometry)` samples the field [z, y, x] on that geometry's grid. Detail that the scan shows and the field lacks is often finer
     than the voxels; corrected on the voxels, the volume would be bent to fit it. Corrections use five views each, for speed.
@@ -48,5 +48,10 @@ def data_consistent_mean(sampled: Callable[[ConeBeamGeometry], torch.Tensor], sc
     z, y, x = scan.geometry.volume_shape
     fine = dataclasses.replace(scan, geometry=scan.geometry.with_volume((finer * z, finer * y, finer * x)))
     room = max(ROOM, 4 * 4 * math.prod(fine.geometry.volume_shape)) + int(memory_mb() * 2**20)
-    volume = data_consistent(sampled(fine.geometry), fine, corrections, TOGETHER, TOGETHER_RELAXATION, room)
+    return data_consistent(sampled(fine.geometry), fine, corrections, TOGETHER, TOGETHER_RELAXATION, room)
+
+
+def data_consistent_mean(sampled: Callable[[ConeBeamGeometry], torch.Tensor], scan: Scan, corrections: int, finer: int) -> torch.Tensor:
+    """Return the means of `data_consistent_finer` over the scan's voxels [z, y, x]."""
+    volume = data_consistent_finer(sampled, scan, corrections, finer)
     return torch.nn.functional.avg_pool3d(volume[None, None], finer)[0, 0]
