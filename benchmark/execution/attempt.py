@@ -25,11 +25,10 @@ from benchmark.execution.tracker import OFFERED_EVENT, PICTURE_EVENT, Tracker
 from benchmark.machine import counters, stacks
 from benchmark.machine.clock import peak_memory_mb
 from benchmark.machine.device import resolve_device
-from benchmark.machine.memory import GIB, amount, free_memory
+from benchmark.machine.memory import BASE_MEMORY, GIB, amount, free_memory
 from benchmark.plugins.specs import resolve
 from benchmark.runtime.checkpoint import Checkpoint, Checkpoints
 from benchmark.runtime.context import Interrupted, Run
-from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.reconstruction import ARRAYS, Reconstruction
 from benchmark.scan.scan import Scan
 from benchmark.storage import mapped
@@ -79,7 +78,7 @@ class _Attempt:
         if self.job.process.separate:
             _end_politely(run)
             self.tracker.on_event({"event": BEGAN_EVENT})
-        self.tracker.on_event({"event": "note", "text": start_line(scan.geometry, params, self.device)})
+        self.tracker.on_event({"event": "note", "text": start_line(scan, params, self.device, self.job.method.memory)})
         reconstruction = _timed(function, scan, params, run)
         self.peak_memory_mb = peak_memory_mb()
         _store(self.folder, reconstruction)
@@ -126,10 +125,15 @@ class _Attempt:
         return known | {"facts": library_facts(self.run.device)}
 
 
-def start_line(geometry: ConeBeamGeometry, params: Any, device: str) -> str:
-    """Return free and needed memory, and whether products are in half precision (AMP), as far as the parameters tell."""
-    free, needed = free_memory(device) * GIB, least_memory(geometry)
-    text = f"{device}: {amount(free)} of memory free, at least {amount(needed)} needed" + ("" if needed < free else ": too little")
+def start_line(scan: Scan, params: Any, device: str, estimate: str | None) -> str:
+    """Return free and needed memory, and whether products are in half precision (AMP), as far as the parameters tell.
+
+    `estimate` is MethodSpec.memory as 'module:name'; without one, and on a GPU, the least that scan and volume take.
+    """
+    free, needed, how = free_memory(device) * GIB, float(least_memory(scan.geometry)), "at least"
+    if estimate is not None and device == "cpu":
+        needed, how = BASE_MEMORY + float(resolve(estimate)(scan, params)), "about"
+    text = f"{device}: {amount(free)} of memory free, {how} {amount(needed)} needed" + ("" if needed < free else ": too little")
     precision = getattr(params, "precision", None)
     if getattr(params, "engine", None) == "tinycudann":
         return f"{text}; half precision by tiny-cuda-nn"

@@ -46,6 +46,7 @@ class MethodCall(_Part):
     function: str | None  # 'module:name' of MethodSpec.target
     params_class: str | None  # 'module:name' of MethodSpec.params
     params: dict[str, Any]  # resolved
+    memory: str | None = None  # 'module:name' of MethodSpec.memory
 
 
 class ScanFacts(_Part):
@@ -195,7 +196,11 @@ def _path_of(given: Any) -> str | None:
 
 def _method_call(method: MethodSpec, spec: RunSpec) -> MethodCall:
     return MethodCall(
-        name=spec.method, function=_path_of(method.target), params_class=import_path(method.params), params=plain(spec.method_params)
+        name=spec.method,
+        function=_path_of(method.target),
+        params_class=import_path(method.params),
+        params=plain(spec.method_params),
+        memory=_path_of(method.memory),
     )
 
 

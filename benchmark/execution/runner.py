@@ -53,7 +53,7 @@ def perform(
     method = registry.method(spec.method)
     plugin = identity(method)
     blank = blank_record(spec, method, case, options).model_copy(update={"plugin": plugin})
-    record = screened(blank, method, case, options.memory_bytes)
+    record = screened(blank, method, case, options.memory_bytes, options.device)
     if record.reason:
         return record, None
     try:

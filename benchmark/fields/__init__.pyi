@@ -5,6 +5,7 @@
 from benchmark.fields.hash_grid import HashGrid as HashGrid
 from benchmark.fields.vector_matrix import vm_encode as vm_encode
 from benchmark.fields.vector_matrix import vm_grid as vm_grid
+from benchmark.fields.vector_matrix import vm_network as vm_network
 from benchmark.fields.mlp import MLP as MLP
 from benchmark.fields.attenuation import Attenuation as Attenuation
 from benchmark.fields.tiny_cuda import TinyCudaField as TinyCudaField
@@ -51,6 +52,7 @@ from benchmark.fields.support import Support as Support
 from benchmark.fields.volume import voxel_positions as voxel_positions
 from benchmark.fields.volume import field_volume as field_volume
 from benchmark.fields.fitting.consistency import data_consistent as data_consistent
+from benchmark.fields.fitting.consistency import corrections_memory as corrections_memory
 from benchmark.fields.fitting.consistency import data_consistent_mean as data_consistent_mean
 from benchmark.fields.fitting.consistency import data_consistent_finer as data_consistent_finer
 from benchmark.fields.fitting.guided import guided_fit as guided_fit
@@ -81,6 +83,7 @@ __all__ = [
     "TinyCudaField",
     "Variation",
     "Weighting",
+    "corrections_memory",
     "data_consistent",
     "data_consistent_finer",
     "data_consistent_mean",
@@ -102,6 +105,7 @@ __all__ = [
     "variation_weight",
     "vm_encode",
     "vm_grid",
+    "vm_network",
     "voxel_positions",
     "voxelise",
     "voxelise_maxima",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import bisect
 import functools
-import itertools
 
 import torch
 
@@ -12,7 +10,6 @@ from benchmark.projection.projector import Projector
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Scan
 
-AT_ONCE = 3 << 19  # voxels whose features are held at once, as far as planes allow: 300 MB of 48 float32 each
 THRESHOLD = 2e-3  # of the largest line integral; a pixel below it is empty
 
 
@@ -61,20 +58,6 @@ class Support:
             seen = one.adjoint(torch.ones(one.geometry.projection_shape, dtype=torch.float32, device=device)) > 0
             mask &= ~(seen & (one.adjoint(matter[view : view + 1]) == 0))
         return cls(mask)
-
-    def slabs(self) -> list[tuple[slice, Support]]:
-        """Return parts of consecutive planes, each a z slice and its own support, of about 1.6 million voxels at most."""
-        return self._slabs
-
-    @functools.cached_property
-    def _slabs(self) -> list[tuple[slice, Support]]:
-        if self.count <= AT_ONCE:
-            return [(slice(None), self)]
-        ends = self.mask.sum((1, 2)).cumsum(0).tolist()
-        count = -(-self.count // AT_ONCE)
-        cuts = [bisect.bisect_left(ends, self.count * part / count) for part in range(1, count)]
-        edges = list(dict.fromkeys([0, *cuts, self.shape[0]]))
-        return [(slice(low, high), Support(self.mask[low:high])) for low, high in itertools.pairwise(edges)]
 
     def points(self) -> torch.Tensor:
         """Return the centres of the support's voxels, in order: [count, 3] (x y z in the unit cube)."""

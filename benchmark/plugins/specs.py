@@ -189,8 +189,8 @@ class MethodSpec:
     field: Target | None = None
     gaussians: Target | None = None
     fit: Target | None = None
-    continues: bool = False
     memory: Target | None = None
+    continues: bool = False
     pieces: bool = False
     tags: tuple[str, ...] = ()
     deterministic: bool = False

@@ -36,6 +36,7 @@ def register_methods() -> list[MethodSpec]:
         MethodSpec(
             name="fista_tv",
             target="benchmark.methods.fista_tv.reconstruct:reconstruct",
+            memory="benchmark.methods.fista_tv.memory:needed",
             params=FistaTvParams,
             summary="non-negative least squares with isotropic 3-D total variation, its weight chosen from the scan alone",
             revision=3,

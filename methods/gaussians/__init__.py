@@ -85,10 +85,10 @@ class GaussiansParams(Params):
     later: ClassVar[Mapping[str, Any]] = {
         "init_scale": None,
         "init_amplitude": None,
-        "fine": False,
         "weights": None,
         "depth": 0.3,
         "depth_points": 256,
+        "fine": False,
     }
 
     @model_validator(mode="before")
@@ -130,6 +130,7 @@ SPEC = MethodSpec(
     name="gaussians",
     revision=4,
     target="benchmark.methods.gaussians.reconstruct:reconstruct",
+    memory="benchmark.methods.gaussians.memory:needed",
     field="benchmark.methods.gaussians.reconstruct:restored_field",
     fit="benchmark.methods.gaussians.reconstruct:fit",
     continues=True,

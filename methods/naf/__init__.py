@@ -61,6 +61,7 @@ SPEC = MethodSpec(
     name="naf",
     revision=3,
     target="benchmark.methods.naf.reconstruct:reconstruct",
+    memory="benchmark.methods.naf.memory:needed",
     field="benchmark.methods.naf.reconstruct:restored_field",
     composites=("sum", "max"),
     skip="benchmark.fields:skip_reason",

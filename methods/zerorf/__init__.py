@@ -118,6 +118,7 @@ SPEC = MethodSpec(
     name="zerorf",
     revision=5,
     target="benchmark.methods.zerorf.reconstruct:reconstruct",
+    memory="benchmark.methods.zerorf.memory:needed",
     field="benchmark.methods.zerorf.reconstruct:restored_field",
     composites=("sum", "max"),
     skip="benchmark.fields:skip_reason",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 from benchmark.machine.clock import memory_mb
-from benchmark.reconstruction.ordered_subsets import OrderedSubsets
+from benchmark.reconstruction.ordered_subsets import KEPT, OrderedSubsets
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import Scan
 
@@ -55,3 +55,15 @@ def data_consistent_mean(sampled: Callable[[ConeBeamGeometry], torch.Tensor], sc
     """Return the means of `data_consistent_finer` over the scan's voxels [z, y, x]."""
     volume = data_consistent_finer(sampled, scan, corrections, finer)
     return torch.nn.functional.avg_pool3d(volume[None, None], finer)[0, 0]
+
+
+def corrections_memory(scan: Scan, corrections: int, finer: int = 1, *, together: bool = False) -> float:
+    """Return about the bytes that `data_consistent` takes, or, with `together`, `data_consistent_finer`, for so many corrections.
+
+    Column sums are kept as far as there is room; beside them lie the volumes before, during and after a correction.
+    """
+    volume, pixels = 4 * finer**3 * math.prod(scan.geometry.volume_shape), 4 * math.prod(scan.geometry.projection_shape)
+    views = scan.geometry.views
+    sums = volume * (-(-views // min(views, TOGETHER)) if together else views) if corrections and scan.composite == "sum" else 0
+    room = max(ROOM, 4 * volume) if together else KEPT
+    return 6 * volume + 3 * pixels + (sums if sums + 6 * volume * together <= room else 0)
