@@ -75,7 +75,7 @@ def test_a_method_without_volumes_has_no_pictures_and_it_is_said(tmp_path: Path)
     options = Options(device="cpu", in_process=True, checkpoints=tmp_path / "runs", keep=Keep(4))
     (record,) = sweep(tmp_path, "noisy", options=options, watcher=watcher).records
     notes = [event["text"] for event in watcher.named("progress") if event["event"] == "note"]
-    assert record.status == "ok" and notes == ["no pictures along the run: it offered no volume at the steps of --keep-every"]
+    assert record.status == "ok" and "no pictures along the run: it offered no volume at the steps of --keep-every" in notes
 
 
 def test_a_view_that_no_case_has_ends_the_sweep_before_it_begins(tmp_path: Path) -> None:
