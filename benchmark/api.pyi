@@ -36,7 +36,6 @@ from benchmark.scan.geometry import parallel_distances as parallel_distances
 from benchmark.scan.viewpoints import camera_geometry as camera_geometry
 from benchmark.scan.viewpoints import orbit_directions as orbit_directions
 from benchmark.scan.viewpoints import AXES as AXES
-from benchmark.scan.depths import central_rays as central_rays
 from benchmark.scan.depths import maximum_positions as maximum_positions
 
 # Photographs
@@ -107,7 +106,6 @@ from benchmark.acquisition.measured import usual_bin as usual_bin
 # Reading files
 from benchmark.files.volume import read_volume_file as read_volume_file
 from benchmark.files.frames import open_frames as open_frames
-from benchmark.files.frames import Frames as Frames
 from benchmark.files.volume import read_placed_volume as read_placed_volume
 from benchmark.files.volume import PlacedVolume as PlacedVolume
 from benchmark.files.volume import volume_format as volume_format
@@ -165,7 +163,6 @@ __all__ = [
     "Field",
     "Fine",
     "Frame",
-    "Frames",
     "Heldout",
     "InputError",
     "Iterate",
@@ -212,7 +209,6 @@ __all__ = [
     "cached_arrays",
     "camera_geometry",
     "case_name",
-    "central_rays",
     "choose_tv_weight",
     "choose_views",
     "coarser",

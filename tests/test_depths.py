@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.api import AXES, InputError, Run, Scan, Voxels, camera_geometry, central_rays, maximum_positions, orbit_directions
+from benchmark.api import AXES, InputError, Run, Scan, Voxels, camera_geometry, maximum_positions, orbit_directions
 from benchmark.datasets.mip import MipParams
 from benchmark.datasets.mip.case import load as load_mip
 from benchmark.datasets.mip.neuron import SIDE, Tubes, neuron
@@ -20,6 +20,7 @@ from benchmark.methods.gaussians.field import MixtureField
 from benchmark.methods.gaussians.reconstruct import Training, reconstruct
 from benchmark.records.results import StoredCase
 from benchmark.records.store import Store
+from benchmark.scan.depths import central_rays
 from benchmark.storage import cache
 
 FEW: dict[str, Any] = {"size": 16, "views": 4, "heldout": 2}

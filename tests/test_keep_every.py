@@ -27,14 +27,14 @@ def test_a_numbered_checkpoint_and_the_picture_of_its_step_hold_the_same_state(t
     run = Run(on_picture=lambda step, seconds, volume: pictured.update({step: float(volume[0])}), keep_every=3, checkpoints=checkpoints)
     run.clock.start()
     walk = Walk()
-    for _ in run.steps(2):
+    for _ in run.steps(4):  # without a state to keep
         pass
     for _ in run.steps(8, walk):
         walk.taken += 1
         run.snapshot(lambda: np.array([walk.taken]))
     kept = {path.name: Checkpoint.read(path).state["taken"] for path in sorted((tmp_path / "kept").iterdir())}
-    assert kept == {"checkpoint-000003.pt": 1, "checkpoint-000006.pt": 4, "checkpoint-000009.pt": 7}
-    assert pictured == {3: 1, 6: 4, 9: 7}
+    assert kept == {"checkpoint-000006.pt": 2, "checkpoint-000009.pt": 5, "checkpoint-000012.pt": 8}
+    assert pictured == {6: 2, 9: 5, 12: 8}
     assert Checkpoint.read(checkpoints.path).state["taken"] == 8
 
 
@@ -75,7 +75,7 @@ def test_a_method_without_volumes_has_no_pictures_and_it_is_said(tmp_path: Path)
     options = Options(device="cpu", in_process=True, checkpoints=tmp_path / "runs", keep=Keep(4))
     (record,) = sweep(tmp_path, "noisy", options=options, watcher=watcher).records
     notes = [event["text"] for event in watcher.named("progress") if event["event"] == "note"]
-    assert record.status == "ok" and notes == ["no pictures along the run: it offered no volume at the steps of --keep-every"]
+    assert record.status == "ok" and "no pictures along the run: it offered no volume at the steps of --keep-every" in notes
 
 
 def test_a_view_that_no_case_has_ends_the_sweep_before_it_begins(tmp_path: Path) -> None:

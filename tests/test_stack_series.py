@@ -106,7 +106,7 @@ def test_frames_share_one_scale_and_have_names_of_their_own(tmp_path: Path) -> N
     middles = [case.truth.sum((0, 1)) @ np.arange(12) / case.truth.sum() for case in (first, last) if case.truth is not None]
     assert middles[1] - middles[0] == pytest.approx(2, abs=0.1)  # voxels along x
     offer = MipParams(**FEW, path=path, frame=1).offer()
-    assert (offer.name, offer.frames) == ("beating-1", 3)
+    assert offer.frames is not None and (offer.name, offer.frames()) == ("beating-1", 3)
 
 
 def test_a_frame_that_is_not_there(tmp_path: Path) -> None:
@@ -207,10 +207,10 @@ def test_weights_are_of_one_kind_of_views_and_the_cap_holds(swept: tuple[Series,
         ({"methods": "naf"}, "all", (), r"--methods: expected a method whose runs can start .*\(gaussians\), found 'naf'"),
         ({"methods": "gaussians,naf"}, "all", (), "--methods: expected one name, found 'gaussians,naf'"),
         ({"datasets": "ball", "volume": None}, "all", (), r"--datasets: expected a dataset with frames \(.*mip.*\), found 'ball'"),
-        ({}, "0-3", (), "--frames: expected all, or frames .*below 3, found '0-3'"),
-        ({}, "two", (), "--frames: expected all, or frames such as 0-9 or 0,5,10, found 'two'"),
+        ({}, "0:1,5:5", (), "--frames: expected from 1 to .* frames, found 0 in '5:5'"),
+        ({}, "two", (), "--frames: expected all, ranges such as 0:48 .*found 'two'"),
         ({}, "all", ("gaussians.stepps=3",), "Did you mean 'steps'"),
-        ({"views": "3,4"}, "all", (), "series: expected one run a frame.*found 2 runs"),
+        ({"views": "3,4"}, "all", (), "series: expected one run a frame.*found 6 runs of 3 frames"),
     ],
 )
 def test_a_series_that_is_none(changes: dict[str, Any], frames: str, then: tuple[str, ...], message: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def series(
     output: Annotated[str, typer.Option(help="Results folder.")],
     volume: Annotated[str | None, typer.Option(help="A file of stacks, TZYX.")] = None,
     scan: Annotated[str | None, typer.Option(help="A scan with frames of your own.")] = None,
-    frames: Annotated[str, typer.Option(help="all, or frames such as 0-9 or 0,5,10.")] = "all",
+    frames: Annotated[str, typer.Option(help="Frames: all, ranges such as 0:10 or 0:10:2, numbers; commas between.")] = "all",
     views: Annotated[str | None, typer.Option(help="Number of views, or all.")] = None,
     size: Annotated[str | None, typer.Option(help="Voxels along the longest edge, or native.")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="name.key=value, for all frames; repeatable.")] = None,

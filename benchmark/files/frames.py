@@ -29,7 +29,7 @@ class Frames:
 
 
 def open_frames(path: Path, key: str | None = None) -> Frames:
-    """Open a time series of stacks in a TIFF, .npy or .npz file (`key` names its array), [t, z, y, x].
+    """Open a time series of stacks in a TIFF, .npy or .npz file (`key` names its array): `shape` [t, z, y, x], `frame(t)` reads one.
 
     Axes of a TIFF that say what they are must be T, Z, Y, X, in any order of T and Z. Raise InputError for any other file.
     """

@@ -103,7 +103,7 @@ class Run:
                     raise  # unsaved: a resumed run must reach the same break
                 self.step = first + index + 1
                 if self._state is state:  # not the state of an enclosing loop
-                    if self._keep_every and self._checkpoints is not None and self.step % self._keep_every == 0:
+                    if state is not None and self._checkpoints and self._keep_every and self.step % self._keep_every == 0:
                         self._write(index + 1, self._checkpoints.numbered(self.step))
                     if self._interrupted or self.clock.seconds >= self._next_checkpoint:
                         self._save(index + 1)

@@ -26,7 +26,10 @@ def central_rays(geometry: ConeBeamGeometry, view: int) -> tuple[np.ndarray, np.
 
 
 def maximum_positions(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the scan's maxima lie, float32 [N, 3] (x y z [mm]), and their values, float32 [N], of all pixels with a known depth."""
+    """Return where the scan's maxima lie, float32 [N, 3] (x y z [mm]), and their values, float32 [N], of all pixels with a known depth.
+
+    A depth is the distance along the ray through the pixel's centre, away from the source, from the ray's point nearest to x = y = z = 0.
+    """
     positions, values = [np.empty((0, 3), np.float32)], [np.empty(0, np.float32)]
     for view, depths in enumerate(() if scan.depths is None else scan.depths):
         known = np.isfinite(depths)

@@ -28,8 +28,8 @@ class Scan:
     silhouettes (the covered share of each pixel, 0 .. 1) beside `colours` (red, green, blue over black, 0 .. 1). Only methods that
     declare a kind (`MethodSpec.composites`) receive scans of it. `masks` mark the pixels that show the object; None where unknown. `valid`
     marks the pixels that were measured: the others are repaired (dead and hot pixels), no score counts them, and methods may ignore
-    them; None where all were measured. `depths` say where along its ray a maximum lies (see `central_rays`), NaN where that is not known;
-    methods may use them. `noise` is set only if known better than from the pixels: call `scan_noise`.
+    them; None where all were measured. `depths` say where along its ray a maximum lies (see `maximum_positions`), NaN where that is not
+    known; methods may use them. `noise` is set only if known better than from the pixels: call `scan_noise`.
 
     Raise InputError, naming the field, for arrays that do not fit the geometry or are not finite, for empty masks, for views without a
     measured pixel, and for a detector that does not see the volume.

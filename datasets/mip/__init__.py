@@ -54,11 +54,9 @@ class MipParams(DatasetParams):
 
         if self.path is None:
             return Offer(name=f"neuron-{self.neuron}", total=720, simulated=True)
-        path, name = Path(self.path), case_name(Path(self.path))
-        if self.frame is None:
-            return Offer(name=name, total=720, simulated=True, native=native)
-        count = open_frames(path, self.key).shape[0]
-        return Offer(name=f"{name}-{self.frame}", total=720, simulated=True, native=native, frames=lambda: count)
+        path = Path(self.path)
+        name = case_name(path) if self.frame is None else f"{case_name(path)}-{self.frame}"
+        return Offer(name=name, total=720, simulated=True, native=native, frames=lambda: open_frames(path, self.key).shape[0])
 
     @model_validator(mode="after")
     def _possible(self) -> MipParams:

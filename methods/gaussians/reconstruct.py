@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat
 
 import torch
 
-from benchmark.api import FINE, ConeBeamGeometry, Reconstruction, Run, Scan, maximum_positions, scan_noise, to_device
+from benchmark.api import FINE, ConeBeamGeometry, InputError, Reconstruction, Run, Scan, maximum_positions, scan_noise, to_device
 from benchmark.fields import Measurements, Mixture, data_consistent_finer, ramp_filtered, ssim, total_variation
 
 from . import GaussiansParams
@@ -156,8 +156,13 @@ def train(training: Training, run: Run) -> None:
 
 
 def fit(scans: Sequence[Scan], params: GaussiansParams, run: Run) -> dict[str, Any]:
-    """Fit a mixture to the scans in turn, each from where the one before it ended, such as the frames of a time series."""
-    state: dict[str, Any] | None = None
+    """Fit a mixture to the scans in turn, each from where the one before it ended, such as the frames of a time series.
+
+    Raise InputError for a validation: nothing is shared by the scans that others could judge.
+    """
+    if run.validation is not None:
+        raise InputError("--validate-every", expected="a method whose weights are of use to other scans", found="gaussians")
+    state = run.weights
     for scan in scans:
         training = Training(scan, params, run.seed, run.device, state)
         train(training, run)

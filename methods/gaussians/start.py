@@ -23,7 +23,7 @@ FAINT = 0.05  # voxels below this fraction of the brightest ones (99.5 %) get no
 def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generator, device: str = "cpu") -> tuple[Mixture, str]:
     """Return the mixture before the first step, on `device`, and its source (see `start`)."""
     kind = start_kind(scan, params)
-    mixture = along_neuron(scan, params) if kind == "swc" else drawn(scan, start_volume(scan, kind, device).cpu(), params, generator)
+    mixture = along_neuron(scan, params) if kind == "swc" else drawn(scan, start_volume(scan, kind, device).cpu(), params, generator, kind)
     mixture = as_asked(Mixture(*(tensor.to(device) for tensor in mixture)), scan, params)
     return mixture if params.init_amplitude is not None else matched(mixture, scan, params), kind
 
@@ -53,9 +53,9 @@ def as_asked(mixture: Mixture, scan: Scan, params: GaussiansParams) -> Mixture:
     return mixture
 
 
-def drawn(scan: Scan, volume: torch.Tensor, params: GaussiansParams, generator: torch.Generator) -> Mixture:
+def drawn(scan: Scan, volume: torch.Tensor, params: GaussiansParams, generator: torch.Generator, kind: str) -> Mixture:
     """Return round Gaussians drawn by the density of a volume [z, y, x], as bright as the volume."""
-    count = params.gaussians or usual_count(scan, volume)
+    count = params.gaussians or usual_count(scan, volume, kind)
     count = min(count, params.cap or count)
     chosen, density = draw(volume, count, generator)
     values = volume.reshape(-1)[chosen]
@@ -77,10 +77,11 @@ def start_kind(scan: Scan, params: GaussiansParams) -> str:
     return kind
 
 
-def usual_count(scan: Scan, volume: torch.Tensor) -> int:
+def usual_count(scan: Scan, volume: torch.Tensor, kind: str) -> int:
     """Return the number of Gaussians that voxels and pixels can resolve; for maxima only voxels that may glow count."""
     if scan.composite == "max":
-        of_voxels = int((volume > FAINT * volume.max()).sum()) // GLOWING_VOXELS
+        glowing = int((volume > FAINT * volume.max()).sum())
+        of_voxels = glowing if kind == "depths" else glowing // GLOWING_VOXELS  # these are known to glow
     else:
         of_voxels = math.prod(scan.geometry.volume_shape) // VOXELS
     return max(1, min(of_voxels, math.prod(scan.geometry.projection_shape) // PIXELS))
