@@ -6,6 +6,7 @@ import fnmatch
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomllib
@@ -99,7 +100,12 @@ def test_its_versions_are_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [Requirement(line) for line in (*project["dependencies"], *sum(project["optional-dependencies"].values(), []))]
     version = PYTHONS[of("cpu", "FROM")[0]]
-    where = {**default_environment(), "python_version": version, "python_full_version": f"{version}.1", "sys_platform": "linux"}
+    where: dict[str, Any] = {
+        **default_environment(),
+        "python_version": version,
+        "python_full_version": f"{version}.1",
+        "sys_platform": "linux",
+    }
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
     pinned = {pin.name: pin.specifier for pin in map(Requirement, lines) if pin.marker is None or pin.marker.evaluate(where)}
     for package in asked:
