@@ -51,6 +51,7 @@ from benchmark.fields.support import Support as Support
 from benchmark.fields.volume import voxel_positions as voxel_positions
 from benchmark.fields.volume import field_volume as field_volume
 from benchmark.fields.fitting.consistency import data_consistent as data_consistent
+from benchmark.fields.fitting.consistency import corrections_memory as corrections_memory
 from benchmark.fields.fitting.consistency import data_consistent_mean as data_consistent_mean
 from benchmark.fields.fitting.consistency import data_consistent_finer as data_consistent_finer
 from benchmark.fields.fitting.guided import guided_fit as guided_fit
@@ -81,6 +82,7 @@ __all__ = [
     "TinyCudaField",
     "Variation",
     "Weighting",
+    "corrections_memory",
     "data_consistent",
     "data_consistent_finer",
     "data_consistent_mean",
