@@ -48,6 +48,8 @@ EXPORTS = Exports(
             "camera_geometry": "benchmark.scan.viewpoints",
             "orbit_directions": "benchmark.scan.viewpoints",
             "AXES": "benchmark.scan.viewpoints",
+            "central_rays": "benchmark.scan.depths",
+            "maximum_positions": "benchmark.scan.depths",
         },
         "Photographs": {
             "Cameras": "benchmark.photographs.cameras",
@@ -116,6 +118,8 @@ EXPORTS = Exports(
         },
         "Reading files": {
             "read_volume_file": "benchmark.files.volume",
+            "open_frames": "benchmark.files.frames",
+            "Frames": "benchmark.files.frames",
             "read_placed_volume": "benchmark.files.volume",
             "PlacedVolume": "benchmark.files.volume",
             "volume_format": "benchmark.files.volume",

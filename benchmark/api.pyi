@@ -36,6 +36,8 @@ from benchmark.scan.geometry import parallel_distances as parallel_distances
 from benchmark.scan.viewpoints import camera_geometry as camera_geometry
 from benchmark.scan.viewpoints import orbit_directions as orbit_directions
 from benchmark.scan.viewpoints import AXES as AXES
+from benchmark.scan.depths import central_rays as central_rays
+from benchmark.scan.depths import maximum_positions as maximum_positions
 
 # Photographs
 from benchmark.photographs.cameras import Cameras as Cameras
@@ -104,6 +106,8 @@ from benchmark.acquisition.measured import usual_bin as usual_bin
 
 # Reading files
 from benchmark.files.volume import read_volume_file as read_volume_file
+from benchmark.files.frames import open_frames as open_frames
+from benchmark.files.frames import Frames as Frames
 from benchmark.files.volume import read_placed_volume as read_placed_volume
 from benchmark.files.volume import PlacedVolume as PlacedVolume
 from benchmark.files.volume import volume_format as volume_format
@@ -161,6 +165,7 @@ __all__ = [
     "Field",
     "Fine",
     "Frame",
+    "Frames",
     "Heldout",
     "InputError",
     "Iterate",
@@ -207,6 +212,7 @@ __all__ = [
     "cached_arrays",
     "camera_geometry",
     "case_name",
+    "central_rays",
     "choose_tv_weight",
     "choose_views",
     "coarser",
@@ -223,12 +229,14 @@ __all__ = [
     "importance_integral",
     "line_integral",
     "march",
+    "maximum_positions",
     "measured_case",
     "noise_of_means",
     "not_circular",
     "numbered_images",
     "on_finer_grid",
     "one_line",
+    "open_frames",
     "open_scan_folder",
     "operators",
     "orbit_directions",

@@ -47,7 +47,7 @@ def test_a_sweep_keeps_pictures_beside_the_truth_and_scores_stay(tmp_path: Path)
     assert kept.run_id == plain.run_id and kept.volume_digest == plain.volume_digest and kept.counters == plain.counters
     folder = tmp_path / "a" / "runs" / kept.run_id / "kept"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "checkpoint-000004.pt", "checkpoint-000008.pt", "gt_projections", "step-000004.png", "step-000008.png",
+        "checkpoint-000004.pt", "checkpoint-000008.pt", "step-000004.png", "step-000008.png",
     ]  # fmt: skip
     case = tiny_plugin.load(tiny_plugin.TinyParams())
     assert case.truth is not None
@@ -57,8 +57,8 @@ def test_a_sweep_keeps_pictures_beside_the_truth_and_scores_stay(tmp_path: Path)
         ("xz", case.truth.sum(1) * y),
         ("view-2", case.scan.projections[2]),
     ):
-        np.testing.assert_allclose(tifffile.imread(folder / "gt_projections" / f"{name}.tif"), expected, rtol=1e-5)
-        with Image.open(folder / "gt_projections" / f"{name}.png") as picture:
+        np.testing.assert_allclose(tifffile.imread(folder.parent / "gt_projections" / f"{name}.tif"), expected, rtol=1e-5)
+        with Image.open(folder.parent / "gt_projections" / f"{name}.png") as picture:
             assert picture.size == expected.shape[::-1] and np.asarray(picture).max() == 255
     with Image.open(folder / "step-000008.png") as picture:
         assert np.asarray(picture.convert("L")).std() > 10

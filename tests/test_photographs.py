@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from balls import scanner
 from pinholes import looking
 from tiny import Watcher
 
@@ -27,8 +28,9 @@ from benchmark.execution.options import Options
 from benchmark.fields import Splats, splat
 from benchmark.methods.carve import CarveParams
 from benchmark.methods.carve.colour import Photographs, carve_colours, coloured, extinction, intersection_over_union
+from benchmark.methods.carve.hull import seen_first
 from benchmark.methods.carve.network import OUTPUTS, Carver
-from benchmark.methods.carve.reconstruct import reconstruct
+from benchmark.methods.carve.reconstruct import found, reconstruct
 from benchmark.methods.carve.training import Training
 from benchmark.metrics import photographs
 from benchmark.metrics.silhouette import iou, l1
@@ -331,11 +333,33 @@ def test_untrained_gaussians_have_the_photographs_colours(walker: Case) -> None:
     assert found.opacities.unique().tolist() == [0.5] and len(found.means) == int(carving.mask.sum()) > 50
 
 
+def test_cameras_see_first_what_no_voxel_hides() -> None:
+    """A plate of five voxels' thickness, seen from +x and from -x."""
+    mask = torch.zeros(9, 9, 9, dtype=torch.bool)
+    mask[:, :, 2:7] = True
+    geometry = scanner(views=2, arc=360.0, volume_shape=(9, 9, 9), volume_spacing=(4.0, 4.0, 4.0))
+    front, back = (seen[4, 4].tolist() for seen in seen_first(mask, geometry))
+    assert front == [False] * 5 + [True] * 2 + [False] * 2  # within a diagonal of the face
+    assert back == front[::-1]
+
+
+def test_hidden_cameras_colour_less(walker: Case) -> None:
+    """The back of a body seen by all cameras: with less weight of those behind it, colours are nearer to the photographs."""
+    errors = []
+    for occluded in (1.0, 0.1):
+        params = CarveParams(**{**TINY, "occluded": occluded, "networks": 0})
+        gaussians: Any = found(Carver(params, 3), carve_colours(walker.scan, params)).gaussians
+        shown = photographs.rendered({name: part.numpy() for name, part in gaussians._asdict().items()}, walker.scan)
+        inside = (shown.silhouettes > 0.5) & (walker.scan.projections > 0.5)
+        errors.append(np.abs(shown.colours - walker.scan.colours)[inside].mean())
+    assert errors[1] < 0.97 * errors[0]
+
+
 def test_training_reaches_every_part(walker: Case) -> None:
-    params = CarveParams(**TINY)
+    params = CarveParams(**{**TINY, "norm": "group", "bottleneck": 6})
     training = Training([Photographs(walker.scan, walker.scan, params)], params, 0)
     before = {name: tensor.clone() for name, tensor in training.carver.named_parameters()}
-    for _ in range(3):
+    for _ in range(4):
         training.step()
     assert [name for name, tensor in training.carver.named_parameters() if torch.equal(tensor, before[name])] == []
 
@@ -419,7 +443,7 @@ def test_held_out_cameras_are_scored(swept: Results, walker: Case) -> None:
     assert {f"{what}_{name}" for what in ("projection", "fit") for name in ("iou", "l1", "psnr", "ssim")} <= set(metrics)
     assert 0.2 < metrics["projection_iou"] < 1 and 5 < metrics["projection_psnr"] < 40 and "volume_psnr" not in metrics
     assert swept.case(swept.records[0]).load().digest == walker.digest  # as the dataset made it, colours included
-    assert set(photographs.PARTS) | {"hull"} == set(swept.arrays(swept.records[0]))
+    assert set(photographs.PARTS) | {"hull", "latent"} == set(swept.arrays(swept.records[0]))
 
 
 def test_scores_can_be_computed_again(swept: Results) -> None:

@@ -15,6 +15,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "fit carve --scans phantom thorax --views 50 --size 32 --set carve.seen=10 --output weights.pt",
         "fit carve --scans my_scans --output weights.pt",
     ),
+    "series": (
+        "series --datasets mip --volume beating.tif --methods gaussians --views 20 --then gaussians.steps=150 --output results/beating",
+    ),
     "list": ("list", "list --json"),
     "show": ("show zerorf", "show walnut --json"),
     "prepare": ("prepare chest walnut", "prepare chest --set chest.size=128"),

@@ -30,6 +30,7 @@ from benchmark.cli import (
     results,
     run,
     scans,
+    series,
     sharing,
     validate,
     volumes,
@@ -93,6 +94,7 @@ def _options(
 for group in (
     run,
     fitting,
+    series,
     catalogue,
     results,
     sharing,

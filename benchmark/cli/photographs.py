@@ -22,7 +22,7 @@ LINE_INTERVAL = 5.0  # [s] between progress lines
 
 
 def prepare_frames(
-    config: Annotated[Path, typer.Argument(help="A JSON or YAML file with the keys of Pose Splatter's configs (docs/photographs.md).")],
+    config: Annotated[Path, typer.Argument(help="A JSON or YAML file with Pose Splatter's keys (docs/data/photographs.md).")],
 ) -> int:
     import numpy as np
 
@@ -34,7 +34,7 @@ def prepare_frames(
     rate = "" if found.rate is None else f", {found.rate:g} a second"
     _say(console, f"{len(found.videos)} cameras, {len(found.indices)} of {found.videos[0].count} frames{rate}, {columns} x {rows} pixels")
     x, y, z = found.cameras.up
-    roll = "as given" if np.isnan(found.roll) else f"from the cameras, which are level within {found.roll:.2g} degrees"
+    roll = "as given" if np.isnan(found.roll) else f"from the cameras, which are level within {found.roll:.1f} degrees"
     _say(console, f"up: {x:.4f} {y:.4f} {z:.4f} of the world, {roll}")
     written = prepare(
         found,
@@ -72,9 +72,12 @@ def poses(
         cameras = dataclasses.replace(cameras, up=unit_vector("--up", _numbers(up)))
     used = tuple(index for index in range(len(cameras)) if index not in (cameras.heldout or ()))
 
+    rounds = iter(("hull", "box"))
+
     def masks() -> Iterator[np.ndarray]:
+        step = next(rounds)
         for index, mask in enumerate(frame_masks(folder, cameras, used)):
-            lines.say(console, f"frame {index}")
+            lines.say(console, f"{step} of frame {index}")
             yield mask
 
     found, volume = find_poses(cameras, used, masks, up_by_hulls=up == "hulls", window=smooth, grid_size=grid or 64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,8 +41,9 @@ def write_ome_zarr(folder: Path, image: VolumeImage, frames: np.ndarray | None =
             {"type": "translation", "translation": [0.0] * times + first},
         ]
         datasets.append({"path": str(level), "coordinateTransformations": steps})
-    axes = [{"name": "t", "type": "time"}] * times + [{"name": name, "type": "space", **unit} for name in "zyx"]
-    group.attrs["multiscales"] = [{"version": "0.4", "name": image.title, "axes": axes, "datasets": datasets, "type": "mean"}]
+    axes: list[Any] = [{"name": "t", "type": "time"}] * times + [{"name": name, "type": "space", **unit} for name in "zyx"]
+    scales: Any = {"version": "0.4", "name": image.title, "axes": axes, "datasets": datasets, "type": "mean"}
+    group.attrs["multiscales"] = [scales]
 
 
 def write_precomputed(folder: Path, image: VolumeImage) -> None:

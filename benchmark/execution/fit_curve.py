@@ -41,7 +41,9 @@ class FitCurve:
         self.points = state["points"]
 
     def write(self, weights: Path) -> list[Path]:
-        """Write <weights>-losses.csv and .png beside the weights; return both. Raise StorageError if writing fails."""
+        """Write <weights>-losses.csv and .png beside the weights (of a method that logs losses); return both. Raise StorageError."""
+        if not self.points:
+            return []
         name = f"{weights.stem}-losses"
         table = weights.with_name(f"{name}.csv")
         atomic.replace_text(table, csv_text(pd.DataFrame(self.points, columns=COLUMNS)))

@@ -125,7 +125,7 @@ def open_course(
         raise InputError("--validate-every", expected=expected, found="no --split" if every is not None else "none")
     if patience is not None and not judging:
         raise InputError("--patience", expected="with --validate-every", found="none")
-    if params[0]["weights"] is not None:
+    if params[0].get("weights") is not None:
         raise InputError(f"{spec.name}.weights", expected="none: a fit makes them", found=f"'{params[0]['weights']}'")
     lessons, judges = (tuple(Lesson(dataset, values, load_case(dataset, values)) for dataset, values in part) for part in (named, judging))
     for lesson in (*lessons, *judges):

@@ -1,6 +1,6 @@
 """Pictures along a run, by the harness: projections of the volumes that a method offers beside those of the truth, or measured ones.
 
-    <run folder>/kept/gt_projections/xy.png, xy.tif      what the pictures are compared with; .tif: float32, row 0 lowest
+    <run folder>/gt_projections/xy.png, xy.tif      what the pictures are compared with; .tif: float32, row 0 lowest
     <run folder>/kept/step-000100.png                    reference, reconstruction and error, one row a view
     <run folder>/kept/checkpoint-000100.pt               by the run's own process, after the same step
 
@@ -25,6 +25,7 @@ from benchmark.projection.rendering import rendered
 from benchmark.report.canvas import save, styled
 from benchmark.report.images import UNITS
 from benchmark.report.mosaics import Reference, Strip, mosaic
+from benchmark.runtime.checkpoint import REFERENCES
 from benchmark.scan.case import Case
 from benchmark.scan.scan import Composite
 from benchmark.storage import atomic
@@ -93,6 +94,7 @@ class Gallery:
         return _View(chosen, chosen, reference, down / across)
 
     def _draw(self, step: int, volume: np.ndarray) -> None:
+        self.kept.mkdir(exist_ok=True)
         if not self._drawn:
             self._write_references()
         shown = [self._projected(view, volume) for view in self.views]
@@ -126,8 +128,8 @@ class Gallery:
         import tifffile
         from PIL import Image
 
-        folder = self.kept / "gt_projections"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self.kept.with_name(REFERENCES)
+        folder.mkdir(exist_ok=True)
         for view in self.views:
             if view.reference is None:
                 continue

@@ -18,6 +18,7 @@ EXPORTS = Exports(
             "HashGrid": "benchmark.fields.hash_grid",
             "vm_encode": "benchmark.fields.vector_matrix",
             "vm_grid": "benchmark.fields.vector_matrix",
+            "vm_network": "benchmark.fields.vector_matrix",
             "MLP": "benchmark.fields.mlp",
             "Attenuation": "benchmark.fields.attenuation",
             "TinyCudaField": "benchmark.fields.tiny_cuda",

@@ -5,6 +5,7 @@
 from benchmark.fields.hash_grid import HashGrid as HashGrid
 from benchmark.fields.vector_matrix import vm_encode as vm_encode
 from benchmark.fields.vector_matrix import vm_grid as vm_grid
+from benchmark.fields.vector_matrix import vm_network as vm_network
 from benchmark.fields.mlp import MLP as MLP
 from benchmark.fields.attenuation import Attenuation as Attenuation
 from benchmark.fields.tiny_cuda import TinyCudaField as TinyCudaField
@@ -104,6 +105,7 @@ __all__ = [
     "variation_weight",
     "vm_encode",
     "vm_grid",
+    "vm_network",
     "voxel_positions",
     "voxelise",
     "voxelise_maxima",

@@ -81,7 +81,10 @@ class Footage:
 def open_footage(path: Path) -> Footage:
     """Open a video or a folder of images. Raise InputError for neither, and for a damaged file; MissingDependency without PyAV."""
     if path.is_dir():
-        files = series(str(path), [file for file in path.iterdir() if file.suffix.lower() in IMAGES and not file.name.startswith(".")])
+        images = [file for file in path.iterdir() if file.suffix.lower() in IMAGES and not file.name.startswith(".")]
+        if not images:
+            raise InputError(str(path), expected=f"a video, or a folder of images ({', '.join(IMAGES)})", found="a folder without any")
+        files = series(str(path), images)
         rows, columns = _image(files[0], False).shape[:2]
         return Footage(path, (rows, columns), None, tuple(files))
     if not path.is_file():

@@ -24,6 +24,7 @@ from benchmark.storage.writable import prove_folder
 
 SETTINGS = "preparation.json"  # in the folder of the pieces
 RATE_ALIKE = 0.01  # relative
+FILLED = 0.7  # of a silhouette's extent by the common hull: 0.9 and more where everything fits
 
 Progress = Callable[[int, int, int], None]  # camera, frames of it that are written, frames
 
@@ -230,5 +231,14 @@ def _check_cameras(preparation: Preparation) -> None:
     if masks.max() == 0:
         found, fix = "none in the first frame", "Check mask_video_fns, or lower mask_threshold."
         raise InputError("masks", expected=f"pixels of at least {preparation.config.mask_threshold}, the object", found=found, fix=fix)
-    if (masks.max((1, 2)) > 127).all():  # else the object is not yet in every picture
-        hull_about(preparation.cameras, masks / np.float32(255))
+    if not (masks.max((1, 2)) > 127).all():  # the object is not yet in every picture
+        return
+    pixels, _ = preparation.cameras.pixels(hull_about(preparation.cameras, masks / np.float32(255)))
+    for camera, mask in enumerate(masks > 127):
+        wide, high = (np.ptp(places) + 1 for places in np.nonzero(mask)[::-1])
+        filled = float((np.ptp(pixels[camera], axis=0) / (wide, high)).min())
+        if filled < FILLED:
+            note(
+                f"in the first frame the other cameras leave {filled:.0%} of the extent of camera {camera}'s silhouette: "
+                "are cameras, videos and masks in the same order?"
+            )

@@ -116,9 +116,9 @@ def find_poses(
     points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     total = np.zeros(len(points), np.int32)
     for frame, mask in enumerate(masks()):
+        posed = seen.in_frame(centres[frame], rotations[frame])
         for first in range(0, len(points) if found[frame] else 0, AT_ONCE):
-            block = points[first : first + AT_ONCE] @ rotations[frame].T + draft.centres[frame]
-            total[first : first + AT_ONCE] += inside(seen, mask, block)
+            total[first : first + AT_ONCE] += inside(posed, mask, points[first : first + AT_ONCE])
     volume = total.reshape((grid_size,) * 3)
     return dataclasses.replace(draft, volume_idx=crop_indices(volume)), volume
 

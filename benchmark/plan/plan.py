@@ -291,7 +291,7 @@ def _count(
 
 def weights_digest(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
     """Return the digest of the weights file in a method's parameters; '' for none."""
-    if spec.fit is None or params["weights"] is None:
+    if spec.fit is None or params.get("weights") is None:
         return ""
     try:
         weights = Weights.read(Path(params["weights"]))

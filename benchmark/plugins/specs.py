@@ -169,6 +169,8 @@ class MethodSpec:
     - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`), judged by `run.validation` if that is given; it goes
       on from `run.weights` (`--load`). A run whose parameter `weights` names the resulting file finds its content in `run.weights` and
       counts as pretrained.
+    - `continues` declares that the state in a run's checkpoint may be the `weights` of another run, which then starts from it: the frames
+      of a time series, by the command `series`.
     - `field(state, params, geometry)` turns a checkpoint's state into a function from positions [M, 3] (x y z [mm]) to attenuation
       [M] [1/mm], for the commands `render` and `volume`.
     - `gaussians(state, params, geometry) -> dict` turns it into Gaussians, named as in Reconstruction.arrays, for `render` in colour.
@@ -188,6 +190,7 @@ class MethodSpec:
     gaussians: Target | None = None
     fit: Target | None = None
     memory: Target | None = None
+    continues: bool = False
     pieces: bool = False
     tags: tuple[str, ...] = ()
     deterministic: bool = False

@@ -126,7 +126,7 @@ class Store:
         """Remove checkpoints, pictures and snapshots of a run, so that its next attempt begins at the beginning."""
         folder = self.folder / "runs" / run_id
         (folder / "checkpoint.pt").unlink(missing_ok=True)
-        for name in ("snapshots", "kept"):
+        for name in ("snapshots", "kept", "gt_projections"):
             shutil.rmtree(folder / name, ignore_errors=True)
 
     def write_table(self, records: list[RunRecord]) -> Path:

@@ -20,7 +20,7 @@ FORMAT = 3  # 3: with a digest at the end; 2: with counters and process time; fo
 READABLE = (1, 2, 3)
 SEAL = b"seed checkpoint "  # before the digest, the last bytes of the file
 DIGEST_BYTES = 32
-KEPT = "kept"  # folder in a run's own: numbered checkpoints, and pictures of the same steps
+KEPT, REFERENCES = "kept", "gt_projections"  # folders in a run's own: numbered checkpoints and pictures; what the pictures are beside
 ZIP = b"PK\x03\x04"  # format of torch.save; for older formats, torch before 2.6 runs code even with weights_only
 
 

@@ -15,10 +15,10 @@ from benchmark.api import Field, InputError, MethodSpec, Params, hookimpl, read_
 class GaussiansParams(Params):
     """Parameters of the Gaussian mixture. Lengths are in voxels (the mean edge), so that they suit any scan."""
 
-    start: Literal["fdk", "sart", "bound", "random", "swc"] | None = Field(
+    start: Literal["fdk", "sart", "bound", "depths", "random", "swc"] | None = Field(
         None,
-        description="Gaussians start where an FDK, a SART pass or (maxima) the least of the views sees something, anywhere, or along a "
-        "neuron; none = swc if there is one, else bound for maxima, else sart",
+        description="Gaussians start where an FDK, a SART pass or (maxima) the least of the views sees something, at the depths of the "
+        "maxima, anywhere, or along a neuron; none = swc if there is one, else for maxima depths if known, else bound; else sart",
     )
     swc: str | None = Field(None, description="an SWC file: the neuron (nodes and radii) that the Gaussians start along (start: swc)")
     swc_scale: float = Field(1.0, gt=0, description="the scan's unit of length in one of the file's (SWC: micrometres by custom)")
@@ -34,7 +34,7 @@ class GaussiansParams(Params):
         "integrals); none = the start's own, all times the factor that fits the views",
     )
     gaussians: int | None = Field(None, ge=1, description="Gaussians at the start; none = one for 20 voxels or 14 pixels")
-    cap: int | None = Field(None, ge=1, description="most Gaussians at any time; none = twice those at the start")
+    cap: int | None = Field(None, ge=1, description="most Gaussians at any time; none = twice those at the start, or those of the weights")
     steps: int = Field(600, ge=1, description="optimiser steps")
     views: int = Field(5, ge=1, description="random views a step")
     loss: Literal["l1", "l2"] = Field("l1", description="absolute or squared residual of the projections")
@@ -49,6 +49,10 @@ class GaussiansParams(Params):
         None, ge=0, description="weight of the total variation of the mixture on a random block of voxels; none = from the scan alone"
     )
     tv_block: int = Field(20, ge=2, description="edge of that block [voxels]")
+    depth: float = Field(
+        0.3, ge=0, description="weight of the maxima at their depths, where the scan has depths, relative to the residual's"
+    )
+    depth_points: int = Field(256, ge=1, description="random maxima a step that this weight is for")
     scale: float = Field(0.0, ge=0, description="weight of the mean standard deviation of the Gaussians [voxels]")
     means_rate: float = Field(0.25, ge=0, description="Adam's learning rate of the means [voxels]; for maxima 0.6 of each rate")
     scales_rate: float = Field(0.1, ge=0, description="Adam's learning rate of the log scales")
@@ -69,11 +73,23 @@ class GaussiansParams(Params):
         description="SART corrections (five views each) at the end, on a grid twice as fine; 0 = as fitted; none = 80, fewer in noise",
     )
 
-    later: ClassVar[Mapping[str, Any]] = {"init_scale": None, "init_amplitude": None, "fine": False}
-
     fine: bool = Field(
         False, description="keep the volume on the grid of these corrections, and render held-out views from it: no time, 8 times the disk"
     )
+    weights: str | None = Field(
+        None,
+        description="file that `fit` or `series` wrote: the Gaussians start as these are (those of the frame before), whatever start, "
+        "gaussians and init_... say",
+    )
+
+    later: ClassVar[Mapping[str, Any]] = {
+        "init_scale": None,
+        "init_amplitude": None,
+        "weights": None,
+        "depth": 0.3,
+        "depth_points": 256,
+        "fine": False,
+    }
 
     @model_validator(mode="before")
     @classmethod
@@ -116,6 +132,8 @@ SPEC = MethodSpec(
     target="benchmark.methods.gaussians.reconstruct:reconstruct",
     memory="benchmark.methods.gaussians.memory:needed",
     field="benchmark.methods.gaussians.reconstruct:restored_field",
+    fit="benchmark.methods.gaussians.reconstruct:fit",
+    continues=True,
     composites=("sum", "max"),
     params=GaussiansParams,
     presets={"fine": {"steps": 1500}},

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from benchmark.api import ConeBeamGeometry
-from benchmark.fields import MLP, Attenuation, Support
+from benchmark.fields import MLP, Attenuation, Support, vm_network
 
 from . import ZeroRFParams
-from .generator import Released, new_generator
+from .generator import PlanesAndLines, Released, new_generator
 
 
 class TensorialField(nn.Module):
@@ -40,22 +38,24 @@ class TensorialField(nn.Module):
 
     def volume(self, support: Support) -> torch.Tensor:
         """Return [z, y, x] over the whole box at the support's resolution, 0 outside the support."""
-        parts = self.generator.at_voxels(support)
-        if len(parts) == 1:
-            return support.fill(self._density(parts[0]()))
-        again = functools.partial(checkpoint, use_reentrant=False, preserve_rng_state=False)  # features take 50 times a volume's memory
-        return support.fill(torch.cat([again(lambda part: self._density(part()), part) for part in parts]))
+        if isinstance(self.generator, PlanesAndLines) and not self.summed:
+            outputs = vm_network(*self.generator.on_grid(support.shape), self.network, support)
+        else:
+            outputs = self._outputs(self.generator.at_voxels(support))
+        return support.fill(self._density(outputs))
 
     def at_points(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return a function from positions [M, 3] (x y z [mm]) to attenuation [M]; the tensors are generated once."""
         features = self.generator.encoder()
-        return lambda positions: self._density(features((positions - self.lower) / self.extent))
+        return lambda positions: self._density(self._outputs(features((positions - self.lower) / self.extent)))
 
-    def _density(self, features: torch.Tensor) -> torch.Tensor:
-        """Return attenuation [M] from features [M, groups * features]."""
-        if self.summed:
-            features = features.t().unflatten(0, (self.generator.groups, -1)).sum(0).t()
-        return self.attenuation(self.network(features)[:, 0] + self.bias)
+    def _outputs(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the network's outputs [M, 1] from features [M, groups * features]."""
+        return self.network(features.t().unflatten(0, (self.generator.groups, -1)).sum(0).t() if self.summed else features)
+
+    def _density(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return attenuation [M] from the network's outputs [M, 1]."""
+        return self.attenuation(outputs[:, 0] + self.bias)
 
 
 def is_released(saved: dict[str, Any]) -> bool:

@@ -148,15 +148,14 @@ class PlanesAndLines(nn.Module):
     def forward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         return _decoded(self.planes, self.params), _decoded(self.lines, self.params)
 
-    def at_voxels(self, support: Support) -> list[Callable[[], torch.Tensor]]:
+    def on_grid(self, shape: Shape) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return the planes and lines with one sample per voxel of a grid (z, y, x)."""
         planes, lines = self()
-        yx, zy, zx = (resampled(plane, target) for plane, target in zip(planes, plane_shapes(support.shape), strict=True))
-        along_z, *others = (resampled(line, target) for line, target in zip(lines, line_shapes(support.shape), strict=True))
+        planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(shape), strict=True)]
+        return planes, [resampled(line, target) for line, target in zip(lines, line_shapes(shape), strict=True)]
 
-        def features(part: slice, inside: Support) -> torch.Tensor:
-            return vm_grid([yx, zy[:, part], zx[:, part]], [along_z[:, part], *others], inside)
-
-        return [functools.partial(features, *slab) for slab in support.slabs()]
+    def at_voxels(self, support: Support) -> torch.Tensor:
+        return vm_grid(*self.on_grid(support.shape), support)
 
     def encoder(self) -> Encoder:
         planes, lines = self()
@@ -177,9 +176,8 @@ class TiledVolumes(nn.Module):
         """Turn the tensors, in their present state, into parameters."""
         self.volumes = _release(self.volumes, self.params)
 
-    def at_voxels(self, support: Support) -> list[Callable[[], torch.Tensor]]:
-        features = self.encoder()
-        return [lambda: features(support.points())]
+    def at_voxels(self, support: Support) -> torch.Tensor:
+        return self.encoder()(support.points())
 
     def encoder(self) -> Encoder:
         volumes = _decoded(self.volumes, self.params)

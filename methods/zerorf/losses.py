@@ -76,7 +76,7 @@ def half_resolution(scan: Scan) -> Scan:
     """Return the scan with pixels and voxels of twice the size, without masks (unused here)."""
     below = coarser(scan.geometry, torch.tensor(scan.projections))
     assert below is not None  # at least two rows and columns
-    return dataclasses.replace(scan, noise=None, geometry=below[0], projections=below[1].numpy(), masks=None, valid=None)
+    return dataclasses.replace(scan, noise=None, geometry=below[0], projections=below[1].numpy(), masks=None, valid=None, depths=None)
 
 
 class GrowingRayLoss:
