@@ -106,7 +106,8 @@ def test_fused_features_and_network_are_those_one_after_the_other(
 
 @pytest.mark.parametrize("mask", [torch.zeros(2, 3, 4), torch.ones(2, 3, 4), torch.eye(3).expand(2, 3, 3)], ids=["none", "all", "diagonal"])
 def test_fused_features_and_network_on_supports_of_few_voxels(mask: torch.Tensor) -> None:
-    planes, lines = tensors(tuple(mask.shape), 2)
+    nz, ny, nx = mask.shape
+    planes, lines = tensors((nz, ny, nx), 2)
     network, support = MLP(6, hidden=4, generator=generator()), Support(mask.bool())
     inputs = [*planes, *lines, network.weights]
     ours, plain = vm_network(planes, lines, network, support), network(vm_grid(planes, lines, support))

@@ -351,29 +351,6 @@ def test_voxels_outside_a_mask_are_not_sampled() -> None:
     torch.testing.assert_close(found, field_volume(field, geometry) * mask)
 
 
-def test_a_field_in_slabs_is_the_field_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    geometry, params = ball().scan.geometry, params_of("zerorf")
-    assert isinstance(params, ZeroRFParams)
-    torch.manual_seed(0)
-    field, weights = TensorialField(params, geometry, 0.02), torch.randn(geometry.volume_shape)
-    mask = torch.rand(geometry.volume_shape) < 0.6
-    results = []
-    for most in (1 << 20, 700):
-        monkeypatch.setattr(Support, "LARGEST", most)
-        support = Support(mask)
-        slabs = support.slabs()
-        assert torch.equal(torch.cat([slab.mask for _, slab in slabs]), mask) and (len(slabs) > 3) == (most == 700)
-        assert max(slab.count for _, slab in slabs) <= most + 16 * 16  # one plane more at most
-        field.zero_grad()
-        volume = field.volume(support)
-        (volume * weights).sum().backward()
-        results.append([volume.detach(), *(p.grad.clone() for p in field.parameters() if p.grad is not None)])
-    assert len(results[0]) == len(results[1]) > 5
-    scale = max(float(part.abs().max()) for part in results[0])  # biases before a norm have a gradient of 0
-    for once, again in zip(*results, strict=True):
-        torch.testing.assert_close(once, again, rtol=1e-3, atol=1e-5 * scale)
-
-
 def test_steps_on_large_grids_get_rarer() -> None:
     assert [finer_share(edge, 0.5, True) for edge in (16, 64, 128)] == [0.5] * 3
     assert [finer_share(edge, 0.5, False) for edge in (8, 32, 64)] == [1.0] * 3
@@ -487,7 +464,7 @@ def test_a_tile_repeats_along_every_axis_and_meets_the_next_in_the_middle_of_the
     beside, middle = torch.full((1, 3), 0.5), torch.tensor([[1e-4, 0.0, 0.0]])
     assert not torch.allclose(encode(beside - middle), encode(beside + middle), rtol=1e-2)  # a seam
     everywhere = Support.everywhere((16, 12, 8))
-    torch.testing.assert_close(tiles.at_voxels(everywhere)[0](), encode(everywhere.points()))
+    torch.testing.assert_close(tiles.at_voxels(everywhere), encode(everywhere.points()))
 
 
 def test_the_published_noise_follows_the_detector() -> None:

@@ -112,8 +112,14 @@ def test_each_step_draws_the_rays_of_its_place_in_the_schedule(method: Method) -
     params: Any = params_of(method, render="rays", rays=8, rays_end=32, growth=(2, 3), steps=5)
     training: Any = (naf.Training if method == "naf" else zerorf.Ensemble)(scan, params, 0)
     measurements = training.loss_of.measurements if method == "naf" else training.measurements
-    drawn, draw = [], measurements.draw
-    measurements.draw = lambda count, generator: drawn.append(count) or draw(count, generator)
+    drawn: list[int] = []
+    draw = measurements.draw
+
+    def noted(count: int, generator: torch.Generator) -> Any:
+        drawn.append(count)
+        return draw(count, generator)
+
+    measurements.draw = noted
     for _ in range(5):
         training.step()
     assert drawn == [8, 8, 16, 32, 32]

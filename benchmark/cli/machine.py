@@ -80,7 +80,8 @@ def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
         table.add_row(escape(row.name), milliseconds, escape(row.other), ratio or escape(skipped))
     if not as_json:
         open_console().print(_of_agreements(agreements))
-    show_facts([dataclasses.asdict(row) for row in [*agreements, *rows]], table, as_json)
+    facts = [dataclasses.asdict(row) for row in agreements] + [dataclasses.asdict(row) for row in rows]
+    show_facts(facts, table, as_json)
     if page is not None:
         gpu.write(page, f"{gpu.markdown(rows, gpu.device_text(device))}\n\n{parity.markdown(agreements)}")
     return int(not all(row.good for row in agreements))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import bisect
 import functools
-import itertools
 
 import torch
 
@@ -18,11 +16,8 @@ THRESHOLD = 2e-3  # of the largest line integral; a pixel below it is empty
 class Support:
     """Voxels of a grid that may hold matter: `mask` (bool [z, y, x]), also stored as `runs` along x.
 
-    `runs` is int64 [n, 5]: z, y, first x, length, number of voxels in the runs before. `count` is the number of voxels. `LARGEST` is
-    about the number of voxels of the largest slab.
+    `runs` is int64 [n, 5]: z, y, first x, length, number of voxels in the runs before. `count` is the number of voxels.
     """
-
-    LARGEST = 3 << 19  # 300 MB of 48 float32 for each voxel
 
     def __init__(self, mask: torch.Tensor) -> None:
         self.mask = mask
@@ -63,20 +58,6 @@ class Support:
             seen = one.adjoint(torch.ones(one.geometry.projection_shape, dtype=torch.float32, device=device)) > 0
             mask &= ~(seen & (one.adjoint(matter[view : view + 1]) == 0))
         return cls(mask)
-
-    def slabs(self) -> list[tuple[slice, Support]]:
-        """Return parts of consecutive planes, each a z slice and its own support, of LARGEST voxels at most, to one plane."""
-        return self._slabs
-
-    @functools.cached_property
-    def _slabs(self) -> list[tuple[slice, Support]]:
-        if self.count <= self.LARGEST:
-            return [(slice(None), self)]
-        ends = self.mask.sum((1, 2)).cumsum(0).tolist()
-        count = -(-self.count // self.LARGEST)
-        cuts = [bisect.bisect_left(ends, self.count * part / count) for part in range(1, count)]
-        edges = list(dict.fromkeys([0, *cuts, self.shape[0]]))
-        return [(slice(low, high), Support(self.mask[low:high])) for low, high in itertools.pairwise(edges)]
 
     def points(self) -> torch.Tensor:
         """Return the centres of the support's voxels, in order: [count, 3] (x y z in the unit cube)."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 
-import torch
-
-from benchmark.api import Scan, pyramid
-from benchmark.fields import Support, corrections_memory
+from benchmark.api import Scan
+from benchmark.fields import corrections_memory
 
 from . import ZeroRFParams
 
-COARSE = 32  # voxels along an edge of the grid that the visual hull is measured on
 RAY = 28  # bytes of a measured pixel: origin, direction, value
 SCANS, VOLUMES = 4, 5  # stacks of projections and volumes in training
 ACTIVATIONS = 15  # of a decoder's last level, per channel of its own and of the one before
@@ -22,10 +19,8 @@ def needed(scan: Scan, params: ZeroRFParams) -> float:
     """Return the bytes of a run at its peak: a step on the finest grid, or the final corrections."""
     shape = scan.geometry.volume_shape
     voxels, pixels = math.prod(shape), math.prod(scan.geometry.projection_shape)
-    geometry, values = pyramid(scan.geometry, torch.tensor(scan.projections), COARSE)[-1]
-    hull = Support.of(Scan(values.numpy(), geometry))
-    at_once = min(Support.LARGEST, voxels * hull.count / hull.mask.numel())
-    features = 2 * 4 * 3 * params.features * at_once  # with gradients
+    kept = params.reduction == "sum" or params.tensors == "xyz xyz"  # else one kernel computes features and network
+    features = 2 * 4 * 3 * params.features * voxels if kept else 0  # with gradients
     cells = math.prod(shape) * sum(1 / n for n in shape)  # of the three planes
     decoders = 4 * ACTIVATIONS * cells * sum(params.channels[-2:])
     rays = RAY * pixels if params.finetuning_for(scan.geometry.views) or params.render == "rays" else 0
