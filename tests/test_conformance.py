@@ -119,6 +119,11 @@ def test_a_method_may_decline(registry):
         subject(registry, "choosy").run(scans.cube(2)[0])
 
 
+def test_a_preset_whose_engine_is_not_installed_is_no_fault_of_the_method(registry):
+    assert registry.methods["fdk"].presets == {"tigre": {"engine": "tigre"}}
+    assert CHECKS["parameters"](Subject(registry.methods["fdk"], {})).startswith("4 declared")
+
+
 def test_parameters_without_effect_are_named_and_broken_presets_found(registry):
     values = subject(registry).params()
     assert another(values, "unused") == 1 and another(values, "gain") == 0.5
