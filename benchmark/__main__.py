@@ -13,4 +13,12 @@ if __name__ == "__main__":
     except KeyboardInterrupt:  # this takes a second; afterwards, main() says it
         sys.stderr.write("Stopped.\n")
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        if (error.name or "benchmark").partition(".")[0] == "benchmark":
+            raise
+        sys.stderr.write(
+            f"error: {sys.executable}: expected a Python into which this project is installed, found one without '{error.name}'. "
+            "Use .venv/bin/python -m benchmark (`make install` creates it), or `pip install .` into this one.\n"
+        )
+        sys.exit(2)
     sys.exit(main())

@@ -119,6 +119,11 @@ def test_a_method_may_decline(registry):
         subject(registry, "choosy").run(scans.cube(2)[0])
 
 
+def test_a_preset_whose_engine_is_not_installed_is_no_fault_of_the_method(registry):
+    assert registry.methods["fdk"].presets == {"tigre": {"engine": "tigre"}}
+    assert CHECKS["parameters"](Subject(registry.methods["fdk"], {})).startswith("4 declared")
+
+
 def test_parameters_without_effect_are_named_and_broken_presets_found(registry):
     values = subject(registry).params()
     assert another(values, "unused") == 1 and another(values, "gain") == 0.5
@@ -207,11 +212,12 @@ def test_check_names_what_runs_and_ends_what_hangs(environment):
 
 
 def test_check_prints_a_table_and_knows_mistakes(environment, capsys):
-    text = cli(environment, "check", "fdk", "--only", "views,offset")
+    text = cli(environment, "check", "fdk", "--only", "views,offset,resume")
     assert text.splitlines() == [
         "passed         views: 1, 2, 3, 7 views",
         "passed         offset: volume 12 x 12 x 12",
-        "fdk: 2 of 2 checks without a complaint",
+        "not applicable resume: keeps no checkpoint: no two steps to stop between",
+        "fdk: 2 of 2 checks without a complaint, 1 not applicable",
     ]
     for arguments, hint in ((["fdkk"], "fdk"), (["fdk", "--set", "fdk.filtre=hann"], "filter"), (["fdk", "--only", "view"], "views")):
         assert main(["check", *arguments]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.kernels import cpu_library
+from benchmark.machine.environment import HOME
 from benchmark.machine.interpreter import PYTHON
 from benchmark.storage.sealed import is_intact, is_ours
 
@@ -28,6 +30,14 @@ def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
         errors="replace",
         timeout=300,
         env={**os.environ, **environment},
+    )
+
+
+def test_a_python_without_the_project_says_which_one_to_use():
+    done = subprocess.run([PYTHON[0], "-S", "-m", "benchmark", "list"], capture_output=True, text=True, timeout=60, cwd=HOME)
+    assert done.returncode == 2 and done.stdout == ""
+    assert re.fullmatch(
+        r"error: .*: expected a Python into which this project is installed, found one without '\w+'\. Use .*\n", done.stderr
     )
 
 

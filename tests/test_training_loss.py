@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from balls import ball_scan, error
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 import benchmark.fields.fitting.ray_loss as ray_loss
 import benchmark.methods.naf.reconstruct as naf
 import benchmark.methods.zerorf.reconstruct as zerorf
 from benchmark.api import Reconstruction, Run, Scan
-from benchmark.fields import FieldParams, Misfit, grown
+from benchmark.fields import FieldParams, Growth, Misfit, grown
 from benchmark.methods.naf import NafParams
 from benchmark.methods.zerorf import ZeroRFParams
 from benchmark.methods.zerorf.losses import GridLoss
@@ -101,6 +101,9 @@ def test_it_grows_by_equal_factors() -> None:
     assert [grown(10, 80, (1, 2, 3), step) for step in range(5)] == [10, 20, 40, 80, 80]
     assert [grown(8, 2, (4,), step) for step in (3, 4)] == [8, 2]
     assert grown(7, 9, (), 0) == 9
+    assert TypeAdapter(Growth).validate_json("[50, 100]") == (50, 100)
+    with pytest.raises(ValidationError):
+        TypeAdapter(Growth).validate_python((0,))  # training begins at step 0
 
 
 @pytest.mark.parametrize("method", ["naf", "zerorf"])

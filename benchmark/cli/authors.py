@@ -51,7 +51,9 @@ def check(
     if as_json:
         typer.echo(dumps({"method": method, "failed": failed, "findings": [dataclasses.asdict(finding) for finding in findings]}, indent=1))
     else:
-        console.print(f"{method}: {len(findings) - failed} of {len(findings)} checks without a complaint", soft_wrap=True)
+        apart = sum(finding.status == "not applicable" for finding in findings)
+        text = f"{method}: {len(findings) - apart - failed} of {len(findings) - apart} checks without a complaint"
+        console.print(text + (f", {apart} not applicable" if apart else ""), soft_wrap=True)
     return int(failed > 0)
 
 

@@ -16,7 +16,7 @@ from benchmark.conformance.imports import forbidden_imports, package_of
 from benchmark.conformance.subject import NotApplicable, Result, Subject, Violation
 from benchmark.conformance.traps import DECOYS, alarm, decoys, interrupt, opened_files
 from benchmark.conformance.values import another
-from benchmark.errors import InputError
+from benchmark.errors import InputError, MissingDependency
 from benchmark.plugins.registry import registry
 from benchmark.records.budget import Budget
 from benchmark.runtime.checkpoint import Checkpoints
@@ -270,7 +270,7 @@ def _changed(subject: Subject, scan: Any, values: dict[str, Any], name: str, usu
     """Return whether a run with these values gives other numbers; a clear refusal counts as an effect."""
     try:
         return not np.array_equal(subject.run(scan, subject.params(**values)).volume, usual)
-    except (InputError, NotApplicable):
+    except (InputError, MissingDependency, NotApplicable):
         return True
     except Exception as error:
         raise Violation(f"{name}: {_words(error)}") from error

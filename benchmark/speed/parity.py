@@ -20,7 +20,9 @@ from benchmark.scan.scan import Scan
 SIZE, VIEWS = 32, 60  # voxels along an edge, views over a full circle
 EARLY = 5  # steps until which rounding has not yet made two runs of a random method different
 STEPS = 1000  # of a comparison of engines, which differ in their numbers but not in what they reach
-CLOSE = {True: 1e-3, False: 1e-2}  # largest relative difference from the CPU; by whether the method is deterministic
+# Largest relative difference from the CPU, by whether the method is deterministic. Adam's first steps go by the signs of gradients, some of
+# which are nearly 0: gaussians differ by 0.011 on the stand-in for a device, all others by less than 1e-4.
+CLOSE = {True: 1e-3, False: 5e-2}
 WORSE = 1.3  # largest error of an engine over that of the project's own kernels
 
 
