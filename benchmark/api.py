@@ -36,6 +36,7 @@ EXPORTS = Exports(
         "The run and its result": {
             "Run": "benchmark.runtime.context",
             "Reconstruction": "benchmark.scan.reconstruction",
+            "run_part": "benchmark.runtime.parts",
         },
         "The scan and its geometry": {
             "Scan": "benchmark.scan.scan",

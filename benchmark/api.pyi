@@ -24,6 +24,7 @@ from benchmark.plugins.specs import Offer as Offer
 # The run and its result
 from benchmark.runtime.context import Run as Run
 from benchmark.scan.reconstruction import Reconstruction as Reconstruction
+from benchmark.runtime.parts import run_part as run_part
 
 # The scan and its geometry
 from benchmark.scan.scan import Scan as Scan
@@ -219,6 +220,7 @@ __all__ = [
     "read_zeiss",
     "reference_image",
     "reference_scan",
+    "run_part",
     "scan_noise",
     "simulated_case",
     "tigre_fdk",

@@ -152,6 +152,7 @@ class MethodSpec:
     - `composites` lists the kinds of views that the method understands (see Composite); scans of other kinds are skipped.
     - `tags` place the method among others: those of TAGS where they fit, or words of its own. `--methods @neural` selects by them.
     - `deterministic` declares that the seed changes nothing: the method runs once, whatever the number of seeds.
+    - `parts` names the other methods that this one runs by `run_part`: their code counts as part of its own.
     - `pieces` declares that the method stays within `run.memory_bytes`. Other methods are skipped where `--memory` is less than the
       scan and the volume need.
     - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`). A run whose parameter `weights` names the resulting
@@ -172,6 +173,7 @@ class MethodSpec:
     composites: tuple[Composite, ...] = ("sum",)
     field: Target | None = None
     fit: Target | None = None
+    parts: tuple[str, ...] = ()
     pieces: bool = False
     tags: tuple[str, ...] = ()
     deterministic: bool = False
