@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test gpu-check install lint docs resolve clean
+.PHONY: run test gpu-check gpu-engines install lint docs resolve clean
 
 run: $(INSTALLED)
 	$(BIN)/python -m benchmark prepare chest walnut
@@ -16,24 +16,38 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not network and not slow" $(ARGS)
 
-# On a machine with an NVIDIA GPU: what is there, the tests that need one, the speed, and docs/performance.md's table of it.
+# On a machine with an NVIDIA GPU: the speed and what agrees with what, written into docs/performance.md, then what is there, and the tests
+# that need a GPU. One that fails does not keep the next from running; without a GPU the first says so and nothing else runs.
 gpu-check: $(INSTALLED)
-	$(BIN)/python -m benchmark doctor
-	$(BIN)/python -m pytest -m gpu $(ARGS)
-	$(BIN)/python -m benchmark speed --device cuda --write docs/performance.md
+	@status=0; \
+	$(BIN)/python -m benchmark speed --device cuda --write docs/performance.md || status=$$?; \
+	[ $$status -lt 2 ] || exit $$status; \
+	$(BIN)/python -m benchmark doctor || status=1; \
+	$(BIN)/python -m pytest -m gpu $(ARGS) || status=1; \
+	exit $$status
+
+# TIGRE and tiny-cuda-nn, which no package index has: built from their repositories, with CUDA's compiler (nvcc), by the commands that
+# `doctor` and skipped runs name.
+gpu-engines: $(INSTALLED)
+	$(BIN)/python -c 'from benchmark.machine.environment import install_hint as hint; print(hint("tigre"), hint("tinycudann"), sep="; ")' \
+	| PATH="$(CURDIR)/$(BIN):$$PATH" sh -ex
 
 # The fast ones first. .pre-commit-config.yaml runs the same before a commit.
 lint: $(INSTALLED)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/codespell
+	$(BIN)/proselint check --config .proselint.json README.md CONTRIBUTING.md docs
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# What is written from the code: the reference of the plug-in interface, and the picture of the floors.
+# The files that are written from the code (stubs, drawings), then the manual in build/site. A warning, such as a broken link, is an error.
 docs: $(INSTALLED)
-	$(BIN)/python docs/api.py
+	$(BIN)/python docs/stubs.py
 	$(BIN)/python docs/architecture.py
+	$(BIN)/python docs/drawings.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "manual: build/site/index.html"
 
 # That constraints.txt resolves on every Python: asks the package index, installs nothing.
 resolve: $(INSTALLED)

@@ -1,4 +1,4 @@
-# Written by docs/api.py (make docs) from the table in benchmark.py.
+# Written by docs/stubs.py (make docs) from the table of benchmark.
 # ruff: noqa
 
 # Runs

@@ -1,4 +1,4 @@
-"""Names that a plug-in may import, beside those of `benchmark.fields`; docs/api.md explains each.
+"""Names that a plug-in may import, beside those of `benchmark.fields`; the manual's API reference explains each.
 
 Cheap: every name is imported on first use, so that this module loads neither torch nor a file format. After a change here,
 `make docs` writes api.pyi, which type checkers and editors read, and the page.
@@ -30,6 +30,7 @@ EXPORTS = Exports(
             "MeasuredParams": "benchmark.acquisition.measured",
             "Engine": "benchmark.machine.engine",
             "TvWeight": "benchmark.plugins.specs",
+            "Fine": "benchmark.plugins.specs",
             "Heldout": "benchmark.plugins.specs",
             "Offer": "benchmark.plugins.specs",
         },
@@ -37,6 +38,8 @@ EXPORTS = Exports(
             "Run": "benchmark.runtime.context",
             "Reconstruction": "benchmark.scan.reconstruction",
             "run_part": "benchmark.runtime.parts",
+            "FINE": "benchmark.scan.reconstruction",
+            "averaged": "benchmark.scan.reconstruction",
         },
         "The scan and its geometry": {
             "Scan": "benchmark.scan.scan",
@@ -46,6 +49,16 @@ EXPORTS = Exports(
             "camera_geometry": "benchmark.scan.viewpoints",
             "orbit_directions": "benchmark.scan.viewpoints",
             "AXES": "benchmark.scan.viewpoints",
+            "central_rays": "benchmark.scan.depths",
+            "maximum_positions": "benchmark.scan.depths",
+        },
+        "Photographs": {
+            "Cameras": "benchmark.photographs.cameras",
+            "read_cameras": "benchmark.photographs.cameras",
+            "count_frames": "benchmark.photographs.frame_file",
+            "about_z": "benchmark.photographs.cameras",
+            "Frame": "benchmark.photographs.frame",
+            "Pose": "benchmark.photographs.pose",
         },
         "Projecting volumes": {
             "Projector": "benchmark.projection.projector",
@@ -69,12 +82,17 @@ EXPORTS = Exports(
             "TotalVariation": "benchmark.reconstruction.total_variation",
             "TvProblem": "benchmark.reconstruction.tv_problem",
             "fista": "benchmark.reconstruction.tv_problem",
+            "subset_steps": "benchmark.reconstruction.tv_subsets",
             "Iterate": "benchmark.reconstruction.tv_problem",
             "choose_tv_weight": "benchmark.reconstruction.tv_weight",
             "TvChoice": "benchmark.reconstruction.tv_weight",
+            "coarser": "benchmark.reconstruction.coarser",
+            "pyramid": "benchmark.reconstruction.coarser",
+            "upsampled": "benchmark.reconstruction.coarser",
             "held_back_views": "benchmark.reconstruction.held_back",
             "ViewError": "benchmark.reconstruction.held_back",
             "upper_bound": "benchmark.reconstruction.bound",
+            "on_finer_grid": "benchmark.reconstruction.finer",
         },
         "Noise": {
             "scan_noise": "benchmark.scan.noise_level",
@@ -101,6 +119,8 @@ EXPORTS = Exports(
         },
         "Reading files": {
             "read_volume_file": "benchmark.files.volume",
+            "open_frames": "benchmark.files.frames",
+            "Frames": "benchmark.files.frames",
             "read_placed_volume": "benchmark.files.volume",
             "PlacedVolume": "benchmark.files.volume",
             "volume_format": "benchmark.files.volume",

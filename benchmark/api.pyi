@@ -1,4 +1,4 @@
-# Written by docs/api.py (make docs) from the table in api.py.
+# Written by docs/stubs.py (make docs) from the table of benchmark.api.
 # ruff: noqa
 
 # Declaring plug-ins
@@ -18,6 +18,7 @@ from benchmark.acquisition.simulated import SimulatedParams as SimulatedParams
 from benchmark.acquisition.measured import MeasuredParams as MeasuredParams
 from benchmark.machine.engine import Engine as Engine
 from benchmark.plugins.specs import TvWeight as TvWeight
+from benchmark.plugins.specs import Fine as Fine
 from benchmark.plugins.specs import Heldout as Heldout
 from benchmark.plugins.specs import Offer as Offer
 
@@ -25,6 +26,8 @@ from benchmark.plugins.specs import Offer as Offer
 from benchmark.runtime.context import Run as Run
 from benchmark.scan.reconstruction import Reconstruction as Reconstruction
 from benchmark.runtime.parts import run_part as run_part
+from benchmark.scan.reconstruction import FINE as FINE
+from benchmark.scan.reconstruction import averaged as averaged
 
 # The scan and its geometry
 from benchmark.scan.scan import Scan as Scan
@@ -34,6 +37,16 @@ from benchmark.scan.geometry import parallel_distances as parallel_distances
 from benchmark.scan.viewpoints import camera_geometry as camera_geometry
 from benchmark.scan.viewpoints import orbit_directions as orbit_directions
 from benchmark.scan.viewpoints import AXES as AXES
+from benchmark.scan.depths import central_rays as central_rays
+from benchmark.scan.depths import maximum_positions as maximum_positions
+
+# Photographs
+from benchmark.photographs.cameras import Cameras as Cameras
+from benchmark.photographs.cameras import read_cameras as read_cameras
+from benchmark.photographs.frame_file import count_frames as count_frames
+from benchmark.photographs.cameras import about_z as about_z
+from benchmark.photographs.frame import Frame as Frame
+from benchmark.photographs.pose import Pose as Pose
 
 # Projecting volumes
 from benchmark.projection.projector import Projector as Projector
@@ -57,12 +70,17 @@ from benchmark.reconstruction.ordered_subsets import OrderedSubsets as OrderedSu
 from benchmark.reconstruction.total_variation import TotalVariation as TotalVariation
 from benchmark.reconstruction.tv_problem import TvProblem as TvProblem
 from benchmark.reconstruction.tv_problem import fista as fista
+from benchmark.reconstruction.tv_subsets import subset_steps as subset_steps
 from benchmark.reconstruction.tv_problem import Iterate as Iterate
 from benchmark.reconstruction.tv_weight import choose_tv_weight as choose_tv_weight
 from benchmark.reconstruction.tv_weight import TvChoice as TvChoice
+from benchmark.reconstruction.coarser import coarser as coarser
+from benchmark.reconstruction.coarser import pyramid as pyramid
+from benchmark.reconstruction.coarser import upsampled as upsampled
 from benchmark.reconstruction.held_back import held_back_views as held_back_views
 from benchmark.reconstruction.held_back import ViewError as ViewError
 from benchmark.reconstruction.bound import upper_bound as upper_bound
+from benchmark.reconstruction.finer import on_finer_grid as on_finer_grid
 
 # Noise
 from benchmark.scan.noise_level import scan_noise as scan_noise
@@ -89,6 +107,8 @@ from benchmark.acquisition.measured import usual_bin as usual_bin
 
 # Reading files
 from benchmark.files.volume import read_volume_file as read_volume_file
+from benchmark.files.frames import open_frames as open_frames
+from benchmark.files.frames import Frames as Frames
 from benchmark.files.volume import read_placed_volume as read_placed_volume
 from benchmark.files.volume import PlacedVolume as PlacedVolume
 from benchmark.files.volume import volume_format as volume_format
@@ -134,6 +154,7 @@ from benchmark.plugins.exports import Exports
 EXPORTS: Exports
 __all__ = [
     "AXES",
+    "Cameras",
     "Case",
     "Composite",
     "ConeBeamGeometry",
@@ -141,7 +162,11 @@ __all__ = [
     "DatasetSpec",
     "Ellipsoids",
     "Engine",
+    "FINE",
     "Field",
+    "Fine",
+    "Frame",
+    "Frames",
     "Heldout",
     "InputError",
     "Iterate",
@@ -157,6 +182,7 @@ __all__ = [
     "Package",
     "Params",
     "PlacedVolume",
+    "Pose",
     "Progress",
     "Projector",
     "Rays",
@@ -179,15 +205,20 @@ __all__ = [
     "TvWeight",
     "ViewError",
     "Voxels",
+    "about_z",
     "add_noise",
     "attenuation",
+    "averaged",
     "binned",
     "cached_arrays",
     "camera_geometry",
     "case_name",
+    "central_rays",
     "choose_tv_weight",
     "choose_views",
+    "coarser",
     "composite_rays_xray",
+    "count_frames",
     "engine_name",
     "fetch_member",
     "filtered_backprojection",
@@ -199,16 +230,21 @@ __all__ = [
     "importance_integral",
     "line_integral",
     "march",
+    "maximum_positions",
     "measured_case",
     "noise_of_means",
     "not_circular",
     "numbered_images",
+    "on_finer_grid",
     "one_line",
+    "open_frames",
     "open_scan_folder",
     "operators",
     "orbit_directions",
     "parallel_distances",
     "psnr_against",
+    "pyramid",
+    "read_cameras",
     "read_naf",
     "read_npy",
     "read_placed_volume",
@@ -223,11 +259,13 @@ __all__ = [
     "run_part",
     "scan_noise",
     "simulated_case",
+    "subset_steps",
     "tigre_fdk",
     "to_device",
     "training_angles",
     "training_views",
     "upper_bound",
+    "upsampled",
     "usual_bin",
     "view_rays",
     "volume_format",

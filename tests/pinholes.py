@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.api import ConeBeamGeometry
-from benchmark.datasets.multiview.cameras import Cameras
+from benchmark.api import Cameras, ConeBeamGeometry
 from benchmark.datasets.multiview.frames import ring
 
 

@@ -16,7 +16,7 @@ from benchmark.fields import MixtureProjector, mixture_values, voxel_positions, 
 from benchmark.methods.carve import CarveParams
 from benchmark.methods.carve.attenuation import Shadows, mixture_of
 from benchmark.methods.carve.hull import FAINTEST, carve
-from benchmark.methods.carve.network import Carver, UNet, centres
+from benchmark.methods.carve.network import Carver, Shapes, UNet, centres
 from benchmark.methods.carve.reconstruct import reconstruct, restored_field
 from benchmark.methods.carve.training import Training
 from benchmark.records.budget import Budget
@@ -95,6 +95,43 @@ def test_more_views_carve_more() -> None:
     assert found[2].sum() < found[0].sum()
 
 
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("shape", [(8, 8, 8), (1, 6, 11), (1, 1, 1)])
+def test_norms_and_bottlenecks_change_nothing_before_training(norm: str, shape: tuple[int, int, int]) -> None:
+    features = torch.randn(6, *shape)
+    assert torch.equal(UNet(6, 4, 4, norm, 5)(features), features)
+
+
+def test_the_bottleneck_carries_what_is_far_away() -> None:
+    """One level of convolutions sees four voxels far; the code of the whole grid sees the other end."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        nets = [UNet(2, 4, 1, "none", size) for size in (0, 7)]
+    reached = []
+    for net in nets:
+        for tensor in net.parameters():
+            torch.nn.init.normal_(tensor, std=0.3)
+        features = torch.zeros(2, 16, 16, 16, requires_grad=True)
+        net(features)[0, 0, 0, 0].backward()
+        reached.append(bool(features.grad[:, 15, 15, 15].abs().sum() > 0))
+    assert reached == [False, True]
+
+
+@pytest.mark.parametrize("least, most, kept", [(0, None, 3), (0, 2, 2), (5, None, 5), (9, None, 6), (5, 4, 4)])
+def test_the_strongest_gaussians_are_kept(least: int, most: int | None, kept: int) -> None:
+    strengths = torch.tensor([0.1, 0.9, 0.3, 0.8, 0.2, 0.7])
+    shapes = Shapes(*(torch.arange(6.0)[:, None] for _ in Shapes._fields))
+    found = shapes.strongest(strengths, 0.5, params(min_gaussians=least, max_gaussians=most))
+    assert sorted(found.means[:, 0].tolist()) == sorted(torch.argsort(-strengths)[:kept].tolist())
+
+
+def test_without_u_nets_and_with_few_gaussians() -> None:
+    scan, truth = ball_scan(views=6)
+    result = run_on(scan, networks=0, max_gaussians=40, refine=0)
+    assert result.info["gaussians"] == 40 and result.arrays["latent"].shape == (40, params().features)
+    assert error(run_on(scan, networks=0), truth) < 0.2
+
+
 # -- training -----------------------------------------------------------------------------------------------------------
 
 
@@ -115,7 +152,7 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
     head: Any = carver.head[-1]
 
     def loss() -> torch.Tensor:
-        return example.loss(carver, 1.0, torch.Generator().manual_seed(0))[0]
+        return example.loss(carver, 1.0, torch.Generator().manual_seed(0), 6)[0]
 
     loss().backward()
     direction = torch.linspace(-1, 1, head.bias.numel())
@@ -147,6 +184,23 @@ def test_the_ball_is_fitted(refine: int) -> None:
 def test_other_parameters_fit_too(changes: dict[str, Any]) -> None:
     scan, truth = ball_scan(views=6)
     assert error(run_on(scan, **changes), truth) < 0.2
+
+
+def test_running_out_of_memory_halves_the_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, _ = ball_scan(views=8)
+    training = Training([Shadows(scan, scan, params(views=8))], params(views=8), 0)
+    whole, used = Shadows.loss, []
+
+    def large(self: Any, carver: Any, progress: float, generator: Any, views: int) -> Any:
+        used.append(views)
+        if views > 3:
+            torch.empty(1 << 60)  # really does not fit
+        return whole(self, carver, progress, generator, views)
+
+    monkeypatch.setattr(Shadows, "loss", large)
+    training.step()
+    training.step()
+    assert used == [8, 4, 2, 2] and "goes on with 2" in training.limit.notes[-1]
 
 
 def test_the_seed_decides_every_bit() -> None:

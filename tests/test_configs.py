@@ -12,7 +12,7 @@ from benchmark.plugins.registry import registry
 from benchmark.records.results import Results
 
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-RUNS = {"gpu": 45, "mip": 27, "noisy": 108, "photographs": 10, "quick": 30, "suite": 330, "xray": 12}
+RUNS = {"gpu": 60, "mip": 27, "noisy": 108, "photographs": 10, "quick": 30, "suite": 330, "xray": 12}
 
 
 def plan(name: str) -> Plan:
@@ -45,8 +45,9 @@ def test_the_suite_has_ten_bodies_and_keeps_those_apart_that_methods_were_set_on
 def test_long_training_is_what_the_plan_says():
     settings = {run.method: run.method_params for run in plan("xray").runs}
     zerorf, naf = settings["zerorf"], settings["naf"]
-    assert (zerorf["rays"], zerorf["rays_end"], zerorf["render"]) == (2048, 16384, "rays")
+    assert zerorf["render"] == naf["render"] == "rays"
     for params in (zerorf, naf):
+        assert (params["rays"], params["rays_end"]) == (2048, 16384)
         assert (params["samples"], params["importance"], params["steps"], params["precision"]) == (256, 256, 10_000, "bfloat16")
     assert naf["epochs"] is None
 
@@ -59,9 +60,11 @@ def test_every_plan_runs_in_small(tmp_path, name):
     small = ["--views", "5", "--size", "16", "--budget", "1s", "--in-process", "--no-report", "--output", str(tmp_path / name)]
     assert main(["run", "--config", name, *small]) == 0
     results = Results(tmp_path / name)
-    assert {record.status for record in results.records} == {"ok"}
+    optional = {"sart:tigre", "fdk:tigre", "naf:tcnn"}  # their engines are installed on few machines
+    for record in results.records:
+        assert record.status == "ok" or f"{record.spec.method}:{record.spec.preset}" in optional and "(install: " in record.reason
     assert len(results.records) == len(
-        {(run.dataset, run.dataset_params.get("photons"), run.method, str(_own(run))) for run in plan(name).runs}
+        {(run.dataset, run.dataset_params.get("photons"), run.method, run.preset, str(_own(run))) for run in plan(name).runs}
     )
 
 

@@ -27,7 +27,7 @@ from benchmark.kernels.sources import CPU_SOURCES, CUDA_SOURCES, SHARED_SOURCES
 from benchmark.projection.marching import march
 from benchmark.projection.rays import Rays
 
-CPU_ONLY = {"mlp", "mlp_backward", "set_threads"}  # a GPU's own library multiplies matrices
+CPU_ONLY = {"mlp", "mlp_backward", "vm_network", "vm_network_backward", "set_threads"}  # a GPU's own library multiplies matrices
 
 
 def kernels() -> list[str]:

@@ -268,6 +268,10 @@ SHORT_OF_MEMORY = """
     near = (zeros(1, 3), 1, zeros(1))
     block = type(grid).of((200, 200, 200), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     pixel = zeros(1, 1, 1)
+    run, far = torch.tensor([[0, 0, 0, 1, 0]]), 100000
+    planes, lines = (zeros(1, 1, far), zeros(1, 1, 1), zeros(1, 1, far)), (zeros(1, 1), zeros(1, far), zeros(1, 1))
+    field = (1, 1, far, 1, run, 1, 1, planes, lines, (3, 1), 1, -1, 0.0, zeros(4), 4)
+    to_field = (planes, lines, zeros(4))
     CALLS = {
         "project_separable": (plane, plane.shape, spacing, views, 1, 1, 1, pixel),
         "backproject_separable": (plane, plane.shape, spacing, views, 1, 1, 1, pixel),
@@ -276,6 +280,8 @@ SHORT_OF_MEMORY = """
         "fdk_backproject": (deep, deep.shape, np.ones((1, 9)), 1, 1, 1, pixel, 1.0),
         "mlp": (*network, to_network[0]),
         "mlp_backward": (*network, *to_network),
+        "vm_network": (*field, zeros(1, 1)),
+        "vm_network_backward": (*field, zeros(1, 1), *to_field),
         "gaussian_project": (*scene, 9.0, row),
         "gaussian_project_backward": (*scene, 9.0, row, *answers),
         "gaussian_peaks": (*scene, 9.0, 0.1, row),
@@ -314,4 +320,4 @@ def test_a_kernel_without_memory_is_an_error_and_the_process_goes_on() -> None:
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(SHORT_OF_MEMORY)], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     failed = json.loads(done.stdout)
-    assert failed == {name: f"MemoryError: kernel {name}: out of memory" for name in failed} and len(failed) == 18
+    assert failed == {name: f"MemoryError: kernel {name}: out of memory" for name in failed} and len(failed) == 20

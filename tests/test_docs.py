@@ -17,6 +17,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import typer
@@ -24,6 +25,7 @@ import typer
 from benchmark.cli import main
 from benchmark.cli.examples import EXAMPLES
 from benchmark.plugins import hooks
+from benchmark.plugins.registry import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -35,8 +37,8 @@ README = {
     "python -m benchmark list": "downloads data and runs for minutes; understood below",
     "python -m benchmark run --datasets walnut_sample": "tests/test_readme_scores.py executes it",
     "python -m benchmark new-scan": "needs a scan of your own; understood below",
-    "import torch": "tests/test_outside_plugin.py installs and runs it",
-    "[build-system]": "tests/test_outside_plugin.py installs it",
+    "from benchmark.api": "tests/test_outside_plugin.py installs and runs it",
+    "[project]": "tests/test_outside_plugin.py installs it",
 }
 NOT_CODE = {"", "text"}
 COMMAND = re.compile(r"^(?:python -m benchmark|benchmark) .*$", re.MULTILINE)
@@ -162,19 +164,48 @@ def test_every_command_is_in_the_docs():
     assert set(names) <= set(EXAMPLES)
 
 
-def test_links_between_pages_lead_somewhere():
+def script(name: str) -> ModuleType:
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    """To a file, or to a page that the site makes from the code; `make docs` checks anchors, too."""
+    made = {(ROOT / "docs" / page).resolve() for page in script("site").pages()}
     for path in PAGES:
         for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+            place = (path.parent / target).resolve()
+            assert place.exists() or place in made, f"{path.name}: {target}"
 
 
-def test_the_picture_of_the_floors_is_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("docs_architecture", ROOT / "docs" / "architecture.py")
-    assert spec is not None and spec.loader is not None
-    drawing = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(drawing)
-    assert drawing.PICTURE.read_text() == drawing.draw(), "run `make docs`"
-    assert len(drawing.imports()) <= 32
+def test_the_made_pages_describe_every_plug_in_and_command() -> None:
+    pages = script("site").pages()
+    for page, known in (("methods", registry().methods), ("datasets", registry().datasets)):
+        assert re.findall(r"^## (\w+)$", pages[f"reference/{page}.md"], re.MULTILINE) == sorted(known)
+    names = [name for name, command in vars(typer.main.get_command(main.app))["commands"].items() if not command.hidden]
+    assert re.findall(r"^## `python -m benchmark ([\w-]+)`$", pages["reference/cli.md"], re.MULTILINE) == names
+
+
+def test_the_pictures_are_up_to_date() -> None:
+    floors, drawings = script("architecture"), script("drawings")
+    assert floors.PICTURE.read_text() == floors.draw(), "run `make docs`"
+    assert len(floors.imports()) <= 32
+    for name, draw in drawings.DRAWINGS.items():
+        assert (drawings.FOLDER / name).read_text() == draw(), "run `make docs`"
+
+
+def test_no_sentence_begins_with_what_as_a_noun() -> None:
+    """A question may; a clause that stands for a noun makes the reader wait for the verb."""
+    found = []
+    for path in PAGES:
+        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        sentences = re.findall(r"(?:^|[.!?:] |\| |\* |- )(What\b[^.?!|]*[.?!|]?)", text, re.MULTILINE)
+        found += [f"{path.name}: {sentence}" for sentence in sentences if not sentence.endswith("?")]
+    assert found == []
 
 
 def test_the_architecture_names_files_that_exist() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmark.errors import InputError
-from benchmark.fields import MLP, HashGrid, Support, torch_twins, vm_encode, vm_grid
+from benchmark.fields import MLP, HashGrid, Support, torch_twins, vm_encode, vm_grid, vm_network
 from benchmark.fields.attenuation import trunc_exp
 
 
@@ -87,10 +87,48 @@ def test_vector_matrix_grid_is_the_encoding_at_voxel_centres(part: float, device
         torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("channels", "hidden", "layers", "skip", "outputs"), [(16, 32, 3, None, 1), (5, 30, 4, 2, 6), (1, 8, 1, None, 2)])
+def test_fused_features_and_network_are_those_one_after_the_other(
+    channels: int, hidden: int, layers: int, skip: int | None, outputs: int, device: str
+) -> None:
+    shape = (6, 7, 90)  # runs of many lengths, some longer than a tile
+    planes, lines = tensors(shape, channels)
+    network = MLP(3 * channels, outputs, hidden=hidden, layers=layers, skip=skip, generator=generator())
+    support = Support(torch.rand(shape, generator=generator()).cumsum(2) % 6 > 2)
+    twin = torch_twins.mlp(network, vm_grid(planes, lines, support))
+    expected = gradients(twin, [*planes, *lines, network.weights])
+    there, network = on(device, planes + lines), network.to(device)
+    ours = vm_network(there[:3], there[3:], network, Support(support.mask.to(device)))
+    torch.testing.assert_close(ours.cpu(), twin, atol=1e-4, rtol=1e-4)
+    for mine, theirs in zip(gradients(ours, [*there, network.weights]), expected, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("mask", [torch.zeros(2, 3, 4), torch.ones(2, 3, 4), torch.eye(3).expand(2, 3, 3)], ids=["none", "all", "diagonal"])
+def test_fused_features_and_network_on_supports_of_few_voxels(mask: torch.Tensor) -> None:
+    nz, ny, nx = mask.shape
+    planes, lines = tensors((nz, ny, nx), 2)
+    network, support = MLP(6, hidden=4, generator=generator()), Support(mask.bool())
+    inputs = [*planes, *lines, network.weights]
+    ours, plain = vm_network(planes, lines, network, support), network(vm_grid(planes, lines, support))
+    torch.testing.assert_close(ours, plain)
+    for mine, theirs in zip(gradients(ours, inputs), gradients(plain, inputs), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_a_network_of_other_inputs_and_tensors_of_other_grids_are_refused() -> None:
+    planes, lines = tensors((2, 3, 4), 2)
+    with pytest.raises(InputError, match="three inputs for each channel"):
+        vm_network(planes, lines, MLP(5), Support.everywhere((2, 3, 4)))
+    with pytest.raises(InputError, match="of one grid"):
+        vm_network(planes, lines, MLP(6), Support.everywhere((2, 3, 5)))
+
+
 def test_results_do_not_depend_on_the_number_of_threads() -> None:
     planes, lines = tensors((9, 8, 7))
     grid = HashGrid(levels=3, base=4, finest=16, spread=1.0, generator=generator())
-    mlp = MLP(6, hidden=16, generator=generator())
+    mlp, network = MLP(6, hidden=16, generator=generator()), MLP(15, hidden=16, generator=generator())
+    support = Support(torch.rand(9, 8, 7, generator=generator()) < 0.7)
     points = torch.rand(5000, 3, generator=generator()).requires_grad_()
     results, before = [], torch.get_num_threads()
     try:
@@ -98,6 +136,8 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
             torch.set_num_threads(threads)
             field, features = mlp(grid(points)), vm_encode(points, planes, lines)
             results.append([field, features, *gradients(field, [grid.table, mlp.weights]), *gradients(features, [points, *planes, *lines])])
+            fused = vm_network(planes, lines, network, support)
+            results[-1] += [fused, *gradients(fused, [*planes, *lines, network.weights])]
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:

@@ -17,7 +17,10 @@ from pydantic import ValidationError
 from benchmark.api import InputError, Run, Scan, TotalVariation
 from benchmark.methods.fista_tv import FistaTvParams
 from benchmark.methods.fista_tv.reconstruct import reconstruct
+from benchmark.reconstruction import tv_weight
+from benchmark.reconstruction.coarser import pyramid, upsampled
 from benchmark.reconstruction.tv_problem import TvProblem, fista
+from benchmark.reconstruction.tv_subsets import subset_steps
 from benchmark.reconstruction.tv_weight import FALLBACK, WEIGHTS, choose_tv_weight, chosen, minimum
 from benchmark.records.budget import Budget
 
@@ -190,6 +193,61 @@ def test_the_weight_means_the_same_in_any_unit(length: float, contrast: float) -
     one, two = (reconstruct(each, FistaTvParams(), Run()) for each in (scan, other))
     assert two.info["weight"] == pytest.approx(one.info["weight"], rel=1e-2)
     np.testing.assert_allclose(two.volume * length / contrast, one.volume, atol=1e-2 * one.volume.max())
+
+
+def test_the_weight_of_a_large_volume_is_searched_on_coarser_grids(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, _ = ball_scan(views=10, size=32)
+    data = torch.tensor(scan.projections)
+    here = choose_tv_weight(scan, data, Run(), nonnegative=True, inner=5)
+    monkeypatch.setattr(tv_weight, "SEARCHED", 16)
+    found = choose_tv_weight(scan, data, Run(), nonnegative=True, inner=5)
+    assert found.volume is not None and found.volume.shape == (16, 16, 16)
+    half = scan.geometry.binned(2).with_volume((16, 16, 16))
+    binned = Scan(scan.projections.reshape(10, half.detector_shape[0], 2, -1, 2).mean((2, 4)), half)
+    coarse = choose_tv_weight(binned, torch.tensor(binned.projections), Run(), nonnegative=True, inner=5)
+    assert found.on(1) == pytest.approx(coarse.weight, rel=1e-3) and here.slope == 0
+    assert found.weight == pytest.approx(here.weight, rel=0.6)
+
+
+def test_a_large_volume_begins_on_coarser_grids_and_ends_at_the_same_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, _ = ball_scan(views=20, size=32)
+    params = FistaTvParams(weight=0.003)
+    once = reconstruct(scan, params, Run())
+    monkeypatch.setattr("benchmark.methods.fista_tv.reconstruct.COARSEST", 16)
+    twice = reconstruct(scan, params, Run())
+    assert twice.info["objective"] == pytest.approx(once.info["objective"], rel=2e-3)
+    assert twice.info["iterations"] < once.info["iterations"]
+
+
+def test_subsets_get_further_with_the_same_projections() -> None:
+    scan, _ = ball_scan(views=40, size=24)
+    problem = TvProblem(scan.geometry, torch.tensor(scan.projections))
+    start = torch.zeros(scan.geometry.volume_shape)
+    *_, whole = fista(problem, 0.003, range(10), tolerance=0, inner=5)
+    *_, parts = subset_steps(problem, 0.003, range(10), tolerance=0, start=start)
+    *_, best = fista(problem, 0.003, range(300), tolerance=1e-5, inner=5)
+    assert parts.objective - best.objective < 0.5 * (whole.objective - best.objective)
+    assert parts.objective == pytest.approx(problem.objective(parts.x, 0.003), rel=1e-5)
+
+
+def test_subsets_never_end_above_their_start() -> None:
+    scan, _ = ball_scan(views=20, size=16)
+    problem = TvProblem(scan.geometry, torch.tensor(scan.projections))
+    *_, best = fista(problem, 0.02, range(600), tolerance=0, inner=20)
+    *_, end = subset_steps(problem, 0.02, range(10), tolerance=0, start=best.x)  # only the subsets' disagreement is left
+    assert end.objective <= problem.objective(best.x, 0.02)
+    few, _ = ball_scan(views=19, size=16)
+    assert not list(subset_steps(TvProblem(few.geometry, torch.tensor(few.projections)), 0.01, range(5), tolerance=0, start=best.x))
+
+
+def test_a_pyramid_keeps_the_box_and_the_means() -> None:
+    scan, _ = ball_scan(views=3, size=24)
+    (_, fine), (geometry, coarse), (smallest, _) = pyramid(scan.geometry, torch.tensor(scan.projections), 6)
+    assert geometry.volume_shape == (12, 12, 12) and smallest.volume_shape == (6, 6, 6)
+    assert geometry.volume_bounds == pytest.approx(np.array(scan.geometry.volume_bounds))
+    assert float(coarse[1, 2, 3]) == pytest.approx(float(fine[1, 4:6, 6:8].mean()))
+    plane = torch.arange(12.0)[:, None, None].expand(12, 12, 12)
+    torch.testing.assert_close(upsampled(plane, (24, 24, 24))[4:8, 0, 0], torch.tensor([1.75, 2.25, 2.75, 3.25]))
 
 
 def test_the_rule_takes_the_scan_and_nothing_else() -> None:

@@ -391,7 +391,34 @@ def test_when_every_gaussian_is_pruned_the_error_says_so() -> None:
         run_on(ball_scan(views=8)[0], prune=1e6)
 
 
-@pytest.mark.parametrize("mistake", [{"smallest": 9.0}, {"gaussians": 10, "cap": 5}])
+@pytest.mark.parametrize("mistake", [{"smallest": 9.0}, {"gaussians": 10, "cap": 5}, {"init_scale": 9.0}])
 def test_parameters_that_contradict_each_other(mistake: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="largest|cap"):
         GaussiansParams(**mistake)
+
+
+def test_scale_and_amplitude_at_the_start_are_those_asked_for() -> None:
+    scan, _ = ball_scan(views=4)
+    edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
+    asked = GaussiansParams(gaussians=50, init_scale=2.5, init_amplitude=0.5)
+    start, _ = start_mixture(scan, asked, torch.Generator().manual_seed(0))
+    assert start.size == 50 and torch.allclose(start.log_scales.exp(), torch.tensor(2.5 * edge))
+    maxima = dataclasses.replace(scan, composite="max")
+    bright, _ = start_mixture(maxima, asked, torch.Generator().manual_seed(0))
+    assert torch.allclose(bright.log_amplitudes.exp(), torch.tensor(0.5 * float(scan.projections.max())))
+    fitted, _ = start_mixture(scan, GaussiansParams(gaussians=50, init_scale=2.5), torch.Generator().manual_seed(0))
+    ratio = fitted.log_amplitudes.exp() / fitted.log_amplitudes.exp()[0]
+    assert not torch.allclose(ratio, torch.ones_like(ratio))  # as bright as the volume there, times one factor
+
+
+def test_no_more_gaussians_than_the_cap() -> None:
+    scan, _ = ball_scan(views=4)
+    params = GaussiansParams(**{**TINY, "gaussians": 60, "cap": 70, "grow": 1.0})
+    result = reconstruct(scan, params, Run())
+    assert result.info["gaussians"] <= 70 and len(result.arrays["means"]) == result.info["gaussians"]
+    assert start_mixture(scan, GaussiansParams(cap=40), torch.Generator().manual_seed(0))[0].size == 40
+
+
+def test_parameters_that_came_later_are_in_no_run_id() -> None:
+    assert not {"init_scale", "init_amplitude"} & set(GaussiansParams().model_dump())
+    assert GaussiansParams(init_scale=2.0).model_dump()["init_scale"] == 2.0

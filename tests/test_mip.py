@@ -175,6 +175,16 @@ def test_views_count_all_cameras_and_a_list_names_the_orbits() -> None:
     assert abs(sources[1] / np.linalg.norm(sources[1]) @ [0, 1, 0] - np.cos(np.deg2rad(20))) < 1e-9
 
 
+@pytest.mark.parametrize("camera", ["orthographic", "perspective"])
+def test_pictures_of_any_height_and_width(camera: Any) -> None:
+    """Square pixels: the shorter edge sees the whole ball, the longer one more; what both see is the same."""
+    wide, square = (load_mip(MipParams(**FEW, camera=camera, detector=pixels)).scan for pixels in ((20, 30), 20))
+    assert wide.geometry.detector_shape == (20, 30) and wide.projections.shape == (5, 20, 30)
+    assert wide.geometry.detector_pitch == pytest.approx(square.geometry.detector_pitch)
+    np.testing.assert_allclose(wide.projections[:, :, 5:25], square.projections, atol=2e-3)
+    assert not wide.projections[:, :, :4].any()
+
+
 def test_a_perspective_camera_is_nearer() -> None:
     near, far = (load_mip(MipParams(**FEW, camera=camera)).scan.geometry for camera in ("perspective", "orthographic"))
     assert near.source_to_origin < 10 * SIDE < far.source_to_origin
@@ -216,6 +226,7 @@ def test_stacks_that_are_none(values: np.ndarray, message: str, tmp_path: Path) 
         ({"path": "nowhere.tif"}, "path: expected a file or folder, found 'nowhere.tif'"),
         ({"field_of_view": 180}, "less than 180"),
         ({"elevation": 90}, "less than 90"),
+        ({"detector": [0, 20]}, "greater than or equal to 1"),
     ],
 )
 def test_impossible_parameters(values: dict[str, Any], message: str) -> None:

@@ -50,6 +50,7 @@ from benchmark.methods.zerorf.generator import (
     tensor_shape,
     tile_shape,
 )
+from benchmark.methods.zerorf.losses import GridLoss, finer_share
 from benchmark.records.budget import Budget
 
 BOTH = [("naf", "rays"), ("naf", "grid"), ("zerorf", "grid"), ("zerorf", "rays")]
@@ -334,6 +335,30 @@ def test_the_volume_of_a_linear_field_is_its_value_at_the_centres(supersample: i
     z, y, x = (geometry.voxel_centres(axis) for axis in range(3))
     expected = 5 + 0.3 * x + -0.2 * y[:, None] + 0.7 * z[:, None, None]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float32), rtol=1e-5, atol=1e-4)
+
+
+def test_voxels_outside_a_mask_are_not_sampled() -> None:
+    geometry, asked = offset_scan().geometry, []
+
+    def field(positions: torch.Tensor) -> torch.Tensor:
+        asked.append(len(positions))
+        return positions.sum(1) + 1000
+
+    mask = torch.rand(geometry.volume_shape, generator=torch.Generator().manual_seed(0)) < 0.3
+    mask[1] = False
+    found = field_volume(field, geometry, mask=mask, chunk=50)
+    assert sum(asked) == 8 * int(mask.sum()) and min(asked) > 0
+    torch.testing.assert_close(found, field_volume(field, geometry) * mask)
+
+
+def test_steps_on_large_grids_get_rarer() -> None:
+    assert [finer_share(edge, 0.5, True) for edge in (16, 64, 128)] == [0.5] * 3
+    assert [finer_share(edge, 0.5, False) for edge in (8, 32, 64)] == [1.0] * 3
+    assert [finer_share(edge, 0.5, edge == 256) for edge in (256, 128, 64)] == [0.125, 0.5, 1.0]
+    assert finer_share(512, 0.0, True) == 1.0
+    scan = ball().scan
+    loss = GridLoss(params_of("zerorf", steps=40), scan, "cpu")  # type: ignore[arg-type]
+    assert [(level[0], level[1].geometry.volume_shape) for level in loss.levels] == [(20, (16, 16, 16)), (0, (8, 8, 8))]
 
 
 def test_voxel_positions_can_be_shifted_by_parts_of_a_voxel() -> None:

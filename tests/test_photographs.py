@@ -13,27 +13,28 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from balls import scanner
 from pinholes import looking
 from tiny import Watcher
 
-from benchmark.api import Case, InputError, MissingDependency, Run, Scan
+from benchmark.api import Cameras, Case, Frame, InputError, MissingDependency, Pose, Run, Scan, about_z, read_cameras
 from benchmark.audit.reevaluate import reevaluate
 from benchmark.datasets.multiview import MultiviewParams
 from benchmark.datasets.multiview.body import Capsule, Ellipsoid, parts
-from benchmark.datasets.multiview.cameras import Cameras, about_z, read_cameras, write_cameras
 from benchmark.datasets.multiview.case import load
 from benchmark.datasets.multiview.caster import cast
-from benchmark.datasets.multiview.frames import Frame, drawn_frame, ring
-from benchmark.datasets.multiview.pose import estimate
+from benchmark.datasets.multiview.frames import drawn_frame, ring
 from benchmark.execution.options import Options
 from benchmark.fields import Splats, splat
 from benchmark.methods.carve import CarveParams
-from benchmark.methods.carve.colour import Photographs, carve_colours, extinction, intersection_over_union, splats_of
+from benchmark.methods.carve.colour import Photographs, carve_colours, coloured, extinction, intersection_over_union
+from benchmark.methods.carve.hull import seen_first
 from benchmark.methods.carve.network import OUTPUTS, Carver
-from benchmark.methods.carve.reconstruct import reconstruct
+from benchmark.methods.carve.reconstruct import found, reconstruct
 from benchmark.methods.carve.training import Training
 from benchmark.metrics import photographs
 from benchmark.metrics.silhouette import iou, l1
+from benchmark.photographs.cameras import write_cameras
 from benchmark.plan.plan import Flags, make_plan
 from benchmark.plugins.registry import registry
 from benchmark.projection.rendering import rendered
@@ -96,7 +97,7 @@ def test_the_body_moves_and_keeps_its_parts() -> None:
 @pytest.mark.parametrize("frame", [0, 7])
 def test_the_pose_is_where_the_body_is(frame: int) -> None:
     seen = drawn_frame(MultiviewParams(**SMALL, frame=frame))
-    pose = estimate(seen.cameras, seen.masks)
+    pose = Pose.estimate(seen.cameras, seen.masks)
     trunk = parts(frame)[0]
     assert isinstance(trunk, Ellipsoid)
     assert np.linalg.norm(np.array(pose.centre) - trunk.centre) < 20
@@ -109,8 +110,8 @@ def test_moving_the_world_changes_the_pose_and_not_the_case() -> None:
     shift, turn = np.array([300.0, -200.0, 50.0]), about_z(0.7)
     rotation = seen.cameras.rotation @ turn.T
     moved = Cameras(rotation, seen.cameras.translation - rotation @ shift, seen.cameras.intrinsics)
-    poses = [estimate(cameras, seen.masks) for cameras in (seen.cameras, moved)]
-    found = [cameras.in_frame(np.array(pose.centre), pose.yaw) for cameras, pose in zip((seen.cameras, moved), poses, strict=True)]
+    poses = [Pose.estimate(cameras, seen.masks) for cameras in (seen.cameras, moved)]
+    found = [cameras.in_frame(np.array(pose.centre), pose.turn) for cameras, pose in zip((seen.cameras, moved), poses, strict=True)]
     assert abs(np.angle(np.exp(1j * (poses[1].yaw - poses[0].yaw - 0.7)))) < 0.05
     np.testing.assert_allclose(found[0].positions, found[1].positions, atol=30)  # of 570 mm; the hull's grid is turned
     np.testing.assert_allclose(poses[1].centre, turn @ poses[0].centre + shift, atol=4)
@@ -327,16 +328,38 @@ def test_untrained_gaussians_have_the_photographs_colours(walker: Case) -> None:
     params = CarveParams(**TINY)
     carving = carve_colours(walker.scan, params)
     with torch.no_grad():
-        found = splats_of(Carver(params, 3), carving)
+        found = coloured(Carver(params, 3)(carving))
     torch.testing.assert_close(found.colours, carving.colours[:, carving.mask].t().clamp(0.02, 0.98), rtol=1e-3, atol=1e-3)
     assert found.opacities.unique().tolist() == [0.5] and len(found.means) == int(carving.mask.sum()) > 50
 
 
+def test_cameras_see_first_what_no_voxel_hides() -> None:
+    """A plate of five voxels' thickness, seen from +x and from -x."""
+    mask = torch.zeros(9, 9, 9, dtype=torch.bool)
+    mask[:, :, 2:7] = True
+    geometry = scanner(views=2, arc=360.0, volume_shape=(9, 9, 9), volume_spacing=(4.0, 4.0, 4.0))
+    front, back = (seen[4, 4].tolist() for seen in seen_first(mask, geometry))
+    assert front == [False] * 5 + [True] * 2 + [False] * 2  # within a diagonal of the face
+    assert back == front[::-1]
+
+
+def test_hidden_cameras_colour_less(walker: Case) -> None:
+    """The back of a body seen by all cameras: with less weight of those behind it, colours are nearer to the photographs."""
+    errors = []
+    for occluded in (1.0, 0.1):
+        params = CarveParams(**{**TINY, "occluded": occluded, "networks": 0})
+        gaussians: Any = found(Carver(params, 3), carve_colours(walker.scan, params)).gaussians
+        shown = photographs.rendered({name: part.numpy() for name, part in gaussians._asdict().items()}, walker.scan)
+        inside = (shown.silhouettes > 0.5) & (walker.scan.projections > 0.5)
+        errors.append(np.abs(shown.colours - walker.scan.colours)[inside].mean())
+    assert errors[1] < 0.97 * errors[0]
+
+
 def test_training_reaches_every_part(walker: Case) -> None:
-    params = CarveParams(**TINY)
+    params = CarveParams(**{**TINY, "norm": "group", "bottleneck": 6})
     training = Training([Photographs(walker.scan, walker.scan, params)], params, 0)
     before = {name: tensor.clone() for name, tensor in training.carver.named_parameters()}
-    for _ in range(3):
+    for _ in range(4):
         training.step()
     assert [name for name, tensor in training.carver.named_parameters() if torch.equal(tensor, before[name])] == []
 
@@ -349,7 +372,7 @@ def test_gaussians_that_are_all_opaque_or_all_transparent_come_back(walker: Case
     with torch.no_grad():
         bias[OUTPUTS - 4] = level  # of the level: before it quaternion and log scales, behind it the offset
     carving: Any = training.examples[0].carving
-    assert not bool(splats_of(training.carver, carving).opacities.frac().any())
+    assert not bool(coloured(training.carver(carving)).opacities.frac().any())
     for _ in range(3):
         training.step()
     assert bias[OUTPUTS - 4].abs().item() < abs(level)
@@ -420,7 +443,7 @@ def test_held_out_cameras_are_scored(swept: Results, walker: Case) -> None:
     assert {f"{what}_{name}" for what in ("projection", "fit") for name in ("iou", "l1", "psnr", "ssim")} <= set(metrics)
     assert 0.2 < metrics["projection_iou"] < 1 and 5 < metrics["projection_psnr"] < 40 and "volume_psnr" not in metrics
     assert swept.case(swept.records[0]).load().digest == walker.digest  # as the dataset made it, colours included
-    assert set(photographs.PARTS) | {"hull"} == set(swept.arrays(swept.records[0]))
+    assert set(photographs.PARTS) | {"hull", "latent"} == set(swept.arrays(swept.records[0]))
 
 
 def test_scores_can_be_computed_again(swept: Results) -> None:

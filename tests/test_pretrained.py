@@ -22,6 +22,7 @@ from tiny import Watcher
 
 from benchmark.cli.main import main
 from benchmark.errors import InputError
+from benchmark.execution.fit_curve import FitCurve
 from benchmark.execution.fitting import fit, open_course
 from benchmark.execution.options import Options
 from benchmark.plan.plan import Flags, make_plan
@@ -209,7 +210,8 @@ def test_the_command_goes_on_from_the_checkpoint_of_an_unfinished_fit(tmp_path: 
     arguments = ["fit", "carve", "phantom", "--size", "12", "--views", "6", "--output", str(path)]
     arguments += [word for text in SETS for word in ("--set", text)]
     assert main(arguments) == 130 and [file.name for file in tmp_path.iterdir()] == ["weights.pt.checkpoint"]
-    assert main(arguments) == 0 and steps[3:5] == [3, 3] and list(tmp_path.iterdir()) == [path]
+    assert main(arguments) == 0 and steps[3:5] == [3, 3]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["weights-losses.csv", "weights-losses.png", "weights.pt"]
     assert main(arguments) == 2  # it is there
 
 
@@ -267,7 +269,7 @@ def test_a_file_that_changes_under_way_fails(weights: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "change, text",
     [
-        ({"facts": {"method": "other", "revision": 1, "seed": 0, "fitted_to": []}}, "carve.weights: expected weights of carve, revision 3"),
+        ({"facts": {"method": "other", "revision": 1, "seed": 0, "fitted_to": []}}, "carve.weights: expected weights of carve, revision 4"),
         ({"facts": {"method": "carve"}}, "weights that .*fit.* has written"),
     ],
 )
@@ -347,6 +349,107 @@ def test_weights_are_of_one_kind_of_views(of_frames: Path, weights: Path, tmp_pa
 def test_mistakes_in_each(tmp_path: Path, each: str, text: str) -> None:
     with pytest.raises(InputError, match=text):
         frames(tmp_path / "weights.pt", each)
+
+
+# -- parts of a sequence ------------------------------------------------------------------------------------------------
+
+
+def sequence(path: Path, *sets: str, log: Any = None, **options: Any) -> Path:
+    """A fit to the first third of six frames, judged by the second."""
+    usual: dict[str, Any] = {"frames": "0:6", "split": "thirds", "every": 2}
+    course = open_course(registry(), "carve", ["multiview"], GIVEN, (*SETS, "carve.steps=6", *PICTURES, *sets), 0, **{**usual, **options})
+    return fit(course, path, log or (lambda values: None))
+
+
+@pytest.fixture(scope="module")
+def of_thirds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sequence(tmp_path_factory.mktemp("thirds") / "weights.pt")
+
+
+def test_test_frames_are_scored_and_frames_for_validation_are_not(of_thirds: Path, tmp_path: Path) -> None:
+    assert [entry["case"] for entry in Weights.read(of_thirds).fitted_to] == [f"walker-{frame}" for frame in range(4)]
+    flags = Flags(sets=(*SETS, "carve.steps=6", *PICTURES, f"carve.weights={of_thirds}"), frames="3:")
+    content = {"datasets": ["multiview"], "methods": ["carve"], "output": str(tmp_path), "size": [12], "views": [6]}
+    plan = make_plan(registry(), content, flags)
+    assert [spec.dataset_params["frame"] for spec in plan.runs] == list(range(3, 48))
+    plan = dataclasses.replace(plan, runs=plan.runs[:3])
+    records = Sweep(registry(), plan, Options(device="cpu", in_process=True, checkpoints=tmp_path / "runs"), Watcher()).run().records
+    assert {record.case: record.status for record in records} == {"walker-3": "skipped", "walker-4": "ok", "walker-5": "ok"}
+    summary = summarise(labelled(Results(tmp_path).records))
+    scored = [record.metrics for record in records if record.status == "ok"]
+    for name in ("projection_iou", "projection_ssim", "projection_psnr", "projection_l1"):
+        assert summary[name].iloc[0] == pytest.approx(np.mean([metrics[name] for metrics in scored]))
+
+
+def test_the_best_weights_by_the_validation_are_kept(tmp_path: Path) -> None:
+    """With a learning rate that ruins everything, the first judgement stays the best, and the fit ends after two more."""
+    path = sequence(tmp_path / "weights.pt", "carve.learning_rate=0.3", "carve.steps=40", patience=2)
+    found = Checkpoint.read(path)
+    curve = FitCurve(found.facts["curve"])
+    judged = [(step, validation) for step, _, _, validation in curve.points if validation is not None]
+    assert curve.best is not None and found.step == judged[-1][0] < 40
+    assert [step for step, _ in judged][-3:] == [curve.best[0] + 2 * index for index in range(3)]
+    early = sequence(tmp_path / "early.pt", "carve.learning_rate=0.3", "carve.steps=40", every=curve.best[0], patience=1)
+    kept, same = (Checkpoint.read(file).state["carver"] for file in (path, early))
+    assert all(torch.equal(kept[name], same[name]) for name in kept)
+    table, picture = curve.write(path)
+    assert table.read_text().splitlines()[0] == "step,seconds,loss,validation_loss" and picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_fit_goes_on_from_the_weights_of_another(of_thirds: Path, tmp_path: Path) -> None:
+    more = sequence(tmp_path / "more.pt", frames="6:9", load=of_thirds)
+    before, after = (Checkpoint.read(path) for path in (of_thirds, more))
+    assert (before.step, after.step, after.state["training"]["taken"]) == (6, 12, 12)
+    assert after.facts["curve"][: len(before.facts["curve"])] == before.facts["curve"] and after.facts["curve"][-1][0] == 12
+    assert [entry["case"] for entry in after.facts["fitted_to"]] == [f"walker-{frame}" for frame in (0, 1, 2, 3, 6, 7)]
+    with pytest.raises(InputError, match="expected the networks that they were fitted with: channels=4, found channels=6"):
+        sequence(tmp_path / "never.pt", "carve.channels=6", load=of_thirds)
+
+
+def test_augmented_scans_are_others_and_the_same_for_the_same_seed(of_thirds: Path, tmp_path: Path) -> None:
+    sets = ("carve.augment_angle=20", "carve.augment_centre=1", "carve.augment_colour=0.2", "carve.steps=2")
+    one, same, plain = (
+        Checkpoint.read(sequence(tmp_path / f"{index}.pt", *chosen)).state["carver"] for index, chosen in enumerate((sets, sets, sets[-1:]))
+    )
+    assert all(torch.equal(one[name], same[name]) for name in one) and any(not torch.equal(one[name], plain[name]) for name in one)
+
+
+def test_a_turned_and_moved_scan_sees_the_turned_and_moved_thing() -> None:
+    from benchmark.methods.carve.augment import moved
+    from benchmark.plan.sources import open_case
+
+    geometry = open_case(registry(), "multiview", GIVEN, PICTURES).scan.geometry
+    cos, sin = np.cos(0.3), np.sin(0.3)
+    turn, shift, point = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]), np.array([3.0, -2.0, 5.0]), np.array([10.0, 20.0, -5.0])
+    middle = geometry.volume_bounds.mean(0)
+    there = turn @ (point - middle) + middle + shift
+
+    def pixels(cameras: Any, place: np.ndarray) -> np.ndarray:
+        lens, poses = cameras.pinholes()
+        seen = np.einsum("cij,cj->ci", lens, np.einsum("cji,cj->ci", poses[:, :3, :3], place - poses[:, :3, 3]))
+        return np.asarray(seen[:, :2] / seen[:, 2:])
+
+    np.testing.assert_allclose(pixels(moved(geometry, 0.3, shift), there), pixels(geometry, point), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ({"frames": "0:6:0"}, "--frames: expected all, ranges such as 0:48"),
+        ({"frames": "none"}, "--frames: expected all"),
+        ({"frames": "9:3"}, "--frames: expected from 1 to .* frames, found 0"),
+        ({"split": "0.5,0.6,0.1"}, "--split: expected thirds, or shares"),
+        ({"frames": "0:2"}, "--split: expected scans for each part, found 2"),
+        ({"every": None}, "--validate-every: expected for the scans that --split sets aside, found none"),
+        ({"split": None}, "--validate-every: expected with the scans that --split sets aside, found no --split"),
+        ({"split": None, "every": None, "patience": 2}, "--patience: expected with --validate-every"),
+    ],
+)
+def test_mistakes_in_frames_and_parts(tmp_path: Path, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        sequence(tmp_path / "weights.pt", **options)
+    with pytest.raises(InputError, match="--frames: expected a dataset with a parameter 'frame', found 'phantom'"):
+        open_course(registry(), "carve", ["phantom"], GIVEN, SETS, 0, frames="all")
 
 
 # -- tables -------------------------------------------------------------------------------------------------------------

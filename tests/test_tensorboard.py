@@ -17,6 +17,8 @@ from benchmark.projection.rendering import rendered
 from benchmark.runtime.context import Run
 from benchmark.scan.scan import Scan
 
+TERMS = ("l1", "ssim", "tv", "scale_reg")
+
 pytest.importorskip("tensorboard")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of tensorboard's own imports
 
@@ -41,10 +43,10 @@ def test_losses_number_and_pictures_of_a_mixture(composite: Any, tmp_path: Path)
     reconstruct(scan, params, run)
     board.writer.flush()
     found = events(tmp_path)
-    assert set(found.Tags()["scalars"]) == {"loss", "l1", "ssim", "tv", "scale", "gaussians", "fit_psnr"}
-    terms = {name: found.Scalars(name)[-1].value for name in ("l1", "ssim", "tv", "scale")}
-    assert found.Scalars("loss")[-1].value == pytest.approx(sum(terms.values()), rel=1e-4)
-    assert [event.step for event in found.Scalars("gaussians")] == [0, 20, 40]
+    assert set(found.Tags()["scalars"]) == {*(f"loss/{term}" for term in ("total", *TERMS)), "gaussians/N", "fit_psnr"}
+    terms = {name: found.Scalars(f"loss/{name}")[-1].value for name in TERMS}
+    assert found.Scalars("loss/total")[-1].value == pytest.approx(sum(terms.values()), rel=1e-4)
+    assert [event.step for event in found.Scalars("gaussians/N")] == [0, 20, 40]
     assert found.Scalars("fit_psnr")[-1].value > found.Scalars("fit_psnr")[0].value
     pictures = [tag for tag in found.Tags()["images"] if tag.startswith("projection/")]
     assert pictures == [f"projection/view {view} (measured, rendered)" for view in (0, 2, 3, 5)]

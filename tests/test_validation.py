@@ -19,7 +19,7 @@ from benchmark.cli.main import main
 from benchmark.execution.child_process import _follow
 from benchmark.execution.options import Options
 from benchmark.execution.runner import perform
-from benchmark.execution.tracker import OFFERED, Tracker
+from benchmark.execution.tracker import OFFERED, OFFERED_EVENT, Tracker
 from benchmark.metrics.scorer import Scorer
 from benchmark.records.results import Results
 from benchmark.report.tables import write_tables
@@ -132,7 +132,7 @@ def test_seconds_of_method_time_are_an_interval_too(monkeypatch) -> None:
 
 def test_a_run_that_is_asked_to_stop_does_not_wait_for_its_score(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path, lambda event: None)
-    tracker.offer(3, 1.0, np.zeros((2, 2, 2), np.float32), tmp_path, lambda: True)
+    tracker.offer(OFFERED_EVENT, 3, 1.0, np.zeros((2, 2, 2), np.float32), tmp_path, lambda: True)
     assert tracker.validated == []
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.kernels.dispatch import call
+from benchmark.scan.depths import central_rays
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.storage import mapped
 
@@ -95,6 +96,27 @@ class Voxels:
         """
         return self._project("simulate_voxel_maxima", geometry, sub_rays)
 
+    def maximum_depths(self, geometry: ConeBeamGeometry) -> np.ndarray:
+        """Return where along each pixel's central ray its largest voxel lies (the middle of the first such stretch; see `central_rays`),
+        float32 [view, v, u]; NaN where nothing is above 0."""
+        rows, columns = geometry.detector_shape
+        reach = float(np.abs(geometry.volume_bounds).max(0) @ np.ones(3))  # [mm] beyond the box, whatever the direction
+        steps = np.arange(-reach, reach, min(self.spacing) / 2)
+        low, high = geometry.volume_bounds
+        corner = np.array(self.centre[::-1]) - np.array(self.extent[::-1]) / 2
+        found = np.empty(geometry.projection_shape, dtype=np.float32)
+        for view in range(geometry.views):
+            nearest, directions = central_rays(geometry, view)
+            for row in range(rows):
+                points = nearest[row, :, None] + steps[None, :, None] * directions[row, :, None]  # [u, step, 3]
+                x, y, z = np.moveaxis(np.floor((points - corner) / self.spacing[::-1]).astype(int), -1, 0)
+                inside = ((points >= low) & (points <= high)).all(-1)
+                for index, count in zip((x, y, z), self.values.shape[::-1], strict=True):
+                    inside &= (index >= 0) & (index < count)
+                values = np.where(inside, self.values[tuple(np.where(inside, index, 0) for index in (z, y, x))], 0)
+                found[view, row] = _middle_of_largest(values, steps)
+        return found
+
     def _project(self, kernel: str, geometry: ConeBeamGeometry, sub_rays: int) -> np.ndarray:
         if sub_rays < 1:
             raise InputError("sub_rays", expected="at least 1 ray per pixel and direction", found=f"{sub_rays}")
@@ -106,6 +128,16 @@ class Voxels:
         grid = (self.values, self.values.shape[::-1], spacing, corner, low, high)
         call(kernel, *grid, vectors, *geometry.projection_shape, sub_rays, projections)
         return projections
+
+
+def _middle_of_largest(values: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return the middle of the first stretch of the largest value along each row [row, step]; NaN for rows without any above 0."""
+    largest = values.max(1, keepdims=True)
+    equal = values == largest
+    after = np.arange(values.shape[1]) > equal.argmax(1)[:, None]
+    stretch = equal & ~np.logical_or.accumulate(~equal & after, axis=1)
+    middle = (stretch * steps).sum(1) / stretch.sum(1)
+    return np.where(largest[:, 0] > 0, middle, np.nan)
 
 
 def _contracted(values: np.ndarray, shares: list[np.ndarray]) -> np.ndarray:

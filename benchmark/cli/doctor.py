@@ -26,7 +26,7 @@ from benchmark.machine.environment import (
 from benchmark.plugins.registry import Registry
 from benchmark.storage.writable import prove_folder
 
-OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask", "h5py", "zarr")  # provided by the project's extras
+OPTIONAL = ("tigre", "tinycudann", "tensorboard", "dask", "h5py", "zarr", "tensorstore")  # provided by the project's extras
 NO_GPU = "no CUDA device: everything runs on the CPU"
 # torch's version, the GPU that it finds, and why it finds none although it was built for CUDA.
 ASK_TORCH = """

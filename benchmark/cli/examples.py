@@ -15,6 +15,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "fit carve --scans phantom thorax --views 50 --size 32 --set carve.seen=10 --output weights.pt",
         "fit carve --scans my_scans --output weights.pt",
     ),
+    "series": (
+        "series --datasets mip --volume beating.tif --methods gaussians --views 20 --then gaussians.steps=150 --output results/beating",
+    ),
     "list": ("list", "list --json"),
     "show": ("show zerorf", "show walnut --json"),
     "prepare": ("prepare chest walnut", "prepare chest --set chest.size=128"),
@@ -25,6 +28,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "doctor": ("doctor", "doctor --json"),
     "speed": ("speed", "speed --json", "speed --device cuda --write docs/performance.md"),
     "new-scan": ("new-scan my_scan",),
+    "prepare-frames": ("prepare-frames mouse_6.json",),
+    "poses": ("poses takes/mouse", "poses takes/mouse --up hulls --smooth 15", "poses mouse_6.json"),
     "validate": ("validate my_scan", "validate walnut_sample", "validate chest --set chest.size=32 --set chest.views=20"),
     "export": ("export results/first/runs/RUN --format dicom --hu", "export results/first/runs/RUN --format nrrd --output volume.nrrd"),
     "features": ("features results/first --output features.npy", "features results/walker --shells 6 --degree 4"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -12,6 +12,11 @@ from rich.markup import escape
 from benchmark.cli.output import AsJson, show_facts
 from benchmark.errors import InputError
 from benchmark.machine.console import open_console
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from benchmark.speed.parity import Agreement
 
 
 def doctor(as_json: AsJson = False) -> int:
@@ -63,8 +68,9 @@ def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
     from rich.table import Table
 
     from benchmark.plugins.registry import registry
-    from benchmark.speed import gpu
+    from benchmark.speed import gpu, parity
 
+    agreements = list(parity.agreements(device, registry().methods.values()))
     rows = list(gpu.measure(device, registry().speed.values()))
     table = Table("what", "ms", "against", "ratio")
     for row in rows:
@@ -72,10 +78,23 @@ def _speed_of_gpu(device: str, page: Path | None, as_json: bool) -> int:
         milliseconds, ratio = ("" if value is None else f"{value:.3g}" for value in values)
         skipped = f"skipped: {row.skipped}" if row.skipped else ""
         table.add_row(escape(row.name), milliseconds, escape(row.other), ratio or escape(skipped))
-    show_facts([dataclasses.asdict(row) for row in rows], table, as_json)
+    if not as_json:
+        open_console().print(_of_agreements(agreements))
+    facts = [dataclasses.asdict(row) for row in agreements] + [dataclasses.asdict(row) for row in rows]
+    show_facts(facts, table, as_json)
     if page is not None:
-        gpu.write(page, gpu.markdown(rows, gpu.device_text(device)))
-    return 0
+        gpu.write(page, f"{gpu.markdown(rows, gpu.device_text(device))}\n\n{parity.markdown(agreements)}")
+    return int(not all(row.good for row in agreements))
+
+
+def _of_agreements(rows: list[Agreement]) -> Table:
+    from rich.table import Table
+
+    table = Table("method", "against", "what", "value", "at most", "")
+    for row in rows:
+        value = "" if row.value is None else f"{row.value:.2g}"
+        table.add_row(*map(escape, (row.name, row.other, row.measure, value, f"{row.most:g}", row.verdict)))
+    return table
 
 
 def add_to(app: typer.Typer) -> None:

@@ -36,6 +36,7 @@ def run(
     volume: Annotated[str | None, typer.Option(help="A volume to scan by simulation (or for --datasets NAME): DICOM, NIfTI, ...")] = None,
     views: Annotated[list[str] | None, typer.Option(help="Numbers of views, all, or lists of indices: 10,all,[0,5,9].")] = None,
     size: Annotated[list[str] | None, typer.Option(help="Voxels along the longest edge, or native; several comma-separated.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Frames of a sequence, each a case: all, 0:48, 0:48:2 or 0,5,9.")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a name in configs/ (default: quick).")] = None,
     seeds: Annotated[list[str] | None, typer.Option(help="Seeds, comma-separated.")] = None,
     photons: Annotated[
@@ -53,6 +54,12 @@ def run(
     checkpoint_every: Annotated[str, typer.Option(help="Method time between checkpoints, such as 60s.")] = "60s",
     validate_every: Annotated[
         str | None, typer.Option(help="Score the fit and the held-out views along each run, every so many steps or seconds: 100, 30s.")
+    ] = None,
+    keep_every: Annotated[
+        str | None, typer.Option(help="Keep a numbered checkpoint and a picture of each run every so many steps, in its folder kept/.")
+    ] = None,
+    keep_views: Annotated[
+        str | None, typer.Option(help="Pictures of --keep-every: xy,xz,yz (projections beside the truth's) or training views: 0,5.")
     ] = None,
     columns: Columns = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Event files for TensorBoard in <output>/tensorboard.")] = False,
@@ -79,6 +86,7 @@ def run(
         volume=volume,
         views=_listed(views),
         size=_listed(size),
+        frames=frames,
         config=config,
         seeds=_listed(seeds),
         photons=_listed(photons),
@@ -93,6 +101,8 @@ def run(
         scheduler=scheduler,
         checkpoint_every=checkpoint_every,
         validate_every=validate_every,
+        keep_every=keep_every,
+        keep_views=keep_views,
         tensorboard=tensorboard,
         in_process=in_process,
         show_output=show_output,

@@ -118,6 +118,8 @@ def _type(annotation: Any) -> str:
     if origin is Annotated:
         bounds = _bounds(parts[1]) if hasattr(parts[1], "metadata") else ""
         return _type(parts[0]) + (f" ({bounds})" if bounds else "")
+    if origin is tuple:
+        return f"tuple[{', '.join('...' if part is Ellipsis else _type(part) for part in parts)}]"
     text = annotation.__name__ if isinstance(annotation, type) and not parts else str(annotation)
     return text.replace("typing.", "").replace("NoneType", "None")
 

@@ -16,24 +16,32 @@ Water = Annotated[float, typer.Option(min=1e-9, help="Attenuation of water for -
 
 def export(
     run: Annotated[str, typer.Argument(help="A run folder (results/<name>/runs/<run id>), or a run id with --results.")],
-    format: Annotated[str, typer.Option(help="nifti, dicom, nrrd, mha, tiff or npy.")] = "nifti",
+    format: Annotated[str, typer.Option(help="nifti, dicom, nrrd, mha, tiff, npy, ome-zarr, precomputed; ply: Gaussians.")] = "nifti",
     results: Annotated[Path | None, typer.Option(help="Results folder of a run id.")] = None,
-    output: Annotated[Path | None, typer.Option(help="File (dicom: folder) to write (default: here, named after the run).")] = None,
+    output: Annotated[Path | None, typer.Option(help="File or folder to write (default: here, named after the run).")] = None,
     hu: Annotated[bool, typer.Option("--hu", help="Values in Hounsfield units instead of 1/mm.")] = False,
     water: Water = MU_WATER,
     truth: Annotated[bool, typer.Option("--truth", help="The truth of the run's case instead of its reconstruction.")] = False,
 ) -> int:
-    from benchmark.errors import unknown_name
+    from benchmark.errors import InputError, unknown_name
+    from benchmark.exchange.ply import write_ply
     from benchmark.exchange.stored_run import find_run, stored_image
     from benchmark.exchange.volume_formats import FORMATS, usual_name, write
 
-    if format not in FORMATS:
-        raise unknown_name("--format", format, FORMATS)
+    if format not in (*FORMATS, "ply"):
+        raise unknown_name("--format", format, (*FORMATS, "ply"))
+    console = open_console()
+    if format == "ply":
+        if hu or truth:
+            raise InputError("--format ply", expected="Gaussians", found=f"{'--truth' if truth else '--hu'}, which is for volumes")
+        stored, record = find_run(run, results)
+        path = write_ply(output or Path(f"{record.run_id}.ply"), stored.arrays(record))
+        console.print(escape(str(path)), soft_wrap=True)
+        return 0
     image = stored_image(*find_run(run, results), truth=truth)
     if hu:
         image = image.in_hounsfield(water)
     paths = write(format, output or Path(usual_name(format, image.title)), image)
-    console = open_console()
     for path in paths:
         console.print(escape(str(path)), soft_wrap=True)
     return 0

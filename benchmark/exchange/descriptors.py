@@ -1,4 +1,4 @@
-"""Descriptors of shapes made of Gaussians, invariant under rotation and translation."""
+"""Descriptors of shapes made of Gaussians, of their colours and of a network's numbers, invariant under rotation and translation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ REACH = 2.5  # of the outermost shell, in root mean square distances from the ce
 NEEDED = ("means", "log_scales")  # of Reconstruction.arrays
 
 
-def descriptor(arrays: Mapping[str, np.ndarray], shells: int, degree: int) -> np.ndarray:
+PARTS = {"shape": "means", "colour": "colours", "latent": "latent"}  # part of a descriptor -> the array that it needs
+
+
+def descriptor(arrays: Mapping[str, np.ndarray], shells: int, degree: int, part: str = "shape") -> np.ndarray:
     """Return [shells, degree + 1], dimensionless: for each shell about the centre of mass, the square root of the power in each
-    degree of the spherical harmonics of its mass.
+    degree of the spherical harmonics of its mass. For the other PARTS [channel, shells, degree + 1], where each Gaussian's mass
+    counts times its number in the channel: red, green, blue, or one of the features of a network.
 
     c_slm = sum_k w_ks Y_lm(direction of k), and sqrt(sum_m |c_slm|^2 4 pi / (2 l + 1)): a rotation mixes the m of one l and
     keeps the sum (Kazhdan, Funkhouser, Rusinkiewicz 2003, Rotation invariant spherical harmonic representation of 3D shape
@@ -28,11 +32,15 @@ def descriptor(arrays: Mapping[str, np.ndarray], shells: int, degree: int) -> np
     scale = np.sqrt(masses @ distances**2)
     places = np.clip(distances / max(scale, 1e-12) / REACH * shells - 0.5, 0, shells - 1)
     share = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(shells))) * masses[:, None]  # [K, shell]
+    if part != "shape":
+        numbers = arrays[PARTS[part]].astype(np.float64)  # [K, channel]
+        share = (numbers[:, :, None] * share[:, None]).reshape(len(numbers), -1)
     polar = np.divide(away[:, 2], distances, out=np.ones_like(distances), where=distances > 0)
     azimuth = np.arctan2(away[:, 1], away[:, 0])
     directed = share * (distances > 1e-9 * scale)[:, None]  # mass at the centre has no direction
     power = np.stack([_power(directed if order else share, polar, azimuth, order) for order in range(degree + 1)], 1)
-    return np.sqrt(power).astype(np.float32)
+    found = np.sqrt(power).astype(np.float32)
+    return found if part == "shape" else found.reshape(-1, shells, degree + 1)
 
 
 def mass(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError, MissingDependency
+from benchmark.exchange.chunked import write_ome_zarr, write_precomputed
 from benchmark.exchange.dicom import write_series
 from benchmark.exchange.volume_image import VolumeImage
 from benchmark.machine.environment import missing_modules
@@ -22,11 +23,14 @@ LPS_FROM_OURS = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)  # direction cos
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """File format: suffix ('' is a folder), writer, required modules, and whether the file itself holds the volume's position."""
+    """File format: suffix, writer, required modules and the extra that installs them, whether it is a folder, and whether it holds the
+    volume's position itself."""
 
     suffix: str
     write: Callable[[Path, VolumeImage], None]
     requires: tuple[str, ...] = ()
+    extra: str = "medical"
+    folder: bool = False
     placed: bool = True
 
 
@@ -38,7 +42,7 @@ def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
     format = FORMATS[kind]
     missing = missing_modules(format.requires)
     if missing:
-        raise MissingDependency(f"--format {kind} needs {missing[0]} (install: pip install 'seed-ct[medical]')")
+        raise MissingDependency(f"--format {kind} needs {missing[0]} (install: pip install 'seed-ct[{format.extra}]')")
     if not path.name.endswith(format.suffix):
         raise InputError("--output", expected=f"a name that ends in {format.suffix}", found=f"'{path.name}'")
     paths = [path] if format.placed else [path, path.with_name(f"{path.name}.json")]
@@ -47,7 +51,7 @@ def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
         raise InputError(f"volume of {image.title}", expected="finite numbers", found=f"{broken} that are NaN or Inf")
     for target in paths:
         prove_file(target, new=True)
-    with atomic.replacing(path) if format.suffix else atomic.new_folder(path) as temporary:
+    with atomic.new_folder(path) if format.folder else atomic.replacing(path) as temporary:
         format.write(temporary, image)
     if not format.placed:
         atomic.create(paths[1], (dumps(image.facts(), indent=1) + "\n").encode())
@@ -55,7 +59,7 @@ def write(kind: str, path: Path, image: VolumeImage) -> list[Path]:
 
 
 def usual_name(kind: str, title: str) -> str:
-    """Return the default file (for dicom the folder) of an image."""
+    """Return the default file or folder of an image."""
     return title + (FORMATS[kind].suffix or f"-{kind}")
 
 
@@ -96,9 +100,11 @@ def _npy(path: Path, image: VolumeImage) -> None:
 
 FORMATS = {
     "nifti": Format(".nii.gz", _nifti),
-    "dicom": Format("", write_series, ("pydicom",)),
+    "dicom": Format("", write_series, ("pydicom",), folder=True),
     "nrrd": Format(".nrrd", _itk, ("SimpleITK",)),
     "mha": Format(".mha", _itk, ("SimpleITK",)),
     "tiff": Format(".tif", _tiff, ("tifffile",), placed=False),
     "npy": Format(".npy", _npy, placed=False),
+    "ome-zarr": Format(".ome.zarr", write_ome_zarr, ("zarr",), "zarr", folder=True),
+    "precomputed": Format(".precomputed", write_precomputed, ("tensorstore",), "zarr", folder=True, placed=False),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -15,14 +16,16 @@ import numpy as np
 
 from benchmark.conformance.imports import home_of
 from benchmark.errors import InputError, MissingDependency
+from benchmark.execution.eligibility import least_memory
 from benchmark.execution.job import CheckpointPlan, Job, MethodCall, read_scan
 from benchmark.execution.libraries import gpu_peak_memory_mb, library_facts, set_up_libraries
 from benchmark.execution.options import OnEvent
 from benchmark.execution.tensorboard import Board
-from benchmark.execution.tracker import Tracker
+from benchmark.execution.tracker import OFFERED_EVENT, PICTURE_EVENT, Tracker
 from benchmark.machine import counters, stacks
 from benchmark.machine.clock import peak_memory_mb
 from benchmark.machine.device import resolve_device
+from benchmark.machine.memory import BASE_MEMORY, GIB, amount, free_memory
 from benchmark.plugins.specs import resolve
 from benchmark.runtime.checkpoint import Checkpoint, Checkpoints
 from benchmark.runtime.context import Interrupted, Run
@@ -75,6 +78,7 @@ class _Attempt:
         if self.job.process.separate:
             _end_politely(run)
             self.tracker.on_event({"event": BEGAN_EVENT})
+        self.tracker.on_event({"event": "note", "text": start_line(scan, params, self.device, self.job.method.memory)})
         reconstruction = _timed(function, scan, params, run)
         self.peak_memory_mb = peak_memory_mb()
         _store(self.folder, reconstruction)
@@ -96,15 +100,17 @@ class _Attempt:
             on_log=self.tracker.log,
             on_snapshot=self.tracker.snapshot,
             snapshots=job.snapshots,
-            on_validation=self._offer,
+            on_validation=functools.partial(self._offer, OFFERED_EVENT),
             validate_every=job.validate_every,
+            on_picture=functools.partial(self._offer, PICTURE_EVENT),
+            keep_every=job.keep_every,
             checkpoints=self.checkpoints,
             history=self.tracker,
             weights=Checkpoint.read(job.weights).state if job.weights else None,
         )
 
-    def _offer(self, step: int, seconds: float, volume: np.ndarray) -> None:
-        self.tracker.offer(step, seconds, volume, self.folder, lambda: self.run is not None and self.run.stopping)
+    def _offer(self, event: str, step: int, seconds: float, volume: np.ndarray) -> None:
+        self.tracker.offer(event, step, seconds, volume, self.folder, lambda: self.run is not None and self.run.stopping)
 
     def facts(self) -> dict[str, Any]:
         """Return the measurements, for any outcome of the run."""
@@ -117,6 +123,23 @@ class _Attempt:
         known |= {"losses": self.tracker.thinned_losses(), "snapshots": self.tracker.snapshots}
         known |= {"validated": self.tracker.validated, "gpu_peak_memory_mb": gpu_peak_memory_mb(self.run.device)}
         return known | {"facts": library_facts(self.run.device)}
+
+
+def start_line(scan: Scan, params: Any, device: str, estimate: str | None) -> str:
+    """Return free and needed memory, and whether products are in half precision (AMP), as far as the parameters tell.
+
+    `estimate` is MethodSpec.memory as 'module:name'; without one, and on a GPU, the least that scan and volume take.
+    """
+    free, needed, how = free_memory(device) * GIB, float(least_memory(scan.geometry)), "at least"
+    if estimate is not None and device == "cpu":
+        needed, how = BASE_MEMORY + float(resolve(estimate)(scan, params)), "about"
+    text = f"{device}: {amount(free)} of memory free, {how} {amount(needed)} needed" + ("" if needed < free else ": too little")
+    precision = getattr(params, "precision", None)
+    if getattr(params, "engine", None) == "tinycudann":
+        return f"{text}; half precision by tiny-cuda-nn"
+    if precision is None:
+        return text
+    return f"{text}; AMP off (float32)" if precision == "float32" else f"{text}; AMP on ({precision})"
 
 
 def _checkpoints(plan: CheckpointPlan | None) -> Checkpoints | None:

@@ -6,21 +6,23 @@ import math
 from pathlib import Path
 
 from benchmark.errors import InputError
+from benchmark.machine.device import resolve_device
 from benchmark.machine.environment import needs
-from benchmark.machine.memory import BASE_MEMORY, amount
+from benchmark.machine.memory import BASE_MEMORY, GIB, amount, free_memory
 from benchmark.plugins.isolation import call
 from benchmark.plugins.specs import MethodSpec
 from benchmark.records.record import RunRecord, RunSpec
 from benchmark.runtime.weights import Weights
 from benchmark.scan.case import Case
+from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.scan.scan import MEASURED
 from benchmark.storage import mapped
 
 
-def screened(record: RunRecord, method: MethodSpec, case: Case, memory_bytes: int | None) -> RunRecord:
+def screened(record: RunRecord, method: MethodSpec, case: Case, memory_bytes: int | None, device: str = "cpu") -> RunRecord:
     """Return the record of a run about to begin: with the reason if it must not, and with the scans its weights were fitted to."""
     try:
-        reason = skip_reason(method, record.spec, case) or _memory_shortage(method, case, memory_bytes)
+        reason = skip_reason(method, record.spec, case) or _memory_shortage(method, record.spec, case, memory_bytes, device)
     except Exception as error:  # a plug-in's own code
         return record.model_copy(update={"reason": f"skip() failed: {type(error).__name__}: {error}"})
     if reason:
@@ -43,15 +45,26 @@ def skip_reason(method: MethodSpec, spec: RunSpec, case: Case) -> str:
     return str(call(method.skip, case.scan, method.params(**spec.method_params)) or "")
 
 
-def _memory_shortage(method: MethodSpec, case: Case, memory_bytes: int | None) -> str:
-    """Return the reason why a method that takes a scan whole exceeds this many bytes; '' if it may fit."""
-    if memory_bytes is None or method.pieces:
+def _memory_shortage(method: MethodSpec, spec: RunSpec, case: Case, memory_bytes: int | None, device: str) -> str:
+    """Return the reason why a run exceeds this many bytes, or what is free; '' if it may fit."""
+    if method.pieces:
         return ""
-    geometry = case.scan.geometry
-    least = BASE_MEMORY + 4 * (2 * math.prod(geometry.projection_shape) + 2 * math.prod(geometry.volume_shape))
-    if least <= memory_bytes:
+    least = least_memory(case.scan.geometry)
+    if memory_bytes is not None and least > memory_bytes:
+        return f"takes scan and volume whole: at least {amount(least)} of memory, more than --memory {amount(memory_bytes)}"
+    if method.memory is None or resolve_device(device) != "cpu":
         return ""
-    return f"takes scan and volume whole: at least {amount(least)} of memory, more than --memory {amount(memory_bytes)}"
+    needed = BASE_MEMORY + float(call(method.memory, case.scan, method.params(**spec.method_params)))
+    free = free_memory() * GIB
+    if needed > (free if memory_bytes is None else memory_bytes):
+        limit = f"{amount(free)} are free" if memory_bytes is None else f"--memory allows {amount(memory_bytes)}"
+        return f"would take about {amount(needed)} of memory, {limit}"
+    return ""
+
+
+def least_memory(geometry: ConeBeamGeometry) -> int:
+    """Return the bytes that any method takes which holds scan and volume whole, each twice."""
+    return BASE_MEMORY + 4 * (2 * math.prod(geometry.projection_shape) + 2 * math.prod(geometry.volume_shape))
 
 
 def _pretrained(record: RunRecord, case: Case) -> RunRecord:

@@ -31,7 +31,7 @@ from benchmark.scan.scan import Composite, Scan
 from benchmark.storage import mapped
 from benchmark.storage.json_values import dumps, plain
 
-VERSION: Final = 2  # raise it whenever a field changes: a child started from newer sources then reports an error
+VERSION: Final = 3  # raise it whenever a field changes: a child started from newer sources then reports an error
 FILE = "job.json"
 
 
@@ -46,6 +46,7 @@ class MethodCall(_Part):
     function: str | None  # 'module:name' of MethodSpec.target
     params_class: str | None  # 'module:name' of MethodSpec.params
     params: dict[str, Any]  # resolved
+    memory: str | None = None  # 'module:name' of MethodSpec.memory
 
 
 class ScanFacts(_Part):
@@ -92,7 +93,7 @@ class ProcessFacts(_Part):
 class Job(_Part):
     """One run, as passed to its process."""
 
-    version: Literal[2] = VERSION
+    version: Literal[3] = VERSION
     method: MethodCall
     scan: ScanFacts
     seed: int
@@ -103,6 +104,7 @@ class Job(_Part):
     memory_bytes: int | None  # limit of the process
     snapshots: int  # volumes kept for the convergence curve
     validate_every: Interval | None  # between volumes that the harness scores along the run
+    keep_every: int | None  # steps between numbered checkpoints, and volumes that the harness draws
     checkpoint: CheckpointPlan | None
     event_folder: Path | None  # for TensorBoard
     process: ProcessFacts
@@ -122,6 +124,7 @@ class Job(_Part):
                 memory_bytes=options.memory_bytes,
                 snapshots=options.snapshots,
                 validate_every=None if case.scan.composite == "over" else options.validate_every,  # scored by arrays of the end
+                keep_every=options.keep.every if options.keep else None,
                 checkpoint=_checkpoint_plan(spec, case, options, code),
                 event_folder=options.event_folder(spec.id),
                 process=ProcessFacts(separate=not options.in_process, parent=os.getpid(), sys_path=tuple(map(str, sys.path))),
@@ -193,7 +196,11 @@ def _path_of(given: Any) -> str | None:
 
 def _method_call(method: MethodSpec, spec: RunSpec) -> MethodCall:
     return MethodCall(
-        name=spec.method, function=_path_of(method.target), params_class=import_path(method.params), params=plain(spec.method_params)
+        name=spec.method,
+        function=_path_of(method.target),
+        params_class=import_path(method.params),
+        params=plain(spec.method_params),
+        memory=_path_of(method.memory),
     )
 
 

@@ -19,6 +19,14 @@ class Stopped(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
+class Keep:
+    """Checkpoints and pictures to keep along a run: every so many steps; pictures of `axes` and training views (see pictures.py)."""
+
+    every: int
+    views: tuple[str | int, ...] = ("xy", "xz", "yz")
+
+
+@dataclasses.dataclass(frozen=True)
 class Options:
     """Settings of the execution of runs; none is part of a run's identity."""
 
@@ -28,6 +36,7 @@ class Options:
     in_process: bool = False
     snapshots: int = 12  # volumes kept along a run for its convergence curve
     validate_every: Interval | None = None  # between scores along a run
+    keep: Keep | None = None
     command: str = ""  # the command line, for the records
     checkpoints: Path | None = None  # <here>/<run id>/checkpoint.pt, from which interrupted runs go on; none = no checkpoints
     checkpoint_every: float = 60.0  # [s] of method time

@@ -7,10 +7,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from benchmark.execution.pictures import Gallery
 from benchmark.errors import InputError
 from benchmark.execution import child_process
 from benchmark.execution.eligibility import screened
@@ -23,7 +25,8 @@ from benchmark.plugins.identity import identity
 from benchmark.plugins.registry import Registry
 from benchmark.plugins.specs import MethodSpec
 from benchmark.records.record import RunRecord, RunSpec
-from benchmark.records.titles import view_count
+from benchmark.records.titles import run_title, view_count
+from benchmark.runtime.checkpoint import KEPT
 from benchmark.scan.case import Case
 from benchmark.scan.reconstruction import ARRAYS
 from benchmark.scan.scan import Scan
@@ -50,7 +53,7 @@ def perform(
     method = registry.method(spec.method)
     plugin = identity(method)
     blank = blank_record(spec, method, case, options).model_copy(update={"plugin": plugin})
-    record = screened(blank, method, case, options.memory_bytes)
+    record = screened(blank, method, case, options.memory_bytes, options.device)
     if record.reason:
         return record, None
     try:
@@ -63,10 +66,13 @@ def perform(
         _hand_over(job, case.scan, folder)
         metrics = list(registry.metrics.values())
         validation = Validation(folder, kept and kept / "snapshots", case, metrics, on_event) if options.validate_every else None
-        outcome = child_process.execute(folder, options, validation or on_event, stop)
+        gallery = _gallery(options, folder, kept, case, spec, validation or on_event)
+        outcome = child_process.execute(folder, options, gallery or validation or on_event, stop)
         record, volume = judge(record, outcome, folder, case, metrics, validation.points(outcome.result) if validation else ())
         if validation is not None:
             validation.close(outcome.result)
+        if gallery is not None:
+            gallery.close(outcome.result)
         _keep_arrays(folder / ARRAYS, arrays or (kept and kept / ARRAYS))
         done = record.status == "ok"
         return record, volume
@@ -103,6 +109,15 @@ def blank_record(spec: RunSpec, method: MethodSpec, case: Case | None, options: 
         command=options.command,
         **facts,
     )
+
+
+def _gallery(options: Options, folder: Path, kept: Path | None, case: Case, spec: RunSpec, on_event: OnEvent) -> Gallery | None:
+    """Return the drawer of pictures along the run; None where none are wanted, and for photographs, which are no volume's projections."""
+    if options.keep is None or kept is None or case.scan.composite == "over":
+        return None
+    from benchmark.execution.pictures import Gallery
+
+    return Gallery(folder, kept / KEPT, case, options.keep, run_title(spec), on_event)
 
 
 def _scratch_folder(jobs: Path, spec: RunSpec) -> Path:

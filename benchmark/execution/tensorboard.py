@@ -11,6 +11,7 @@ from benchmark.errors import MissingDependency
 from benchmark.scan.scan import Scan
 
 VIEWS = 4  # shown of the scan
+TAGS = {"loss": "loss/total", "gaussians": "gaussians/N"}  # of what methods log under other names
 
 
 class Board:
@@ -26,10 +27,10 @@ class Board:
         self.views = np.unique(np.linspace(0, scan.geometry.views - 1, min(VIEWS, scan.geometry.views)).round().astype(int))
 
     def log(self, values: dict[str, Any]) -> None:
-        """Add scalars by name, except those of the run's progress."""
+        """Add scalars by name (see TAGS), except those of the run's progress."""
         for name, value in values.items():
             if name not in ("step", "total", "seconds", "seconds_left") and isinstance(value, int | float):
-                self.writer.add_scalar(name, value, values["step"], walltime=values["seconds"])
+                self.writer.add_scalar(TAGS.get(name, name), value, values["step"], walltime=values["seconds"])
 
     def snapshot(self, step: int, volume: np.ndarray) -> None:
         """Add the volume [z, y, x] in its own grey window, and its projections in the window of the measured ones, row 0 at the bottom."""

@@ -16,7 +16,8 @@ from benchmark.storage import mapped
 
 MOST_LOSSES = 500  # points of the loss curve that a record keeps
 EVENT_INTERVAL = 0.2  # [s] between progress lines
-OFFERED, OFFERED_EVENT = "offered.npy", "offered"  # a volume that the harness is to score, and the event that tells so
+OFFERED = "offered.npy"  # a volume for the harness
+OFFERED_EVENT, PICTURE_EVENT = "offered", "picture"  # events that tell so: it is to score it, to draw it
 POLL = 0.005  # [s] while it does
 
 
@@ -51,17 +52,18 @@ class Tracker:
         mapped.save(path, volume)
         self.snapshots.append({"file": str(path), "step": step, "seconds": seconds, "loss": self._last_loss()})
 
-    def offer(self, step: int, seconds: float, volume: np.ndarray, scratch: Path, stopping: Callable[[], bool]) -> None:
-        """Write a volume [z, y, x] for the harness and wait until it has scored and removed it, or until `stopping()` is true."""
+    def offer(self, event: str, step: int, seconds: float, volume: np.ndarray, scratch: Path, stopping: Callable[[], bool]) -> None:
+        """Write a volume [z, y, x] for the harness and wait until it has used and removed it, or until `stopping()` is true."""
         path = scratch / OFFERED
         mapped.save(path, volume)
         point = {"step": step, "seconds": seconds, "loss": self._last_loss()}
-        self.on_event({"event": OFFERED_EVENT, **point})
+        self.on_event({"event": event, **point})
         while path.exists():
             if stopping():
                 return
             time.sleep(POLL)
-        self.validated.append(point)
+        if event == OFFERED_EVENT:
+            self.validated.append(point)
 
     def _last_loss(self) -> float | None:
         return self.losses[-1][2] if self.losses else None

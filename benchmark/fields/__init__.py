@@ -1,8 +1,8 @@
 """Differentiable building blocks for neural methods: hash grid, vector-matrix features, Gaussian mixture, small MLP, training.
 
 Each has C++ kernels (forward and backward, deterministic for any number of threads) and a torch twin (`torch_twins`).
-Features cross between them feature-major: a [points, features] tensor whose transpose is contiguous. docs/api.md explains the
-names; after a change here, `make docs` writes __init__.pyi, which type checkers and editors read, and the page.
+Features cross between them feature-major: a [points, features] tensor whose transpose is contiguous. After a change
+here, `make docs` writes __init__.pyi, which type checkers and editors read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ EXPORTS = Exports(
             "HashGrid": "benchmark.fields.hash_grid",
             "vm_encode": "benchmark.fields.vector_matrix",
             "vm_grid": "benchmark.fields.vector_matrix",
+            "vm_network": "benchmark.fields.vector_matrix",
             "MLP": "benchmark.fields.mlp",
             "Attenuation": "benchmark.fields.attenuation",
             "TinyCudaField": "benchmark.fields.tiny_cuda",
@@ -40,11 +41,15 @@ EXPORTS = Exports(
         "Training": {
             "FieldParams": "benchmark.fields.fitting.training_params",
             "skip_reason": "benchmark.fields.fitting.training_params",
+            "Growth": "benchmark.fields.fitting.training_params",
+            "grown": "benchmark.fields.fitting.training_params",
             "Measurements": "benchmark.fields.fitting.measurements",
             "RayLoss": "benchmark.fields.fitting.ray_loss",
             "rendering": "benchmark.fields.fitting.ray_loss",
+            "Halving": "benchmark.fields.fitting.ray_batch",
             "RayBatch": "benchmark.fields.fitting.ray_batch",
             "Weighting": "benchmark.fields.fitting.residuals",
+            "Misfit": "benchmark.fields.fitting.residuals",
             "ramp_filtered": "benchmark.fields.fitting.residuals",
             "ssim": "benchmark.fields.fitting.residuals",
             "Variation": "benchmark.fields.fitting.variation",
@@ -60,7 +65,9 @@ EXPORTS = Exports(
             "voxel_positions": "benchmark.fields.volume",
             "field_volume": "benchmark.fields.volume",
             "data_consistent": "benchmark.fields.fitting.consistency",
+            "corrections_memory": "benchmark.fields.fitting.consistency",
             "data_consistent_mean": "benchmark.fields.fitting.consistency",
+            "data_consistent_finer": "benchmark.fields.fitting.consistency",
             "guided_fit": "benchmark.fields.fitting.guided",
         },
     },

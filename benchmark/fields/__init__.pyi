@@ -1,10 +1,11 @@
-# Written by docs/api.py (make docs) from the table in fields.py.
+# Written by docs/stubs.py (make docs) from the table of benchmark.fields.
 # ruff: noqa
 
 # Encodings and networks
 from benchmark.fields.hash_grid import HashGrid as HashGrid
 from benchmark.fields.vector_matrix import vm_encode as vm_encode
 from benchmark.fields.vector_matrix import vm_grid as vm_grid
+from benchmark.fields.vector_matrix import vm_network as vm_network
 from benchmark.fields.mlp import MLP as MLP
 from benchmark.fields.attenuation import Attenuation as Attenuation
 from benchmark.fields.tiny_cuda import TinyCudaField as TinyCudaField
@@ -27,11 +28,15 @@ from benchmark.fields.splatter import splat as splat
 # Training
 from benchmark.fields.fitting.training_params import FieldParams as FieldParams
 from benchmark.fields.fitting.training_params import skip_reason as skip_reason
+from benchmark.fields.fitting.training_params import Growth as Growth
+from benchmark.fields.fitting.training_params import grown as grown
 from benchmark.fields.fitting.measurements import Measurements as Measurements
 from benchmark.fields.fitting.ray_loss import RayLoss as RayLoss
 from benchmark.fields.fitting.ray_loss import rendering as rendering
+from benchmark.fields.fitting.ray_batch import Halving as Halving
 from benchmark.fields.fitting.ray_batch import RayBatch as RayBatch
 from benchmark.fields.fitting.residuals import Weighting as Weighting
+from benchmark.fields.fitting.residuals import Misfit as Misfit
 from benchmark.fields.fitting.residuals import ramp_filtered as ramp_filtered
 from benchmark.fields.fitting.residuals import ssim as ssim
 from benchmark.fields.fitting.variation import Variation as Variation
@@ -47,7 +52,9 @@ from benchmark.fields.support import Support as Support
 from benchmark.fields.volume import voxel_positions as voxel_positions
 from benchmark.fields.volume import field_volume as field_volume
 from benchmark.fields.fitting.consistency import data_consistent as data_consistent
+from benchmark.fields.fitting.consistency import corrections_memory as corrections_memory
 from benchmark.fields.fitting.consistency import data_consistent_mean as data_consistent_mean
+from benchmark.fields.fitting.consistency import data_consistent_finer as data_consistent_finer
 from benchmark.fields.fitting.guided import guided_fit as guided_fit
 
 from benchmark.plugins.exports import Exports
@@ -57,10 +64,13 @@ __all__ = [
     "Attenuation",
     "CUTOFF",
     "FieldParams",
+    "Growth",
+    "Halving",
     "HashGrid",
     "LossScale",
     "MLP",
     "Measurements",
+    "Misfit",
     "Mixture",
     "MixtureMaxima",
     "MixtureProjector",
@@ -73,9 +83,12 @@ __all__ = [
     "TinyCudaField",
     "Variation",
     "Weighting",
+    "corrections_memory",
     "data_consistent",
+    "data_consistent_finer",
     "data_consistent_mean",
     "field_volume",
+    "grown",
     "guided_fit",
     "mixture_line_integrals",
     "mixture_values",
@@ -92,6 +105,7 @@ __all__ = [
     "variation_weight",
     "vm_encode",
     "vm_grid",
+    "vm_network",
     "voxel_positions",
     "voxelise",
     "voxelise_maxima",

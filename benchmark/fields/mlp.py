@@ -12,6 +12,8 @@ from torch import nn
 from benchmark.fields.layout import feature_major
 from benchmark.kernels.dispatch import call
 
+Setting = tuple[tuple[int, ...], int, int, float]  # a network's widths, layers, skip (-1: none) and slope, as kernels take them
+
 
 class MLP(nn.Module):
     """Small fused multilayer perceptron: [M, inputs] -> [M, outputs] through `layers` linear maps with `hidden` units between them.
@@ -52,11 +54,17 @@ class MLP(nn.Module):
             at += outs * (ins + 1)
         raise IndexError(index)
 
+    @property
+    def setting(self) -> Setting:
+        """Return the kernels' arguments that describe the network."""
+        return tuple(self.widths), len(self.widths) - 1, self.skip, self.slope
+
+    def fused_on(self, device: torch.device) -> bool:
+        """Return whether the project's own kernels evaluate the network on a device; elsewhere torch's library multiplies matrices."""
+        return device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        device = values.device.type
-        if device != "cpu" or torch.is_autocast_enabled(device):  # torch's own library multiplies matrices
-            return self.by_layers(values)
-        return _Fused.apply(values, self.weights, self.widths, self.skip, self.slope)
+        return _Fused.apply(values, self.weights, self.setting) if self.fused_on(values.device) else self.by_layers(values)
 
     def by_layers(self, values: torch.Tensor) -> torch.Tensor:
         """Evaluate the network by torch's linear layers, one after the other: [M, inputs] -> [M, outputs]."""
@@ -71,19 +79,19 @@ class MLP(nn.Module):
 
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, weights: torch.Tensor, widths: list[int], skip: int, slope: float) -> torch.Tensor:
+    def forward(ctx: Any, values: torch.Tensor, weights: torch.Tensor, setting: Setting) -> torch.Tensor:
         major = feature_major(values)
         ctx.save_for_backward(major, weights)
-        ctx.network = (tuple(widths), len(widths) - 1, skip, slope)
+        ctx.setting, (widths, *_) = setting, setting
         out = torch.empty(widths[-1], major.shape[1], dtype=torch.float32)
-        call("mlp", major, major.shape[1], *ctx.network, weights.detach(), weights.numel(), out)
+        call("mlp", major, major.shape[1], *setting, weights.detach(), weights.numel(), out)
         return out.t()
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor, None]:  # type: ignore[override]
         major, weights = ctx.saved_tensors
         to_values = torch.empty_like(major) if ctx.needs_input_grad[0] else None
         to_weights = torch.empty_like(weights)
-        setting = (major, major.shape[1], *ctx.network, weights.detach(), weights.numel())
-        call("mlp_backward", *setting, feature_major(gradient), to_values, to_weights)
-        return None if to_values is None else to_values.t(), to_weights, None, None, None
+        known = (major, major.shape[1], *ctx.setting, weights.detach(), weights.numel())
+        call("mlp_backward", *known, feature_major(gradient), to_values, to_weights)
+        return None if to_values is None else to_values.t(), to_weights, None

@@ -14,6 +14,7 @@ import torch
 
 from benchmark.errors import InputError
 from benchmark.fields.layout import feature_major
+from benchmark.fields.mlp import MLP, Setting
 from benchmark.fields.support import Support
 from benchmark.kernels.dispatch import call
 
@@ -34,13 +35,32 @@ def vm_grid(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor], suppo
     All voxels: [z * y * x, 3 * channels]; with a `support`: [count, 3 * channels]. Differentiable with respect to planes and lines. Raises
     InputError for planes, lines and support of different grids.
     """
+    support = support or Support.everywhere((lines[0].shape[1], *planes[0].shape[1:]), planes[0].device)
+    _check_grid(planes, lines, support)
+    return _Grid.apply(support, *planes, *lines)
+
+
+def _check_grid(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor], support: Support) -> None:
     channels, ny, nx = planes[0].shape
     nz = lines[0].shape[1]
-    support = support or Support.everywhere((nz, ny, nx), planes[0].device)
     if planes[1].shape != (channels, nz, ny) or planes[2].shape != (channels, nz, nx) or support.mask.shape != (nz, ny, nx):
         found = [tuple(t.shape) for t in (*planes, *lines, support.mask)]
         raise InputError("vm_grid", expected="planes, lines and support of one grid", found=f"{found}")
-    return _Grid.apply(support, *planes, *lines)
+
+
+def vm_network(planes: Sequence[torch.Tensor], lines: Sequence[torch.Tensor], network: MLP, support: Support) -> torch.Tensor:
+    """Return `network(vm_grid(planes, lines, support))`, [count, outputs], without the features in memory on the CPU.
+
+    Differentiable with respect to planes, lines and the network's weights. Raises InputError for planes, lines and support of different
+    grids, and for a network of other inputs.
+    """
+    if not network.fused_on(planes[0].device):
+        return network(vm_grid(planes, lines, support))
+    _check_grid(planes, lines, support)
+    if network.widths[0] != 3 * planes[0].shape[0]:
+        found = f"{network.widths[0]} inputs, {planes[0].shape[0]} channels"
+        raise InputError("vm_network", expected="a network with three inputs for each channel", found=found)
+    return _Network.apply(support, network.weights, network.setting, *planes, *lines)
 
 
 def _split(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -73,6 +93,28 @@ class _Encode(torch.autograd.Function):
         out = [torch.zeros_like(t) for t in tensors]
         call("vm_encode_backward", *known, out[:3], out[3:])
         return to_points, *out
+
+
+class _Network(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, support: Support, weights: torch.Tensor, setting: Setting, *tensors: torch.Tensor) -> torch.Tensor:
+        planes, lines = _split(tensors)
+        ctx.save_for_backward(weights, *planes, *lines)
+        channels, widths = planes[0].shape[0], setting[0]
+        ctx.sizes = (*support.shape, channels, support.runs, len(support.runs), support.count)
+        ctx.setting = setting
+        out = torch.empty(widths[-1], support.count, dtype=torch.float32)
+        call("vm_network", *ctx.sizes, planes, lines, *setting, weights.detach(), weights.numel(), out)
+        return out.t()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        weights, *tensors = ctx.saved_tensors
+        planes, lines = _split(tensors)
+        out, to_weights = [torch.empty_like(t) for t in (*planes, *lines)], torch.empty_like(weights)
+        known = (*ctx.sizes, planes, lines, *ctx.setting, weights.detach(), weights.numel(), feature_major(gradient))
+        call("vm_network_backward", *known, out[:3], out[3:], to_weights)
+        return None, to_weights, None, *out
 
 
 class _Grid(torch.autograd.Function):

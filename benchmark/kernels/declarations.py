@@ -191,8 +191,8 @@ PLANES = "f32[channels, rows0, columns0 | channels, rows1, columns1 | channels, 
 LINES = "f32[channels, length0 | channels, length1 | channels, length2]"
 GRID_PLANES = "f32[channels, ny, nx | channels, nz, ny | channels, nz, nx]"
 GRID_LINES = "f32[channels, nz | channels, nx | channels, ny]"
-NETWORK = """in: f32[inputs, count], count: i64, widths: i32(inputs, ..., outputs), layers: i32, skip: i32, slope: f32,
-    weights: f32[parameters], parameters: i64"""
+LAYERS = "widths: i32(inputs, ..., outputs), layers: i32, skip: i32, slope: f32, weights: f32[parameters], parameters: i64"
+NETWORK = f"in: f32[inputs, count], count: i64, {LAYERS}"
 VM = f"{POINTS}, channels: i32, {SHAPES}, planes: {PLANES}, lines: {LINES}"
 VM_GRID = f"channels: i32, runs: i64[count, 5], count: i64, voxels: i64, planes: {GRID_PLANES}, lines: {GRID_LINES}"
 SCENE = "views: i32, rows: i32, columns: i32, count: i64"
@@ -243,6 +243,9 @@ vm_encode_points({VM}, gradient: f32[3 * channels, count], point_gradients: out 
 vm_grid(nz: i32, ny: i32, nx: i32, {VM_GRID}, features: out f32[3 * channels, voxels])
 vm_grid_backward(nz: i32, ny: i32, nx: i32, {VM_GRID}, gradient: f32[3 * channels, voxels], plane_gradients: out {GRID_PLANES},
     line_gradients: out {GRID_LINES})
+vm_network(nz: i32, ny: i32, nx: i32, {VM_GRID}, {LAYERS}, out: out f32[outputs, voxels])
+vm_network_backward(nz: i32, ny: i32, nx: i32, {VM_GRID}, {LAYERS}, out_gradient: f32[outputs, voxels], plane_gradients: out {GRID_PLANES},
+    line_gradients: out {GRID_LINES}, weight_gradient: out f32[parameters])
 
 gaussian_project({GAUSSIANS}, images: out {IMAGES})
 gaussian_project_backward({GAUSSIANS}, gradient: {IMAGES}, {OF_MIXTURE})

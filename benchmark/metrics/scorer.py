@@ -13,6 +13,7 @@ from benchmark.metrics.similarity import filled_in
 from benchmark.plugins.isolation import call
 from benchmark.plugins.specs import MetricSpec
 from benchmark.scan.case import Case
+from benchmark.scan.reconstruction import rendered_from
 from benchmark.scan.scan import Scan
 from benchmark.storage import mapped
 
@@ -31,6 +32,7 @@ class Scorer:
 
         The harness itself re-projects the volume, identically for every method (by maxima if the views are maxima), and compares it
         with the held-out views (projection_*) and with the measured training views (fit_*), in the pixels that are valid (Scan.valid).
+        Where the `arrays` hold the volume on a finer grid, that is projected.
         Photographs are compared with the harness's rendering of the Gaussians in `arrays` (see Reconstruction).
         """
         values: dict[str, float | None] = {}
@@ -44,7 +46,13 @@ class Scorer:
             elif rendered and scan is not None:
                 from benchmark.projection import rendering  # brings torch
 
-                views = rendering.rendered(volume, scan.geometry, scan.composite)  # may lie in a file, as the volume may
+                try:
+                    seen = rendered_from(volume, arrays or {})
+                except InputError as error:
+                    problems.append(str(error))
+                    continue
+                geometry = scan.geometry.with_volume((seen.shape[0], seen.shape[1], seen.shape[2]))
+                views = rendering.rendered(seen, geometry, scan.composite)  # may lie in a file, as the volume may
                 views = filled_in(views, scan.projections, scan.valid)
                 self._apply(prefix, scan, views, scan.projections, values, problems, {"valid": scan.valid})
         return values, problems

@@ -17,6 +17,7 @@ from typing import Any
 from benchmark.errors import InputError, Mistakes
 from benchmark.plan import quantities
 from benchmark.plan.entries import MOST_RUNS, Entry, read_entries, resolve_entry
+from benchmark.plan.frames import KEY, set_frames
 from benchmark.plan.offers import CaseWords, Offers
 from benchmark.plugins.registry import Registry
 from benchmark.plugins.specs import DatasetSpec, MethodSpec
@@ -48,6 +49,7 @@ class Flags:
     datasets: str | None = None
     views: str | None = None
     size: str | None = None
+    frames: str | None = None
     seeds: str | None = None
     photons: str | None = None
     budget: str | None = None
@@ -126,6 +128,9 @@ def make_plan(registry: Registry, content: dict[str, Any], flags: Flags, *, sour
         entry.values = {key: value for key, value in entry.values.items() if key not in flagged}
         entry.grid = {key: values for key, values in entry.grid.items() if key not in flagged}
     apply_sets(registry, flags.sets, datasets, methods, mistakes)
+    for entry in datasets if flags.frames is not None else ():
+        entry.grid.pop(KEY, None)
+        set_frames(flags.frames or "", entry, registry.datasets[entry.name], mistakes)
     count = _count(registry, datasets, methods, grid, noises, seeds)
     if count > MOST_RUNS:  # before any of them is resolved
         mistakes.add("plan", expected=f"at most {MOST_RUNS} runs", found=f"{count}")
@@ -286,7 +291,7 @@ def _count(
 
 def weights_digest(spec: MethodSpec, params: dict[str, Any], mistakes: Mistakes) -> str:
     """Return the digest of the weights file in a method's parameters; '' for none."""
-    if spec.fit is None or params["weights"] is None:
+    if spec.fit is None or params.get("weights") is None:
         return ""
     try:
         weights = Weights.read(Path(params["weights"]))

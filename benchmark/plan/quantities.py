@@ -133,6 +133,17 @@ def interval(value: Any, where: str, mistakes: Mistakes) -> Interval | None:
     return None
 
 
+def pictured_views(value: Any, where: str, mistakes: Mistakes) -> tuple[str | int, ...] | None:
+    """Read names of projections along the axes and indices of training views: 'xy,xz,yz' or 'xy,0,5'."""
+    if value is None:
+        return None
+    words = [word.strip() for word in str(value).strip("[]").split(",")]
+    if not all(word in ("xy", "xz", "yz") or (word.isascii() and word.isdecimal()) for word in words):
+        mistakes.add(where, expected="xy, xz, yz and indices of training views, such as xy,xz,yz or xy,0,5", found=repr(value))
+        return None
+    return tuple(dict.fromkeys(int(word) if word.isdecimal() else word for word in words))
+
+
 def duration(value: Any, where: str, mistakes: Mistakes) -> float | None:
     """Return the seconds of '300s', '5min', '1.5h' or a plain number."""
     if value is None:

@@ -13,7 +13,7 @@ class Exports:
     """Exported names of the module `owner`: by purpose, each with its defining module.
 
     Single source of the names at run time (`attribute`), the stub for type checkers and editors, and the pages of
-    the reference (docs/api.py writes both). A name whose module is `owner` itself is a submodule.
+    the reference (docs/stubs.py and docs/site.py write both). A name whose module is `owner` itself is a submodule.
     """
 
     owner: str

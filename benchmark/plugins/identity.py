@@ -92,7 +92,7 @@ class _Source(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """Where a module lies; `places` are the folders of a package."""
+    """Place of a module; `places` are the folders of a package."""
 
     spec: ModuleSpec
     places: tuple[str, ...]

@@ -18,6 +18,7 @@ TARGETS = (
     "prepare",
     "field",
     "fit",
+    "memory",
     "ratios",
     "training_step",
     "recognises",

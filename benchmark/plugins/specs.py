@@ -16,13 +16,28 @@ class Params(BaseModel):
     """Base class of every parameter model (pydantic): values are frozen, unknown keys are errors.
 
     Give each field a type, a default, bounds and a description with its unit; plans and `--set` are checked against them.
+    `later` names parameters that came after results were stored, with the values under which nothing has changed: these are left out of
+    dumps, so run ids stay.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    later: ClassVar[Mapping[str, Any]] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        unchanged = {key for key, value in self.later.items() if getattr(self, key) == value}
+        return {key: value for key, value in handler(self).items() if key not in unchanged}
+
 
 TvWeight = Annotated[float, Field(ge=0, le=1000)] | Literal["auto"]  # of the TV problem, a pure number; auto = chosen from the scan alone
 """Type of a parameter that weighs total variation: a pure number 0 .. 1000 (see TvProblem), or 'auto' to choose it from the scan alone."""
+
+
+Fine = Annotated[
+    bool, Field(description="reconstruct on voxels of half the size and average: better with many views, in 8 times the time and memory")
+]
+"""Type of the parameter `fine`: whether to reconstruct on voxels of half the size (see on_finer_grid)."""
 
 
 Heldout = Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], ...]
@@ -38,6 +53,7 @@ class Offer:
     - `simulated`: any number of views can be made; `all` is then the dataset's default.
     - `training`: indices of the views that training subsets are taken from; None = all that are not in `heldout`.
     - `heldout`: views that the owner holds out; None = they are drawn from the others.
+    - `frames() -> int` counts the frames of a sequence, which the parameter `frame` picks one of; None = there is no sequence.
     - `native() -> dict` returns the parameters that `size: native` stands for; None = the dataset's default size.
     - `outline(params) -> str` describes the case of these parameters in one line, as `Case.outline`; None = only loading it tells.
     """
@@ -47,6 +63,7 @@ class Offer:
     simulated: bool = False
     training: tuple[int, ...] | None = None
     heldout: tuple[int, ...] | None = None
+    frames: Callable[[], int] | None = None
     native: Callable[[], Mapping[str, Any]] | None = None
     outline: Callable[[Any], str] | None = None
 
@@ -72,10 +89,7 @@ class DatasetParams(Params):
     """Parameters that every dataset understands. Subclass it, add keys, and change defaults where the dataset needs others.
 
     `views: all` and `size: native` become numbers when the parameters are made: those of `offer()`, or the defaults if it is None.
-    `later` names parameters that came after results were stored, with their defaults: these are left out of dumps, so run ids stay.
     """
-
-    later: ClassVar[Mapping[str, Any]] = {}
 
     size: int = Field(64, ge=4, le=4096, description="voxels along the longest edge of the reconstruction grid; or native: the data's own")
     views: int | tuple[int, ...] = Field(
@@ -95,10 +109,6 @@ class DatasetParams(Params):
     def _in_numbers(cls, values: Any) -> Any:
         named = isinstance(values, dict) and (values.get("views") == "all" or values.get("size") == "native")
         return in_numbers(cls, values) if named else values
-
-    @model_serializer(mode="wrap")
-    def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if not (key in self.later and value == self.later[key])}
 
 
 def offer_of(model: type[DatasetParams], values: Mapping[str, Any]) -> Offer | None:
@@ -155,10 +165,16 @@ class MethodSpec:
     - `parts` names the other methods that this one runs by `run_part`: their code counts as part of its own.
     - `pieces` declares that the method stays within `run.memory_bytes`. Other methods are skipped where `--memory` is less than the
       scan and the volume need.
-    - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`). A run whose parameter `weights` names the resulting
-      file finds its content in `run.weights` and counts as pretrained.
+    - `memory(scan, params) -> float` estimates the bytes that a run takes at its peak on a CPU, beside those of an idle process. A run
+      that would take more than `--memory`, or than is free, is skipped and says so.
+    - `fit(scans, params, run) -> dict` trains on other scans (the command `fit`), judged by `run.validation` if that is given; it goes
+      on from `run.weights` (`--load`). A run whose parameter `weights` names the resulting file finds its content in `run.weights` and
+      counts as pretrained.
+    - `continues` declares that the state in a run's checkpoint may be the `weights` of another run, which then starts from it: the frames
+      of a time series, by the command `series`.
     - `field(state, params, geometry)` turns a checkpoint's state into a function from positions [M, 3] (x y z [mm]) to attenuation
       [M] [1/mm], for the commands `render` and `volume`.
+    - `gaussians(state, params, geometry) -> dict` turns it into Gaussians, named as in Reconstruction.arrays, for `render` in colour.
     - `revision` must be raised whenever results change: it is part of each run's identity.
     """
 
@@ -172,8 +188,11 @@ class MethodSpec:
     skip: Target | None = None
     composites: tuple[Composite, ...] = ("sum",)
     field: Target | None = None
+    gaussians: Target | None = None
     fit: Target | None = None
     parts: tuple[str, ...] = ()
+    memory: Target | None = None
+    continues: bool = False
     pieces: bool = False
     tags: tuple[str, ...] = ()
     deterministic: bool = False

@@ -42,6 +42,11 @@ class Rays:
     def __len__(self) -> int:
         return self.origins.shape[0]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Rays]) -> Rays:
+        """Return the rays of all parts, in their order."""
+        return _unchecked(torch.cat([part.origins for part in parts]), torch.cat([part.directions for part in parts]))
+
     def __getitem__(self, index: Any) -> Rays:
         """Return the rays chosen by a slice, a mask or an index tensor."""
         return _unchecked(self.origins[index].reshape(-1, 3), self.directions[index].reshape(-1, 3))

@@ -16,7 +16,7 @@ from benchmark.scan.scan import Scan
 from benchmark.storage import mapped
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-KEPT = 4 << 30  # [bytes] of column sums, one volume per subset, without a memory limit
+KEPT = 1 << 30  # [bytes] of column sums, one volume per subset, without a memory limit; more are computed again each time
 
 
 class OrderedSubsets:
@@ -40,7 +40,10 @@ class OrderedSubsets:
         projector = SlabProjector.of(scan.geometry, thickness or scan.geometry.volume_shape[0], engine, str(device))
         sums = 4 * math.prod(scan.geometry.volume_shape) * count
         keep = thickness is None and (memory_bytes is not None or sums <= KEPT) and sums <= _left_on(device)
-        self._subsets = [_Subset(projector, order[first::count], scan.projections, keep, device) for first in range(count)]
+        # One block for all column sums: kept one by one between temporary volumes, they would leave holes of several times their size.
+        kept = torch.empty((count if keep else 0, *scan.geometry.volume_shape), dtype=torch.float32, device=device)
+        places = kept.unbind() if keep else [None] * count
+        self._subsets = [_Subset(projector, order[first::count], scan.projections, place, device) for first, place in enumerate(places)]
 
     def __len__(self) -> int:
         return len(self._subsets)
@@ -67,12 +70,20 @@ def _thickness(geometry: ConeBeamGeometry, subsets: int, room: Room) -> int | No
 
 class _Subset:
     def __init__(
-        self, projector: SlabProjector, indices: np.ndarray, projections: np.ndarray, keep: bool, device: torch.device | str
+        self,
+        projector: SlabProjector,
+        indices: np.ndarray,
+        projections: np.ndarray,
+        kept: torch.Tensor | None,
+        device: torch.device | str,
     ) -> None:
         self.projector, self._device = projector.subset(indices), device
         self._projections, self._indices = projections, indices
         self._most = max(float(sums.max()) for _, sums in self._column_sums())
-        self._kept = (self._measured(), self._rows(), list(self._columns())) if keep else None
+        self._kept: tuple[torch.Tensor, torch.Tensor, list[tuple[slice, torch.Tensor]]] | None = None
+        if kept is not None:
+            columns = [(planes, kept[planes].copy_(inverse)) for planes, inverse in self._columns()]
+            self._kept = self._measured(), self._rows(), columns
 
     def correct(self, volume: torch.Tensor, relaxation: float, nonnegative: bool) -> torch.Tensor:
         measured, rows, columns = self._kept or (self._measured(), self._rows(), self._columns())

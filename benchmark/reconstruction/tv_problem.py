@@ -40,6 +40,10 @@ class TvProblem:
         """Return |A x - b|^2 / (2 kappa), given A x."""
         return float((projected - self.data).double().square().sum()) / (2 * self.kappa)
 
+    def objective(self, x: torch.Tensor, weight: float) -> float:
+        """Return F(x) of a volume [z, y, x]."""
+        return self.misfit(self.projector.forward(x)) + weight * self.attenuation * self.variation.value(x)
+
 
 @dataclasses.dataclass
 class Iterate:

@@ -123,10 +123,11 @@ class Store:
         return append_attempt(folder, with_digest(record.model_dump()).encode(), attempt)
 
     def remove_progress(self, run_id: str) -> None:
-        """Remove checkpoint and snapshots of a run, so that its next attempt begins at the beginning."""
+        """Remove checkpoints, pictures and snapshots of a run, so that its next attempt begins at the beginning."""
         folder = self.folder / "runs" / run_id
         (folder / "checkpoint.pt").unlink(missing_ok=True)
-        shutil.rmtree(folder / "snapshots", ignore_errors=True)
+        for name in ("snapshots", "kept", "gt_projections"):
+            shutil.rmtree(folder / name, ignore_errors=True)
 
     def write_table(self, records: list[RunRecord]) -> Path:
         """Bring tables/runs.csv up to date. Raise StorageError."""

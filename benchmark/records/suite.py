@@ -1,4 +1,4 @@
-"""What a results folder's cases are for: which of them methods were set on, and which method is the baseline of comparisons."""
+"""Purpose of a results folder's cases: which of them methods were set on, and which method is the baseline of comparisons."""
 
 from __future__ import annotations
 

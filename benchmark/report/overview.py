@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Overview:
-    """What the parts of one report share. The records must not change meanwhile."""
+    """Values that the parts of one report share. The records must not change meanwhile."""
 
     def __init__(self, results: Results) -> None:
         self.results = results

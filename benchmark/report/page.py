@@ -19,6 +19,7 @@ import pandas as pd
 from benchmark.report import board_tables
 from benchmark.report.canvas import Palette
 from benchmark.report.charts import chart
+from benchmark.report.clouds import Clouds
 from benchmark.report.columns import PROTOCOLS, Column, scores, words
 from benchmark.report.curves import mean_times
 from benchmark.report.figures import one_per_label
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
     from benchmark.report.canvas import Picture
 
 WEB = Path(__file__).parent / "web"
-STYLES, SCRIPTS = ("page.css",), ("controls.js", "memory.js", "tables.js", "charts.js", "inflate.js", "stacks.js", "viewers.js")
+STYLES, SCRIPTS = (
+    ("page.css",),
+    ("controls.js", "memory.js", "tables.js", "charts.js", "inflate.js", "stacks.js", "viewers.js", "clouds.js"),
+)
 LIVE = ("live.js",)  # only in the page of a sweep under way
 
 
@@ -61,7 +65,9 @@ def page(results: Results, figures: Iterable[Picture], live: str = "", overview:
     overview = overview or Overview(results)
     table, summary, names = overview.table, overview.summary, overview.names
     known = [score for score in scores(summary.columns) if summary[score.name].notna().any()]
-    viewers = Viewers(results, names, [] if live else shown_runs(results, table, summary, names))
+    runs = [] if live else shown_runs(results, table, summary, names)
+    viewers = Viewers(results, names, runs)
+    clouds = Clouds(results, names, runs)
     charts = section_charts(results, table, summary, names, known)
     times = {section_title(*key): part for key, part in overview.times.groupby(GROUP, sort=False, dropna=False)}
     beside = overview.published
@@ -86,6 +92,7 @@ def page(results: Results, figures: Iterable[Picture], live: str = "", overview:
             "times": linked(times_sheet(mean_times(times[title], part)), anchors) if title in times else None,
             "chart": charts[title],
             "viewers": viewers.by_section.get(title, []),
+            "clouds": clouds.by_section.get(title, []),
             "figures": [_named(picture, results.folder) for picture in pictures if picture.section == title],
             "shown": [_embedded(picture, results.folder) for picture in pictures if picture.section == title and picture.shown],
         }
@@ -94,6 +101,7 @@ def page(results: Results, figures: Iterable[Picture], live: str = "", overview:
     facts = {
         "charts": [block["chart"] for block in blocks],
         "viewers": [viewer for block in blocks for viewer in block["viewers"]],
+        "clouds": [block["clouds"] for block in blocks],
         "stacks": {name: stack.facts() for name, stack in viewers.stacks.items()},
         "tags": tags,
     }
@@ -104,6 +112,7 @@ def page(results: Results, figures: Iterable[Picture], live: str = "", overview:
         live=live,
         data=script_text(facts),
         stacks=viewers.stacks,
+        clouds=clouds.texts,
         facts=_facts(table),
         switches=_switches(known, table, tags),
         leaderboard=leaderboard,

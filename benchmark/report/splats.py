@@ -120,6 +120,15 @@ def weights(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.exp(arrays["log_amplitudes"].astype(np.float64)) if "log_amplitudes" in arrays else np.ones(len(arrays["means"]))
 
 
+def appearance(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return opacities [K] and colours [K, 3], 0 .. 1; of attenuation, opacities relative to the densest Gaussian, and white."""
+    if "opacities" in arrays:
+        white = np.ones_like(arrays["means"])
+        return arrays["opacities"].astype(np.float64), np.asarray(arrays.get("colours", white), np.float64)
+    depth = np.exp(arrays["log_amplitudes"].astype(np.float64) + arrays["log_scales"].astype(np.float64).mean(1))
+    return depth / max(float(depth.max(initial=0.0)), 1e-30), np.ones(arrays["means"].shape)
+
+
 def beside(true: photographs.Seen, found: photographs.Seen, chosen: list[int]) -> Figure:
     """Draw rows: photograph, rendering, silhouettes. Columns: the chosen cameras."""
     figure = canvas(1.9 * len(chosen) + 0.4, 6.0)

@@ -20,6 +20,7 @@ FORMAT = 3  # 3: with a digest at the end; 2: with counters and process time; fo
 READABLE = (1, 2, 3)
 SEAL = b"seed checkpoint "  # before the digest, the last bytes of the file
 DIGEST_BYTES = 32
+KEPT, REFERENCES = "kept", "gt_projections"  # folders in a run's own: numbered checkpoints and pictures; what the pictures are beside
 ZIP = b"PK\x03\x04"  # format of torch.save; for older formats, torch before 2.6 runs code even with weights_only
 
 
@@ -137,6 +138,12 @@ class Checkpoints:
     def __init__(self, path: Path, facts: dict[str, Any], every: float = 60.0) -> None:
         self.path, self.facts, self.every = path, json.loads(dumps(facts)), every  # every: seconds of method time
         self.damage = ""  # of the file that was found
+
+    def numbered(self, step: int) -> Path:
+        """Return the path of the checkpoint that is kept of a step; its folder exists."""
+        folder = self.path.with_name(KEPT)
+        folder.mkdir(exist_ok=True)
+        return folder / f"checkpoint-{step:06d}.pt"
 
     def find(self) -> Checkpoint | None:
         """Return the run's own checkpoint, or None.

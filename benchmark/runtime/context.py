@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from benchmark.machine.clock import Clock
 from benchmark.records.budget import Budget, Used
 from benchmark.runtime.checkpoint import Checkpoint, Checkpoints, Stateful
 from benchmark.runtime.interval import Interval
+from benchmark.runtime.validation import Validation
+from benchmark.scan.reconstruction import averaged
 
 
 class Interrupted(Exception):
@@ -29,6 +32,7 @@ class Run:
     - `memory_bytes`: most memory that the process may take; None = no limit.
     - `scratch`: folder for temporary files, removed after the run; None = the system's own.
     - `weights`: result of an earlier fit to other scans (see MethodSpec.fit); None = none.
+    - `validation`: in a fit, the scans that it is judged by (see Validation); None = none.
 
     In a test, `Run()` is enough.
     """
@@ -48,11 +52,14 @@ class Run:
         snapshots: int = 12,
         on_validation: Callable[[int, float, np.ndarray], None] | None = None,
         validate_every: Interval | None = None,
+        on_picture: Callable[[int, float, np.ndarray], None] | None = None,
+        keep_every: int | None = None,
         checkpoints: Checkpoints | None = None,
         history: Stateful | None = None,
         weights: dict[str, Any] | None = None,
+        validation: Validation | None = None,
     ) -> None:
-        self.weights = weights
+        self.weights, self.validation = weights, validation
         self.seed, self.device, self.threads = seed, device, threads
         self.budget, self.views = budget or Budget(), views  # views: of the scan; so many make one projection
         self.memory_bytes, self.scratch = memory_bytes, scratch
@@ -65,11 +72,14 @@ class Run:
         self._snapshots, self._next_snapshot = snapshots, 0.0  # next: as a share of the present loop
         self._on_validation, self._validate_every = on_validation, validate_every or Interval()
         self._validated = (0, 0.0)  # step and seconds of the last volume offered for scores along the run
+        self._on_picture, self._keep_every = on_picture, keep_every  # steps between numbered checkpoints and pictures
+        self._pictured = 0  # step of the last volume offered for pictures
         self._checkpoints, self._next_checkpoint = checkpoints, 0.0
         self._state: Stateful | None = None  # state for the next checkpoint
         self._stateful = 0  # loops with a state that have begun
         self._history = history  # the harness's own record of the run; goes into the checkpoints
         self._interrupted = False
+        self._averaged = 1  # voxels along each edge of offered volumes that make one of the scan's
 
     def steps(self, count: int, state: Stateful | None = None) -> Iterator[int]:
         """Yield 0 .. count - 1, but end early when the budget is spent. Every iterative method loops over it.
@@ -93,6 +103,8 @@ class Run:
                     raise  # unsaved: a resumed run must reach the same break
                 self.step = first + index + 1
                 if self._state is state:  # not the state of an enclosing loop
+                    if self._keep_every and self._checkpoints is not None and self.step % self._keep_every == 0:
+                        self._write(index + 1, self._checkpoints.numbered(self.step))
                     if self._interrupted or self.clock.seconds >= self._next_checkpoint:
                         self._save(index + 1)
                     if self._interrupted:
@@ -142,8 +154,13 @@ class Run:
         return done
 
     def _save(self, done: int) -> None:
-        if self._state is None or self._checkpoints is None:
-            return
+        if self._state is not None and self._checkpoints is not None:
+            self._write(done, self._checkpoints.path)
+            self._next_checkpoint = self.clock.seconds + self._checkpoints.every
+
+    def _write(self, done: int, path: Path) -> None:
+        """Write the state after `done` steps of the present loop into a checkpoint."""
+        assert self._state is not None and self._checkpoints is not None
         with self.clock.paused(), counters.paused():
             Checkpoint(
                 facts=self._checkpoints.facts,
@@ -155,8 +172,7 @@ class Run:
                 counters=counters.totals(),
                 loop=self._stateful - 1,
                 history={"next_snapshot": self._next_snapshot, "kept": {} if self._history is None else self._history.state_dict()},
-            ).write(self._checkpoints.path)
-            self._next_checkpoint = self.clock.seconds + self._checkpoints.every
+            ).write(path)
 
     def log(self, **values: SupportsFloat) -> None:
         """Report scalars of the current step, such as `loss=...`, to the progress display and the record.
@@ -176,16 +192,33 @@ class Run:
         progress, now = self._loop.share(self._before, self._with_this_step()), (self.step, self.clock.seconds)
         kept = self._on_snapshot if progress >= self._next_snapshot else None
         scored = self._on_validation if self._validate_every.passed(self._validated, now) else None
-        if kept is None and scored is None:
+        done = self.step + 1  # as the numbered checkpoint at the end of this step
+        due = self._keep_every is not None and done % self._keep_every == 0 and done != self._pictured
+        pictured = self._on_picture if due else None
+        if kept is None and scored is None and pictured is None:
             return
         with self.clock.paused(), counters.paused():
             values = np.asarray(volume(), dtype=np.float32)
+            if self._averaged > 1:
+                values = averaged(values, self._averaged)
             if kept is not None:
                 kept(self.step, self.clock.seconds, values)
                 self._next_snapshot = progress + 1 / self._snapshots
             if scored is not None:
                 scored(self.step, self.clock.seconds, values)
                 self._validated = now
+            if pictured is not None:
+                pictured(done, self.clock.seconds, values)
+                self._pictured = done
+
+    @contextlib.contextmanager
+    def averaging(self, factor: int) -> Iterator[None]:
+        """Average factor^3 voxels of the volumes that `snapshot` is offered inside the `with` block: their grid is so much finer."""
+        before, self._averaged = self._averaged, self._averaged * factor
+        try:
+            yield
+        finally:
+            self._averaged = before
 
     def _with_this_step(self) -> Used:
         """Return the resources used, including the step under way."""

@@ -28,7 +28,8 @@ class Scan:
     silhouettes (the covered share of each pixel, 0 .. 1) beside `colours` (red, green, blue over black, 0 .. 1). Only methods that
     declare a kind (`MethodSpec.composites`) receive scans of it. `masks` mark the pixels that show the object; None where unknown. `valid`
     marks the pixels that were measured: the others are repaired (dead and hot pixels), no score counts them, and methods may ignore
-    them; None where all were measured. `noise` is set only if known better than from the pixels: call `scan_noise`.
+    them; None where all were measured. `depths` say where along its ray a maximum lies (see `central_rays`), NaN where that is not known;
+    methods may use them. `noise` is set only if known better than from the pixels: call `scan_noise`.
 
     Raise InputError, naming the field, for arrays that do not fit the geometry or are not finite, for empty masks, for views without a
     measured pixel, and for a detector that does not see the volume.
@@ -44,6 +45,7 @@ class Scan:
     masks: np.ndarray | None = None  # bool [view, v, u] (uint8 is converted: 0 is outside); photographs have silhouettes instead
     noise: float | None = None  # in the projections' unit
     valid: np.ndarray | None = None  # bool [view, v, u]
+    depths: np.ndarray | None = None  # float32 [view, v, u] of maxima
 
     def __post_init__(self) -> None:
         if not isinstance(self.geometry, ConeBeamGeometry):
@@ -73,13 +75,15 @@ class Scan:
             object.__setattr__(self, "masks", _checked_masks(self, np.asarray(self.masks)))
         if self.valid is not None:
             object.__setattr__(self, "valid", _checked_valid(self, np.asarray(self.valid)))
+        if self.depths is not None:
+            object.__setattr__(self, "depths", _checked_depths(self, np.asarray(self.depths)))
         if self.noise is not None and not 0 <= self.noise < math.inf:
             raise InputError("scan.noise", expected="a standard deviation, 0 or more", found=f"{self.noise}")
 
     @property
     def beside(self) -> dict[str, np.ndarray]:
-        """Arrays beside the projections, by name: `colours`, `masks` and `valid`, where present."""
-        found = {"colours": self.colours, "masks": self.masks, "valid": self.valid}
+        """Arrays beside the projections, by name: `colours`, `masks`, `valid` and `depths`, where present."""
+        found = {"colours": self.colours, "masks": self.masks, "valid": self.valid, "depths": self.depths}
         return {name: array for name, array in found.items() if array is not None}
 
     @property
@@ -100,6 +104,9 @@ class Scan:
         if self.valid is not None:
             content.update(b"valid")
             mapped.update(content, self.valid)
+        if self.depths is not None:
+            content.update(b"depths")
+            mapped.update(content, self.depths)
         if self.noise is not None:
             content.update(f"noise {self.noise!r}".encode())
         if self.photons is not None:
@@ -148,6 +155,19 @@ def _checked_valid(scan: Scan, valid: np.ndarray) -> np.ndarray:
         raise InputError("scan.valid", expected="a measured pixel in every view", found=f"none in view {empty[0]}")
     valid.setflags(write=False)
     return valid
+
+
+def _checked_depths(scan: Scan, depths: np.ndarray) -> np.ndarray:
+    """Return the depths of maxima, read-only. Raise InputError beside other views, for a wrong shape, and for infinite numbers."""
+    shape = scan.geometry.projection_shape
+    if scan.composite != "max":
+        raise InputError("scan.depths", expected=f"none beside {MEASURED[scan.composite]}", found="depths")
+    if depths.shape != shape or depths.dtype.kind != "f" or np.isinf(depths).any():
+        found = f"shape {depths.shape}, {depths.dtype}" if depths.shape != shape or depths.dtype.kind != "f" else "Inf"
+        raise InputError("scan.depths", expected=f"numbers or NaN, float32 [view, v, u] = {shape}", found=found)
+    depths = _own(depths)
+    depths.setflags(write=False)
+    return depths
 
 
 def _check_marks(name: str, marks: np.ndarray, shape: tuple[int, int, int]) -> None:

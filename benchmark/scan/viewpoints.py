@@ -19,11 +19,17 @@ def orbit_directions(angles: np.ndarray, elevation: float) -> np.ndarray:
 
 
 def camera_geometry(
-    directions: np.ndarray, pixels: int, field_of_view: float | None, *, volume_shape: tuple[int, int, int], volume_spacing: Triple
+    directions: np.ndarray,
+    pixels: int | tuple[int, int],
+    field_of_view: float | None,
+    *,
+    volume_shape: tuple[int, int, int],
+    volume_spacing: Triple,
 ) -> ConeBeamGeometry:
-    """Return cameras of pixels x pixels that see the ball around a box of voxels; `directions` [view, 3] point from its middle to them.
+    """Return cameras that see the ball around a box of voxels; `directions` [view, 3] point from its middle to them.
 
-    `field_of_view` is the full angle along an edge of the picture [rad] and determines the distance; None = orthographic (see
+    `pixels` are along each edge of the pictures, or (rows, columns): they are square, and the ball touches the nearer edges.
+    `field_of_view` is the full angle along the shorter edge of the picture [rad] and determines the distance; None = orthographic (see
     `parallel_distances`). z points up in the pictures, y in those from straight above or below. The detector touches the ball
     from behind, so that rays from source to pixel cross the whole box. `volume_shape` and `volume_spacing` [mm] are (z, y, x). Raise
     InputError for an impossible field of view and for directions of length 0.
@@ -33,7 +39,8 @@ def camera_geometry(
         raise InputError("directions", expected="at least one, of a length that is not 0", found=f"{np.asarray(directions).tolist()}")
     towards = directions / length
     radius = float(np.linalg.norm(np.multiply(volume_shape, volume_spacing))) / 2  # [mm]
-    distance, behind, pitch = _optics(radius, pixels, field_of_view)
+    detector = (pixels, pixels) if isinstance(pixels, int) else pixels
+    distance, behind, pitch = _optics(radius, detector, field_of_view)
     upright = np.abs(towards[:, 2:]) < 1 - 1e-9
     u = np.cross(-towards, np.where(upright, [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]))
     u /= np.linalg.norm(u, axis=1, keepdims=True)
@@ -41,7 +48,7 @@ def camera_geometry(
     return ConeBeamGeometry(
         source_to_origin=distance,
         source_to_detector=distance + behind,
-        detector_shape=(pixels, pixels),
+        detector_shape=detector,
         detector_pitch=(pitch, pitch),
         volume_shape=volume_shape,
         volume_spacing=volume_spacing,
@@ -50,12 +57,12 @@ def camera_geometry(
     )
 
 
-def _optics(radius: float, pixels: int, field_of_view: float | None) -> tuple[float, float, float]:
+def _optics(radius: float, detector: tuple[int, int], field_of_view: float | None) -> tuple[float, float, float]:
     """Return the distances from source to middle and from middle to detector, and the pixel size [mm]."""
     if field_of_view is None:
-        pitch = 2 * radius / pixels
-        return parallel_distances((pixels, pixels), (pitch, pitch))[0], radius, pitch
+        pitch = 2 * radius / min(detector)
+        return parallel_distances(detector, (pitch, pitch))[0], radius, pitch
     if not 0 < field_of_view < np.pi:
         raise InputError("field_of_view", expected="more than 0 and less than 180 degrees", found=f"{np.rad2deg(field_of_view):g}")
     distance = radius / np.sin(field_of_view / 2)  # the picture's edges touch the ball
-    return distance, radius, 2 * (distance + radius) * np.tan(field_of_view / 2) / pixels
+    return distance, radius, 2 * (distance + radius) * np.tan(field_of_view / 2) / min(detector)

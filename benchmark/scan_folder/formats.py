@@ -1,4 +1,4 @@
-"""Which scanner left its files in a folder, and what they say."""
+"""Recognition of the scanner that left its files in a folder."""
 
 from __future__ import annotations
 

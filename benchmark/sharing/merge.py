@@ -20,6 +20,7 @@ from benchmark.records.record import RunRecord
 from benchmark.records.results import Results, StoredCase, check_results, read_record
 from benchmark.records.store import append_attempt
 from benchmark.records.suite import Suite, read_suite, write_suite
+from benchmark.runtime.checkpoint import KEPT, REFERENCES
 from benchmark.storage import atomic, litter
 from benchmark.storage.checked_json import UNREADABLE, read_checked
 from benchmark.storage.writable import prove_folder
@@ -231,9 +232,10 @@ class _Merge:
             source = attempt.folder
         for name in BESIDE:
             self._add(source / "runs" / folder.name / name, folder)
-        for path in self._plain_files(source / "runs" / folder.name / "snapshots"):
-            (folder / "snapshots").mkdir(exist_ok=True)
-            self._add(path, folder / "snapshots")
+        for name in ("snapshots", KEPT, REFERENCES):
+            for path in self._plain_files(source / "runs" / folder.name / name):
+                (folder / name).mkdir(exist_ok=True)
+                self._add(path, folder / name)
 
     def _place_of_volume(self, attempt: _Attempt) -> Path | None:
         """Return the first folder whose volume is the one of the record; damaged ones are named."""

@@ -59,7 +59,7 @@ class Curve:
 
 
 class _RunUnderWay:
-    """What is known of one run."""
+    """Facts about one run."""
 
     def __init__(self, spec: RunSpec, title: str, case: str) -> None:
         self.facts: dict[str, Any] = {"title": title, "method": spec.method, "case": case, "views": view_count(spec), "seed": spec.seed}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError, Mistakes
-from benchmark.execution.options import Options
+from benchmark.execution.options import Keep, Options
 from benchmark.machine.device import check_device, resolve_device
 from benchmark.machine.environment import install_hint, missing_modules
 from benchmark.machine.memory import memory_bytes
@@ -34,6 +34,7 @@ class Request:
     volume: str | None = None
     views: str | None = None
     size: str | None = None
+    frames: str | None = None
     config: str | Mapping[str, Any] | None = None  # a mapping is the content of a plan
     seeds: str | None = None
     photons: str | None = None
@@ -48,6 +49,8 @@ class Request:
     scheduler: str | None = None
     checkpoint_every: str = "60s"
     validate_every: str | None = None
+    keep_every: str | None = None
+    keep_views: str | None = None
     tensorboard: bool = False
     in_process: bool = False
     show_output: bool = False
@@ -63,6 +66,7 @@ class Request:
             datasets=datasets,
             views=self.views,
             size=self.size,
+            frames=self.frames,
             seeds=self.seeds,
             photons=self.photons,
             budget=self.budget,
@@ -81,7 +85,7 @@ class Request:
         Raise InputError for what is wrong or contradicts itself.
         """
         options = self._with_files(self._run_options(), folder)
-        return self._with_validation(self._with_memory(options))
+        return self._with_pictures(self._with_validation(self._with_memory(options)))
 
     def chosen(self, plan: Plan) -> Rerun:
         """Return the finished runs to do again. Raise InputError for a name that no run of the plan has."""
@@ -172,6 +176,22 @@ class Request:
             mistakes.add("--memory", expected="a process per run, which can be limited", found="--in-process", fix="Give one of the two.")
         mistakes.raise_if_any("command line")
         return dataclasses.replace(options, memory_bytes=count)
+
+    def _with_pictures(self, options: Options) -> Options:
+        """Return the options with the interval between numbered checkpoints, and the views of the pictures beside them."""
+        mistakes = Mistakes()
+        interval = quantities.interval(self.keep_every, "--keep-every", mistakes)
+        views = quantities.pictured_views(self.keep_views, "--keep-views", mistakes)
+        if interval is not None and interval.steps is None:
+            mistakes.add("--keep-every", expected="a number of steps, such as 100", found=repr(self.keep_every))
+        if interval is not None and self.scheduler:
+            mistakes.add("--keep-every", expected="runs on this machine", found="--scheduler", fix="Give one of the two.")
+        if interval is None and views is not None:
+            mistakes.add("--keep-views", expected="--keep-every beside it", found="none")
+        mistakes.raise_if_any("command line")
+        if interval is None or interval.steps is None:
+            return options
+        return dataclasses.replace(options, keep=Keep(interval.steps, views) if views else Keep(interval.steps))
 
     def _with_validation(self, options: Options) -> Options:
         """Return the options with the interval between scores along a run."""

@@ -69,6 +69,7 @@ class Sweep:
         library()
         with Claims(self.plan.output) as claims, self.display.kept(claims.state_file()):
             self.cases.load_all(self.plan.runs, self.display)
+            self._check_pictures()
             specs = [self.cases.with_digest(spec) for spec in self.plan.runs]
             remaining = self._work_off(specs, claims)
             self.ledger.close(complete=not remaining)
@@ -82,6 +83,14 @@ class Sweep:
             self.store.check_space(self.cases.bytes_needed(todo, len(executor.lanes()), volumes))
             self.display.sweep_started(len(specs), len(specs) - len(todo))
             return Lanes(self.ledger, executor, claims, self.display).work_off(todo)
+
+    def _check_pictures(self) -> None:
+        """Raise InputError for pictures of views that a case does not have."""
+        if self.options.keep is not None:
+            from benchmark.execution.pictures import check_views
+
+            for spec in {spec.case_key: spec for spec in self.plan.runs if self.cases.unavailable(spec) is None}.values():
+                check_views(self.options.keep.views, self.cases.get(spec))
 
     def _open_executor(self, claims: Claims) -> contextlib.AbstractContextManager[Executor]:
         if self.scheduler is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, Offer, case_name, hookimpl
+from benchmark.api import DatasetParams, DatasetSpec, Field, InputError, Offer, case_name, hookimpl, open_frames
+
+Pixels = Annotated[int, Field(ge=1, le=8192)]
 
 
 class MipParams(DatasetParams):
@@ -18,6 +20,7 @@ class MipParams(DatasetParams):
         None, description="a stack: TIFF, numbered images, NIfTI, NRRD, MHA, DICOM, .npy or .npz; none = a neuron made of tubes"
     )
     key: str | None = Field(None, description="the array's name in an .npz file")
+    frame: int | None = Field(None, ge=0, description="index of the frame in a time series of stacks, TZYX in one TIFF, .npy or .npz")
     spacing: float | tuple[float, float, float] | None = Field(
         None, description="voxel edge, or (z, y, x) [unit], where the file has none; none = 1"
     )
@@ -31,14 +34,17 @@ class MipParams(DatasetParams):
     camera: Literal["orthographic", "perspective"] = Field("orthographic", description="parallel rays, or rays from a point")
     field_of_view: float = Field(30.0, gt=0, lt=180, description="full angle of the picture along an edge (camera: perspective) [deg]")
     elevation: float = Field(20.0, gt=-90, lt=90, description="elevation of the orbit's cameras above the XY plane [deg]")
-    detector: int | None = Field(None, ge=1, le=8192, description="pixels along each side of the pictures; none = 1.5 x size")
+    detector: Pixels | tuple[Pixels, Pixels] | None = Field(
+        None, description="pixels along each side of the pictures, or [rows, columns] (H x W); none = 1.5 x size"
+    )
+    depth: bool = Field(False, description="give methods the depth of each pixel's maximum along its central ray, too")
     sub_rays: int = Field(2, ge=1, le=16, description="rays per pixel and direction, whose maxima are averaged")
 
     voxels: Literal["cubes", "own"] = Field(
         "cubes", description="cubes: cubic voxels; own: in the proportions of the stack's (what size: native sets)"
     )
 
-    later: ClassVar[Mapping[str, Any]] = {"voxels": "cubes"}
+    later: ClassVar[Mapping[str, Any]] = {"voxels": "cubes", "frame": None, "depth": False}
 
     def offer(self) -> Offer:
         def native() -> dict[str, int | str]:
@@ -48,12 +54,18 @@ class MipParams(DatasetParams):
 
         if self.path is None:
             return Offer(name=f"neuron-{self.neuron}", total=720, simulated=True)
-        return Offer(name=case_name(Path(self.path)), total=720, simulated=True, native=native)
+        path, name = Path(self.path), case_name(Path(self.path))
+        if self.frame is None:
+            return Offer(name=name, total=720, simulated=True, native=native)
+        count = open_frames(path, self.key).shape[0]
+        return Offer(name=f"{name}-{self.frame}", total=720, simulated=True, native=native, frames=lambda: count)
 
     @model_validator(mode="after")
     def _possible(self) -> MipParams:
         if self.photons is not None or self.electronic:
             raise InputError("photons, electronic", expected="none (they are noise of X-ray intensities)", found="added noise")
+        if self.path is None and self.frame is not None:
+            raise InputError("frame", expected="none without a path", found=f"{self.frame}")
         if self.path is not None and not Path(self.path).exists():
             raise InputError("path", expected="a file or folder", found=f"'{self.path}', which is not there")
         return self

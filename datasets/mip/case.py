@@ -21,6 +21,7 @@ from benchmark.api import (
     camera_geometry,
     case_name,
     heldout_angles,
+    open_frames,
     orbit_directions,
     read_volume_file,
     training_angles,
@@ -41,6 +42,8 @@ class Glowing(Protocol):
 
     def averaged(self, geometry: ConeBeamGeometry) -> np.ndarray: ...
 
+    def maximum_depths(self, geometry: ConeBeamGeometry) -> np.ndarray: ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
@@ -52,6 +55,7 @@ class Subject:
     unit: str
     identity: str
     note: str
+    part: str = ""
     voxels: tuple[int, ...] | None = None  # of the stack (z, y, x)
 
 
@@ -79,14 +83,19 @@ def load(params: MipParams) -> Case:
     training, training_views = training_directions(params)
     angles, heldout_views = heldout_angles(params.heldout, params.data_seed)
     geometry = looking(training)
+    scan = seen(geometry)
+    if params.depth:
+        depths = kept("depths", geometry, lambda: subject.thing.maximum_depths(geometry))
+        scan = dataclasses.replace(scan, depths=depths)
     return Case(
         name=subject.name,
-        scan=seen(geometry),
+        scan=scan,
         truth=kept("truth", looking(AXES), lambda: subject.thing.averaged(geometry)),
         heldout=seen(looking(orbit_directions(angles, np.deg2rad(params.elevation)))) if params.heldout else None,
         truth_note=subject.note,
         training_views=training_views,
         heldout_views=heldout_views,
+        part=subject.part,
     )
 
 
@@ -115,22 +124,49 @@ def _stack(params: MipParams) -> Subject:
     spacing = params.spacing
     if spacing is None and volume_format(path) not in OWN_SPACING:
         spacing = 1.0
-    values, edges, note = read_volume_file(path, key=params.key, spacing=spacing)
-    values = np.maximum(np.asarray(values, dtype=np.float32) - np.float32(params.background), 0)
-    brightest = float(values.max())
+    if params.frame is None:
+        values, edges, note = read_volume_file(path, key=params.key, spacing=spacing)
+        values = _above(values, params.background)
+        brightest = float(values.max())
+    else:
+        values, brightest = _frame(params)
+        edges, note = _edges(spacing), f", frame {params.frame}"
     if not 0 < brightest < np.inf:
         found = f"at most {brightest + params.background:g}"
         raise InputError(str(path), expected=f"finite voxels, some brighter than the background ({params.background:g})", found=found)
     voxels = Voxels(values / np.float32(brightest), edges)
     return Subject(
-        name=case_name(path),
+        name=case_name(path) if params.frame is None else f"{case_name(path)}-{params.frame}",
         thing=voxels,
         extent=voxels.extent,
         unit=params.unit,
         identity=f"{hashlib.sha256(voxels.values.tobytes()).hexdigest()} {edges!r}",
         note=f"the stack itself, averaged over each voxel ({path.name}{note}); 1 is its brightest voxel",
+        part="" if params.frame is None else f"frame {params.frame}",
         voxels=voxels.values.shape,
     )
+
+
+def _frame(params: MipParams) -> tuple[np.ndarray, float]:
+    """Return a frame [z, y, x] above the background, and the brightest value of all frames: what changes over time stays to be seen."""
+    frames = open_frames(Path(str(params.path)), params.key)
+    index = params.frame
+    if index is None or index >= frames.shape[0]:
+        raise InputError(f"{params.path}: frame", expected=f"0 .. {frames.shape[0] - 1}", found=f"{index}")
+    brightest = max(float(_above(frames.frame(time), params.background).max()) for time in range(frames.shape[0]))
+    return _above(frames.frame(index), params.background), brightest
+
+
+def _above(values: np.ndarray, background: float) -> np.ndarray:
+    """Return what is brighter than the background, float32."""
+    return np.maximum(np.asarray(values, dtype=np.float32) - np.float32(background), 0)
+
+
+def _edges(spacing: float | tuple[float, float, float] | None) -> tuple[float, float, float]:
+    edges = spacing if isinstance(spacing, tuple) else (float(spacing or 1.0),) * 3
+    if not all(np.isfinite(edge) and edge > 0 for edge in edges):
+        raise InputError("mip.spacing", expected="positive lengths", found=f"{spacing}")
+    return edges
 
 
 def _neuron(params: MipParams) -> Subject:

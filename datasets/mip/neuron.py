@@ -40,13 +40,22 @@ class Tubes:
         rows, columns = (count * sub_rays for count in geometry.detector_shape)
         out = np.empty(geometry.projection_shape, dtype=np.float32)
         for index, (source, centre, u, v) in enumerate(geometry.vectors()):
-            fine = self._picture(source, centre, u / sub_rays, v / sub_rays, rows, columns)
+            fine, _ = self._picture(source, centre, u / sub_rays, v / sub_rays, rows, columns)
             out[index] = fine.reshape(rows // sub_rays, sub_rays, columns // sub_rays, sub_rays).mean((1, 3))
         return out
 
-    def _picture(self, source: np.ndarray, centre: np.ndarray, u: np.ndarray, v: np.ndarray, rows: int, columns: int) -> np.ndarray:
-        """Cast one ray for each pixel, [row, column]; test each tube only within its possible shadow."""
-        image = np.zeros((rows, columns))
+    def maximum_depths(self, geometry: ConeBeamGeometry) -> np.ndarray:
+        """Return where along each pixel's central ray its maximum lies: nearest to the tube's axis (see `central_rays`), float32
+        [view, v, u]; NaN where nothing glows."""
+        rows, columns = geometry.detector_shape
+        found = [self._picture(source, centre, u, v, rows, columns)[1] for source, centre, u, v in geometry.vectors()]
+        return np.stack(found).astype(np.float32)
+
+    def _picture(
+        self, source: np.ndarray, centre: np.ndarray, u: np.ndarray, v: np.ndarray, rows: int, columns: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Cast one ray for each pixel, [row, column]; test each tube only within its possible shadow. Return maxima and their depths."""
+        image, depths = np.zeros((rows, columns)), np.full((rows, columns), np.nan)
         for start, end, radius, brightness in zip(self.starts, self.ends, self.radii, self.brightness, strict=True):
             low, high = _shadow(np.stack([start, end]), FAR * radius, source, centre, u, v)
             first = np.maximum(np.floor(low + [(rows - 1) / 2, (columns - 1) / 2]).astype(int), 0)
@@ -55,10 +64,11 @@ class Tubes:
             if not (j.size and i.size):
                 continue
             across, up = (i - (columns - 1) / 2)[None, :, None] * u, (j - (rows - 1) / 2)[:, None, None] * v
-            apart = _distance_to_line(source, centre - source + across + up, start, end)
-            part = image[j[0] : j[-1] + 1, i[0] : i[-1] + 1]
-            np.maximum(part, brightness * profile(apart / radius), out=part)
-        return image
+            apart, depth = _nearest_to_line(source, centre - source + across + up, start, end)
+            values, where = brightness * profile(apart / radius), np.s_[j[0] : j[-1] + 1, i[0] : i[-1] + 1]
+            brighter = values > image[where]
+            image[where][brighter], depths[where][brighter] = values[brighter], depth[brighter]
+        return image, depths
 
     def averaged(self, geometry: ConeBeamGeometry) -> np.ndarray:
         """Return the truth: mean intensity over each voxel's SUPERSAMPLE^3 points, float32 [z, y, x]."""
@@ -141,11 +151,11 @@ def _distance_to_point(points: np.ndarray, start: np.ndarray, end: np.ndarray) -
     return np.linalg.norm(points - start - share[..., None] * along, axis=-1)
 
 
-def _distance_to_line(source: np.ndarray, rays: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Return the distances of the lines source + t rays [..., 3] from a segment."""
+def _nearest_to_line(source: np.ndarray, rays: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances of the lines source + t rays [..., 3] from a segment, and the depths of its nearest points."""
     rays = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
     along, away = end - start, start - source
     across = along - (rays @ along)[..., None] * rays  # the segment and its start, seen along the ray
     beside = away - (rays @ away)[..., None] * rays
     share = np.clip(-(beside * across).sum(-1) / np.maximum((across**2).sum(-1), 1e-30), 0, 1)
-    return np.linalg.norm(beside + share[..., None] * across, axis=-1)
+    return np.linalg.norm(beside + share[..., None] * across, axis=-1), rays @ start + share * (rays @ along)

@@ -8,6 +8,8 @@ from pydantic import model_validator
 
 from benchmark.api import DatasetParams, DatasetSpec, Field, Heldout, InputError, Offer, hookimpl
 
+FRAMES = 48  # of the synthetic sequence: three cycles of the legs, not quite a circle; later ones exist, too
+
 
 class MultiviewParams(DatasetParams):
     """Choice of a sequence and a frame."""
@@ -22,11 +24,13 @@ class MultiviewParams(DatasetParams):
 
     def offer(self) -> Offer:
         if self.path is None:
-            return Offer(name=f"walker-{self.frame}", total=self.cameras)
-        from .cameras import read_cameras
+            return Offer(name=f"walker-{self.frame}", total=self.cameras, frames=lambda: FRAMES)
+        from benchmark.api import count_frames, read_cameras
 
         folder = Path(self.path)
-        return Offer(name=f"{folder.resolve().name}-{self.frame}", total=len(read_cameras(folder / "cameras.json")))
+        cameras = read_cameras(folder / "cameras.json")
+        name = f"{folder.resolve().name}-{self.frame}"
+        return Offer(name=name, total=len(cameras), heldout=cameras.heldout, frames=lambda: count_frames(folder))
 
     @model_validator(mode="after")
     def _possible(self) -> MultiviewParams:

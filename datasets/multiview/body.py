@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .cameras import about_z
+from benchmark.api import about_z
 
 STEPS = 16  # frames per cycle of the legs
 TURN = 0.12  # [rad] that the body turns from one frame to the next

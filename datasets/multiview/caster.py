@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmark.api import Cameras
+
 from .body import Capsule, Ellipsoid, Part
-from .cameras import Cameras
 
 SAMPLES = 3  # rays along each edge of a pixel
 LIGHT = np.array([0.35, -0.25, 0.9]) / np.linalg.norm([0.35, -0.25, 0.9])

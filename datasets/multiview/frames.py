@@ -1,49 +1,24 @@
-"""One frame of a sequence as all cameras saw it: from a file, or drawn."""
+"""The synthetic sequence: the body, drawn as a ring of cameras sees it."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from benchmark.api import InputError
+from benchmark.api import Cameras, Frame
 
 from . import MultiviewParams
 from .body import parts
-from .cameras import Cameras, read_cameras
 from .caster import photograph
-from .frame_file import opened
 
 DISTANCE, HEIGHTS, LOOK_AT = 520.0, (240.0, 80.0, 400.0), 60.0  # [mm] of the synthetic cameras, in turn, and the height they look at
 FIELD = 0.46  # [rad] field of view along an edge
-MOST_BYTES = 4 << 30  # of one frame's photographs
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Frame:
-    """images: float32 [camera, row, column, 3], colour over black, 0 .. 1; masks: float32 [camera, row, column], 0 .. 1."""
-
-    name: str
-    cameras: Cameras
-    images: np.ndarray
-    masks: np.ndarray
-
-    def __post_init__(self) -> None:
-        for camera, mask in enumerate(self.masks):
-            if not mask.max() > 0.5:
-                raise InputError(
-                    f"{self.name}: mask of camera {camera}",
-                    expected="the object in every photograph",
-                    found="an empty mask",
-                    fix="Leave this camera or this frame out.",
-                )
 
 
 def open_frame(params: MultiviewParams) -> Frame:
     """Open the frame that the parameters name."""
-    return drawn_frame(params) if params.path is None else read_frame(Path(params.path), params.frame)
+    return drawn_frame(params) if params.path is None else Frame.read(Path(params.path), params.frame, params.align)
 
 
 def ring(count: int, pixels: int) -> Cameras:
@@ -70,28 +45,3 @@ def drawn_frame(params: MultiviewParams) -> Frame:
     shape = (params.pixels, params.pixels)
     seen = [photograph(body, cameras, camera, shape) for camera in range(len(cameras))]
     return Frame(f"walker-{params.frame}", cameras, np.stack([image for image, _ in seen]), np.stack([mask for _, mask in seen]))
-
-
-def read_frame(folder: Path, frame: int) -> Frame:
-    """Read a folder's frame: `images` uint8 [frame, camera, row, column, 3] and `masks` uint8 [frame, camera, row, column] of its file."""
-    cameras = read_cameras(folder / "cameras.json")
-    with opened(folder) as (path, arrays):
-        images, masks = (_one(path, arrays, name, axes, frame, len(cameras)) for name, axes in (("images", 5), ("masks", 4)))
-    if masks.shape != images.shape[:3]:
-        raise InputError(f"{path}: masks", expected=f"shape [camera, row, column] = {images.shape[:3]}", found=f"{masks.shape}")
-    masks = masks.astype(np.float32) / (255 if masks.max() > 1 else 1)
-    return Frame(f"{folder.resolve().name}-{frame}", cameras, images.astype(np.float32) / 255 * masks[..., None], masks)
-
-
-def _one(path: Path, arrays: Any, name: str, axes: int, frame: int, cameras: int) -> np.ndarray:
-    """Read frame `frame` of the array `name`."""
-    shape = tuple(getattr(arrays.get(name), "shape", ()))
-    layout = "[frame, camera, row, column, 3]" if axes == 5 else "[frame, camera, row, column]"
-    if len(shape) != axes or shape[1] != cameras or (axes == 5 and shape[-1] != 3) or arrays[name].dtype != np.uint8:
-        found = f"shape {shape}, {arrays[name].dtype}" if shape else "none"
-        raise InputError(f"{path}: {name}", expected=f"uint8 {layout} with {cameras} cameras, as in cameras.json", found=found)
-    if not frame < shape[0]:
-        raise InputError("frame", expected=f"0 .. {shape[0] - 1}", found=f"{frame}")
-    if np.prod(shape[1:]) > MOST_BYTES:
-        raise InputError(f"{path}: {name}", expected=f"at most {MOST_BYTES >> 30} GiB a frame", found=f"shape {shape}")
-    return np.asarray(arrays[name][frame])

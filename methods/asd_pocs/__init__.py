@@ -44,6 +44,7 @@ def register_methods() -> list[MethodSpec]:
             params=AsdPocsParams,
             summary="adaptive steepest descent of total variation between projections onto convex sets (the data, non-negativity)",
             tags=("classical", "regularised"),
+            presets={"tigre": {"engine": "tigre"}},
             deterministic=True,
             cite="Sidky and Pan, Phys. Med. Biol. 53 (2008) 4777, doi 10.1088/0031-9155/53/17/021",
         )

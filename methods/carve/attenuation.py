@@ -12,22 +12,23 @@ from benchmark.fields import Mixture, MixtureProjector, ramp_filtered, ssim, tot
 
 from . import CarveParams
 from .hull import Carving, carve
-from .network import Carver
+from .network import Carver, Shapes
 
 TV_TIMES_VIEWS = 0.25  # the residual is a mean over views: its sum grows with their number, the prior does not
 
 
-def mixture_of(carver: Carver, carving: Carving, prune: float = 0.0) -> Mixture:
-    """Return the voxels' Gaussians except those with a value below `prune`. Raise InputError if none is left.
+def mixture_of(carver: Carver, carving: Carving) -> Mixture:
+    """Return the Gaussians of a step of training: none is pruned, because one that is not rendered has no gradient to bring it back."""
+    shapes = carver(carving)
+    return attenuating(shapes.strongest(shapes.level, -math.inf, carver.params), carving.mean, carver.params)
 
-    In training all stay: a Gaussian that is not rendered has no gradient that could bring it back.
-    """
-    shapes, params = carver(carving), carver.params
+
+def attenuating(shapes: Shapes, mean: float, params: CarveParams) -> Mixture:
+    """Return amplitudes from the network's output; `mean` is the scan's mean attenuation [1/mm]."""
     values = F.softplus(shapes.level)
     overlap = (2 * math.pi) ** 1.5 * params.width**3  # what Gaussians of amplitude 1 add up to before training
-    log_amplitudes = torch.log(values * (carving.mean / overlap) + 1e-30)
-    kept = values >= prune
-    mixture = Mixture(shapes.means[kept], shapes.quaternions[kept], shapes.log_scales[kept], log_amplitudes[kept])
+    log_amplitudes = torch.log(values * (mean / overlap) + 1e-30)
+    mixture = Mixture(shapes.means, shapes.quaternions, shapes.log_scales, log_amplitudes)
     mixture.check()
     return mixture
 
@@ -47,10 +48,10 @@ class Shadows:
         edge = math.prod(self.carving.geometry.volume_spacing) ** (1 / 3)
         self.spacing = [length / edge for length in self.carving.geometry.volume_spacing]
 
-    def loss(self, carver: Carver, progress: float, generator: torch.Generator) -> tuple[torch.Tensor, int]:
+    def loss(self, carver: Carver, progress: float, generator: torch.Generator, views: int) -> tuple[torch.Tensor, int]:
         """Return residual, SSIM and total variation, relative to the scan's scale."""
         mixture = mixture_of(carver, self.carving)
-        chosen = torch.randperm(len(self.measured), generator=generator)[: self.params.views].sort().values
+        chosen = torch.randperm(len(self.measured), generator=generator)[:views].sort().values
         rendered, measured = self.projector(mixture, chosen.tolist()), self.measured[to_device(chosen, self.measured.device)]
         residual = ramp_filtered(rendered - measured, self.params.sharpen * (1 - progress))
         loss = (residual.abs() if self.params.loss == "l1" else residual.square()).mean() / self.level

@@ -13,7 +13,7 @@ from benchmark.api import ConeBeamGeometry, Projector, Scan, to_device
 from benchmark.fields import Mixture, Splats, splat, ssim
 
 from . import CarveParams
-from .hull import carving_geometry, check_hull, check_silhouettes, hull
+from .hull import carving_geometry, check_hull, check_silhouettes, hull, seen_first
 from .network import Carver, Shapes
 
 COLOURS = 3
@@ -25,7 +25,8 @@ EXTREME = 0.02  # of a back-projected colour, so that its logit is finite
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ColourCarving:
-    """Input of the networks from photographs: visual hull, bool [z, y, x], and mean colours [3, z, y, x] of the rays through a voxel."""
+    """Input of the networks from photographs: visual hull, bool [z, y, x], and mean colours [3, z, y, x] of the rays through a
+    voxel, in which cameras that the hull hides the voxel from weigh less."""
 
     geometry: ConeBeamGeometry
     mask: torch.Tensor
@@ -46,25 +47,22 @@ def carve_colours(scan: Scan, params: CarveParams, device: str = "cpu") -> Colou
     check_silhouettes(scan, params.threshold)
     coarse = dataclasses.replace(scan, geometry=carving_geometry(scan.geometry, params.voxels))
     mask = check_hull(hull(coarse, params.threshold, device).mask)
-    projector = Projector(coarse.geometry)
-    covered = projector.adjoint(torch.tensor(scan.projections, device=device)).clamp(min=1e-6)
     assert scan.colours is not None
-    channels = torch.tensor(scan.colours, device=device).movedim(-1, 0).contiguous()
-    colours = torch.stack([projector.adjoint(channel) / covered for channel in channels])
+    painted = torch.cat([torch.tensor(scan.colours, device=device), torch.tensor(scan.projections, device=device)[..., None]], -1)
+    sums = torch.zeros(COLOURS + 1, *mask.shape, dtype=torch.float32, device=device)
+    for view, weights in enumerate(seen_first(mask, coarse.geometry)):
+        one = Projector(coarse.geometry.subset([view]))
+        shares = torch.where(weights, 1.0, params.occluded)
+        sums += shares * torch.stack([one.adjoint(painted[view : view + 1, ..., part].contiguous()) for part in range(COLOURS + 1)])
+    colours = sums[:COLOURS] / sums[COLOURS].clamp(min=1e-6)
     return ColourCarving(coarse.geometry, mask, (colours * mask).clamp(0, 1))
 
 
-def splats_of(carver: Carver, carving: ColourCarving, prune: float = 0.0) -> Splats:
-    """Return the voxels' Gaussians except those less opaque than `prune`. Raise InputError if none is left."""
-    return coloured(carver(carving), prune)
-
-
-def coloured(shapes: Shapes, prune: float = 0.0) -> Splats:
+def coloured(shapes: Shapes) -> Splats:
     """Return opacity and colour from the network's output."""
     opacities = torch.sigmoid(shapes.level)
     colours = torch.sigmoid(shapes.features[:, 2 : 2 + COLOURS] + shapes.others)
-    kept = opacities >= prune
-    splats = Splats(*(part[kept] for part in (shapes.means, shapes.quaternions, shapes.log_scales, opacities, colours)))
+    splats = Splats(shapes.means, shapes.quaternions, shapes.log_scales, opacities, colours)
     splats.check()
     return splats
 
@@ -87,15 +85,15 @@ class Photographs:
         self.masks, self.colours = (torch.tensor(values, device=device) for values in (scan.projections, scan.colours))
         self.ssim = SSIM if params.ssim is None else params.ssim
 
-    def loss(self, carver: Carver, progress: float, generator: torch.Generator) -> tuple[torch.Tensor, int]:
+    def loss(self, carver: Carver, progress: float, generator: torch.Generator, views: int) -> tuple[torch.Tensor, int]:
         """Return L1 (or L2) of the colours, 1 - IoU of the silhouettes, 1 - SSIM, and a penalty on logits of opacities without gradient.
 
         Photographs pull a logit no further than FAR, but the networks' outputs drift, and training would not recover from a step that
         makes all Gaussians opaque or all transparent: a saturated opacity has no gradient.
         """
         shapes = carver(self.carving)
-        splats = coloured(shapes)
-        chosen = torch.randperm(len(self.masks), generator=generator)[: self.params.views].sort().values
+        splats = coloured(shapes.strongest(shapes.level, -math.inf, self.params))
+        chosen = torch.randperm(len(self.masks), generator=generator)[:views].sort().values
         images = splat(splats, self.geometry, chosen.tolist())
         colours, alpha = images[..., :3], images[..., 3]
         there = to_device(chosen, self.masks.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -109,6 +110,25 @@ def check_hull(mask: torch.Tensor) -> torch.Tensor:
         fix = "Check the geometry; then the masks, or lower threshold where there are none."
         raise InputError("visual hull", expected="voxels that every silhouette covers", found="none", fix=fix)
     return mask
+
+
+def seen_first(mask: torch.Tensor, geometry: ConeBeamGeometry) -> Iterator[torch.Tensor]:
+    """Yield, for each view, the voxels [z, y, x] that its rays meet first: none of the hull is farther in front than a voxel's diagonal.
+
+    The ray through a voxel's centre is followed from there to the source, in steps of half a voxel.
+    """
+    support, (lower, upper) = Support(mask), torch.tensor(geometry.volume_bounds, dtype=torch.float32, device=mask.device)
+    extent, spacing = upper - lower, torch.tensor(geometry.volume_spacing[::-1], dtype=torch.float32, device=mask.device)
+    places, diagonal = lower + support.points() * extent, float(spacing.norm())
+    steps = torch.arange(diagonal, float(extent.norm()), float(spacing.min()) / 2, device=mask.device)  # [mm]
+    for source, *_ in geometry.vectors():
+        towards = torch.tensor(source, dtype=torch.float32, device=mask.device) - places
+        towards = towards / towards.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        hidden = torch.zeros(len(places), dtype=torch.bool, device=mask.device)
+        for step in steps:
+            points = (places + step * towards - lower) / extent
+            hidden |= support.at(points) & ((points >= 0) & (points < 1)).all(1)
+        yield support.fill((~hidden).float()) > 0
 
 
 def back_projected(scan: Scan, kind: str, device: str) -> torch.Tensor:

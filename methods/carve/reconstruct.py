@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from benchmark.api import ConeBeamGeometry, Reconstruction, Run, Scan
 from benchmark.fields import Mixture, Splats, Support, data_consistent, mixture_values, voxelise
 
 from . import CarveParams
-from .attenuation import mixture_of
-from .colour import COLOURS, ColourCarving, extinction, splats_of
+from .attenuation import attenuating
+from .colour import COLOURS, ColourCarving, coloured, extinction
 from .fit import example_of, load_fitted
 from .hull import Carving, alone, carving_geometry, hull
-from .network import Carver
+from .network import Carved, Carver
 from .training import Training
 
 REFINE = 50  # corrections after a fit to the scan itself
@@ -26,28 +27,42 @@ class Fit:
     """A scan in training, its Gaussians and its volume."""
 
     def __init__(self, scan: Scan, params: CarveParams, seed: int, device: str = "cpu") -> None:
-        self.scan, self.prune, self.example = scan, params.prune, example_of(scan, scan, params, device)
+        self.scan, self.example = scan, example_of(scan, scan, params, device)
         self.training = Training([self.example], params, seed, device)
         self.support = hull(scan, params.threshold, device)
 
-    @torch.no_grad()
-    def gaussians(self) -> Mixture | Splats:
+    def gaussians(self) -> Found:
         """Return the Gaussians from the networks in their present state."""
-        carving = self.example.carving
-        if isinstance(carving, ColourCarving):
-            return splats_of(self.training.carver, carving, self.prune)
-        assert isinstance(carving, Carving)
-        return mixture_of(self.training.carver, carving, self.prune)
+        return found(self.training.carver, self.example.carving)
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
         """Return [z, y, x] (1/mm): the mean of attenuation or extinction over each voxel of the hull."""
-        return voxelise(as_mixture(self.gaussians()), self.scan.geometry, supersample=supersample) * self.support.mask
+        return voxelise(as_mixture(self.gaussians().gaussians), self.scan.geometry, supersample=supersample) * self.support.mask
 
     def state_dict(self) -> dict[str, Any]:
         return self.training.state_dict() | {"support": self.support.mask}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.training.load_state_dict(state)
+
+
+class Found(NamedTuple):
+    """Gaussians that a carving has become, and the networks' numbers of each voxel, [K, features]."""
+
+    gaussians: Mixture | Splats
+    latent: torch.Tensor
+
+
+@torch.no_grad()
+def found(carver: Carver, carving: Carved) -> Found:
+    """Return the Gaussians of a carving after pruning. Raise InputError if none is left."""
+    shapes = carver.eval()(carving)
+    if isinstance(carving, ColourCarving):
+        shapes = shapes.strongest(torch.sigmoid(shapes.level), carver.params.prune, carver.params)
+        return Found(coloured(shapes), shapes.features)
+    assert isinstance(carving, Carving)
+    shapes = shapes.strongest(F.softplus(shapes.level), carver.params.prune, carver.params)
+    return Found(attenuating(shapes, carving.mean, carver.params), shapes.features)
 
 
 def as_mixture(gaussians: Mixture | Splats) -> Mixture:
@@ -71,7 +86,7 @@ def reconstruct(scan: Scan, params: CarveParams, run: Run) -> Reconstruction:
         if step % 10 == 0:
             run.log(loss=loss, gaussians=count)
         run.snapshot(lambda: fit.volume(supersample=1).cpu().numpy())
-    gaussians, volume = fit.gaussians(), fit.volume()
+    (gaussians, latent), volume = fit.gaussians(), fit.volume()
     if scan.composite == "sum":
         corrections = (REFINE if run.weights is None else 0) if params.refine is None else params.refine
         volume = data_consistent(volume, scan, corrections)
@@ -81,20 +96,30 @@ def reconstruct(scan: Scan, params: CarveParams, run: Run) -> Reconstruction:
         "carving_grid": list(fit.example.carving.mask.shape),
         "parameters": sum(tensor.numel() for tensor in fit.training.carver.parameters()),
     }
-    arrays = {name: part.cpu().numpy() for name, part in [*gaussians._asdict().items(), ("hull", fit.support.mask)]}
+    if fit.training.limit.notes:
+        info["memory"] = fit.training.limit.notes
+    parts = {**gaussians._asdict(), "latent": latent, "hull": fit.support.mask}
+    arrays = {name: part.cpu().numpy() for name, part in parts.items()}
     return Reconstruction(volume.cpu().numpy(), info=info, arrays=arrays)
+
+
+def restored(state: dict[str, Any], params: CarveParams, geometry: ConeBeamGeometry) -> Found:
+    """Return the Gaussians of a checkpoint."""
+    kind, more = (ColourCarving, COLOURS) if "colours" in state["carving"] else (Carving, 0)
+    carver = Carver(params, more)
+    carver.load_state_dict(state["carver"])
+    return found(carver, kind(carving_geometry(geometry, params.voxels), **state["carving"]))
+
+
+def restored_gaussians(state: dict[str, Any], params: CarveParams, geometry: ConeBeamGeometry) -> dict[str, np.ndarray]:
+    """Return the Gaussians of a checkpoint as arrays, named as in Reconstruction.arrays."""
+    gaussians, latent = restored(state, params, geometry)
+    return {name: part.numpy() for name, part in {**gaussians._asdict(), "latent": latent}.items()}
 
 
 def restored_field(state: dict[str, Any], params: CarveParams, geometry: ConeBeamGeometry) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return the field of a checkpoint: positions [M, 3] (x y z [mm]) -> attenuation or extinction [M], 0 outside of the hull."""
-    coloured, grid = "colours" in state["carving"], carving_geometry(geometry, params.voxels)
-    carver = Carver(params, COLOURS if coloured else 0)
-    carver.load_state_dict(state["carver"])
-    with torch.no_grad():
-        if coloured:
-            mixture = extinction(splats_of(carver, ColourCarving(grid, **state["carving"]), params.prune))
-        else:
-            mixture = mixture_of(carver, Carving(grid, **state["carving"]), params.prune)
+    mixture = as_mixture(restored(state, params, geometry).gaussians)
     support = Support(state["support"])
     lower, upper = torch.tensor(geometry.volume_bounds, dtype=torch.float32)
 

@@ -28,6 +28,7 @@ def register_methods() -> list[MethodSpec]:
             summary="conjugate gradients for least squares, stopped where held-back views are predicted best",
             revision=3,
             tags=("classical",),
+            presets={"tigre": {"engine": "tigre"}},
             deterministic=True,
             cite="Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409, doi 10.6028/jres.049.044",
         )

@@ -30,6 +30,7 @@ def register_methods() -> list[MethodSpec]:
             revision=2,
             pieces=True,
             tags=("classical",),
+            presets={"tigre": {"engine": "tigre"}},
             deterministic=True,
             cite="Feldkamp, Davis, Kress, J. Opt. Soc. Am. A 1 (1984) 612, doi 10.1364/JOSAA.1.000612",
         )

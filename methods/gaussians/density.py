@@ -36,7 +36,7 @@ class Population:
     ) -> None:
         self.params, self.bounds, self.edge, self.faint = params, bounds, edge, params.prune * mean_attenuation
         self.composite = composite
-        self.cap = params.cap or 2 * mixture.size
+        self.cap = params.cap or (mixture.size if params.weights else 2 * mixture.size)
         self.mixture = Mixture(*(tensor.clone().requires_grad_() for tensor in mixture))
         rates = (params.means_rate * edge, params.quaternions_rate, params.scales_rate, params.amplitudes_rate)
         self.rates, self.taken = [rate * (CALMER if composite == "max" else 1.0) for rate in rates], 0

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from benchmark.api import Composite, ConeBeamGeometry
-from benchmark.fields import CUTOFF, Mixture, MixtureMaxima, MixtureProjector, mixture_values, voxelise, voxelise_maxima
+from benchmark.fields import CUTOFF, Mixture, MixtureMaxima, MixtureProjector, mixture_values, rotations, voxelise, voxelise_maxima
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +34,16 @@ class MixtureField:
         if self.composite == "sum":
             return voxelise(mixture, geometry, cutoff=self.cutoff, **how)
         return voxelise_maxima(mixture, geometry, self.temperature, cutoff=self.cutoff, **how)
+
+    def at_depths(self, mixture: Mixture, positions: torch.Tensor) -> torch.Tensor:
+        """Return the soft maximum [M] at a few positions [M, 3] (x y z [mm]), differentiable: every Gaussian is asked, in plain torch."""
+        apart = positions[:, None] - mixture.means  # [M, K, 3]
+        own = torch.einsum("kji,mkj->mki", rotations(mixture.quaternions), apart) / mixture.log_scales.exp()  # in standard deviations
+        away = own.square().sum(-1)
+        peaks = mixture.log_amplitudes.exp() * torch.exp(-away / 2)
+        largest = peaks.amax(1, keepdim=True).detach()  # so that no exponential overflows
+        others = (torch.exp((peaks - largest) / self.temperature) - torch.exp(-largest / self.temperature)).sum(1)
+        return largest[:, 0] + self.temperature * torch.log(torch.exp(-largest[:, 0] / self.temperature) + others)
 
     def at(self, mixture: Mixture, positions: torch.Tensor) -> torch.Tensor:
         """Return values [M] at positions [M, 3] (x y z [mm])."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Scan, filtered_backprojection, upper_bound
-from benchmark.fields import Mixture, MixtureMaxima, MixtureProjector
+from benchmark.api import ConeBeamGeometry, InputError, OrderedSubsets, Scan, filtered_backprojection, maximum_positions, upper_bound
+from benchmark.fields import Measurements, Mixture, MixtureMaxima, MixtureProjector
 
 from . import GaussiansParams
 from .neuron import along_neuron
@@ -20,10 +21,36 @@ FAINT = 0.05  # voxels below this fraction of the brightest ones (99.5 %) get no
 
 
 def start_mixture(scan: Scan, params: GaussiansParams, generator: torch.Generator, device: str = "cpu") -> tuple[Mixture, str]:
-    """Return the mixture before the first step, on `device`, and its source ('fdk', 'sart', 'bound', 'random' or 'swc')."""
+    """Return the mixture before the first step, on `device`, and its source (see `start`)."""
     kind = start_kind(scan, params)
     mixture = along_neuron(scan, params) if kind == "swc" else drawn(scan, start_volume(scan, kind, device).cpu(), params, generator)
-    return matched(Mixture(*(tensor.to(device) for tensor in mixture)), scan, params), kind
+    mixture = as_asked(Mixture(*(tensor.to(device) for tensor in mixture)), scan, params)
+    return mixture if params.init_amplitude is not None else matched(mixture, scan, params), kind
+
+
+def continued(weights: dict[str, Any], scan: Scan, params: GaussiansParams, device: str = "cpu") -> Mixture:
+    """Return the Gaussians of an earlier fit, the brightest `cap` of them. Raise InputError for those of another kind of views."""
+    kind = weights["field"]["composite"]
+    if kind != scan.composite:
+        expected = f"Gaussians fitted to views of the scan's kind ({scan.composite})"
+        raise InputError("gaussians.weights", expected=expected, found=f"those of the kind {kind}")
+    mixture = Mixture(*(tensor.to(device) for tensor in weights["population"]["mixture"]))
+    if params.cap is None or mixture.size <= params.cap:
+        return mixture
+    kept = mixture.log_amplitudes.topk(params.cap).indices.sort().values
+    return Mixture(*(tensor[kept] for tensor in mixture))
+
+
+def as_asked(mixture: Mixture, scan: Scan, params: GaussiansParams) -> Mixture:
+    """Return the mixture with the standard deviation and the amplitude of `init_scale` and `init_amplitude`, where these are given."""
+    if params.init_scale is not None:
+        edge = math.prod(scan.geometry.volume_spacing) ** (1 / 3)
+        mixture = mixture._replace(log_scales=torch.full_like(mixture.log_scales, math.log(params.init_scale * edge)))
+    if params.init_amplitude is not None:
+        level = float(scan.projections.max()) if scan.composite == "max" else Measurements(scan).mean_attenuation
+        log_amplitude = math.log(params.init_amplitude * max(level, 1e-12))
+        mixture = mixture._replace(log_amplitudes=torch.full_like(mixture.log_amplitudes, log_amplitude))
+    return mixture
 
 
 def drawn(scan: Scan, volume: torch.Tensor, params: GaussiansParams, generator: torch.Generator) -> Mixture:
@@ -42,8 +69,9 @@ def start_kind(scan: Scan, params: GaussiansParams) -> str:
     """Return the source to draw from. Raise InputError for a source that the scan's kind of views cannot provide."""
     if params.start is None and params.swc is not None:
         return "swc"
-    kind = params.start or ("bound" if scan.composite == "max" else "sart")
-    possible = ("bound", "random", "swc") if scan.composite == "max" else ("fdk", "sart", "random", "swc")
+    deep = scan.depths is not None and np.isfinite(scan.depths).any()
+    kind = params.start or (("depths" if deep and params.depth else "bound") if scan.composite == "max" else "sart")
+    possible = (("bound", *(["depths"] if deep else []), "random", "swc")) if scan.composite == "max" else ("fdk", "sart", "random", "swc")
     if kind not in possible:
         raise InputError("gaussians.start", expected=f"one of {', '.join(possible)} for such views", found=f"'{kind}'")
     return kind
@@ -59,18 +87,30 @@ def usual_count(scan: Scan, volume: torch.Tensor) -> int:
 
 
 def start_volume(scan: Scan, kind: str, device: str = "cpu") -> torch.Tensor:
-    """Return [z, y, x], at least 0: an FDK, one SART pass from zero, the upper bound from maxima, or ones."""
+    """Return [z, y, x], at least 0: an FDK, one SART pass from zero, the upper bound from maxima, the maxima at their depths, or ones."""
     if kind == "fdk":
         return torch.from_numpy(filtered_backprojection(scan.projections, scan.geometry, device=device)[0]).clamp(min=0)
     if kind == "bound":
         return upper_bound(scan, device).clamp(min=0)
     volume = torch.zeros(scan.geometry.volume_shape, dtype=torch.float32, device=device)
+    if kind == "depths":
+        return at_depths(scan).to(device)
     if kind == "random":
         return volume + 1
     subsets = OrderedSubsets(scan, device=device)
     for index in range(min(len(subsets), 50)):
         subsets.correct(volume, index, 0.5)
     return volume
+
+
+def at_depths(scan: Scan) -> torch.Tensor:
+    """Return [z, y, x]: the largest of the maxima that lie in each voxel, 0 where none lies."""
+    geometry, (positions, values) = scan.geometry, maximum_positions(scan)
+    volume = np.zeros(geometry.volume_shape, dtype=np.float32)
+    index = np.floor((positions - geometry.volume_bounds[0]) / geometry.volume_spacing[::-1]).astype(int)[:, ::-1]  # z y x
+    inside = ((index >= 0) & (index < geometry.volume_shape)).all(1)
+    np.maximum.at(volume, tuple(index[inside].T), values[inside])
+    return torch.from_numpy(volume)
 
 
 def draw(volume: torch.Tensor, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from benchmark.api import Field, MethodSpec, SpeedSpec, hookimpl
-from benchmark.fields import FieldParams, Precision
+from benchmark.api import Field, Fine, MethodSpec, SpeedSpec, hookimpl
+from benchmark.fields import FieldParams, Growth, Precision
 
 
 class NafParams(FieldParams):
     """Parameters of NAF. Sizes left empty follow the volume: the finest level has one cell a voxel."""
 
+    later: ClassVar[Mapping[str, Any]] = {**FieldParams.later, "rays_end": None, "views_end": None, "growth": (50, 100), "fine": False}
+
     render: Literal["rays", "grid"] = Field("rays", description="march random rays (as published), or project the field on the voxel grid")
     steps: int = Field(8000, ge=1, description="optimiser steps")
     epochs: int | None = Field(None, ge=1, description="steps for each view of the scan, as published; none = `steps` for any scan")
-    rays: int = Field(256, ge=1, description="rays a step (render: rays)")
-    views: int = Field(10, ge=1, description="random views a step (render: grid)")
+    rays: int = Field(256, ge=1, description="rays a step at first (render: rays)")
+    rays_end: int | None = Field(None, ge=1, description="rays a step in the end; none = as at first (render: rays)")
+    views: int = Field(10, ge=1, description="random views a step at first (render: grid)")
+    views_end: int | None = Field(None, ge=1, description="random views a step in the end; none = as at first (render: grid)")
+    growth: Growth = Field((50, 100), description="steps at which rays, or views, grow by equal factors until they are those of the end")
     levels: int | None = Field(None, ge=1, le=32, description="levels of the hash grid; none = one for each doubling from base to finest")
     base: int = Field(8, ge=1, description="cells along an edge of the coarsest level")
     finest: int | None = Field(None, ge=1, description="cells along an edge of the finest level; none = voxels along the longest edge")
@@ -32,6 +38,7 @@ class NafParams(FieldParams):
     precision: Precision = Field(
         "float32", description="of the network's products; float16 scales the loss and needs CUDA (engine: auto, native)"
     )
+    fine: Fine = False
     learning_rate: float = Field(5e-3, gt=0, description="Adam's learning rate at the start")
     decay: float = Field(0.03, gt=0, le=1, description="learning rate at the end over the one at the start (exponential between)")
 
@@ -54,6 +61,7 @@ SPEC = MethodSpec(
     name="naf",
     revision=3,
     target="benchmark.methods.naf.reconstruct:reconstruct",
+    memory="benchmark.methods.naf.memory:needed",
     field="benchmark.methods.naf.reconstruct:restored_field",
     composites=("sum", "max"),
     skip="benchmark.fields:skip_reason",
@@ -78,6 +86,7 @@ SPEC = MethodSpec(
         },
         "fast": {},  # the defaults: the quickest way found to the same quality on a CPU
         "tv": {"tv": "auto"},
+        "tcnn": {"engine": "tinycudann"},
     },
     tags=("neural",),
     cite="Zha, Zhang, Li 2022, NAF: Neural attenuation fields for sparse-view CBCT reconstruction, doi 10.1007/978-3-031-16446-0_42",

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, to_device
+from benchmark.api import ConeBeamGeometry, Projector, Reconstruction, Run, Scan, on_finer_grid, to_device
 from benchmark.fields import (
     MLP,
     Attenuation,
     HashGrid,
     LossScale,
     Measurements,
+    Misfit,
     RayBatch,
     RayLoss,
     Support,
@@ -24,6 +25,7 @@ from benchmark.fields import (
     Weighting,
     data_consistent,
     field_volume,
+    grown,
     products_in,
     rendering,
     tiny_cuda_name,
@@ -70,21 +72,21 @@ class AttenuationField(nn.Module):
 
 
 class GridLoss:
-    """Mean squared residual of whole random views of the field on the voxel grid, jittered within the voxels."""
+    """Loss of whole random views of the field on the voxel grid, jittered within the voxels."""
 
     def __init__(self, params: NafParams, scan: Scan, device: str) -> None:
-        self.projector, self.views = Projector(scan.geometry), min(params.views, scan.geometry.views)
+        self.projector = Projector(scan.geometry)
         self.values, self.geometry, self.device = torch.tensor(scan.projections, device=device), scan.geometry, device
-        self.weighting = Weighting(scan, params.weighting)
+        self.weighting, self.misfit = Weighting(scan, params.weighting), Misfit(scan, params)
         self.variation = Variation(scan, params.tv, self.values.numel(), device) if params.tv else None
 
     def __call__(self, field: AttenuationField, count: int, generator: torch.Generator) -> torch.Tensor:
-        """Return the loss of as many views as the parameters state; `count` applies to rays only."""
+        """Return the loss of `count` views, or all if there are fewer."""
         shift = (torch.rand(3, dtype=torch.float32, generator=generator) - 0.5).tolist()
         volume = field(voxel_positions(self.geometry, tuple(shift), self.device)).view(self.geometry.volume_shape)
-        chosen = torch.randperm(self.geometry.views, generator=generator)[: self.views].sort().values
+        chosen = torch.randperm(self.geometry.views, generator=generator)[:count].sort().values
         rendered = self.projector.subset(chosen.numpy()).forward(volume)
-        loss = self.weighting.residual(rendered, self.values[to_device(chosen, self.device)]).square().mean()
+        loss = self.misfit(self.weighting.residual(rendered, self.values[to_device(chosen, self.device)]))
         return loss + self.variation.of_volume(volume) if self.variation else loss
 
 
@@ -99,14 +101,20 @@ class Training:
         measurements, self.support = Measurements(scan, device), Support.of(scan, device=device)
         self.field = AttenuationField(params, scan.geometry, measurements.mean_attenuation, self.generator, device).to(device)
         self.batch = RayBatch(device)
-        self.rays = params.rays if params.render == "rays" else 0
-        self.loss_of = RayLoss(scan, params, measurements, self.support, self.batch) if self.rays else GridLoss(params, scan, device)
+        self.by_rays = params.render == "rays"
+        self.loss_of = RayLoss(scan, params, measurements, self.support, self.batch) if self.by_rays else GridLoss(params, scan, device)
         self.optimiser = torch.optim.Adam(self.field.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), fused=True)
+
+    @property
+    def count(self) -> int:
+        """Number of rays, or of views, of the next step."""
+        first, last = (self.params.rays, self.params.rays_end) if self.by_rays else (self.params.views, self.params.views_end)
+        return grown(first, last or first, self.params.growth, self.taken)
 
     def step(self) -> torch.Tensor:
         """Take one optimiser step; return its loss."""
         self.optimiser.param_groups[0]["lr"] = self.params.learning_rate * self.params.decay ** (self.taken / self.steps)
-        loss = self.batch.attempt(self._backward, self.rays)
+        loss = self.batch.attempt(self._backward, self.count if self.by_rays else 0)
         self.scale.unscale([self.optimiser])
         self.scale.step([self.optimiser])
         self.taken += 1
@@ -115,13 +123,13 @@ class Training:
     def _backward(self) -> torch.Tensor:
         """Compute loss and gradients of new random rays or views; return the loss."""
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.loss_of(self.field, self.rays, self.generator)
+        loss = self.loss_of(self.field, self.count, self.generator)
         self.scale.backward(loss)
         return loss.detach()
 
     def volume(self, supersample: int = 2) -> torch.Tensor:
         """Return [z, y, x] (1/mm): the field's mean over each voxel."""
-        return field_volume(self.field, self.scan.geometry, supersample, device=self.device) * self.support.mask
+        return field_volume(self.field, self.scan.geometry, supersample, device=self.device, mask=self.support.mask)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -152,6 +160,11 @@ def restored_field(state: dict[str, Any], params: NafParams, geometry: ConeBeamG
 
 
 def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
+    """Fit the field to the scan, sampled on its voxels or on finer ones."""
+    return on_finer_grid(fitted, scan, params, run) if params.fine else fitted(scan, params, run)
+
+
+def fitted(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
     """Fit the field to the scan; the volume is its mean over each voxel, made consistent with the data."""
     tv = variation_weight(params.tv, scan, run)
     render = rendering(scan, params.render)
@@ -172,4 +185,6 @@ def reconstruct(scan: Scan, params: NafParams, run: Run) -> Reconstruction:
         **training.scale.notes(),
     }
     engine = tiny_cuda_name() if params.engine == "tinycudann" else "native"
-    return Reconstruction(volume=data_consistent(training.volume(), scan, params.refine).cpu().numpy(), engine=engine, info=info)
+    volume = training.volume()
+    volume = data_consistent(volume, training.loss_of.misfit.tamed(scan, volume), params.refine)
+    return Reconstruction(volume=volume.cpu().numpy(), engine=engine, info=info)

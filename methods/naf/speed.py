@@ -65,7 +65,7 @@ class TorchStep:
 
     def _drawn(self) -> tuple[Samples, torch.Tensor]:
         """Return samples along random rays, and the values measured along the rays [N]."""
-        rays, values = self.loss_of.measurements.draw(self.training.rays, self.training.generator)
+        rays, values = self.loss_of.measurements.draw(self.training.count, self.training.generator)
         return march(rays, self.loss_of.bounds, samples=self.loss_of.samples, jitter=self.training.generator), values
 
     def _rendered(self, samples: Samples, rays: int) -> torch.Tensor:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from benchmark.api import Engine, Field, MethodSpec, Params, hookimpl
+from benchmark.api import Engine, Field, Fine, MethodSpec, Params, hookimpl
 
 
 class SartParams(Params):
@@ -21,6 +23,9 @@ class SartParams(Params):
     subset: int = Field(1, ge=1, description="views corrected together; 1 = SART, more = OS-SART, all = SIRT")
     nonnegative: bool = Field(True, description="set negative attenuation to 0 after each correction")
     engine: Engine = "auto"
+    fine: Fine = False
+
+    later: ClassVar[Mapping[str, Any]] = {"fine": False}
 
 
 class OsSartParams(SartParams):
@@ -37,6 +42,7 @@ SART = MethodSpec(
     revision=2,
     pieces=True,
     tags=("classical",),
+    presets={"tigre": {"engine": "tigre"}},
     deterministic=True,
     cite="Andersen and Kak, Ultrason. Imaging 6 (1984) 81, doi 10.1177/016173468400600107",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmark.api import OrderedSubsets, Reconstruction, Run, Scan, engine_name
+from benchmark.api import OrderedSubsets, Reconstruction, Run, Scan, engine_name, on_finer_grid
 
 from . import SartParams
 
@@ -20,6 +20,11 @@ def default_iterations(edge: int, corrections_per_pass: int) -> int:
 
 
 def reconstruct(scan: Scan, params: SartParams, run: Run) -> Reconstruction:
+    """Reconstruct on the scan's voxels, or on finer ones."""
+    return on_finer_grid(corrected, scan, params, run) if params.fine else corrected(scan, params, run)
+
+
+def corrected(scan: Scan, params: SartParams, run: Run) -> Reconstruction:
     """Reconstruct by passes that correct with each subset once."""
     subsets = OrderedSubsets(scan, params.subset, run.memory_bytes, run.device, params.engine)
     iterations = params.iterations or default_iterations(max(scan.geometry.volume_shape), len(subsets))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import model_validator
 
 from benchmark.api import Field, MethodSpec, SpeedSpec, TvWeight, hookimpl
-from benchmark.fields import FieldParams, Precision
+from benchmark.fields import FieldParams, Growth, Precision
 
 MEMBERS_TIMES_VIEWS, MOST_MEMBERS = 40, 4
 STEPS, STEPS_BEFORE_FINETUNING = 220, 110
@@ -14,6 +17,8 @@ FINETUNE, FINETUNED_VIEWS = 200, 15
 
 class ZeroRFParams(FieldParams):
     """Parameters of ZeroRF-DIP."""
+
+    later: ClassVar[Mapping[str, Any]] = {**FieldParams.later, "views_end": None, "growth": (50, 100)}
 
     render: Literal["grid", "rays"] = Field("grid", description="project the voxel grid, or march rays (as published)")
     members: int | None = Field(
@@ -32,13 +37,20 @@ class ZeroRFParams(FieldParams):
         "random rays each; none = 200 for 15 and more views, else 0: the more the data say, the less is left to the generator",
     )
     finetune_rays: int = Field(256, ge=1, description="rays of each batch of fine-tuning")
-    coarse: float = Field(0.5, ge=0, lt=1, description="fraction of the steps on the half-resolution grid and detector (render: grid)")
+    coarse: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="fraction of the steps on the half-resolution grid and detector; above 128 voxels more, on coarser ones (render: grid)",
+    )
     sharpen: float = Field(
         0.7, ge=0, le=1, description="power of the ramp filter on the residual, so that detail converges too; 0 = none (grid)"
     )
-    views: int | None = Field(None, ge=1, description="random views a step; none = all (render: grid)")
+    views: int | None = Field(None, ge=1, description="random views a step at first; none = all (render: grid)")
+    views_end: int | None = Field(None, ge=1, description="random views a step in the end; none = as at first (render: grid)")
     rays: int = Field(4096, ge=1, description="rays a step at first (render: rays)")
-    rays_end: int = Field(16384, ge=1, description="rays a step from step 100 on; the geometric mean from step 50 (render: rays)")
+    rays_end: int = Field(16384, ge=1, description="rays a step in the end (render: rays)")
+    growth: Growth = Field((50, 100), description="steps at which rays, or views, grow by equal factors until they are those of the end")
     tensors: Literal["xy z yz x zx y", "xyz xyz"] = Field(
         "xy z yz x zx y",
         description="planes and lines (vector-matrix), or 3-D tensors of which the second is repeated (frequency-factorised)",
@@ -79,6 +91,12 @@ class ZeroRFParams(FieldParams):
     )
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
 
+    @model_validator(mode="after")
+    def _agree(self) -> ZeroRFParams:
+        if self.views_end is not None and self.views is None:
+            raise ValueError("views_end needs views, the number to begin with: without it every step has all of them")
+        return self
+
     def members_for(self, views: int) -> int:
         """Return the number of fields for a scan of so many views."""
         if self.members is not None:
@@ -98,8 +116,9 @@ class ZeroRFParams(FieldParams):
 
 SPEC = MethodSpec(
     name="zerorf",
-    revision=4,
+    revision=5,
     target="benchmark.methods.zerorf.reconstruct:reconstruct",
+    memory="benchmark.methods.zerorf.memory:needed",
     field="benchmark.methods.zerorf.reconstruct:restored_field",
     composites=("sum", "max"),
     skip="benchmark.fields:skip_reason",

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from benchmark.api import ConeBeamGeometry
-from benchmark.fields import MLP, Attenuation, Support
+from benchmark.fields import MLP, Attenuation, Support, vm_network
 
 from . import ZeroRFParams
-from .generator import Released, new_generator
+from .generator import PlanesAndLines, Released, new_generator
 
 
 class TensorialField(nn.Module):
@@ -38,18 +38,24 @@ class TensorialField(nn.Module):
 
     def volume(self, support: Support) -> torch.Tensor:
         """Return [z, y, x] over the whole box at the support's resolution, 0 outside the support."""
-        return support.fill(self._density(self.generator.at_voxels(support)))
+        if isinstance(self.generator, PlanesAndLines) and not self.summed:
+            outputs = vm_network(*self.generator.on_grid(support.shape), self.network, support)
+        else:
+            outputs = self._outputs(self.generator.at_voxels(support))
+        return support.fill(self._density(outputs))
 
     def at_points(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return a function from positions [M, 3] (x y z [mm]) to attenuation [M]; the tensors are generated once."""
         features = self.generator.encoder()
-        return lambda positions: self._density(features((positions - self.lower) / self.extent))
+        return lambda positions: self._density(self._outputs(features((positions - self.lower) / self.extent)))
 
-    def _density(self, features: torch.Tensor) -> torch.Tensor:
-        """Return attenuation [M] from features [M, groups * features]."""
-        if self.summed:
-            features = features.t().unflatten(0, (self.generator.groups, -1)).sum(0).t()
-        return self.attenuation(self.network(features)[:, 0] + self.bias)
+    def _outputs(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the network's outputs [M, 1] from features [M, groups * features]."""
+        return self.network(features.t().unflatten(0, (self.generator.groups, -1)).sum(0).t() if self.summed else features)
+
+    def _density(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return attenuation [M] from the network's outputs [M, 1]."""
+        return self.attenuation(outputs[:, 0] + self.bias)
 
 
 def is_released(saved: dict[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """TensorialGenerator (Shi et al. 2024, section 3.2): tensors from frozen noise through convolutional decoders, and their features.
 
-Each generator has `at_voxels(support)`, which returns features [voxels of the support, groups * features], and `encoder()`, which returns
-the features as a function of points [M, 3] (x, y, z in the unit cube).
+Each generator has `at_voxels(support)`, which returns functions, each of which gives the features [voxels, groups * features] of the next
+voxels of the support, and `encoder()`, which returns the features as a function of points [M, 3] (x, y, z in the unit cube).
 """
 
 from __future__ import annotations
@@ -148,11 +148,14 @@ class PlanesAndLines(nn.Module):
     def forward(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         return _decoded(self.planes, self.params), _decoded(self.lines, self.params)
 
-    def at_voxels(self, support: Support) -> torch.Tensor:
+    def on_grid(self, shape: Shape) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return the planes and lines with one sample per voxel of a grid (z, y, x)."""
         planes, lines = self()
-        planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(support.shape), strict=True)]
-        lines = [resampled(line, target) for line, target in zip(lines, line_shapes(support.shape), strict=True)]
-        return vm_grid(planes, lines, support)
+        planes = [resampled(plane, target) for plane, target in zip(planes, plane_shapes(shape), strict=True)]
+        return planes, [resampled(line, target) for line, target in zip(lines, line_shapes(shape), strict=True)]
+
+    def at_voxels(self, support: Support) -> torch.Tensor:
+        return vm_grid(*self.on_grid(support.shape), support)
 
     def encoder(self) -> Encoder:
         planes, lines = self()

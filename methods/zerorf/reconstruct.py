@@ -100,7 +100,7 @@ class Ensemble:
     def _volume_of(self, field: TensorialField, supersample: int = 2) -> torch.Tensor:
         if self.params.render == "grid" and not field.released:
             return field.volume(self.support)
-        return field_volume(field.at_points(), self.scan.geometry, supersample, device=self.device) * self.support.mask
+        return field_volume(field.at_points(), self.scan.geometry, supersample, device=self.device, mask=self.support.mask)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -151,7 +151,9 @@ def reconstruct(scan: Scan, params: ZeroRFParams, run: Run) -> Reconstruction:
         if step % 5 == 0:
             run.log(loss=loss)
         run.snapshot(lambda: ensemble.volume(supersample=1).cpu().numpy())
-    volume = guided_fit(data_consistent(ensemble.volume(), scan, params.refine), scan, guided, run)
+    volume = ensemble.volume()
+    tamed = ensemble.loss_of.misfit.tamed(scan, volume)
+    volume = guided_fit(data_consistent(volume, tamed, params.refine), tamed, guided, run)
     parameters = sum(p.numel() for p in ensemble.stage.field.parameters())
     info = {
         "parameters": parameters,

@@ -100,7 +100,7 @@ def _torch_ray_step(ensemble: Ensemble) -> float:
     training = ensemble.stage
     assert isinstance(ensemble.loss_of, GrowingRayLoss)
     loss_of = ensemble.loss_of.loss_of
-    rays, values = loss_of.measurements.draw(ensemble.loss_of.counts[-1], ensemble.generator)
+    rays, values = loss_of.measurements.draw(ensemble.loss_of.rays_at(max(ensemble.loss_of.params.growth)), ensemble.generator)
     samples = march(rays, loss_of.bounds, samples=loss_of.samples)
     dt = samples.ts[:, 1].view(len(values), -1)
     with torch.no_grad():

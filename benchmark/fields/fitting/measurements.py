@@ -18,11 +18,14 @@ class Measurements:
     """
 
     def __init__(self, scan: Scan, device: torch.device | str = "cpu") -> None:
-        rays = view_rays(scan.geometry, device=device)
-        spans = clip(rays, scan.geometry.volume_bounds)
-        chords = spans[:, 1] - spans[:, 0]
+        parts, spans = [], []
+        for view in range(scan.geometry.views):  # all at once would take five times the memory of the rays
+            rays = view_rays(scan.geometry, [view], device=device)
+            spans.append(clip(rays, scan.geometry.volume_bounds))
+            parts.append(rays[spans[-1][:, 1] > spans[-1][:, 0]])
+        chords = torch.cat(spans).diff(dim=1)[:, 0]
         meets = chords > 0
-        self.rays: Rays = rays[meets]
+        self.rays: Rays = Rays.joined(parts)
         self.values = torch.tensor(scan.projections, device=device).reshape(-1)[meets]
         lengths = chords if scan.composite == "sum" else meets.float()
         self.mean_attenuation = max(float(self.values.sum() / lengths.sum()), 1e-9)

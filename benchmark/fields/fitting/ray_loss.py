@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from benchmark.fields.fitting.measurements import Measurements
 from benchmark.fields.fitting.ray_batch import RayBatch
-from benchmark.fields.fitting.residuals import Weighting
+from benchmark.fields.fitting.residuals import Misfit, Weighting
 from benchmark.fields.fitting.training_params import FieldParams
 from benchmark.fields.fitting.variation import Variation
 from benchmark.fields.support import Support
@@ -24,7 +24,7 @@ SAMPLES_PER_VOXEL = 1.5
 
 
 class RayLoss:
-    """Training loss by random rays: the mean squared residual of jittered integrals through the support, plus total variation.
+    """Training loss by random rays: the mean loss of the residuals of jittered integrals through the support, plus total variation.
 
     `loss(field, count, generator)` takes `count` rays, or as many as the memory allows (`batch`); `field` maps positions [M, 3]
     (x y z [mm]) to attenuation [M] [1/mm]. `params.tv` must be a number: `variation_weight` resolves 'auto'.
@@ -35,14 +35,14 @@ class RayLoss:
         self.samples = params.samples or math.ceil(SAMPLES_PER_VOXEL * max(scan.geometry.volume_shape))
         self.bounds, self.occupancy = scan.geometry.volume_bounds, support.mask
         self.mode: Mode = "max" if scan.composite == "max" else "sum"
-        self.weighting = Weighting(scan, params.weighting)
+        self.weighting, self.misfit = Weighting(scan, params.weighting), Misfit(scan, params)
         device = measurements.values.device
         self.variation = Variation(scan, params.tv, len(measurements.values), device) if params.tv else None
 
     def __call__(self, field: Field, count: int, generator: torch.Generator) -> torch.Tensor:
         """Return the loss of `count` rays, or as many as the memory allows; `field` maps positions [M, 3] (x y z [mm]) to mu [M]."""
         rays, values = self.measurements.draw(self.batch.allowed(count), generator)
-        loss = self.weighting.residual(self.rendered(field, rays, generator), values).square().mean()
+        loss = self.misfit(self.weighting.residual(self.rendered(field, rays, generator), values))
         return loss + self.variation.of_field(field, generator) if self.variation else loss
 
     def rendered(self, field: Field, rays: Rays, generator: torch.Generator) -> torch.Tensor:

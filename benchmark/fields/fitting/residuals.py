@@ -1,12 +1,15 @@
-"""Residuals of projections in a training loss: weighted by photons, sharpened along detector rows, or compared by SSIM."""
+"""Residuals of projections in a training loss: weighted by photons, sharpened along detector rows, averaged, or compared by SSIM."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
+from benchmark.fields.fitting.training_params import FieldParams
+from benchmark.projection.projector import Projector
 from benchmark.scan.scan import Scan
 
 By = Literal["equal", "photons"]
@@ -30,6 +33,39 @@ class Weighting:
         if self.by == "equal":
             return rendered - values
         return (counted(values) / self.mean).sqrt() * (rendered - values)
+
+
+class Misfit:
+    """Mean loss of a residual r of any shape, by `params.loss`, in the unit of r^2: the weight of total variation keeps its meaning.
+
+    - `mse`: r^2.
+    - `l1`: s |r|, s being the root mean square of the measurements.
+    - `huber` (Huber 1964, doi 10.1214/aoms/1177703732): r^2 up to d = `params.huber` s, 2 d |r| - d^2 beyond.
+    """
+
+    def __init__(self, scan: Scan, params: FieldParams) -> None:
+        self.loss = params.loss
+        self.level = float(torch.tensor(scan.projections).double().square().mean().sqrt()) or 1.0
+        self.bend = params.huber * self.level
+
+    def __call__(self, residual: torch.Tensor) -> torch.Tensor:
+        if self.loss == "mse":
+            return residual.square().mean()
+        if self.loss == "l1":
+            return self.level * residual.abs().mean()
+        return 2 * F.huber_loss(residual, torch.zeros_like(residual), delta=self.bend)
+
+    @torch.no_grad()
+    def tamed(self, scan: Scan, volume: torch.Tensor) -> Scan:
+        """Return the scan with the residuals of a volume's projections cut at d (Huber's pseudo-values), for corrections by squares.
+
+        For `mse`, and for views that are not line integrals, the scan itself.
+        """
+        if self.loss == "mse" or scan.composite != "sum":
+            return scan
+        rendered = Projector(scan.geometry).forward(volume).cpu()
+        residual = (torch.tensor(scan.projections) - rendered).clamp(-self.bend, self.bend)
+        return dataclasses.replace(scan, projections=(rendered + residual).numpy())
 
 
 def counted(values: torch.Tensor) -> torch.Tensor:

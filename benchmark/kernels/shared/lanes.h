@@ -1,19 +1,22 @@
 // Several floats at once on the CPU, in the compiler's own vector types (g++ and clang++): arithmetic is written with + - * as usual.
-// Sixteen with AVX-512, else eight; for narrower processors the compiler splits them.
+// Sixteen with AVX-512, eight with AVX, else four: vectors wider than the processor's go through memory, number by number.
 #pragma once
 
 #ifndef __CUDACC__
 #include <cstddef>
 #include <cstring>
+#include <utility>
 #if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 #include <immintrin.h>
 #define SEED_AVX
 #endif
 
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
 constexpr int LANES = 16;
-#else
+#elif defined(SEED_AVX)
 constexpr int LANES = 8;
+#else
+constexpr int LANES = 4;
 #endif
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
@@ -85,6 +88,31 @@ constexpr bool PICKS = true;
 constexpr bool PICKS = false;
 #endif
 
+// pick_floats with constants, fast on every processor if the compiler knows __builtin_shufflevector (g++ from version 12 on, clang++).
+template <int... I>
+static inline Floats chosen_floats(Floats low, Floats high) {
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+    return __builtin_shufflevector(low, high, I...);
+#endif
+#endif
+    return pick_floats(low, high, (Ints){I...});
+}
+
+// rows[i][j] <-> rows[j][i] of LANES vectors: blocks of STEP rows exchange halves with their neighbours, then blocks of twice as many.
+template <int STEP, int... I>
+static inline void transpose_blocks(Floats* rows, std::integer_sequence<int, I...> lanes) {
+    for (int pair = 0; pair < LANES / 2; ++pair) {
+        const int i = pair / STEP * 2 * STEP + pair % STEP;
+        const Floats one = rows[i], two = rows[i + STEP];
+        rows[i] = chosen_floats<(I & STEP ? I - STEP + LANES : I)...>(one, two);
+        rows[i + STEP] = chosen_floats<(I & STEP ? I + LANES : I + STEP)...>(one, two);
+    }
+    if constexpr (2 * STEP < LANES) transpose_blocks<2 * STEP>(rows, lanes);
+}
+
+static inline void transpose_floats(Floats* rows) { transpose_blocks<1>(rows, std::make_integer_sequence<int, LANES>()); }
+
 // *to = the larger of *to and value, lane by lane.
 static inline void raise_floats(float* to, Floats value) { store_floats(to, max_floats(load_floats(to), value)); }
 
@@ -98,7 +126,7 @@ static inline float sum_floats(Floats x) {
     return _mm_cvtss_f32(_mm_add_ss(part, _mm_shuffle_ps(part, part, 1)));
 }
 #else
-static inline float sum_floats(Floats x) { return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])); }
+static inline float sum_floats(Floats x) { return (x[0] + x[2]) + (x[1] + x[3]); }
 #endif
 
 // The sum of all lanes, from the first to the last.
