@@ -37,6 +37,7 @@ EXPORTS = Exports(
         "The run and its result": {
             "Run": "benchmark.runtime.context",
             "Reconstruction": "benchmark.scan.reconstruction",
+            "run_part": "benchmark.runtime.parts",
             "FINE": "benchmark.scan.reconstruction",
             "averaged": "benchmark.scan.reconstruction",
         },

@@ -25,6 +25,7 @@ from benchmark.plugins.specs import Offer as Offer
 # The run and its result
 from benchmark.runtime.context import Run as Run
 from benchmark.scan.reconstruction import Reconstruction as Reconstruction
+from benchmark.runtime.parts import run_part as run_part
 from benchmark.scan.reconstruction import FINE as FINE
 from benchmark.scan.reconstruction import averaged as averaged
 
@@ -251,6 +252,7 @@ __all__ = [
     "read_zeiss",
     "reference_image",
     "reference_scan",
+    "run_part",
     "scan_noise",
     "simulated_case",
     "subset_steps",

@@ -12,7 +12,7 @@ from benchmark.plugins.registry import registry
 from benchmark.records.results import Results
 
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-RUNS = {"gpu": 60, "mip": 27, "noisy": 108, "photographs": 10, "quick": 30, "suite": 300, "xray": 12}
+RUNS = {"gpu": 60, "mip": 27, "noisy": 108, "photographs": 10, "quick": 30, "suite": 330, "xray": 12}
 
 
 def plan(name: str) -> Plan:

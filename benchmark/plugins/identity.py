@@ -1,9 +1,9 @@
 """Identity of a method's code: its distribution, its version, and a digest of its sources.
 
-The digest covers the module of the method's target, its parameters and its `skip`, and every module of the same package that these
-import, also inside functions, with the `__init__` of each package on the way. Of Python counts what runs: comments, docstrings,
-formatting and imports for type checkers do not. C++ and CUDA sources in these packages, compiled modules, and sources that do not parse
-count by their bytes.
+The digest covers the module of the method's target, its parameters and its `skip`, those of its `parts`, and every module of the same
+package that these import, also inside functions, with the `__init__` of each package on the way. Of Python counts what runs: comments,
+docstrings, formatting and imports for type checkers do not. C++ and CUDA sources in these packages, compiled modules, and sources that
+do not parse count by their bytes.
 
 Of the harness's own package, whose modules nearly all import each other, only the rooms count in which numbers are made (OWN_ROOMS), as
 far as the method reaches them through the names that it imports from `benchmark.api` and `benchmark.fields`.
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.machine.environment import DISTRIBUTION, project_version, version
+from benchmark.plugins.registry import registry
 from benchmark.plugins.specs import MethodSpec
 
 GROUP = "benchmark"  # of the entry points
@@ -47,13 +48,20 @@ def identity(method: MethodSpec) -> dict[str, Any]:
     top = module.partition(".")[0]
     distribution, its_version = _distribution(top)
     facts: dict[str, Any] = {"distribution": distribution, "version": its_version, "module": module}
-    roots = dict.fromkeys([module, method.params.__module__, *([_module(method.skip)] if method.skip else [])])
+    known = registry().methods if method.parts else {}
+    parts = [known[name] for name in method.parts if name in known]
+    roots = dict.fromkeys(root for part in (method, *parts) for root in _roots(part))
     try:
         if module == "__main__":
             return facts | {"digest": _main(method.target)}
         return facts | {"digest": _Closure(top, [root for root in roots if root.partition(".")[0] == top]).digest()}
     except (OSError, ImportError, ValueError, TypeError, AttributeError) as error:  # what loaders and importers of others raise
         return facts | {"digest": "", "reason": str(error) or MISSING}
+
+
+def _roots(method: MethodSpec) -> list[str]:
+    """Return the modules that a method's code begins with."""
+    return [_module(method.target), method.params.__module__, *([_module(method.skip)] if method.skip else [])]
 
 
 def changed(then: dict[str, Any], now: dict[str, Any]) -> bool:

@@ -162,6 +162,7 @@ class MethodSpec:
     - `composites` lists the kinds of views that the method understands (see Composite); scans of other kinds are skipped.
     - `tags` place the method among others: those of TAGS where they fit, or words of its own. `--methods @neural` selects by them.
     - `deterministic` declares that the seed changes nothing: the method runs once, whatever the number of seeds.
+    - `parts` names the other methods that this one runs by `run_part`: their code counts as part of its own.
     - `pieces` declares that the method stays within `run.memory_bytes`. Other methods are skipped where `--memory` is less than the
       scan and the volume need.
     - `memory(scan, params) -> float` estimates the bytes that a run takes at its peak on a CPU, beside those of an idle process. A run
@@ -189,6 +190,7 @@ class MethodSpec:
     field: Target | None = None
     gaussians: Target | None = None
     fit: Target | None = None
+    parts: tuple[str, ...] = ()
     memory: Target | None = None
     continues: bool = False
     pieces: bool = False
