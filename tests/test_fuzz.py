@@ -250,7 +250,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "zerorf": {"steps": 2, "members": 1, "finetune": 1, "finetune_rays": 64, "channels": (8, 4), "refine": 2},
     "gaussians": {"steps": 2, "gaussians": 30, "refine": 2},
     "carve": {"steps": 2, "voxels": 8, "channels": 2, "levels": 2, "networks": 1, "refine": 2},
-    "best": {"gaussians": 2, "naf": 3, "zerorf": 1},
+    "blend": {"gaussians": 2, "naf": 3, "zerorf": 1},
 }
 
 

@@ -21,7 +21,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "zerorf": {"steps": 2, "members": 1, "finetune": 1, "finetune_rays": 64, "channels": (8, 4)},  # one value in each group of a norm
     "gaussians": {"steps": 2, "gaussians": 20},
     "carve": {"steps": 2, "channels": 2},
-    "best": {"gaussians": 2, "naf": 2, "zerorf": 1},
+    "blend": {"gaussians": 2, "naf": 2, "zerorf": 1},
 }
 
 

@@ -12,8 +12,8 @@ from balls import ball_scan
 
 from benchmark.api import InputError, Run, run_part
 from benchmark.fields import guided_fit
-from benchmark.methods.best import BestParams
-from benchmark.methods.best.reconstruct import reconstruct
+from benchmark.methods.blend import BlendParams
+from benchmark.methods.blend.reconstruct import reconstruct
 from benchmark.plugins.identity import identity
 from benchmark.plugins.registry import registry
 from benchmark.records.budget import Budget
@@ -30,7 +30,7 @@ def by(name: str, **values: Any) -> torch.Tensor:
 
 
 def test_the_mixture_is_half_the_mean_of_the_fields_and_half_the_fit_that_it_guides() -> None:
-    found = reconstruct(SCAN, BestParams(**FEW), Run(seed=3))
+    found = reconstruct(SCAN, BlendParams(**FEW), Run(seed=3))
     mean = torch.stack([by(name, steps=steps) for name, steps in FEW.items()]).mean(0)
     weight = run_part("fista_tv", SCAN, Run(seed=3)).info["weight"]
     expected = (mean + guided_fit(mean, SCAN, weight, Run(), 0.3)) / 2
@@ -39,8 +39,8 @@ def test_the_mixture_is_half_the_mean_of_the_fields_and_half_the_fit_that_it_gui
 
 
 def test_a_part_without_steps_is_left_out_and_none_leaves_fista_tv() -> None:
-    assert reconstruct(SCAN, BestParams(gaussians=0, naf=5, zerorf=0), Run()).info["parts"] == ["fista_tv", "naf"]
-    alone = reconstruct(SCAN, BestParams(gaussians=0, naf=0, zerorf=0), Run(seed=3))
+    assert reconstruct(SCAN, BlendParams(gaussians=0, naf=5, zerorf=0), Run()).info["parts"] == ["fista_tv", "naf"]
+    alone = reconstruct(SCAN, BlendParams(gaussians=0, naf=0, zerorf=0), Run(seed=3))
     assert alone.info["parts"] == ["fista_tv"]
     np.testing.assert_array_equal(alone.volume, by("fista_tv").numpy())
 
@@ -48,10 +48,10 @@ def test_a_part_without_steps_is_left_out_and_none_leaves_fista_tv() -> None:
 def test_a_spent_budget_leaves_out_what_has_not_begun() -> None:
     tv = Run()
     run_part("fista_tv", SCAN, tv)
-    only = reconstruct(SCAN, BestParams(**FEW), Run(budget=Budget(steps=tv.step)))
+    only = reconstruct(SCAN, BlendParams(**FEW), Run(budget=Budget(steps=tv.step)))
     assert only.info["parts"] == ["fista_tv"]
     np.testing.assert_array_equal(only.volume, by("fista_tv").numpy())
-    two = reconstruct(SCAN, BestParams(**FEW), Run(seed=3, budget=Budget(steps=tv.step + 20)))
+    two = reconstruct(SCAN, BlendParams(**FEW), Run(seed=3, budget=Budget(steps=tv.step + 20)))
     assert two.info["parts"] == ["fista_tv", "gaussians"]
     expected = (by("gaussians", steps=20) + by("fista_tv")) / 2  # no step is left for the guided fit
     np.testing.assert_allclose(two.volume, expected.numpy(), atol=1e-6 * float(expected.max()))
@@ -63,5 +63,5 @@ def test_an_unknown_part_is_named() -> None:
 
 
 def test_the_code_of_its_parts_is_part_of_a_methods_identity() -> None:
-    best = registry().methods["best"]
-    assert identity(best)["digest"] != identity(dataclasses.replace(best, parts=best.parts[:-1]))["digest"]
+    blend = registry().methods["blend"]
+    assert identity(blend)["digest"] != identity(dataclasses.replace(blend, parts=blend.parts[:-1]))["digest"]

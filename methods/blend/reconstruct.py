@@ -8,13 +8,13 @@ import torch
 from benchmark.api import Reconstruction, Run, Scan, run_part
 from benchmark.fields import guided_fit
 
-from . import FIELDS, BestParams
+from . import FIELDS, BlendParams
 
 TAU = 0.3  # smallest gradient that counts as an edge, see guided_fit
 SHARP = 0.5  # share of the fit with total variation in the mixture
 
 
-def reconstruct(scan: Scan, params: BestParams, run: Run) -> Reconstruction:
+def reconstruct(scan: Scan, params: BlendParams, run: Run) -> Reconstruction:
     """Fit the scan by every part, then mix the mean of the fields with a fit of the volume guided by it.
 
     Fields are smooth where the scan says little, total variation is flat there: their errors differ, and are smaller in the mean. A

@@ -7,7 +7,7 @@ from benchmark.api import Field, MethodSpec, Params, hookimpl
 FIELDS = ("gaussians", "naf", "zerorf")
 
 
-class BestParams(Params):
+class BlendParams(Params):
     """Parameters of the mixture: how long each field is fitted. The other parameters of its parts have their defaults."""
 
     gaussians: int | None = Field(None, ge=0, description="steps of gaussians; none = its own number, 0 = without it")
@@ -19,9 +19,9 @@ class BestParams(Params):
 def register_methods() -> list[MethodSpec]:
     return [
         MethodSpec(
-            name="best",
-            target="benchmark.methods.best.reconstruct:reconstruct",
-            params=BestParams,
+            name="blend",
+            target="benchmark.methods.blend.reconstruct:reconstruct",
+            params=BlendParams,
             presets={"quick": {"naf": 0, "zerorf": 0}},
             parts=("fista_tv", *FIELDS),
             skip="benchmark.fields:skip_reason",
