@@ -65,7 +65,7 @@ from benchmark.api import (
     usual_bin,
     view_rays,
 )
-from benchmark.fields import CUTOFF, FieldParams, MixtureProjector, Precision, rendering, skip_reason, tiny_cuda_name
+from benchmark.fields import CUTOFF, FieldParams, Halving, MixtureProjector, Precision, rendering, skip_reason, tiny_cuda_name
 from benchmark.records.budget import Budget
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -298,6 +298,21 @@ def test_small_helpers() -> None:
     assert skip_reason(dataclasses.replace(scan, composite="max"), FieldParams(tv=0.01)).startswith("tv: total variation needs line")
     assert tiny_cuda_name().startswith("tinycudann")
     assert inspect.signature(MixtureProjector).parameters["cutoff"].default == CUTOFF
+
+
+def test_views_of_a_step_are_halved_where_memory_runs_out() -> None:
+    limit, asked = Halving(8, 2, "views"), list[int]()
+
+    def step() -> str:
+        asked.append(limit.most)
+        if limit.most > 4 or len(asked) > 2:
+            raise MemoryError
+        return "done"
+
+    assert limit.attempt(step, wanted=8) == "done" and asked == [8, 4]
+    assert limit.notes == ["out of memory with 8 views a step, goes on with 4"]
+    with pytest.raises(MemoryError):  # half of 4 would be less than the fewest
+        Halving(8, 3, "views").attempt(step, wanted=4)
 
 
 def test_results_are_open_to_reporters(tmp_path: Path) -> None:
