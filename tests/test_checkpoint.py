@@ -333,7 +333,8 @@ def test_where_the_views_and_the_volume_cannot_go_is_said_before_the_work(
         (tmp_path / name).mkdir()
     (tmp_path / "file").touch()
     for command, output, text in (
-        (["render"], "views.png", "--output: expected a .npy file, found 'views.png'"),
+        (["render"], "views.png", "expected a checkpoint with coloured Gaussians (carve, of photographs), found one of naf: no Gaussians"),
+        (["render"], "views.tif", "--output: expected a .npy file, found 'views.tif'"),
         (["render"], "taken.npy", "expected a file, found a folder"),
         (["render"], "shown.npy", "shown.png: expected a file, found a folder"),
         (["render"], "file/views.npy", "expected a folder that can be written"),

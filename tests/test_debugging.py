@@ -114,7 +114,7 @@ def test_output_carries_the_title_of_its_run(tmp_path, kind):
 def test_output_is_not_passed_on_unasked(tmp_path):
     watcher = Watcher()
     assert run(tmp_path, "print", HERE, watcher).status == "ok"
-    assert {event["event"] for event in watcher.named("progress")} <= {"progress"}
+    assert {event["event"] for event in watcher.named("progress")} <= {"progress", "note"}
 
 
 # -- crashes and time-outs ----------------------------------------------------------------------------------------------

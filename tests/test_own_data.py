@@ -33,8 +33,6 @@ from benchmark.plugins.registry import registry
 from benchmark.records.record import RunSpec
 from benchmark.records.titles import case_title
 
-TODAY = f"{date.today():%Y%m%d}"
-
 
 @pytest.fixture
 def pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -74,7 +72,7 @@ def test_a_file_of_50_views_runs_with_its_path_alone(pickled: Path, capsys: pyte
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "50 views of 36 x 30, volume 26 x 28 x 24 (6 x 6 x 7 mm), 7 views held out"
     assert any(line.startswith("[1/1] chest_50 28, 50 views: fdk: volume ") for line in lines)
-    output = Path(f"results/chest_50-{TODAY}")
+    output = Path(f"results/chest_50-{date.today():%Y%m%d}")
     assert f"{output}/report.html" in lines and [path.name for path in Path("results").iterdir()] == [output.name]
     (record,) = Results(output).records
     assert (record.status, record.case, record.volume_shape) == ("ok", "chest_50", [24, 28, 26])

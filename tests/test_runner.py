@@ -142,7 +142,7 @@ def test_a_method_sees_the_scan_and_nothing_else(tmp_path):
     assert seen["arrays"] == {"projections": [4, 10, 12]}
     assert seen["angles"] == 4
     assert not seen["secret"]
-    fields = ["colours", "composite", "geometry", "length_unit", "masks", "noise", "photons", "projections", "valid", "view_labels"]
+    fields = "colours composite depths geometry length_unit masks noise photons projections valid view_labels".split()
     assert seen["scan"] == fields
     assert not {"truth", "heldout", "case"} & {*seen["keys"], *seen["run"]}
 

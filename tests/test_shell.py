@@ -66,7 +66,7 @@ def test_exit_codes_are_in_the_help_and_in_the_docs(capsys):
 
 def test_completion_knows_names_presets_and_commas():
     assert "fdk" in completion.method_names("f") and "naf:paper" in completion.method_names("naf:")
-    assert completion.method_names("fdk,sar") == ["fdk,sart"]
+    assert completion.method_names("fdk,sar") == ["fdk,sart", "fdk,sart:tigre"]
     assert set(completion.plugin_names("wal")) == {"walnut", "walnut_sample"} == set(completion.dataset_names("wal"))
 
 

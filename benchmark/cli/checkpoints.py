@@ -160,5 +160,5 @@ def _say(path: Path, what: str) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command(help="Render views of a checkpoint from any angle; of photographs in colour, as pictures or video.")(render)
-    app.command(help="Write the volume of a checkpoint's field at any resolution.")(volume)
+    app.command(help="Render views of a checkpoint from any angle. Photographs are rendered in colour, also as video.")(render)
+    app.command(help="Write a checkpoint's volume at any resolution.")(volume)

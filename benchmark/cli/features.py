@@ -96,4 +96,4 @@ def _check_networks(records: list[RunRecord]) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command(help="Write rotation-invariant descriptors of shape, colour and latent features as npy; embed and draw them.")(features)
+    app.command(help="Write rotation-invariant features of fitted scans. They describe shape and colour; --embed draws them.")(features)

@@ -123,5 +123,5 @@ def _say(console: Console, text: str) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command("prepare-frames", help="Make frames of the videos of calibrated cameras, to be carved.")(prepare_frames)
-    app.command(help="Find centre and heading of the body in every frame, and the box that holds it.")(poses)
+    app.command("prepare-frames", help="Make frames of calibrated cameras' videos.")(prepare_frames)
+    app.command(help="Find the body's centre and heading in all frames.")(poses)

@@ -75,4 +75,4 @@ def series(
 
 def add_to(app: typer.Typer) -> None:
     """Add this command to the command line."""
-    app.command(help="Fit the frames of a time series in order, each from where the last one ended.")(series)
+    app.command(help="Fit a time series frame by frame. Each frame starts where the last one ended.")(series)

@@ -46,8 +46,9 @@ class Scene:
             raise error.at(str(path)) from error
         arrays = {} if method.gaussians is None else resolve(method.gaussians)(found.state, params, geometry)
         if not set(PARTS) <= set(arrays):
-            kind = "none" if method.gaussians is None else "attenuation without colours"
-            raise InputError(str(path), expected=expected, found=f"one of {method.name}: {kind}")
+            found_there = "no Gaussians" if method.gaussians is None else "no colours"
+            fix = "Attenuation is rendered into an .npy file, without --view, --camera, --turn, --shift, --background and --scale."
+            raise InputError(str(path), expected=expected, found=f"one of {method.name}: {found_there}", fix=fix)
         return cls(Splats(*(torch.from_numpy(np.array(arrays[name], np.float32)) for name in PARTS)), geometry, _pose(path))
 
     def moved(self, degrees: float, shift: tuple[float, float, float]) -> Scene:
