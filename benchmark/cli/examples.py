@@ -14,7 +14,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "fit": (
         "fit carve --scans phantom thorax --views 50 --size 32 --set carve.seen=10 --output weights.pt",
         "fit carve --scans my_scans --output weights.pt",
-        "fit carve --scans multiview --frames all --split thirds --validate-every 100 --views 8 --size 32 --output walkers.pt",
+        "fit carve:sequence --scans multiview --frames all --split thirds --validate-every 100 --views 8 --size 32 --output walkers.pt",
     ),
     "series": (
         "series --datasets mip --volume beating.tif --methods gaussians --views 20 --then gaussians.steps=150 --output results/beating",

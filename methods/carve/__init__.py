@@ -79,7 +79,12 @@ SPEC = MethodSpec(
     params=CarveParams,
     revision=4,  # 2: photographs hold logits of opacities back; 3: nothing is seen outside of masks; 4: visible colours weigh more
     summary="visual hull refined by 3-D U-Nets, one Gaussian for each voxel, fitted through closed-form line integrals",
-    presets={"fast": {"voxels": 16, "steps": 150}, "fine": {"voxels": 48, "steps": 400}, "no_unet": {"networks": 0}},
+    presets={
+        "fast": {"voxels": 16, "steps": 150},
+        "fine": {"voxels": 48, "steps": 400},
+        "no_unet": {"networks": 0},
+        "sequence": {"networks": 1, "norm": "group", "steps": 700},  # for a fit to the frames of a sequence
+    },
     tags=("neural", "gaussian"),
     cite="Laurentini 1994, The visual hull concept, doi 10.1109/34.273735; Ronneberger et al. 2015, U-Net, arXiv 1505.04597",
 )
