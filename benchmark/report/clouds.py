@@ -56,7 +56,7 @@ class Clouds:
                 for record in records:
                     arrays = results.tried(results.arrays, record) or {}
                     strengths = {"opacities", "log_amplitudes"} & set(arrays)
-                    if len(self.texts) == MOST_RUNS or not strengths or not set(SHAPE) <= set(arrays):
+                    if len(self.texts) == MOST_RUNS or not strengths or not set(SHAPE) <= set(arrays) or not len(arrays["means"]):
                         continue
                     cloud = Cloud.of(arrays)
                     label = f"{item.case}{f', {views} views' if several else ''}: {names[record.run_id]}"
