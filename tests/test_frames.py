@@ -76,6 +76,12 @@ def test_frames_are_the_mean_of_what_the_videos_show(half: Path) -> None:
             assert piece["images"].compression == "gzip" and piece["images"].chunks == (1, 18, 24, 3)
 
 
+def test_a_config_that_holds_no_camera_out_leaves_it_to_the_run(half: Path) -> None:
+    """An empty list would mean that nobody is held out, and runs would have no scores."""
+    assert read_cameras(half / "cameras.json").heldout is None
+    assert load(MultiviewParams(path=str(half), views=2, heldout=1, size=8)).heldout is not None
+
+
 def test_blocks_of_pixels_are_averaged_without_the_background() -> None:
     image = np.full((4, 5, 3), 200, np.uint8)
     image[:2, :2] = [[[100] * 3, [60] * 3], [[20] * 3, [20] * 3]]

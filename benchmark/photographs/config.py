@@ -55,7 +55,9 @@ class FramesConfig(BaseModel):
     image_compression_level: int = Field(2, ge=0, le=9, description="level of gzip")
     frame_jump: int = Field(1, ge=1, description="every so many frames one is taken")
     fps: float | None = Field(None, gt=0, description="frames a second of the videos; none = as they state")
-    holdout_views: tuple[Annotated[int, Field(ge=0)], ...] = Field((), description="cameras that are held out, counted from 0")
+    holdout_views: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None, description="cameras that are held out, counted from 0; none = as many as a run asks for"
+    )
     grid_size: int = Field(64, ge=16, le=256, description="voxels along an edge of the grid in which `poses` crops the volume")
     adaptive_camera: bool = Field(False, description="must be false: cameras are taken as calibrated")
     camera_unit: Literal["m", "cm", "mm"] = Field("m", description="unit of the cameras' translation")

@@ -78,7 +78,7 @@ def open_preparation(path: Path) -> Preparation:
     data, project = (path.parent / Path(name).expanduser() for name in (config.data_directory, config.project_directory))
     videos, masks = (tuple(open_footage(data / name) for name in names) for names in (config.video_fns, config.mask_video_fns))
     _check_alike(config, videos, masks)
-    check_heldout(f"{path}: holdout_views", config.holdout_views, len(videos))
+    check_heldout(f"{path}: holdout_views", config.holdout_views or (), len(videos))
     cut = config.crops or tuple((0, 0, item.shape[1], item.shape[0]) for item in videos)
     _check_cut(path, config, cut, videos)
     cameras = read_camera_params(project / config.camera_fn, config.camera_unit, len(videos))
