@@ -174,16 +174,21 @@ def test_volumes_and_a_video_come_out(swept: tuple[Series, list[RunRecord]], tmp
         store = {"driver": "zarr", "kvstore": {"driver": "file", "path": str(paths[1] / "0")}}
         assert (np.asarray(tensorstore.open(store).result().read().result()) == expected).all()
     monkeypatch.setattr(video, "missing_modules", lambda names: list(names))
-    made = video.save_video([np.full((9, 14), 60 * time, np.uint8) for time in range(3)], tmp_path, "grey", 4.0)
+    made = video.save_video(tmp_path / "grey.mp4", grey(9, 14), 4.0)
     with Image.open(made) as animation:
         assert (made.name, animation.n_frames, animation.info["duration"]) == ("grey.gif", 3, 250)
         animation.seek(2)
         assert animation.size[0] >= video.SIDE and np.asarray(animation.convert("L"))[4, 4] == 120
 
 
+def grey(rows: int, columns: int) -> np.ndarray:
+    """Three pictures that get brighter, enlarged."""
+    return video.enlarged(np.stack([np.full((rows, columns), 60 * time, np.uint8) for time in range(3)]))
+
+
 def test_a_video_that_players_open(tmp_path: Path) -> None:
     av = pytest.importorskip("av")
-    made = video.save_video([np.full((9, 15), 60 * time, np.uint8) for time in range(3)], tmp_path, "grey", 4.0)
+    made = video.save_video(tmp_path / "grey.mp4", grey(9, 15), 4.0)
     with av.open(str(made)) as container:
         stream = container.streams.video[0]
         greys = [float(frame.to_ndarray(format="gray").mean()) for frame in container.decode(stream)]

@@ -15,8 +15,11 @@ from PIL import Image
 from benchmark.errors import InputError, MissingDependency, note, one_line
 from benchmark.fields.splatter import Splats, splat
 from benchmark.metrics.photographs import PARTS
+from benchmark.photographs.cameras import UP, about_z
+from benchmark.photographs.up_direction import upright_axes
 from benchmark.plugins.specs import resolve
 from benchmark.records.results import Results
+from benchmark.report.video import save_video
 from benchmark.runtime.checkpoint import Checkpoint
 from benchmark.scan.geometry import ConeBeamGeometry
 from benchmark.storage import atomic
@@ -53,7 +56,7 @@ class Scene:
 
     def moved(self, degrees: float, shift: tuple[float, float, float]) -> Scene:
         """Return the thing turned about the vertical through the origin of its axes, then shifted by x y z [mm]."""
-        half, turn = np.deg2rad(degrees) / 2, np.array(_about_z(np.deg2rad(degrees)))
+        half, turn = np.deg2rad(degrees) / 2, about_z(np.deg2rad(degrees))
         means = self.splats.means @ torch.tensor(turn.T, dtype=torch.float32) + torch.tensor(shift, dtype=torch.float32)
         cos, sin = float(np.cos(half)), float(np.sin(half))
         w, x, y, z = self.splats.quaternions.unbind(1)
@@ -73,7 +76,7 @@ class Scene:
         if self.pose is None:
             note(f"{path}: the pose of the run is not known (no record beside the checkpoint); cameras are taken in the run's own axes")
         else:
-            axes = _upright(self.pose.get("up", (0.0, 0.0, 1.0))) @ _about_z(self.pose["yaw"])
+            axes = upright_axes(tuple(self.pose.get("up", UP))) @ about_z(self.pose["yaw"])
             translation = translation + rotation @ np.array(self.pose["centre"])
             rotation = rotation @ axes
         return self._pinholes(rotation.transpose(0, 2, 1), -np.einsum("cji,cj->ci", rotation, translation), intrinsics)
@@ -162,31 +165,10 @@ def write_hdf5(path: Path, pictures: np.ndarray) -> list[Path]:
 
 def write_video(path: Path, pictures: np.ndarray, rate: int) -> list[Path]:
     """Write [view, row, column, 4] as an MP4 or GIF of so many pictures a second; without PyAV a GIF stands in for the MP4."""
-    if path.suffix == ".mp4":
-        try:
-            return _write_mp4(path, pictures[..., :3], rate)
-        except ImportError:
-            path = path.with_suffix(".gif")
-            note(f"MP4 needs PyAV (install: pip install 'seed-ct[photographs]'); {path} is written instead")
-    frames = [Image.fromarray(picture[..., :3]).quantize(256) for picture in pictures]
-    buffer = io.BytesIO()
-    frames[0].save(buffer, format="GIF", save_all=True, append_images=frames[1:], duration=round(1000 / rate), loop=0)
-    atomic.replace(path, buffer.getvalue())
-    return [path]
-
-
-def _write_mp4(path: Path, pictures: np.ndarray, rate: int) -> list[Path]:
-    import av
-
-    rows, columns = (count + count % 2 for count in pictures.shape[1:3])  # halved by the colour format
-    even = np.pad(pictures, ((0, 0), (0, rows - pictures.shape[1]), (0, columns - pictures.shape[2]), (0, 0)), mode="edge")
-    with atomic.replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as file:
-        stream = file.add_stream("libx264" if "libx264" in av.codecs_available else "mpeg4", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
-        for picture in even:
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        file.mux(stream.encode())
-    return [path]
+    written = save_video(path, pictures[..., :3], rate)
+    if written != path:
+        note(f"MP4 needs PyAV (install: pip install 'seed-ct[photographs]'); {written} is written instead")
+    return [written]
 
 
 def _pose(path: Path) -> dict[str, Any] | None:
@@ -214,17 +196,3 @@ def _read_cameras(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if (rotation.shape, translation.shape, intrinsics.shape) != ((count, 3, 3), (count, 3), (count, 3, 3)) or not count:
         raise InputError(str(path), expected=CAMERA, found=f"shapes {rotation.shape}, {translation.shape}, {intrinsics.shape}")
     return rotation, translation, intrinsics
-
-
-def _about_z(angle: float) -> np.ndarray:
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-
-
-def _upright(up: Any) -> np.ndarray:
-    """Return the rotation that takes z to `up` by the shortest way (that of a pose)."""
-    x, y, z = np.asarray(up, np.float64) / np.linalg.norm(up)
-    if z < -1 + 1e-9:
-        return np.diag([1.0, -1.0, -1.0])
-    cross = np.array([[0, 0, x], [0, 0, y], [-x, -y, 0]])  # of z and up
-    return np.eye(3) + cross + cross @ cross / (1 + z)

@@ -20,7 +20,7 @@ from benchmark.execution.pictures import along_axis
 from benchmark.machine.environment import missing_modules
 from benchmark.records.record import RunRecord
 from benchmark.records.results import Results
-from benchmark.report.video import save_video
+from benchmark.report.video import enlarged, save_video
 from benchmark.storage import atomic, litter, mapped
 
 GAP = 2  # [pixels] between pictures
@@ -50,7 +50,7 @@ def write_series(results: Results, records: Sequence[RunRecord], folder: Path, r
             litter.remove(paths[1])
         with atomic.new_folder(paths[1]) as temporary:
             write_ome_zarr(temporary, first, volumes)
-    paths.append(save_video(_pictures(results, records, volumes), folder, "series", rate))
+    paths.append(save_video(folder / "series.mp4", enlarged(np.stack(_pictures(results, records, volumes))), rate))
     return paths
 
 

@@ -1,8 +1,7 @@
-"""Videos of grey pictures: MP4 through PyAV where that is installed, else an animated GIF."""
+"""Videos of pictures: MP4 through PyAV where that is installed, else an animated GIF."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,42 +10,45 @@ import numpy as np
 from benchmark.machine.environment import missing_modules
 from benchmark.storage import atomic
 
-SIDE = 512  # [pixels] at least, of the longer edge
+SIDE = 512  # [pixels] at least, of the longer edge of enlarged pictures
 
 
-def save_video(pictures: Sequence[np.ndarray], folder: Path, name: str, rate: float) -> Path:
-    """Write pictures (uint8 [row, column], one shape, top row first) as <name>.mp4 or <name>.gif, `rate` a second; return the path.
+def enlarged(pictures: np.ndarray) -> np.ndarray:
+    """Return small grey pictures [picture, row, column], each pixel repeated a whole number of times."""
+    times = max(1, -(-SIDE // max(pictures.shape[1:])))
+    return pictures.repeat(times, 1).repeat(times, 2)
 
-    Small pictures are enlarged by a whole number. Raise StorageError.
+
+def save_video(path: Path, pictures: np.ndarray, rate: float) -> Path:
+    """Write uint8 [picture, row, column] (grey) or [picture, row, column, 3], top row first, `rate` a second; return the path.
+
+    The suffix says MP4 or GIF; without PyAV a GIF stands in for the MP4. Raise StorageError.
     """
-    enlarge = max(1, -(-SIDE // max(pictures[0].shape)))
-    shown = [np.kron(picture, np.ones((enlarge, enlarge), np.uint8)) for picture in pictures]
-    shown = [np.pad(picture, [(0, length % 2) for length in picture.shape]) for picture in shown]  # H.264 needs even edges
-    if missing_modules(("av",)):
-        path = folder / f"{name}.gif"
-        with atomic.replacing(path) as temporary:
-            _gif(temporary, shown, rate)
-    else:
-        path = folder / f"{name}.mp4"
-        with atomic.replacing(path) as temporary:
-            _mp4(temporary, shown, rate)
+    if path.suffix == ".mp4" and missing_modules(("av",)):
+        path = path.with_suffix(".gif")
+    with atomic.replacing(path) as temporary:
+        (_mp4 if path.suffix == ".mp4" else _gif)(temporary, pictures, rate)
     return path
 
 
-def _gif(path: Path, pictures: list[np.ndarray], rate: float) -> None:
+def _gif(path: Path, pictures: np.ndarray, rate: float) -> None:
     from PIL import Image
 
-    first, *others = [Image.fromarray(picture) for picture in pictures]
+    images = [Image.fromarray(picture) for picture in pictures]
+    first, *others = [image if image.mode == "L" else image.quantize(256) for image in images]
     first.save(path, format="gif", save_all=True, append_images=others, duration=round(1000 / rate), loop=0)
 
 
-def _mp4(path: Path, pictures: list[np.ndarray], rate: float) -> None:
+def _mp4(path: Path, pictures: np.ndarray, rate: float) -> None:
     import av
 
+    rows, columns = pictures.shape[1:3]
+    even = ((0, 0), (0, rows % 2), (0, columns % 2), *[(0, 0)] * (pictures.ndim - 3))  # edges that the colour format halves
     with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
-        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape, "yuv420p"
-        for picture in pictures:
-            frame = av.VideoFrame.from_ndarray(picture, format="gray")
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1000))
+        stream.height, stream.width, stream.pix_fmt = rows + rows % 2, columns + columns % 2, "yuv420p"
+        for picture in np.pad(pictures, even, mode="edge"):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="gray" if picture.ndim == 2 else "rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
