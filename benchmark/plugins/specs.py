@@ -17,7 +17,7 @@ class Params(BaseModel):
 
     Give each field a type, a default, bounds and a description with its unit; plans and `--set` are checked against them.
     `later` names parameters that came after results were stored, with the values under which nothing has changed: these are left out of
-    dumps, so run ids stay.
+    dumps, so run ids stay. A subclass names its own alone.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -26,7 +26,8 @@ class Params(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        unchanged = {key for key, value in self.later.items() if getattr(self, key) == value}
+        later = {key: value for kind in reversed(type(self).__mro__) for key, value in vars(kind).get("later", {}).items()}
+        unchanged = {key for key, value in later.items() if getattr(self, key) == value}
         return {key: value for key, value in handler(self).items() if key not in unchanged}
 
 

@@ -14,7 +14,7 @@ from benchmark.fields import FieldParams, Growth, Precision
 class NafParams(FieldParams):
     """Parameters of NAF. Sizes left empty follow the volume: the finest level has one cell a voxel."""
 
-    later: ClassVar[Mapping[str, Any]] = {**FieldParams.later, "rays_end": None, "views_end": None, "growth": (50, 100), "fine": False}
+    later: ClassVar[Mapping[str, Any]] = {"rays_end": None, "views_end": None, "growth": (50, 100), "fine": False}
 
     render: Literal["rays", "grid"] = Field("rays", description="march random rays (as published), or project the field on the voxel grid")
     steps: int = Field(8000, ge=1, description="optimiser steps")

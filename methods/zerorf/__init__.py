@@ -18,7 +18,7 @@ FINETUNE, FINETUNED_VIEWS = 200, 15
 class ZeroRFParams(FieldParams):
     """Parameters of ZeroRF-DIP."""
 
-    later: ClassVar[Mapping[str, Any]] = {**FieldParams.later, "views_end": None, "growth": (50, 100)}
+    later: ClassVar[Mapping[str, Any]] = {"views_end": None, "growth": (50, 100)}
 
     render: Literal["grid", "rays"] = Field("grid", description="project the voxel grid, or march rays (as published)")
     members: int | None = Field(
