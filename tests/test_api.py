@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
-import importlib.util
 import inspect
 import re
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 import torch
 from balls import ball_scan
 from pydantic import ValidationError
+from test_docs import script
 
 import benchmark.api
 import benchmark.fields
@@ -77,11 +77,7 @@ PLUG_INS = ("benchmark.methods", "benchmark.datasets")
 @pytest.fixture(scope="module")
 def writer() -> ModuleType:
     """docs/stubs.py as a module."""
-    spec = importlib.util.spec_from_file_location("docs_stubs", ROOT / "docs" / "stubs.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("stubs")
 
 
 def test_the_stubs_are_up_to_date(writer: ModuleType) -> None:
